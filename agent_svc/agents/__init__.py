@@ -1,1 +1,1 @@
-"""The agents that Heddle can start, one folder each: kind, driver and host. They import no gRPC."""
+"""The agents that Heddle can start. Each has a folder with its kind, driver and host; none imports gRPC."""

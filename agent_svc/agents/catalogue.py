@@ -1,4 +1,4 @@
-"""All kinds of agents that this worker can start."""
+"""The kinds of agents that this worker can start."""
 
 from collections.abc import Sequence
 from pkgutil import resolve_name
@@ -13,7 +13,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Catalogue:
-    """The drivers, in the order in which people see them, and the kinds whose driver is broken."""
+    """The drivers, in display order, and the kinds whose driver cannot be loaded."""
 
     def __init__(self, drivers: Sequence[Driver], broken: Sequence[pb.AgentProgram] = ()) -> None:
         self._drivers = tuple(drivers)
@@ -23,7 +23,7 @@ class Catalogue:
         return [*map(_program, self._drivers), *self._broken]
 
     def driver(self, agent: str) -> Driver:
-        """Returns the driver of `agent`; raises UNKNOWN_AGENT, which lists the available ones."""
+        """Returns the driver of `agent`; raises UNKNOWN_AGENT with a list of the available agents."""
         for driver in self._drivers:
             if driver.accepts(agent):
                 return driver
@@ -48,7 +48,10 @@ def _program(driver: Driver) -> pb.AgentProgram:
 
 
 def default_catalogue() -> Catalogue:
-    """Returns Heddle's own agents and those of installed packages. A driver that cannot be loaded is not available."""
+    """Returns Heddle's agents and those of installed packages.
+
+    An agent whose driver cannot be loaded is listed as not available.
+    """
     drivers: list[Driver] = []
     broken: list[pb.AgentProgram] = []
     for kind in agents.kinds():

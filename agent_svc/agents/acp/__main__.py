@@ -18,15 +18,15 @@ from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
 from agent_svc.processes.supervisor import descendants
 from heddle import pb
 
-# Seconds that an agent has to end by itself once its work is over, and after SIGTERM.
+# Seconds that an agent has to exit after its work is done, and again after SIGTERM.
 ENDING: Final = 2.0
 
-# How often an agent that was killed is started again within one session.
+# How many times a killed agent is restarted within one session.
 REVIVALS: Final = 2
 
 
 class KilledError(Exception):
-    """A signal ended an agent that can resume its session; `memory` is what it takes to."""
+    """A signal ended an agent that can resume its session; `memory` contains the data to resume it."""
 
     def __init__(self, reason: str, memory: str) -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ class KilledError(Exception):
 
 
 async def drive(host: Host) -> None:
-    """Has the agent do the session's work; one that is killed is started again and resumes, a few times."""
+    """Has the agent do the session's work; restarts and resumes a killed agent up to REVIVALS times."""
     agent = find(host.session.agent)
     resume = host.resume
     for revivals in range(REVIVALS + 1):
@@ -65,7 +65,7 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
             f"{agent.command[0]} could not be started: {error.strerror}; {agent.install}"
         ) from error
     client = Client(host)
-    # The library's Client has parts that an agent only uses where they are offered, and we do not.
+    # The library's Client has optional parts, which an agent uses only if offered. We do not offer them.
     connection = connect_to_agent(cast("acp.Client", client), wire)
     session = Session(host, agent, client, connection, resume)
     try:
@@ -82,7 +82,7 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
                 raise KilledError(reason, session.memory) from error
             raise AgentFailedError(reason) from error
     finally:
-        # What is left may outlive the agent, and would be waited for again.
+        # The remaining processes may outlive the agent, and the service would wait for them again.
         left = descendants(os.getpid()) if session.leaves else []
         await wire.end(ENDING)
         await end_all(left)
@@ -90,13 +90,13 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
 
 
 async def _why_gone(name: str, wire: Wire) -> tuple[bool, str]:
-    """Returns whether a signal ended the agent, and how it ended in plain words."""
+    """Returns whether a signal ended the agent, and a plain description of how it ended."""
     more = "before its work was done; the session's output says more"
     try:
         code = await asyncio.wait_for(exited(wire.process), ENDING)
     except TimeoutError:
         return False, f"{name} closed its output {more}"
-    # npm's programs are often a shell around the real one, which reports a signal in this form.
+    # A program from npm is often a shell around the real one, and a shell reports a signal in this form.
     number = -code if code < 0 else code - 128
     if number > 0:
         return True, f"{name} was ended by signal {number} {more}"
@@ -104,7 +104,7 @@ async def _why_gone(name: str, wire: Wire) -> tuple[bool, str]:
 
 
 class OneLine(logging.Formatter):
-    """Leaves tracebacks out: what the protocol's library logs is an error of the agent's."""
+    """Omits tracebacks: what the protocol's library logs is an error of the agent."""
 
     def formatException(self, ei: object) -> str:
         return str(ei[1]).partition("\n")[0] if isinstance(ei, tuple) else ""

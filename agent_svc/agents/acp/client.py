@@ -1,4 +1,4 @@
-"""What an ACP agent may ask of us: permissions, files and terminals of its worktree."""
+"""Answers the requests of an ACP agent: permissions, files and terminals in its worktree."""
 
 import asyncio
 import time
@@ -39,41 +39,44 @@ from agent_svc.agents.claude.background_tasks import Tasks
 from agent_svc.agents.claude.transcript import compacted
 from heddle import pb
 
-# In the order of preference: what is answered for good is never asked again.
+# In order of preference: an agent never asks again after an "always" answer.
 YES: Final = ("allow_once", "allow_always")
 NO: Final = ("reject_once", "reject_always")
 
 
 class Client:
-    """Our side of the protocol, by the names of its library."""
+    """Our side of the protocol, with the method names of its library."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self.transcript = Transcript(host.worktree, time.monotonic)
-        # While a session is loaded, what it once said is said again.
+        # True while a session is loaded: the agent then repeats its earlier messages.
         self.replaying = False
         # True: the agent can resume a session of an earlier process.
         self.resumable = False
-        # What was kept last for that.
+        # The data to resume the session, as last stored.
         self.memory = ""
-        # With the command that runs in each.
+        # By terminal id: the terminal, and the command that runs in it.
         self._terminals: dict[str, tuple[Terminal, str]] = {}
-        # What Claude Code has in the background; of other agents nothing.
+        # Claude Code's background tasks; empty for other agents.
         self.tasks = Tasks()
-        # When the agent last sent anything about its session.
+        # When the agent last sent an update of its session.
         self._updated = time.monotonic()
-        # Commands that a permission was granted for, and that no terminal has run yet.
+        # Permitted commands that no terminal has run yet.
         self._granted: set[str] = set()
 
     def running(self, quiet: float) -> list[str]:
-        """Returns what runs: commands in terminals, tasks, open calls unless the agent sent nothing for `quiet` seconds."""
+        """Returns what runs: commands in terminals, tasks, and open calls.
+
+        Leaves out open calls if the agent has sent nothing for `quiet` seconds.
+        """
         lines = [line for terminal, line in self._terminals.values() if terminal.runs] + self.tasks.names
         if self.tasks.idle and not self._is_quiet(quiet):
             lines += [label for label in self.transcript.open_calls() if label not in lines]
         return lines
 
     def rests(self) -> bool:
-        """Says whether no further turn is to be expected of an agent of which nothing runs."""
+        """Returns whether an agent that has nothing running will start no further turn."""
         works = not self.tasks.idle and bool(self.transcript.open_calls())
         return not works and self._is_quiet(self.tasks.patience)
 
@@ -86,7 +89,7 @@ class Client:
             terminal.kill()
 
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """Takes what Claude's adapter passes on of Claude Code's own messages."""
+        """Processes a message of Claude Code that Claude's adapter forwards."""
         message = params.get("message")
         if method != METHOD or self.replaying or not isinstance(message, dict):
             return
@@ -100,7 +103,7 @@ class Client:
             self.remember(str(params.get("sessionId")))
 
     def _follow(self, message: dict[str, Any]) -> None:
-        """Records what a message says about Claude's background tasks."""
+        """Records the information about Claude's background tasks in a message."""
         if isinstance(call_id := message.get("tool_use_id"), str):
             call = self.transcript.call(call_id).described(self._host.worktree)
             if call.kind == pb.TOOL_KIND_COMMAND:
@@ -125,7 +128,7 @@ class Client:
         return events
 
     def remember(self, session_id: str) -> None:
-        """Stores what a later attempt needs to resume the session; nothing if its agent never can."""
+        """Stores what a later attempt needs to resume the session; does nothing if the agent cannot resume."""
         if self.resumable:
             spent, unsettled = self.transcript.spending.total, self.transcript.forwarded.unsettled
             self.memory = str(Memory(session_id, spent, unsettled))
@@ -215,7 +218,7 @@ class Client:
         return KillTerminalResponse()
 
     async def release_terminal(self, session_id: str, terminal_id: str, **_: Any) -> ReleaseTerminalResponse:
-        # It stays in the table, so that no other one gets its name.
+        # The terminal stays in the table, so that its name is not used again.
         self._terminal(terminal_id).kill()
         return ReleaseTerminalResponse()
 
@@ -232,7 +235,7 @@ class Client:
         return call
 
     async def _permitted(self, call: ToolCall) -> bool | None:
-        """Returns whether `call` may happen; None if the session ends before anybody says so."""
+        """Returns whether `call` is allowed; None if the session ends before there is an answer."""
         asking = asyncio.ensure_future(permit(self._host, call))
         stopping = asyncio.ensure_future(self._host.stopping.wait())
         try:
@@ -246,7 +249,7 @@ class Client:
         if not permission.allowed:
             self._host.note(f"{call.name} {call.target} was not permitted: {permission.reason}")
             if permission.words:
-                # The protocol's answer has no room for words.
+                # The protocol's answer cannot contain a comment.
                 self._host.heard.put_nowait(
                     f"The operator denied {call.name} {call.target}: {permission.words}"
                 )
@@ -254,7 +257,7 @@ class Client:
 
 
 def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:
-    """Returns the option of the first kind that is offered; None if none of them is."""
+    """Returns the option of the first of `kinds` that is offered; None if no kind is offered."""
     offered = list(options)
     return next((option for kind in kinds for option in offered if option.kind == kind), None)
 

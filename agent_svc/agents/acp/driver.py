@@ -1,6 +1,6 @@
 """The `acp:NAME` agents: any program that speaks the Agent Client Protocol on its standard streams.
 
-NAME is one of the presets, or else a command line: `acp:my-agent --flag`.
+NAME is a preset or a command line: `acp:my-agent --flag`.
 """
 
 import os
@@ -66,9 +66,9 @@ class AcpDriver:
 
 
 class AcpCommandDriver:
-    """Starts the host for a command line of the user's."""
+    """Starts the host for a user's command line."""
 
-    # A command line of a user's gets what HEDDLE_AGENT_ENV names, and nothing else.
+    # A user's command line receives only the variables that HEDDLE_AGENT_ENV names.
     login_variables = ()
 
     def __init__(self, kind: AgentKind) -> None:
@@ -102,6 +102,6 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         controlled=True,
         models=True,
         own=agent.own,
-        # The id follows what is kept of the session's cost: memory.py.
+        # The id comes after the session's cost; see memory.py.
         own_session=lambda known: own_session(request, agent.reopen, known.partition(":")[2]),
     )

@@ -1,4 +1,4 @@
-"""Why an ACP agent failed, in plain words that say what to do. Pure."""
+"""Explains in plain language why an ACP agent failed and what to do. Pure."""
 
 import re
 from typing import Final
@@ -22,17 +22,17 @@ STOPS: Final = {
 
 
 class Unanswered(AgentFailedError):  # noqa: N818 (it says what happened)
-    """The agent did not answer in time; there is no use in asking it anything else."""
+    """The agent did not answer in time; further requests are pointless."""
 
 
 class CutOffError(AgentFailedError):
-    """What the agent itself runs on was ended by a signal."""
+    """A signal ended the program that the agent itself runs."""
 
 
-# What Claude's adapter says then.
+# The message of Claude's adapter in that case.
 CUT_OFF: Final = re.compile(r"terminated by signal SIG(?:KILL|TERM|SEGV|ABRT|BUS)")
 
-# By the status that the model's API answered.
+# By the HTTP status of the model's API.
 ADVICE: Final = {
     401: "the model's API refused the login",
     402: "the account has no credit left",
@@ -44,12 +44,12 @@ ADVICE: Final = {
 
 LOGIN_HELPS: Final = frozenset({401, 403})
 
-# How Claude's adapter says that its own limit of cost is reached.
+# How Claude's adapter reports that its own cost limit is reached.
 OVER_BUDGET: Final = "maximum budget"
 
 STATUS: Final = re.compile(r"(?:API [Ee]rror|[Ss]tatus(?: code)?|HTTP)[: ]+(\d{3})\b")
 
-# What agents say instead of a status.
+# The names that agents use instead of a status.
 STATUS_OF: Final = {
     "authentication_failed": 401,
     "billing_error": 402,
@@ -60,7 +60,7 @@ STATUS_OF: Final = {
 
 
 def reason(error: RequestError, agent: Agent) -> str:
-    """Returns what an error of the agent's means for people."""
+    """Returns an explanation of the agent's error for people."""
     if error.code == AUTH_REQUIRED:
         return f"{agent.name} is not logged in: {agent.login}"
     said = _said(error)
@@ -73,7 +73,7 @@ def reason(error: RequestError, agent: Agent) -> str:
 
 
 def failed(error: RequestError, agent: Agent) -> AgentFailedError:
-    """Returns what an error of the agent's raises."""
+    """Returns the exception for an error of the agent."""
     said = _said(error)
     if CUT_OFF.search(said):
         return CutOffError(f"{agent.name} failed: {said}")
@@ -91,12 +91,12 @@ def _said(error: RequestError) -> str:
 
 
 def _status(error: RequestError, said: str) -> int:
-    """Returns the status that the model's API answered; 0 if the agent does not report it."""
+    """Returns the HTTP status of the model's API; 0 if the agent does not report it."""
     if found := STATUS.search(said):
         return int(found[1])
     return STATUS_OF.get(error.data.get("errorKind", ""), 0) if isinstance(error.data, dict) else 0
 
 
 def stopped_early(stop_reason: str) -> str:
-    """Returns why the work is not done though the turn ended; empty if it may be."""
+    """Returns why the turn ended before the work was done; empty if the work may be done."""
     return STOPS.get(stop_reason, "")

@@ -1,6 +1,6 @@
-"""What Claude's adapter passes on of Claude's own messages: tokens of each call, and the cost of a turn. Pure.
+"""Reads Claude's messages that its adapter forwards: the tokens of each call and the cost of a turn. Pure.
 
-The protocol reports both at the end of a turn only, and leaves out the tokens of sub-agents.
+The protocol itself reports both only at the end of a turn, and omits the tokens of sub-agents.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any, Final
 from agent_svc.agents.claude.model_calls import OpenCall, used
 from heddle import pb
 
-# What to ask the adapter for, and how it calls what it then sends.
+# The messages to request from the adapter, and the method with which it forwards them.
 COMPACTED: Final = "compact_boundary"
 WANTED: Final = [
     {"type": "stream_event"},
@@ -28,50 +28,50 @@ _TOTALS: Final = {
     "cache_write_tokens": "cacheCreationInputTokens",
 }
 
-# Totals and calls may name a model with or without its day, and with its context window.
+# Totals and calls may name a model with or without its date, and with its context window.
 _VARIANT: Final = re.compile(r"(-20\d{6})?(\[\w+\])?$")
 
 _MICROS: Final = 1_000_000
 
 
 class ForwardedMessages:
-    """Turns Claude's messages into what was used since the last one.
+    """Translates Claude's messages to the usage since the last message.
 
-    A call is reported without a cost as soon as it is answered. At the end of a turn Claude
-    reports its totals: what is missing is reported then, and each cost settles what calls of its
-    model were reported without one.
+    A call is reported without a cost as soon as it is answered. At the end of a turn, Claude
+    reports its totals. Usage that is still missing is reported then, and each model's cost settles
+    the calls of the model that were reported without a cost.
     """
 
     def __init__(self) -> None:
         self._call = OpenCall()
-        # Messages of sub-agents: each comes once for each of its blocks.
+        # Ids of the reported messages of sub-agents: a message arrives once for each of its blocks.
         self._told: set[str] = set()
-        # By model without its variant: what was reported.
+        # By model without its variant: the reported usage.
         self._known: dict[str, pb.Usage] = {}
         # True until the first totals of a session that an earlier attempt began.
         self._resumed = False
-        # What that attempt has reported of their cost, in micros of a dollar. None: unknown.
+        # The cost that the earlier attempt reported, in micros of a US dollar. None: unknown.
         self._spent_before: int | None = 0
-        # Models that were reported since the last totals.
+        # By model without its variant: the models reported since the last totals.
         self._unsettled: dict[str, str] = {}
-        # True once the adapter has passed anything on.
+        # True once the adapter has forwarded a message.
         self.heard = False
 
     @property
     def unsettled(self) -> bool:
-        """True if usage was reported for which Claude has not reported the cost."""
+        """True if Claude has not yet reported the cost of some reported usage."""
         return bool(self._unsettled)
 
     def resume(self, spent: int | None) -> None:
-        """Starts with a session whose totals include what an earlier attempt has reported.
+        """Starts from a session whose totals include the usage that an earlier attempt reported.
 
-        `spent`: its cost in micros; None: it was cut off before it knew that.
+        `spent` is the cost of the earlier attempt in micros; None if it ended before it knew its cost.
         """
         self._resumed = True
         self._spent_before = spent
 
     def take(self, message: Mapping[str, Any]) -> list[pb.Event]:
-        """Returns the usage in one message; a message of another form contains none."""
+        """Returns the usage in one message; empty if the message has an unknown form."""
         self.heard = True
         try:
             return self._take(message)
@@ -79,7 +79,7 @@ class ForwardedMessages:
             return []
 
     def rest(self) -> list[pb.Event]:
-        """Returns the usage of a call that was cut off."""
+        """Returns the usage of an interrupted call."""
         return self._tell(self._call.rest())
 
     def _take(self, message: Mapping[str, Any]) -> list[pb.Event]:
@@ -107,9 +107,9 @@ class ForwardedMessages:
         return [pb.Event(usage=call)]
 
     def _settle(self, totals: Mapping[str, Mapping[str, Any]]) -> list[pb.Event]:
-        """Returns for each model what its total has and no report had, with its cost.
+        """Returns for each model the usage in its total that is not reported yet, with its cost.
 
-        Where no model was called, one report says so: text that came without a call is not a model's answer.
+        If no model was called, returns a report of zero cost: text without a call is not a model's answer.
         """
         if not totals and not self._unsettled:
             return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
@@ -121,7 +121,7 @@ class ForwardedMessages:
         elif self._spent_before is not None:
             since = _cost_beyond(self._spent_before, self._known)
         else:
-            # The cost of this turn cannot be separated: the estimates of its calls stay.
+            # The cost of this turn cannot be separated, so the estimates of its calls remain.
             since = {name: pb.Usage() for name in unsettled}
         names = {_plain(model): model for model in totals} | unsettled
         events = []
@@ -141,7 +141,7 @@ def _difference(total: pb.Usage, before: pb.Usage | None) -> pb.Usage:
 
 
 def _cost_beyond(spent: int, totals: Mapping[str, pb.Usage]) -> dict[str, pb.Usage]:
-    """Returns the cost by model without `spent`, whose models are unknown."""
+    """Returns the cost by model after subtracting `spent`, whose split by model is unknown."""
     since = {}
     for name, total in totals.items():
         since[name] = pb.Usage(cost_usd_micros=max(0, total.cost_usd_micros - spent))

@@ -1,4 +1,4 @@
-"""What is true of agents of the Agent Client Protocol on every worker."""
+"""The properties of Agent Client Protocol agents that are the same on every worker."""
 
 from functools import partial
 from typing import Final
@@ -9,12 +9,12 @@ from heddle.agents import OPTIONS, AgentKind
 
 PREFIX: Final = "acp:"
 
-# The protocol reports usage at the end of a turn, and has no limit of turns.
+# The protocol reports usage at the end of a turn and does not support a turn limit.
 _kind = partial(AgentKind, options=("mcp_servers",), resumes=True, takes_messages=True)
 _preset = partial(_kind, driver="agent_svc.agents.acp.driver:AcpDriver")
 
 KINDS: Final = (
-    # Claude's adapter passes on each call of the model, and takes Claude Code's options.
+    # Claude's adapter forwards each call of the model, and accepts Claude Code's options.
     _preset(
         "acp:claude-agent-acp",
         provider=claude.PROVIDER,

@@ -1,4 +1,4 @@
-"""What a later attempt needs to resume a session: stored by agent_svc as the session's id. Pure."""
+"""The data that a later attempt needs to resume a session; agent_svc stores it as the session's id. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -6,10 +6,10 @@ _MORE: Final = "+"
 
 
 class Memory(NamedTuple):
-    """The agent's own id of its session, and how much of its cost was reported already, in micros of a dollar.
+    """The agent's own id of its session, and the cost reported so far, in micros of a US dollar.
 
-    Agents count a session's cost from its beginning, also after it was resumed. `unsettled`:
-    more usage was reported than `spent` covers, and the agent has not reported its cost.
+    Agents count the cost from the beginning of a session, even after it was resumed. `unsettled`:
+    usage beyond `spent` was reported, and the agent has not reported its cost.
     """
 
     session_id: str
@@ -21,6 +21,6 @@ class Memory(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Memory":
-        """Returns what `str` gave; raises ValueError for another text."""
+        """Parses the output of `str`; raises ValueError for any other text."""
         spent, _, session_id = text.partition(":")
         return cls(session_id, int(spent.removesuffix(_MORE)), spent.endswith(_MORE))

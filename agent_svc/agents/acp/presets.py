@@ -1,4 +1,4 @@
-"""The agents of the Agent Client Protocol that Heddle knows by name: how to start each of them."""
+"""The Agent Client Protocol agents that Heddle knows by name, and how to start each of them."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ GEMINI_FOLDER: Final = OwnFolder(
     ),
 )
 
-# The folder of its settings and one file in it must be there; nothing in it is to be written.
+# OpenCode needs its settings folder and one file in it. It must not write to that folder.
 OPENCODE_FOLDERS: Final = (
     OwnFolder(".config/opencode", kept=(".gitignore", "./")),
     *(OwnFolder(f"{folder}/opencode") for folder in (".cache", ".local/share", ".local/state")),
@@ -40,29 +40,29 @@ OPENCODE_READS: Final = ("read", "list", "glob", "grep", "todowrite", "todoread"
 
 @dataclass(frozen=True)
 class Agent:
-    """How to start one agent, and what people need to know to have it."""
+    """How to start one agent, and how people install it and log in."""
 
     name: str
     command: tuple[str, ...]
-    # The one line that brings it.
+    # One line that says how to install the agent.
     install: str
-    # What to do if it is not logged in.
+    # What to do if the agent is not logged in.
     login: str
-    # Names of the service's variables that it gets; those that end in _KEY or _TOKEN log it in.
+    # The service's variables that the agent receives. Those that end in _KEY or _TOKEN log it in.
     login_variables: tuple[str, ...] = ()
-    # Below the user's home: present where somebody has logged in.
+    # A path in the user's home; the file exists after a login.
     login_file: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    # Used where the service itself does not set the variable.
+    # Used for variables that the service itself does not set.
     defaults: Mapping[str, str] = field(default_factory=dict)
-    # The session mode in which it asks for permissions. Empty: its own default is that.
+    # The session mode in which the agent asks for permissions. Empty: its default mode asks.
     mode: str = ""
-    # True: it takes Claude Code's options.
+    # True: the agent accepts Claude Code's options.
     claude: bool = False
     own: tuple[OwnFolder, ...] = ()
-    # The command that opens one of its sessions in a terminal, before the session's id. Empty: none is known.
+    # The command that opens a session in a terminal; the session's id is appended. Empty: unknown.
     reopen: tuple[str, ...] = ()
-    # False: it reads and writes files by itself, as it does not understand that one is not there yet.
+    # False: the agent reads and writes files itself, because it does not handle our answer for a missing file.
     files: bool = True
 
 
@@ -88,7 +88,7 @@ PRESETS: Final = (
         ),
         login_file=".claude/.credentials.json",
         environment={
-            # `@path` in a prompt or in a check's output would attach the file, whatever is denied.
+            # Otherwise `@path` in a prompt or in a check's output attaches the file, even if it is denied.
             "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
@@ -96,7 +96,7 @@ PRESETS: Final = (
             "DISABLE_TELEMETRY": "1",
             **TELLING,
         },
-        # By itself it tries a refused log-in again for three minutes, and says nothing meanwhile.
+        # By default, it retries a refused login for three minutes and reports nothing meanwhile.
         defaults={"CLAUDE_CODE_MAX_RETRIES": "5"},
         mode="default",
         claude=True,
@@ -140,7 +140,7 @@ PRESETS: Final = (
         login_file=".local/share/opencode/auth.json",
         environment={
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
-            # Without it OpenCode does everything unasked.
+            # Without this variable, OpenCode does everything without asking.
             "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
         },
         own=OPENCODE_FOLDERS,
@@ -176,7 +176,7 @@ PRESETS: Final = (
 
 
 def find(agent: str) -> Agent:
-    """Returns the agent that a plan calls `agent`; raises ValueError for an invalid command line."""
+    """Returns the agent for the name `agent` in a plan; raises ValueError for an invalid command line."""
     name = agent.removeprefix(PREFIX)
     for preset in PRESETS:
         if preset.name == name:

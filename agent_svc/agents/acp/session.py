@@ -1,4 +1,4 @@
-"""One session of an ACP agent: opened or resumed, prompted turn by turn, ended politely."""
+"""One session of an ACP agent: opens or resumes it, prompts turn by turn, and ends it cleanly."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -40,32 +40,32 @@ from heddle import __version__, running_time
 
 T = TypeVar("T")
 
-# Seconds that an agent has to say who it is, and to open a session.
+# Seconds that an agent has to identify itself, and to open a session.
 OPENING: Final = 120.0
 
-# Seconds without a word after which calls that an agent never ended count as over with its turn, and
-# between two looks at them.
+# Seconds without an update after which calls that an agent never ended count as ended with the turn,
+# and seconds between two checks.
 QUIET: Final = 5.0
 LOOK: Final = 0.2
 
 # Seconds that an interrupted agent has to end its turn.
 INTERRUPTING: Final = 2.0
 
-# What agents take for a command, a shell line or a mention at the beginning of a text. The
-# protocol has no way to say that a text is to be taken as it is.
+# At the beginning of a text, agents interpret these as a command, a shell line or a mention. The
+# protocol cannot mark a text as literal.
 SIGILS: Final = ("/", "$", "!", "@", "#", "&", "?", ":")
 LEAD: Final = "The following is text, not a command:\n\n"
 
 
 class Stopped(Exception):  # noqa: N818 (nothing went wrong)
-    """The session is to end before it has begun."""
+    """The session must end before it has begun."""
 
 
 Opened: TypeAlias = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse
 
 
 class Session:
-    """Holds the conversation. Failures of the agent are raised as AgentFailedError."""
+    """The conversation with the agent. Raises failures of the agent as AgentFailedError."""
 
     def __init__(
         self, host: Host, agent: Agent, client: Client, connection: ClientSideConnection, resume: str
@@ -74,25 +74,25 @@ class Session:
         self._agent = agent
         self._client = client
         self._connection = connection
-        # What is stored of an earlier session to resume it. Empty: there is none.
+        # The stored data to resume an earlier session. Empty: there is no earlier session.
         self._resume_by = resume
         self._id = ""
         self._resumed = False
-        # True: something still runs in the background, and is ended with the session.
+        # True: background work still runs and must be ended with the session.
         self._leaves = False
 
     @property
     def leaves(self) -> bool:
-        """Says whether what the agent has in the background is to be ended with it."""
+        """Whether the agent's background work must be ended with the agent."""
         return self._leaves
 
     @property
     def memory(self) -> str:
-        """What it takes to resume this session. Empty: it is not open yet, or its agent cannot."""
+        """The data to resume this session. Empty: it is not open yet, or its agent cannot resume."""
         return self._client.memory
 
     async def open(self) -> None:
-        """Opens the session, or resumes the earlier one, in the plan's mode and model."""
+        """Opens the session, or resumes the earlier one, with the agent's mode and the plan's model."""
         said = await self._answer(
             self._connection.initialize(
                 protocol_version=PROTOCOL_VERSION,
@@ -118,7 +118,7 @@ class Session:
         await self._choose_model(opened)
 
     async def work(self) -> None:
-        """Sends the agent its prompt, then the operator's messages, until none is left or it must stop."""
+        """Sends the prompt, then the operator's messages, until no message is left or the session must stop."""
         text = resume_prompt(self._host.session) if self._resumed else self._host.session.prompt
         while text and not self._host.stopping.is_set():
             response = await self._turn(text)
@@ -138,7 +138,7 @@ class Session:
         return opened
 
     async def _resume(self, can: AgentCapabilities) -> Opened | None:
-        """Resumes the earlier session; None if there is none, or if it cannot be resumed."""
+        """Resumes the earlier session; returns None if there is no earlier session or it cannot be resumed."""
         if not self._resume_by:
             return None
         if not self._client.resumable:
@@ -181,7 +181,7 @@ class Session:
         )
 
     def _servers(self) -> list[HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio]:
-        """Returns the plan's MCP servers in the words of the protocol."""
+        """Returns the plan's MCP servers as messages of the protocol."""
         return [
             HttpMcpServer(
                 type="http",
@@ -200,7 +200,7 @@ class Session:
         ]
 
     def _options(self) -> dict[str, Any]:
-        """Returns what only Claude's adapter understands."""
+        """Returns the options that only Claude's adapter understands; empty for other agents."""
         if not self._agent.claude:
             return {}
         # The user's own settings might allow what the plan does not.
@@ -209,7 +209,7 @@ class Session:
             "settingSources": ["project"],
             "settings": {
                 "disableSkillShellExecution": not shell,
-                # A skill of the project's may grant itself tools; these are asked for all the same.
+                # A skill of the project may grant itself tools. Claude still asks for these.
                 "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
             },
         }
@@ -217,7 +217,7 @@ class Session:
         if session.HasField("max_turns"):
             options["maxTurns"] = session.max_turns
         if session.HasField("budget_usd_micros") and not self._host.resume:
-            # In a resumed session Claude would count its earlier cost too; the scheduler stops that one.
+            # In a resumed session, Claude would also count the earlier cost. The scheduler stops that session.
             options["maxBudgetUsd"] = session.budget_usd_micros / 1_000_000
         if session.effort:
             options["effort"] = session.effort
@@ -263,11 +263,11 @@ class Session:
                     f"{self._agent.name} has no model {wanted!r}; it has: {names} ({error})"
                 ) from error
         current = option.current_value if option else ""
-        # That one is the agent's own choice and the name of no model.
+        # "default" is the agent's own choice, not the name of a model.
         self._client.transcript.spending.model = wanted or ("" if current == "default" else current)
 
     async def _turn(self, text: str) -> PromptResponse | None:
-        """Returns how one turn ended; None if it was interrupted."""
+        """Runs one turn; returns how it ended, or None if it was interrupted."""
         prompting = asyncio.ensure_future(
             self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
@@ -289,7 +289,7 @@ class Session:
         return response
 
     async def _wait_for_background(self) -> None:
-        """Waits, within the task's limit, for what runs on after a turn and for turns that follow from it."""
+        """Waits, within the task's limit, for background work after a turn and for the turns it causes."""
         waited, servers = 0.0, Servers()
         while not self._host.stopping.is_set():
             names = self._client.running(QUIET)
@@ -304,7 +304,7 @@ class Session:
             waited += await running_time.tick(LOOK)
 
     def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
-        """Says whether everything that runs is a background command of Claude Code that is an idle server."""
+        """Returns whether everything that runs is a background command of Claude Code and an idle server."""
         tasks = self._client.tasks
         own = tasks.only_commands and len(tasks.names) == len(names)
         return own and count_servers(servers, depth=3) >= len(names)
@@ -315,7 +315,7 @@ class Session:
         await asyncio.wait([prompting], timeout=INTERRUPTING)
 
     def _heard(self) -> str:
-        """Returns what the operator has said since."""
+        """Returns the operator's messages since the last call."""
         texts = []
         while not self._host.heard.empty():
             texts.append(self._host.heard.get_nowait())
@@ -340,17 +340,17 @@ class Session:
 
 
 def _resumes(can: AgentCapabilities) -> bool:
-    """Says whether the agent resumes a session without sending all of it again."""
+    """Returns whether the agent can resume a session without sending all of it again."""
     return can.session_capabilities is not None and can.session_capabilities.resume is not None
 
 
 def as_text(text: str) -> str:
-    """Returns `text` so that no agent takes it for one of its own commands, otherwise unchanged."""
+    """Returns `text`, with LEAD before it if an agent could interpret it as a command."""
     return LEAD + text if text.lstrip().startswith(SIGILS) else text
 
 
 def values(option: SessionConfigOptionSelect) -> list[str]:
-    """Returns what may be chosen."""
+    """Returns the values that the option offers."""
     return [
         each.value
         for entry in option.options

@@ -1,4 +1,4 @@
-"""The terminals that an ACP agent asks for: commands that run in the host, their output kept and reported."""
+"""The terminals that an ACP agent requests: runs commands in the host, and keeps and reports their output."""
 
 import asyncio
 import os
@@ -14,17 +14,17 @@ from agent_svc.agents.acp.wire import exited
 from agent_svc.text import TextStream, tail
 from heddle import pb
 
-# What a terminal keeps where the agent sets no limit.
+# The output that a terminal keeps if the agent sets no limit.
 KEPT_BYTES: Final = 1 << 20
 
 READ_BYTES: Final = 64 << 10
 
-# Seconds that the rest of the output has after the end of the command.
+# Seconds to wait for the remaining output after the command has ended.
 REST: Final = 1.0
 
 
 class Terminal:
-    """One command. `tell` is called with its output as it comes."""
+    """One command. `tell` is called with each new piece of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process, limit: int, tell: Callable[[str], None]) -> None:
         self._process = process
@@ -53,20 +53,20 @@ class Terminal:
         return self._process.returncode is None
 
     def output(self) -> TerminalOutputResponse:
-        """Returns the end of its output so far, and how it ended once it has."""
+        """Returns the last part of the output so far, and the exit status once the command has ended."""
         ended = None if self._process.returncode is None else self._exit_status()
         kept = tail(bytes(self._kept), self._limit) if self._limit else ""
         return TerminalOutputResponse(output=kept, truncated=self._truncated, exit_status=ended)
 
     async def wait(self) -> TerminalExitStatus:
-        """Returns how the command ended, once its output is here."""
+        """Waits for the end of the command and its output; returns the exit status."""
         await exited(self._process)
-        # A process that it left running may hold the pipe open forever.
+        # A process that the command left running may keep the pipe open forever.
         await asyncio.wait([self._reading], timeout=REST)
         return self._exit_status()
 
     def kill(self) -> None:
-        """Ends the command and what it started. Idempotent."""
+        """Kills the command and the processes that it started. Idempotent."""
         if self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -78,14 +78,14 @@ class Terminal:
 
 
 def command_line(command: str, arguments: Sequence[str]) -> str:
-    """Returns what people see of a command: as typed where the agent sent a whole line."""
+    """Returns the command for display: unchanged if the agent sent a whole line."""
     return shlex.join([command, *arguments]) if arguments else command
 
 
 async def open_terminal(
     line: str, folder: Path, environment: Mapping[str, str], limit: int | None, tell: Callable[[str], None]
 ) -> Terminal:
-    """Runs `line` by the shell in `folder`."""
+    """Runs `line` in a shell in `folder`."""
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",
         "-c",

@@ -1,4 +1,4 @@
-"""One tool call of an ACP agent in Heddle's words: name, target, kind, input and result. Pure."""
+"""Translates a tool call of an ACP agent to Heddle's vocabulary: name, target, kind, input, result. Pure."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ from agent_svc.agents.base import tool_vocabulary
 from agent_svc.agents.base.tool_vocabulary import ToolCall, obeyed, readable, relative_target
 from heddle import pb
 
-# ACP names kinds of tools, not tools: this is what agents usually call them.
+# ACP names kinds of tools, not tools. These are the names that agents usually use.
 NAMES: Final = {
     "read": "Read",
     "edit": "Edit",
@@ -45,10 +45,10 @@ KINDS: Final["Mapping[str, pb.ToolKind.ValueType]"] = {
     "fetch": pb.TOOL_KIND_NETWORK,
 }
 
-# Where Claude Code's adapter says which call has the sub-agent work that speaks.
+# The field with which Claude Code's adapter names the call that started the sub-agent.
 PARENT: Final = "parentToolUseId"
 
-# Where agents put what a call touches.
+# The input fields in which agents name the target of a call.
 PATH_KEYS: Final = ("file_path", "filePath", "filepath", "abs_path", "path", "notebook_path")
 PATTERN_KEYS: Final = ("pattern", "query")
 
@@ -59,7 +59,7 @@ FENCE: Final = re.compile(r"\A```[^\n`]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 class Call:
-    """What is known of one tool call so far. Agents send it piece by piece; later values win."""
+    """What is known about one tool call so far. Agents send it piece by piece; later values win."""
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
@@ -67,17 +67,17 @@ class Call:
         self._title = ""
         self._kind = "other"
         self._own_name = ""
-        # The call of the sub-agent that made it, where its agent says so.
+        # The call that started the sub-agent. Empty: the agent itself made this call, or does not say.
         self._parent = ""
         self._input: Any = None
         self._output: Any = None
         self._content: Sequence[Any] = ()
         self._locations: tuple[str, ...] = ()
-        # The diff as it was first sent; afterwards some agents replace it by a result.
+        # The last diffs sent. Some agents later replace them with a result.
         self._diffs: list[FileEditToolCallContent] = []
 
     def learn(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> None:
-        """Records what the agent now says about the call."""
+        """Records new information from the agent about the call."""
         self.status = said.status or self.status
         self._title = said.title or self._title
         self._kind = said.kind or self._kind
@@ -97,7 +97,7 @@ class Call:
         return self.status in {"completed", "failed"}
 
     def known(self) -> bool:
-        """Says whether enough is known to show it: agents begin a call before they know its input."""
+        """Returns whether enough is known to show the call: agents start a call before they know its input."""
         if self.status != "pending":
             return True
         if self._kind == "execute":
@@ -105,7 +105,7 @@ class Call:
         return bool(self._input or self._locations or self._diffs)
 
     def described(self, worktree: Path) -> ToolCall:
-        """Returns it in the words that all agents share."""
+        """Returns the call in the vocabulary that all agents share."""
         target, shown = self._target(worktree), self._shown_input(worktree)
         return ToolCall(self.id, self._name(), target, self._does(), shown, self._parent)
 
@@ -129,7 +129,7 @@ class Call:
         if self._kind == "fetch":
             return self._field("url") or self._title
         if paths := [relative_target(worktree, path) for path in self._paths()]:
-            # Of many files the one that most needs a permission.
+            # If there are several files, choose the one that most needs a permission.
             return next((path for path in paths if _delicate(path)), paths[0])
         return self._field(*PATTERN_KEYS) or (self._title if self._kind in NAMES else "")
 
@@ -138,11 +138,11 @@ class Call:
         return list(dict.fromkeys(path for path in named if path))
 
     def terminals(self) -> list[str]:
-        """Returns the ids of the terminals whose output is its own."""
+        """Returns the ids of the terminals whose output belongs to the call."""
         return [part.terminal_id for part in self._content if isinstance(part, TerminalToolCallContent)]
 
     def pictures(self) -> list[ImageContentBlock]:
-        """Returns the pictures in its result."""
+        """Returns the pictures in the call's result."""
         return [block for block in self._blocks() if isinstance(block, ImageContentBlock)]
 
     def _shown_input(self, worktree: Path) -> str:
@@ -155,13 +155,13 @@ class Call:
         return readable(self._input) if self._input else ""
 
     def _is_new_text(self) -> bool:
-        """Says whether it gives a file a whole new text."""
+        """Returns whether the call writes the whole content of a file."""
         if self._diffs:
             return all(diff.old_text is None for diff in self._diffs)
         return bool(self._field("content"))
 
     def result(self) -> str:
-        """Returns what it answered, for people."""
+        """Returns the call's result in readable form."""
         texts = [
             block.text if isinstance(block, TextContentBlock) else f"[{block.type}]"
             for block in self._blocks()
@@ -189,7 +189,7 @@ class Call:
 
 
 def diff_text(diff: FileEditToolCallContent, worktree: Path) -> str:
-    """Returns a new file as it is, else the lines that change."""
+    """Returns the text of a new file, or a unified diff for an existing file."""
     if diff.old_text is None:
         return diff.new_text
     name = relative_target(worktree, diff.path)
@@ -200,7 +200,7 @@ def diff_text(diff: FileEditToolCallContent, worktree: Path) -> str:
 
 
 def unfenced(text: str) -> str:
-    """Returns the inside of a text that is one block of code in markdown, else `text`."""
+    """Returns `text` without its fence if it is a single Markdown code block, else unchanged."""
     found = FENCE.match(text)
     return found[1] if found and "\n```" not in found[1] else text
 
@@ -210,7 +210,7 @@ def _delicate(path: str) -> bool:
 
 
 def of_claude(meta: Mapping[str, Any] | None, key: str) -> str:
-    """Returns what Claude Code's adapter adds of its own, as how the tool is called; empty without it."""
+    """Returns a field that only Claude Code's adapter adds, such as the tool's name; empty if it is absent."""
     said = (meta or {}).get("claudeCode")
     value = said.get(key) if isinstance(said, dict) else None
     return value if isinstance(value, str) else ""

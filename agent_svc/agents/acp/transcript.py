@@ -1,4 +1,4 @@
-"""Translates what an ACP agent sends in a session to events. Pure except for the clock that it is given."""
+"""Translates the session updates of an ACP agent to events. Pure, except for the clock passed to it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ from heddle import pb
 
 
 class Transcript:
-    """Turns session updates into events, in order. `clock` gives seconds."""
+    """Translates session updates to events, in order. `clock` returns seconds."""
 
     def __init__(self, worktree: Path, clock: Callable[[], float]) -> None:
         self._worktree = worktree
@@ -34,17 +34,17 @@ class Transcript:
         self.forwarded = ForwardedMessages()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
-        # The call of the sub-agent that speaks. Empty: the agent itself does.
+        # The call that started the sub-agent that speaks. Empty: the agent itself speaks.
         self._speaker = ""
         self._calls: dict[str, Call] = {}
-        # When each reported call that has not ended began.
+        # By call id: when each reported call that has not ended began.
         self._running: dict[str, float] = {}
         self._plans = 0
-        # What the context of the model holds and what it takes, in tokens. 0: not known.
+        # The used and the total size of the model's context, in tokens. 0: unknown.
         self.context = 0, 0
 
     def update(self, said: object) -> list[pb.Event]:
-        """Returns the events for one session update; an unknown kind has none."""
+        """Returns the events for one session update; empty for an unknown kind."""
         match said:
             case AgentMessageChunk():
                 return self._speak(said, pb.MESSAGE_KIND_TEXT)
@@ -57,26 +57,26 @@ class Transcript:
             case UsageUpdate():
                 self.context = said.used, said.size
                 spent = self.spending.cost(said.cost)
-                # Claude's own messages have reported it already.
+                # Claude's own messages have already reported this cost.
                 return [] if self.forwarded.heard else with_context(spent, *self.context)
             case _:
                 return []
 
     def call(self, call_id: str) -> Call:
-        """Returns the call of this id, as far as it is known."""
+        """Returns the call with this id, with what is known about it so far."""
         return self._calls.setdefault(call_id, Call(call_id))
 
     def call_of_terminal(self, terminal_id: str) -> str:
-        """Returns the id of the call that shows this terminal; empty if none does."""
+        """Returns the id of the call that shows this terminal; empty if no call does."""
         return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
 
     def open_calls(self) -> list[str]:
-        """Returns what people read of each call that has not ended."""
+        """Returns a readable description of each call that has not ended."""
         calls = (self.call(call_id).described(self._worktree) for call_id in self._running)
         return [call.target if call.kind == pb.TOOL_KIND_COMMAND else call.label for call in calls]
 
     def begin(self, call_id: str) -> list[pb.Event]:
-        """Returns the event that a call began, if it is not reported yet."""
+        """Returns the start event of a call; empty if it was already reported or the call has ended."""
         call = self.call(call_id)
         if call_id in self._running or call.ended():
             return []
@@ -84,9 +84,9 @@ class Transcript:
         return [*self._end_message(), call.described(self._worktree).started()]
 
     def end_turn(self, response: PromptResponse | None) -> list[pb.Event]:
-        """Returns what a turn leaves open: the message, calls that never ended, tokens.
+        """Returns the events that close a turn: the end of the message and of open calls, and the tokens.
 
-        None: the turn failed.
+        `response` is None if the turn failed or was interrupted.
         """
         events = self._end_message()
         for call_id in list(self._running):
@@ -137,6 +137,6 @@ class Transcript:
         return [call.described(self._worktree).finished(ok=ok, result=result, seconds=seconds)]
 
     def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
-        """Returns a plan as a call of the tool that other agents use for theirs."""
+        """Returns a plan as a call of the tool that other agents use for their plans."""
         self._plans += 1
         return plan_told(f"plan-{self._plans}", ((entry.content, entry.status) for entry in entries))

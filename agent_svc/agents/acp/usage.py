@@ -1,4 +1,4 @@
-"""An ACP agent's reports of tokens and cost, as differences. Pure."""
+"""Translates an ACP agent's cumulative reports of tokens and cost to differences. Pure."""
 
 from typing import Final
 
@@ -10,22 +10,22 @@ MICROS: Final = 1_000_000
 
 
 class Spending:
-    """Turns cumulative cost into what was spent since the last report.
+    """Translates cumulative cost to the cost since the last report.
 
-    Cost in another currency than USD counts as unknown.
+    Cost in a currency other than USD counts as unknown.
     """
 
     def __init__(self) -> None:
-        # As the agent names it. Empty: it does not say.
+        # The agent's name of the model. Empty: unknown.
         self.model = ""
-        # In micros, since the session began, also in an earlier attempt.
+        # In micros of a US dollar, since the session began, including earlier attempts.
         self.total = 0
         self._reports = False
 
     def cost(self, cost: Cost | None) -> list[pb.Event]:
-        """Returns the usage for a report of what the session cost so far.
+        """Returns the usage for a report of the session's cost so far.
 
-        A cost of zero has no meaning: a model without a price has it, too.
+        Ignores a cost of zero: a model without a price also reports it.
         """
         if cost is None or cost.currency.upper() != "USD" or not cost.amount:
             return []
@@ -34,11 +34,11 @@ class Spending:
         return [pb.Event(usage=pb.Usage(model=self.model, cost_usd_micros=spent))] if spent else []
 
     def tokens(self, usage: Usage | None) -> list[pb.Event]:
-        """Returns the usage of one turn; its cost is the part of `cost` that is not reported yet."""
+        """Returns the token usage of one turn; its cost is 0 if `cost` reports it, otherwise unknown."""
         if usage is None:
             return []
         read, write = usage.cached_read_tokens or 0, usage.cached_write_tokens or 0
-        # Some count thoughts in the output, some separately; the total shows which.
+        # Some agents count thoughts as output, others separately. The total shows which.
         output = max(usage.output_tokens, usage.total_tokens - usage.input_tokens - read - write)
         told = pb.Usage(
             model=self.model,
@@ -54,5 +54,5 @@ class Spending:
     def _take(self, cost: Cost) -> int:
         total = round(cost.amount * MICROS)
         spent, self.total = total - self.total, total
-        # It counts from zero again if the agent started a new session.
+        # The total starts again from zero if the agent started a new session.
         return spent if spent >= 0 else total

@@ -1,4 +1,4 @@
-"""The agent's process, and one JSON-RPC message a line to and from it."""
+"""The agent's process, which exchanges JSON-RPC messages with us, one on each line."""
 
 import asyncio
 import json
@@ -14,15 +14,15 @@ from agent_svc.text import whole_characters
 # A message may carry a picture or a whole file.
 MAX_LINE_BYTES: Final = 64 << 20
 
-# Seconds between two looks whether a process has ended that did not say so.
+# Seconds between two checks for the end of a process.
 LOOK_EVERY: Final = 0.2
 
 
 class Wire:
-    """A transport of the protocol's library. A line that is not a message is passed to `stray`.
+    """A transport for the protocol's library. Passes a line that is not a message to `stray`.
 
-    A library of the agent's that prints to standard output does no harm that way, and bytes
-    that are not UTF-8 become U+FFFD.
+    A library of the agent may therefore print to standard output without harm. Bytes that are
+    not UTF-8 become U+FFFD.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, stray: Callable[[str], None]) -> None:
@@ -38,7 +38,7 @@ class Wire:
         await self._stdin.drain()
 
     async def receive(self) -> dict[str, Any] | None:
-        """Returns the next message; None once the agent will say no more."""
+        """Returns the next message; None at the end of the agent's output."""
         while line := await self._line():
             text = line.decode(errors="replace")
             try:
@@ -62,13 +62,13 @@ class Wire:
         self._stdin.close()
 
     async def end(self, grace: float) -> None:
-        """Ends the agent: its input ends, then SIGTERM, then SIGKILL, each `grace` seconds later."""
+        """Ends the agent: closes its input, then sends SIGTERM, then SIGKILL, each `grace` seconds later."""
         self._stdin.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 await asyncio.wait_for(exited(self.process), grace)
             except TimeoutError:
-                # npm's programs are often a process around the real one.
+                # A program from npm is often a wrapper process around the real one.
                 with suppress(ProcessLookupError):
                     os.killpg(self.process.pid, number)
             else:
@@ -76,9 +76,9 @@ class Wire:
 
 
 async def exited(process: asyncio.subprocess.Process) -> int:
-    """Returns the exit code, even if a process that was left running holds the pipes open."""
+    """Waits for the exit code, even if another process that still runs keeps the pipes open."""
     while process.returncode is None:
-        # On some versions of Python `wait` waits for the pipes, too.
+        # In some Python versions, `wait` also waits for the pipes.
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), LOOK_EVERY)
     return process.returncode
@@ -87,9 +87,9 @@ async def exited(process: asyncio.subprocess.Process) -> int:
 async def start(
     arguments: Sequence[str], worktree: Path, environment: Mapping[str, str], stray: Callable[[str], None]
 ) -> Wire:
-    """Starts an agent in `worktree`; raises OSError if there is no such program.
+    """Starts an agent in `worktree`; raises OSError if the program does not exist.
 
-    Its standard error is the host's own, which is the session's.
+    The agent inherits the host's standard error, which is part of the session's output.
     """
     process = await asyncio.create_subprocess_exec(
         *arguments,

@@ -8,15 +8,15 @@ from google.protobuf.duration_pb2 import Duration
 from agent_svc.text import clip
 from heddle import pb
 
-# What an event names, and bytes of each name.
+# The most tasks that an event names, and the most bytes of each name.
 MOST: Final = 20
 NAME_BYTES: Final = 200
 
 
 def waiting(names: Iterable[str], limit: Duration, count: int | None = None) -> pb.Event:
-    """Returns the event of a session that waits for `names`; of none: that it waits no longer.
+    """Returns the event of a session that waits for `names`; without names, the session no longer waits.
 
-    `count` is of all, where `names` are the first ones.
+    `count` is the total number of tasks if `names` contains only the first ones.
     """
     told = list(names)
     work = pb.BackgroundWork(running=_named(told), count=len(told) if count is None else count)
@@ -26,14 +26,14 @@ def waiting(names: Iterable[str], limit: Duration, count: int | None = None) -> 
 
 
 def stopped(names: Iterable[str], count: int | None = None) -> pb.Event:
-    """Returns the event of what was ended before the checks."""
+    """Returns the event that lists the tasks that were stopped before the checks."""
     told = list(names)
     work = pb.BackgroundWork(stopped=_named(told), count=len(told) if count is None else count)
     return pb.Event(background_work=work)
 
 
 def limited(work: pb.BackgroundWork) -> pb.BackgroundWork:
-    """Returns a host's report, cut to what an event may hold."""
+    """Returns a host's report, cut to the limits of an event."""
     cut = pb.BackgroundWork(running=_named(work.running), stopped=_named(work.stopped))
     cut.count = max(work.count, len(work.running), len(work.stopped))
     if work.HasField("limit"):

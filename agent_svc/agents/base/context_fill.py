@@ -1,4 +1,4 @@
-"""How full the context of an agent's model is. Pure."""
+"""Adds the fill level of the model's context to usage reports. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from heddle import pb
 
 
 def with_context(events: Sequence[pb.Event], used: object, window: object) -> list[pb.Event]:
-    """Returns `events` with the fill of the context in their last report of usage, where they have one.
+    """Returns `events`; their last usage report, if any, contains the fill level of the context.
 
-    `used` and `window` are in tokens; what is not a positive number is not known.
+    `used` and `window` are in tokens. A value that is not a positive number counts as unknown.
     """
     told = [event.usage for event in events if event.HasField("usage")]
     if told and (tokens := _tokens(used)):

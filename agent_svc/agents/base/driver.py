@@ -1,4 +1,4 @@
-"""What agent_svc needs to know about one kind of agent: how to start it, how to read it."""
+"""The interface between agent_svc and one kind of agent: how to start it and how to read its output."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +14,23 @@ class Launch:
     """How to start the agent's program."""
 
     arguments: Sequence[str]
-    # All of standard input, or with `controlled` its beginning.
+    # All of standard input; if `controlled`, only its beginning.
     stdin: bytes
-    # True: it is a host that keeps reading control lines from standard input.
+    # True: the program is a host that keeps reading control lines from standard input.
     controlled: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-    # True: it works by calling a model, so a session without any answer of one did nothing.
+    # True: the agent calls a model, so a session without any answer from a model did nothing.
     models: bool = False
-    # The agent's own folders outside of its worktree, which it must be able to write.
+    # The agent's own folders outside the worktree. The agent must be able to write to them.
     own: Sequence[OwnFolder] = ()
-    # Says for people what an agent_session_id is, and how to open that session. None: people cannot.
+    # Describes the session of an agent_session_id and how people open it. None: people cannot open it.
     own_session: Callable[[str], pb.AgentSession] | None = None
 
 
 class Translator(Protocol):
-    """Turns what one agent process writes into events with only their payload set. Pure.
+    """Translates the output of one agent process to events that have only their payload set. Pure.
 
-    Bytes arrive in pieces of any size; text may be cut anywhere, even within a character.
+    Bytes arrive in pieces of any size. A piece may end anywhere, even within a character.
     """
 
     def stdout(self, data: bytes) -> list[pb.Event]: ...
@@ -38,22 +38,22 @@ class Translator(Protocol):
     def stderr(self, data: bytes) -> list[pb.Event]: ...
 
     def end(self) -> list[pb.Event]:
-        """Returns what is left once both streams have ended."""
+        """Returns the remaining events once both streams have ended."""
         ...
 
     @property
     def finished(self) -> pb.SessionFinished | None:
-        """How the agent says that it ended. None: its exit code says it."""
+        """The outcome that the agent itself reported. None: use its exit code."""
         ...
 
     @property
     def agent_session_id(self) -> str:
-        """What the agent calls its own session, to resume it. Empty: nothing yet, or it cannot."""
+        """The agent's own id of its session, to resume it. Empty: not reported yet, or it cannot resume."""
         ...
 
     @property
     def closing(self) -> int | None:
-        """How many messages the agent had read when it last asked to end. None: it did not ask."""
+        """The number of messages that the agent had read when it last asked to end. None: it has not asked."""
         ...
 
 
@@ -62,24 +62,24 @@ class Driver(Protocol):
 
     @property
     def kind(self) -> AgentKind:
-        """What plans and the scheduler know of it."""
+        """The description of this kind for plans and the scheduler."""
         ...
 
     @property
     def login_variables(self) -> Sequence[str]:
-        """Names of agent_svc's own environment variables that the agent inherits: log-ins, and how to reach its model."""
+        """The variables of agent_svc that the agent inherits: its login, and how to reach its model."""
         ...
 
     def accepts(self, agent: str) -> bool:
-        """Says whether `agent`, as a plan writes it, is of this kind."""
+        """Returns whether `agent`, as written in a plan, is of this kind."""
         ...
 
     def program(self) -> pb.AgentProgram:
-        """Returns what this worker has of it."""
+        """Returns whether this worker has the agent's program, and in which version."""
         ...
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        """Returns how to start it. `resume` is the agent_session_id to resume; empty: a new session."""
+        """Returns how to start the agent. `resume` is the agent_session_id to resume; empty: a new session."""
         ...
 
     def translator(self) -> Translator: ...

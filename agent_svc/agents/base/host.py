@@ -1,8 +1,8 @@
-"""What all hosts share: the connection to agent_svc, the operator's words, and how it all ends.
+"""The part that all hosts share: the connection to agent_svc, the operator's messages, and the outcome.
 
-A host is `sys.exit(run_host(drive))`, where `drive` is a coroutine function that gets the
-Host, drives its agent, and returns when the work is done. It raises AgentFailedError
-with a plain reason where the agent failed.
+A host is `sys.exit(run_host(drive))`, where `drive` is a coroutine function that receives the
+Host, drives its agent, and returns when the work is done. If the agent fails, it raises
+AgentFailedError with a plain reason.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from heddle import pb, running_time
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
 
-# The first words of an answer that no operator gave.
+# How an answer begins if no operator gave it.
 UNANSWERED: Final = "no answer within"
 
-# Seconds for background processes to end after SIGTERM, and between two looks.
+# The seconds that background processes have to end after SIGTERM, and between two checks.
 ENDING: Final = 2.0
 LOOK: Final = 0.05
 
@@ -41,7 +41,7 @@ FILES_GONE: Final = "Files that you changed may be back as they were: look befor
 
 
 def resume_prompt(session: pb.StartSessionRequest) -> str:
-    """Returns the prompt of an agent whose own session is resumed."""
+    """Returns the prompt for an agent that resumes its own session."""
     files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
     return RESUMED.format(files=files, prompt=session.prompt)
 
@@ -56,23 +56,23 @@ def _told(answer: pb.ApprovalAnswer) -> str:
 
 
 class AgentFailedError(Exception):
-    """The agent could not do its work; the message says why and what to do, in plain words."""
+    """The agent could not do its work; the message says in plain language why, and what to do."""
 
     outcome: "pb.Outcome.ValueType" = pb.OUTCOME_FAILED
-    # Seconds to wait before the provider is called again. None: it did not say.
+    # Seconds to wait before the next call of the provider. None: the provider did not say.
     retry_after: float | None = None
-    # When a limit ends, in seconds since 1970. None: it did not say.
+    # When a limit ends, in seconds since 1970. None: the provider did not say.
     retry_at: float | None = None
 
 
 class OverBudgetError(AgentFailedError):
-    """The agent stopped at the budget that it was given."""
+    """The agent stopped because it reached its budget."""
 
     outcome = pb.OUTCOME_OVER_BUDGET
 
 
 class ProviderError(AgentFailedError):
-    """The model's provider takes no work: provider_failures.py says of which kind it is."""
+    """The model's provider accepts no work; provider_failures.py classifies the failure."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ProviderError(AgentFailedError):
 
 
 class Host:
-    """One host: `session` is what it was asked for."""
+    """One host; `session` is the request that started it."""
 
     def __init__(self, opening: protocol.Opening, incoming: asyncio.StreamReader, outgoing: BinaryIO) -> None:
         self.session = opening.session
@@ -97,35 +97,36 @@ class Host:
         self.worktree = Path(self.session.worktree_path)
         # Set once the session must end (SIGTERM): interrupt the agent and return.
         self.stopping = asyncio.Event()
-        # What the operator says to the agent, oldest first.
+        # The operator's messages to the agent, oldest first.
         self.heard: asyncio.Queue[str] = asyncio.Queue()
         self._messages = 0
         self._closed = False
-        # Set by each message, and by the leave to end.
+        # Set by each message, and by the permission to end.
         self._told = asyncio.Event()
         self._incoming = incoming
         self._outgoing = outgoing
-        # The operator's answers to the resumed session's questions, as long as those are not asked again.
+        # The operator's answers to the resumed session's questions. An answer is removed when it is used.
         self._answers = list(self.session.answers)
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
-        # Before ids that count from 1: one session may have several hosts, one after the other.
+        # The prefix of ids that count from 1: one session may have several hosts, one after the other.
         self.prefix = f"{secrets.token_hex(2)}-" if opening.resume else ""
         # The background work that was reported last.
         self._background: list[str] = []
 
     def emit(self, *events: pb.Event) -> None:
-        """Sends events to agent_svc, long texts cut or split; each has only its payload.
+        """Sends events, with only their payload, to agent_svc; cuts or splits long texts.
 
-        Waits where agent_svc reads slowly.
+        Blocks while agent_svc is slow to read.
         """
         self._write(*(protocol.line_of(part) for event in events for part in limited(event)))
 
     def tell(self, translate: Callable[[], Iterable[pb.Event]]) -> None:
-        """Sends the events that `translate` returns for something that the agent said.
+        """Sends the events that `translate` returns for a message of the agent.
 
-        If that fails the session's log says so and the session continues: one strange message does not end it.
+        If `translate` fails, adds a line to the session's log and continues: one strange message
+        must not end the session.
         """
         try:
             self.emit(*translate())
@@ -140,32 +141,32 @@ class Host:
         self._outgoing.flush()
 
     def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
-        """Sends a piece of what the model said."""
+        """Sends a piece of a message of the model."""
         self.emit(pb.Event(message=pb.Message(kind=kind, text=text, last=last)))
 
     @property
     def background_wait(self) -> float:
-        """Seconds that it waits for what the agent left in the background."""
+        """The maximum number of seconds to wait for the agent's background work."""
         return self.session.background_wait.ToNanoseconds() / 1e9
 
     def tell_background(self, names: Sequence[str]) -> None:
-        """Reports what the session waits for now; empty: it no longer waits. The same names are not reported twice."""
+        """Reports what the session waits for; empty: it no longer waits. Skips an unchanged report."""
         if list(names) != self._background:
             self._background = list(names)
             self.emit(background_work.waiting(names, self.session.background_wait))
 
     def tell_stopped(self, names: Sequence[str]) -> None:
-        """Reports what still ran in the background at the end of the session and is ended with it."""
+        """Reports the background work that still runs at the end of the session and is stopped with it."""
         self._background = []
         if names:
             self.emit(background_work.stopped(names))
 
     def note(self, text: str) -> None:
-        """Adds a line of Heddle's own to the session's log."""
+        """Adds a line from Heddle itself to the session's log."""
         self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
 
     def keep_picture(self, picture: Picture) -> None:
-        """Makes a picture in a tool's result a screenshot of the session."""
+        """Stores a picture from a tool's result as a screenshot of the session."""
         if why := keep(self.worktree, picture):
             self.note(f"Screenshot left out: {picture.caption}: {why}.")
 
@@ -174,7 +175,7 @@ class Host:
         self.emit(pb.Event(session_started=pb.SessionStarted(agent_session_id=agent_session_id)))
 
     async def ask(self, question: str, *, tool: str, target: str, wait: float) -> pb.ApprovalResolved:
-        """Asks the operator; after `wait` seconds without an answer it counts as denied."""
+        """Asks the operator; the request counts as denied after `wait` seconds without an answer."""
         if (said := self._answered(question, tool, target)) is not None:
             return said
         self._asked += 1
@@ -194,7 +195,7 @@ class Host:
             return resolved
         except asyncio.CancelledError:
             if not self.stopping.is_set():
-                # The program that asked is gone; after a restart it may ask again.
+                # The program that asked has ended. It may ask again after a restart.
                 gone = pb.ApprovalResolved(approval_id=approval, message="the agent ended while it waited")
                 self.emit(pb.Event(approval_resolved=gone))
             raise
@@ -202,7 +203,7 @@ class Host:
             del self._waiting[approval]
 
     def _answered(self, question: str, tool: str, target: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer to the same question of the resumed session, once."""
+        """Returns, once, the operator's answer to the same question in the session that is resumed."""
         for answer in self._answers:
             asked = answer.approval
             if (asked.tool, asked.target) == (tool, target) and (tool or asked.question == question):
@@ -211,10 +212,10 @@ class Host:
         return None
 
     async def may_end(self) -> bool:
-        """Returns True once the session may end or must; False if the operator said something meanwhile.
+        """Returns True once the session may or must end; False if the operator sent a message meanwhile.
 
-        To be called before the work counts as done: what is in `heard` then is still
-        for the agent.
+        Call it before the work counts as done: the agent must still receive the messages
+        in `heard`.
         """
         if not self.heard.empty():
             return False
@@ -227,7 +228,7 @@ class Host:
         return self._closed or self.stopping.is_set()
 
     async def listen(self) -> None:
-        """Reads the lines of agent_svc until it closes the connection."""
+        """Reads the lines from agent_svc until agent_svc closes the connection."""
         while line := await self._incoming.readline():
             if line == protocol.closed():
                 self._closed = True
@@ -250,7 +251,7 @@ class Host:
 
 
 def count_servers(servers: Servers, *, depth: int) -> int:
-    """Returns how many processes so many levels below this one are idle servers."""
+    """Returns how many of the processes `depth` levels below this one are idle servers."""
     level = [os.getpid()]
     for _ in range(depth):
         level = [child for pid in level for child in children(pid)]
@@ -258,7 +259,7 @@ def count_servers(servers: Servers, *, depth: int) -> int:
 
 
 async def end_all(pids: Sequence[int]) -> None:
-    """Ends processes, politely at first."""
+    """Ends processes with SIGTERM, then with SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
             send(pid, number)
@@ -271,8 +272,8 @@ async def end_all(pids: Sequence[int]) -> None:
 
 
 def run_host(drive: Callable[[Host], Awaitable[None]]) -> int:
-    """Runs a host to its end; returns the exit code: 1 where the agent failed."""
-    # What a careless library prints must not get between our lines.
+    """Runs a host to its end; returns the exit code, which is 1 if the agent failed."""
+    # A library that prints to standard output must not break the protocol's lines.
     outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return asyncio.run(_run(drive, outgoing))

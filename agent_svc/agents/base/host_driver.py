@@ -1,4 +1,4 @@
-"""Reads the lines of a host (protocol.py) and keeps them within the limits of a session."""
+"""Reads the lines of a host (protocol.py) and applies the size limits of a session."""
 
 from typing import Final
 
@@ -13,18 +13,18 @@ from heddle.events import kinds
 # A longer line cannot be an event; it becomes output.
 MAX_LINE_BYTES: Final = 1 << 20
 
-# The longest tool input or result that is kept.
+# The maximum size of a tool's input or result.
 MAX_DETAIL_BYTES: Final = 64 << 10
 
-# The fields that hold one.
+# The fields that contain a tool's input or result.
 DETAILS: Final = frozenset({"input", "result"})
 
-# The longest name, target, question or caption.
+# The maximum size of a name, target, question or caption.
 MAX_LABEL_BYTES: Final = 4 << 10
 
 
 class HostTranslator:
-    """Turns a host's standard output into events, line by line."""
+    """Translates a host's standard output to events, line by line."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -80,7 +80,7 @@ class HostTranslator:
 
 
 def limited(event: pb.Event) -> list[pb.Event]:
-    """Returns `event` with only its payload, cut or split to the sizes that a session keeps."""
+    """Returns `event` with only its payload, cut or split to the size limits of a session."""
     match event.WhichOneof("payload"):
         case "output":
             out = event.output

@@ -1,4 +1,4 @@
-"""Pictures in the results of an agent's tools become screenshots of its session."""
+"""Stores pictures from the results of an agent's tools as screenshots of its session."""
 
 import base64
 import binascii
@@ -13,19 +13,19 @@ SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".we
 
 
 class Picture(NamedTuple):
-    """A picture as agents send it."""
+    """A picture in the form in which agents send it."""
 
     media_type: str
     # In base64.
     data: str
-    # What people read next to it.
+    # The text that is shown next to the picture.
     caption: str
 
 
 def keep(worktree: Path, picture: Picture) -> str:
-    """Leaves a picture where a session's pictures are found; twice the same is kept once.
+    """Stores a picture in the screenshot folder of the worktree; stores identical pictures once.
 
-    Returns why it was left out; empty if it was kept.
+    Returns why the picture was not stored; empty if it was.
     """
     suffix = SUFFIXES.get(picture.media_type)
     if suffix is None:
@@ -41,7 +41,7 @@ def keep(worktree: Path, picture: Picture) -> str:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # The picture comes last: once it is there it is looked at.
+            # Write the picture last: readers take it as soon as it exists.
             path.with_suffix(".txt").write_text(clip(picture.caption, MAX_CAPTION_BYTES))
             path.write_bytes(data)
     except OSError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def npm_version(program: Path) -> str:
-    """Returns the version of the package that an installed program belongs to; empty if none says so."""
+    """Returns the version of the npm package that contains `program`; empty if it is unknown."""
     path = program.resolve()
     for folder in path.parents if "node_modules" in path.parts else ():
         try:

@@ -1,4 +1,4 @@
-"""Decides one call of a tool: by the policy, and where that says so by asking the operator."""
+"""Decides whether a tool call is allowed: by the policy or, if the policy says so, by asking the operator."""
 
 from typing import Final, NamedTuple
 
@@ -6,12 +6,12 @@ from agent_svc.agents.base.host import UNANSWERED, Host
 from agent_svc.agents.base.permissions import Verdict, decide
 from agent_svc.agents.base.tool_vocabulary import ToolCall
 
-# Seconds that a question waits where the plan does not say.
+# Seconds that a question waits if the plan does not set a limit.
 DEFAULT_WAIT: Final = 30 * 60.0
 
 
 class Permission(NamedTuple):
-    """Whether the call may happen, and for the agent to read why."""
+    """Whether a call is allowed, and the reason for the agent to read."""
 
     allowed: bool
     reason: str
@@ -20,9 +20,9 @@ class Permission(NamedTuple):
 
 
 async def permit(host: Host, call: ToolCall, question: str = "") -> Permission:
-    """Returns whether `call` may happen; waits for the operator where the policy says to ask.
+    """Returns whether `call` is allowed; waits for the operator if the policy says to ask.
 
-    `question` is what the agent itself would ask; empty: one is made of the call.
+    `question` is the agent's own question; if empty, a question is built from the call.
     """
     policy = host.session.permissions
     decision = decide(policy, call.names, call.target, writes_inside=call.writes_inside, reads=call.reads)

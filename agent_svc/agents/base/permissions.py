@@ -1,4 +1,4 @@
-"""What an agent may do without asking: one call of a tool against a policy. Pure."""
+"""Checks one tool call against the policy that says what an agent may do without asking. Pure."""
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -9,7 +9,7 @@ from heddle.plan.permission_patterns import COMMAND_TOOLS, Pattern, parts
 
 
 class Verdict(Enum):
-    """What becomes of a call."""
+    """The decision about a call."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -17,7 +17,7 @@ class Verdict(Enum):
 
 
 class Decision(NamedTuple):
-    """The verdict, and why in plain words: for a denied agent to read."""
+    """The verdict and its reason, in plain language: an agent reads it if its call is denied."""
 
     verdict: Verdict
     reason: str
@@ -32,12 +32,12 @@ _DEFAULTS: Final = {
 def decide(
     permissions: pb.Permissions, tools: Sequence[str], target: str, *, writes_inside: bool, reads: bool
 ) -> Decision:
-    """Returns what the policy says of one call.
+    """Returns the policy's decision about one call.
 
-    `tools` are the names that patterns know the tool by: its own first, then that of its
-    kind, such as "Bash" for every tool that runs commands. `target` is the file relative to the worktree (absolute outside of it), the
-    command, or the URL. `writes_inside`: it changes a file of the worktree and
-    nothing else; `reads`: it changes nothing.
+    `tools` are the names that patterns can match: the tool's own name first, then the name of
+    its kind, such as "Bash" for every tool that runs commands. `target` is the file relative to
+    the worktree (absolute if outside), the command, or the URL. `writes_inside`: the call changes
+    a file in the worktree and nothing else; `reads`: it changes nothing.
     """
     for text, pattern in _patterns(permissions.deny):
         if pattern is None or any(pattern.denies(tool, target) for tool in tools):
@@ -51,7 +51,7 @@ def decide(
 
 
 def runs_anything(permissions: pb.Permissions) -> bool:
-    """Says whether any command whatever may run unasked: true of none that a pattern of `deny` is about."""
+    """Returns whether every command may run without asking; False if a pattern of `deny` is about commands."""
     if any(
         pattern is None or pattern.tool in COMMAND_TOOLS or "*" in pattern.tool
         for _, pattern in _patterns(permissions.deny)
@@ -61,7 +61,7 @@ def runs_anything(permissions: pb.Permissions) -> bool:
 
 
 def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
-    """Returns the patterns that allow the call; empty if some part of it is not allowed."""
+    """Returns the patterns that allow the call; empty if any part of the call is not allowed."""
     known = [(text, pattern) for text, pattern in _patterns(allow) if pattern is not None]
     whole = next((text for text, pattern in known if _allows_whole(pattern, tools, target)), "")
     if whole:
@@ -86,7 +86,7 @@ def _allows(pattern: Pattern, tools: Sequence[str], target: str) -> bool:
 
 
 def _patterns(texts: Iterable[str]) -> list[tuple[str, Pattern | None]]:
-    """Returns the patterns; None for a malformed one, which allows nothing and denies everything."""
+    """Returns the parsed patterns; None for a malformed pattern, which allows nothing and denies everything."""
     found: list[tuple[str, Pattern | None]] = []
     for text in texts:
         try:

@@ -1,34 +1,34 @@
-"""The language between agent_svc and a host: a program that drives one agent.
+"""The protocol between agent_svc and a host, which is a program that drives one agent.
 
-A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
+A host hides an agent's own protocol (an SDK, ACP, JSONL) behind lines of JSON:
 
-1. agent_svc writes one line to its standard input: {"protocol": 1, "session": …},
-   the session a StartSessionRequest. With "resume": "ID" the agent should resume
-   its own session with this id; if it cannot, it says so and starts a new one.
+1. agent_svc writes one line to the host's standard input: {"protocol": 1, "session": …}.
+   The session is a StartSessionRequest. With "resume": "ID", the agent should resume
+   its own session with this id. If it cannot, the host reports that and starts a new session.
 2. The host writes {"protocol": 1} to its standard output.
-3. From then on every line in both directions is an Event of which only the payload
-   is set. The host sends what the agent does. agent_svc sends approval_resolved, the
-   answer to an approval_requested, and message, what the operator says. A host that
-   waits no longer for an answer sends the approval_resolved itself. By session_started
-   with agent_session_id it says how the agent calls its own session; that is kept for
-   a later resume and is not an event. A host that has said so may be ended while its
-   question is open: the session that resumes it has the answer in "answers", and
-   does not ask again.
-4. The host may say how it ended by session_finished with outcome (failed, over
-   budget, unauthorized, out of credit, provider unavailable, rate limited and then also
-   retry_after or retry_time) and reason, and then exits. Without it, exit code 0 is
-   success, and 75 a rate limit.
-5. Before it ends well, the host writes {"closing": N}, where N is how many messages it
-   has read. If these are all, agent_svc answers {"closed": true}, and from then on
-   refuses what the operator says. If not, the others are on their way, and there is no
-   answer: the host passes them to its agent, and asks again. A host that ends without
-   this may lose what was said last.
+3. After that, every line in both directions is an Event that has only its payload set.
+   The host sends what the agent does. agent_svc sends approval_resolved (the answer to an
+   approval_requested) and message (what the operator writes). A host that stops waiting
+   for an answer sends the approval_resolved itself. A host sends session_started
+   with agent_session_id to report the agent's own id of its session; agent_svc stores the id
+   for a later resume and does not treat the line as an event. After that, the host may be ended
+   while its question is open: the session that resumes it receives the answer in "answers",
+   and does not ask again.
+4. To report its outcome, the host may send session_finished with outcome (failed, over
+   budget, unauthorized, out of credit, provider unavailable, or rate limited, which also has
+   retry_after or retry_time) and reason, and then exits. Without session_finished, exit
+   code 0 is success, and 75 is a rate limit.
+5. Before it ends successfully, the host writes {"closing": N}, where N is the number of
+   messages that it has read. If N is the number sent, agent_svc answers {"closed": true} and
+   refuses further messages of the operator. Otherwise more messages are on their way, and there is
+   no answer: the host passes the messages to its agent, and asks again. If a host ends without
+   this step, the last messages may be lost.
 
-All messages are in protobuf's JSON form. Any other line is the output
-of a careless library and becomes Output; so does standard error.
+All messages are in protobuf's JSON form. Any other line, for example one that a library
+printed, becomes Output, and so does standard error.
 
-Tools are named as agents name them (Bash, Read, Write, Edit); a target is the file,
-relative to the worktree, or the command.
+Tools have the names that agents use (Bash, Read, Write, Edit). A target is the command, or
+the file relative to the worktree.
 """
 
 import json
@@ -42,7 +42,7 @@ VERSION: Final = 1
 
 
 class Opening(NamedTuple):
-    """What the first line says."""
+    """The content of the first line."""
 
     session: pb.StartSessionRequest
     # Empty: start a new session.
@@ -58,7 +58,7 @@ def opening(request: pb.StartSessionRequest, resume: str = "") -> bytes:
 
 
 def parse_opening(line: bytes) -> Opening:
-    """Returns what the first line says; raises ValueError for another protocol."""
+    """Returns the content of the first line; raises ValueError for another protocol version."""
     said = json.loads(line)
     if said["protocol"] != VERSION:
         raise ValueError(f"agent_svc speaks protocol {said['protocol']}; this host speaks {VERSION}")
@@ -72,7 +72,7 @@ def greeting() -> bytes:
 
 
 def is_greeting(line: bytes) -> bool:
-    """Says whether `line` is a host's first line in this protocol."""
+    """Returns whether `line` is a host's first line in this protocol version."""
     try:
         return bool(json.loads(line) == {"protocol": VERSION})
     except (ValueError, RecursionError):
@@ -80,12 +80,12 @@ def is_greeting(line: bytes) -> bool:
 
 
 def closing(heard: int) -> bytes:
-    """Returns the line with which a host that has read so many messages asks to end."""
+    """Returns the line with which a host asks to end; `heard` is the number of messages it has read."""
     return json.dumps({"closing": heard}).encode() + b"\n"
 
 
 def parse_closing(line: bytes) -> int | None:
-    """Returns how many messages a host has read that asks to end; None if the line does not say that."""
+    """Returns the number of messages that a host had read when it asked to end; None for any other line."""
     if not line.startswith(b'{"closing"'):
         return None
     try:
@@ -96,7 +96,7 @@ def parse_closing(line: bytes) -> int | None:
 
 
 def closed() -> bytes:
-    """Returns agent_svc's line for a host that may end."""
+    """Returns the line with which agent_svc permits a host to end."""
     return json.dumps({"closed": True}).encode() + b"\n"
 
 

@@ -1,6 +1,6 @@
-"""What a failed call of a model's provider means for the work: the one place that classifies them. Pure.
+"""Classifies failed calls of a model's provider; no other module does. Pure.
 
-Hosts pass the HTTP status, if their agent reports it, and the agent's words.
+Hosts pass the HTTP status, if their agent reports it, and the agent's message.
 """
 
 import re
@@ -17,18 +17,18 @@ _OF_STATUS: Final = {
     403: pb.OUTCOME_UNAUTHORIZED,
     408: pb.OUTCOME_PROVIDER_UNAVAILABLE,
     429: pb.OUTCOME_RATE_LIMITED,
-    # Overloaded: as a rate limit, it passes.
+    # Overloaded: like a rate limit, it is temporary.
     529: pb.OUTCOME_RATE_LIMITED,
 }
 
-# Providers answer 400, 403 or 429 where an account has no money left.
+# Providers answer 400, 403 or 429 if an account has no credit left.
 _CREDIT: Final = re.compile(
     r"credit balance|insufficient[_ ]quota|quota exceeded|exceeded your current quota|billing_error"
     r"|payment required|out of credits",
     re.IGNORECASE,
 )
 
-# Where no status is reported.
+# Used if no status is reported.
 _WORDS: Final = (
     (
         pb.OUTCOME_UNAUTHORIZED,
@@ -68,7 +68,7 @@ _AT: Final = re.compile(
 
 
 def kind_of(status: int | None, said: str) -> "pb.Outcome.ValueType":
-    """Returns the outcome of the failure; FAILED if it is not the provider's."""
+    """Returns the outcome of the failure; FAILED if the provider did not cause it."""
     if _CREDIT.search(said):
         return pb.OUTCOME_OUT_OF_CREDIT
     if status in _OF_STATUS:
@@ -86,7 +86,7 @@ def failure(
     retry_after: float | None = None,
     retry_at: float | None = None,
 ) -> AgentFailedError:
-    """Returns what a host raises: `reason` is for people, the rest as in ProviderError."""
+    """Returns the error that a host raises; `reason` is for people, the rest is as in ProviderError."""
     outcome = kind_of(status, said)
     if outcome == pb.OUTCOME_FAILED:
         return AgentFailedError(reason)
@@ -94,10 +94,10 @@ def failure(
 
 
 def reset_time(said: str, now: datetime) -> float | None:
-    """Returns when a limit ends by an agent's words, in seconds since 1970; None if they do not say.
+    """Returns when a limit ends according to an agent's message, in seconds since 1970; None if unknown.
 
-    Of a time to the minute, the minute after. A time of day without a zone is in
-    that of `now`.
+    A time that is given to the minute is rounded up to the next minute. A time of day without
+    a zone is in the zone of `now`.
     """
     if found := _EPOCH.search(said):
         return float(found[1])

@@ -1,4 +1,4 @@
-"""One vocabulary for what agents do: how a tool is called, what it touches, of which kind it is. Pure."""
+"""The common vocabulary for tool calls of all agents: a tool's name, its target, and its kind. Pure."""
 
 import json
 import os.path
@@ -11,15 +11,15 @@ from typing import Any, Final
 from agent_svc.text import whole_characters
 from heddle import agents, pb
 
-# The tool with which agents report their plan; its input is a checklist.
+# The tool that agents use to report their plan. Its input is a checklist.
 PLAN_TOOL: Final = "TodoWrite"
 
-# Every tool that is known, by what it does. A test with the real agents fails where one is missing.
+# The kind of every known tool. A test with the real agents fails if a tool is missing here.
 KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
     **dict.fromkeys(("Read", "NotebookRead", "LS"), pb.TOOL_KIND_READ),
     **dict.fromkeys(("Grep", "Glob", "LSP"), pb.TOOL_KIND_SEARCH),
     **dict.fromkeys(("Write", "Edit", "MultiEdit", "NotebookEdit", "Delete", "Move"), pb.TOOL_KIND_EDIT),
-    # A monitor's command and a workflow's agents run where no call named Bash is seen.
+    # A monitor's command and a workflow's agents run without a separate Bash call.
     **dict.fromkeys(("Bash", "PowerShell", "REPL", "Monitor", "Workflow"), pb.TOOL_KIND_COMMAND),
     **dict.fromkeys((PLAN_TOOL, "TaskCreate", "TaskUpdate", "TaskList", "TaskGet"), pb.TOOL_KIND_PLAN),
     **dict.fromkeys(("Agent", "Task"), pb.TOOL_KIND_DELEGATE),
@@ -57,17 +57,17 @@ KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
     ),
 }
 
-# By one of these an object says of which type the data in it are.
+# The keys with which an object states the media type of its data.
 MEDIA_KEYS: Final = frozenset({"mimeType", "mime_type", "media_type", "mediaType"})
 
 _MARKS: Final = {"completed": "x", "in_progress": ">"}
 
-# The kinds that change nothing outside of the agent itself. Each call of a sub-agent is judged by itself.
+# The kinds that change nothing outside the agent itself. Each call of a sub-agent is judged separately.
 HARMLESS: Final = frozenset(
     {pb.TOOL_KIND_READ, pb.TOOL_KIND_SEARCH, pb.TOOL_KIND_PLAN, pb.TOOL_KIND_DELEGATE}
 )
 
-# What a pattern calls a tool of this kind whatever its own name is.
+# The name that patterns use for all tools of a kind, whatever their own names are.
 FAMILIES: Final[Mapping["pb.ToolKind.ValueType", str]] = {
     pb.TOOL_KIND_READ: "Read",
     pb.TOOL_KIND_SEARCH: "Read",
@@ -78,27 +78,27 @@ FAMILIES: Final[Mapping["pb.ToolKind.ValueType", str]] = {
 
 @cache
 def obeyed() -> frozenset[str]:
-    """Returns the names whose content git or an agent obeys: writing them is more than writing a file."""
+    """Returns the names of files and folders that git or an agent obeys: a write to them needs a permission."""
     return frozenset({".git"}.union(*(kind.obeyed for kind in agents.kinds())))
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One call of a tool, in the names that people see."""
+    """One tool call, with the names that people see."""
 
     id: str
     # Bash, Read, Write, Edit, …
     name: str
-    # The file relative to the worktree (absolute outside of it), the command, or the URL.
+    # The file relative to the worktree (absolute if outside), the command, or the URL.
     target: str
     kind: "pb.ToolKind.ValueType"
     # For people to read.
     input: str
-    # The id of the sub-agent's call that made it. Empty: the session's own agent did.
+    # The id of the call that started the sub-agent. Empty: the session's own agent made this call.
     parent: str = ""
 
     def __post_init__(self) -> None:
-        # It is shown, matched and stored in places that do not allow a NUL.
+        # The target is shown, matched and stored in places that do not allow a NUL.
         object.__setattr__(self, "target", whole_characters(self.target).replace("\0", "\ufffd"))
 
     def started(self) -> pb.Event:
@@ -114,7 +114,7 @@ class ToolCall:
         )
 
     def finished(self, *, ok: bool, result: str, seconds: float | None = None) -> pb.Event:
-        """Returns the event of its end. `seconds` is None if it was not measured."""
+        """Returns the event of the call's end. `seconds` is None if the duration was not measured."""
         done = pb.ToolFinished(tool_call_id=self.id, ok=ok, result=result)
         if seconds is not None:
             done.duration.FromMilliseconds(round(seconds * 1000))
@@ -122,32 +122,33 @@ class ToolCall:
 
     @property
     def label(self) -> str:
-        """What it is, in one line."""
+        """The tool's name and target in one line."""
         return f"{self.name} {self.target}".rstrip()
 
     @property
     def reads(self) -> bool:
-        """True if the call changes nothing outside of the agent itself."""
+        """True if the call changes nothing outside the agent itself."""
         return self.kind in HARMLESS or (self.kind == pb.TOOL_KIND_OTHER and self.name in KINDS)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names by which a plan's patterns find it: its own, and that of all tools that do the same."""
+        """The names that a plan's patterns can match: the tool's own name, and the name for its kind."""
         family = FAMILIES.get(self.kind)
         return (self.name,) if family in {None, self.name} else (self.name, str(family))
 
     @property
     def writes_inside(self) -> bool:
-        """True if it changes a file of the worktree that neither git nor an agent obeys."""
+        """True if the call changes a file in the worktree that neither git nor an agent obeys."""
         if self.kind != pb.TOOL_KIND_EDIT or not self.target or self.target.startswith("/"):
             return False
         return obeyed().isdisjoint(part.lower() for part in Path(self.target).parts)
 
 
 def relative_target(worktree: Path, path: str) -> str:
-    """Returns `path` relative to the worktree; absolute if it is outside, links followed.
+    """Follows links and returns `path` relative to the worktree, or absolute if it is outside.
 
-    What names no file at all, as a loop of links or a NUL, is absolute too: it needs a permission.
+    A path that names no file, such as a loop of links or a path with a NUL, is also returned
+    as absolute, so that it needs a permission.
     """
     try:
         resolved, root = (worktree / path).resolve(), worktree.resolve()
@@ -155,27 +156,27 @@ def relative_target(worktree: Path, path: str) -> str:
     except (OSError, RuntimeError, ValueError):
         return os.path.normpath(worktree / path)
     if resolved.is_symlink():
-        # It is a loop of links: from Python 3.13 on that is not an error.
+        # The path is a loop of links. Since Python 3.13, `resolve` does not raise an error for it.
         return str(resolved)
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
 
 
 def plan_told(call_id: str, steps: Iterable[tuple[str, str]]) -> list[pb.Event]:
-    """Returns a plan as a call of the tool with which agents report theirs; see `checklist`."""
+    """Returns a plan as a call of the tool that agents use to report plans; see `checklist`."""
     call = ToolCall(call_id, PLAN_TOOL, "", pb.TOOL_KIND_PLAN, checklist(steps))
     return [call.started(), call.finished(ok=True, result="")]
 
 
 def checklist(steps: Iterable[tuple[str, str]]) -> str:
-    """Returns an agent's plan as lines "- [x] TEXT"; a step is its text and its status.
+    """Returns an agent's plan as lines "- [x] TEXT"; each step is a pair of text and status.
 
-    Completed ones are marked "x", the one in progress ">", all others " ".
+    The mark is "x" for a completed step, ">" for a step in progress, and " " for all others.
     """
     return "\n".join(f"- [{_MARKS.get(status, ' ')}] {' '.join(text.split())}" for text, status in steps)
 
 
 def _without_data(value: Any) -> Any:
-    """Returns `value` with pictures and the like, which agents send in base64, as what they are."""
+    """Returns `value` with base64 data, such as pictures, replaced by its size."""
     match value:
         case {"data": str(data), **rest} if MEDIA_KEYS & rest.keys():
             return {**rest, "data": f"({len(data) * 3 // 4:,} bytes)"}
@@ -188,7 +189,7 @@ def _without_data(value: Any) -> Any:
 
 
 def readable(value: Any) -> str:
-    """Returns a tool's input or result as text: plain where it is text, else JSON."""
+    """Returns a tool's input or result as text: a string unchanged, anything else as JSON."""
     if isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Drives Claude Code: `python -m agent_svc.agents.claude`, a host of drivers/protocol.py."""
+"""Drives Claude Code: `python -m agent_svc.agents.claude`, a host that speaks base/protocol.py."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What Claude runs in the background of its turn, and whether a turn is under way. Pure."""
+"""Tracks Claude's background tasks, and whether a turn is in progress. Pure."""
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -17,13 +17,13 @@ class Background(Tasks):
 
     def __init__(self) -> None:
         super().__init__()
-        # True from the first word of a turn to its result.
+        # True from the first message of a turn to its result.
         self.in_turn = False
 
     def follow(self, message: Message) -> None:
         match message:
             case AssistantMessage():
-                # What a sub-agent says is no turn of Claude's own.
+                # A message of a sub-agent does not start a turn of Claude itself.
                 self.in_turn = self.in_turn or message.parent_tool_use_id is None
                 self._note_calls(message)
             case StreamEvent(parent_tool_use_id=None):

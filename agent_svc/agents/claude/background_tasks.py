@@ -1,19 +1,19 @@
-"""What Claude Code reports about its background tasks, directly or through its ACP adapter. Pure."""
+"""Reads Claude Code's reports about its background tasks, sent directly or through its ACP adapter. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-# Of tasks that are commands of a shell: a server among them never ends by itself.
+# The types of tasks that are shell commands. A command that is a server never ends on its own.
 _COMMANDS: Final = frozenset({"local_bash", "shell", "monitor", "local_monitor"})
 
-# It says whether another turn follows, as one does where something in the background has ended.
+# Makes Claude report whether another turn follows, for example after a background task has ended.
 TELLING: Final = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
 
-# The messages of type "system" that report them.
+# The subtypes of "system" messages that report background tasks.
 SUBTYPES: Final = ("session_state_changed", "background_tasks_changed", "task_started")
 
-# Seconds for which Claude may say nothing while it says that it owes another turn, and after the end of
-# something in the background, which it learns in another turn.
+# Seconds that Claude may be silent while it reports that another turn follows, and after the end of a
+# background task, which Claude notices in another turn.
 OWED: Final = 60.0
 SETTLING: Final = 2.0
 
@@ -24,37 +24,37 @@ class Tasks:
     def __init__(self) -> None:
         # By tool_use_id: the command of a call.
         self._lines: dict[str, str] = {}
-        # By task_id: what people read of a task.
+        # By task_id: the readable name of a task.
         self._names: dict[str, str] = {}
         self._running: dict[str, str] = {}
         self._commands = 0
         self._ever = False
-        # False while Claude says that it owes another turn.
+        # False while Claude reports that another turn follows.
         self.idle = True
 
     @property
     def names(self) -> list[str]:
-        """What runs in the background, oldest first."""
+        """The names of the running background tasks, oldest first."""
         return [self._names.get(task, name) for task, name in self._running.items()]
 
     @property
     def only_commands(self) -> bool:
-        """True if all of it are commands."""
+        """True if all background tasks are shell commands."""
         return self._commands == len(self._running)
 
     @property
     def patience(self) -> float:
-        """Seconds without a word after which a Claude with nothing in the background begins no further turn."""
+        """Seconds of silence after which Claude, without background tasks, starts no further turn."""
         if not self.idle:
             return OWED
         return SETTLING if self._ever else 0.0
 
     def note_command(self, call_id: str, line: str) -> None:
-        """Takes the command of a tool call, by which its task is named."""
+        """Records the command of a tool call; it becomes the name of the call's task."""
         self._lines[call_id] = line
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """Takes a system message as Claude Code writes it; other messages have no such information."""
+        """Processes a system message of Claude Code; ignores other messages."""
         match message.get("subtype"):
             case "task_started":
                 task = str(message.get("task_id", ""))
@@ -68,7 +68,7 @@ class Tasks:
                 pass
 
     def _take_list(self, tasks: list[Mapping[str, Any]]) -> None:
-        """Takes the whole list of background tasks, as Claude sends it with each change."""
+        """Processes the complete list of background tasks, which Claude sends after each change."""
         self._running = {
             str(task.get("task_id", "")): str(task.get("description") or task.get("task_id", ""))
             for task in tasks

@@ -18,7 +18,7 @@ from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from heddle import pb
 from heddle.agents import AgentKind
 
-# The variables with its log-in, in the order in which it looks.
+# The variables that can contain Claude's login, in the order in which Claude checks them.
 LOGINS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 ROUTES: Final = (
     "ANTHROPIC_BASE_URL",
@@ -66,7 +66,7 @@ class ClaudeDriver:
         return HostTranslator()
 
     def _login(self) -> str:
-        """Returns how it would log in, or how to."""
+        """Returns how Claude will log in, or what to do to log in."""
         if named := next((name for name in LOGINS if self._environ.get(name)), None):
             return f"logs in with {named}"
         home = Path(self._environ.get("HOME") or Path.home())
@@ -79,7 +79,7 @@ class ClaudeDriver:
 
 
 def _version() -> str:
-    """Returns the version of Claude Code that the SDK brings; reading it must not import the SDK."""
+    """Returns the version of the SDK, which includes Claude Code. Must not import the SDK."""
     try:
         return f"claude-agent-sdk {version('claude-agent-sdk')}"
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Why a session of Claude ended badly, in words that say what to do. Pure."""
+"""Explains why a session of Claude failed and what to do. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ LOG_IN: Final = "log in with `claude` on the worker, or set ANTHROPIC_API_KEY fo
 
 _NO_CREDIT: Final = "the account has no credit left: add some, or use another account"
 
-# By the status that the API answered.
+# By the HTTP status of the API.
 _ADVICE: Final = {
     400: "the API refused the request (400)",
     401: f"the API refused the credentials (401): {LOG_IN}",
@@ -25,7 +25,7 @@ _ADVICE: Final = {
     529: "the API is overloaded (529): try again later",
 }
 
-# After these, waiting does not help.
+# The statuses for which waiting does not help.
 HOPELESS: Final = frozenset({401, 402, 403, 404})
 
 _OVER_BUDGET: Final = "error_max_budget_usd"
@@ -35,17 +35,17 @@ _OVER_TURNS: Final = "error_max_turns"
 _PROMPT: Final = "\n\nOriginal prompt:"
 
 
-# Seconds before Claude's own first repetition of a failed call; twice as many before each that follows.
+# Seconds before Claude's first retry of a failed call. The delay doubles with each further retry.
 _FIRST_RETRY: Final = 0.5
 
 
 def error_of(
     result: ResultMessage, retry_after: float | None, retry_at: float | None = None
 ) -> AgentFailedError | None:
-    """Returns what `result` raises; None if it is a success.
+    """Returns the exception for `result`; None if it is a success.
 
-    `retry_after` is how many seconds the API last asked Claude to wait, `retry_at`
-    when the limit of a subscription ends, in seconds since 1970. None: it did not say.
+    `retry_after` is the number of seconds that the API last asked Claude to wait. `retry_at` is
+    when the limit of a subscription ends, in seconds since 1970. Both are None if unknown.
     """
     reason = failure(result)
     if not reason:
@@ -61,10 +61,10 @@ def error_of(
 
 
 def wish(retry: Mapping[str, Any]) -> float | None:
-    """Returns how many seconds the API asks Claude to wait, by an api_retry; None if it did not say.
+    """Returns how many seconds the API asks Claude to wait, based on an api_retry; None if unknown.
 
-    Claude reports only its own delay, which is the provider's where that is longer than
-    Claude would wait by itself.
+    Claude reports only the delay that it uses. That is the provider's delay if it is longer than
+    Claude's own.
     """
     delay = (retry.get("retry_delay_ms") or 0) / 1000
     own = _FIRST_RETRY * 2 ** ((retry.get("attempt") or 1) - 1)
@@ -72,7 +72,7 @@ def wish(retry: Mapping[str, Any]) -> float | None:
 
 
 def failure(result: ResultMessage) -> str:
-    """Returns why `result` is not a success; empty if it is one."""
+    """Returns why `result` is not a success; empty if it is a success."""
     if result.stop_reason == "refusal":
         return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
@@ -89,14 +89,14 @@ def _told(result: ResultMessage) -> str:
 
 
 def _not_called(result: ResultMessage) -> str:
-    """Returns why Claude answered by itself, as a hook of the repository may have it; empty if its model did."""
+    """Returns why Claude did not call its model, for example because of a hook; empty if it did."""
     if result.num_turns or result.model_usage or not result.result:
         return ""
     return f"Claude did not call its model: {result.result.partition(_PROMPT)[0]}"
 
 
 def api_failure(status: int | None, told: str) -> str:
-    """Returns the reason for an answer of the API. `status` is None if there was no answer."""
+    """Returns the reason for a failed API call. `status` is None if the API did not answer."""
     if provider_failures.kind_of(status, told) == pb.OUTCOME_OUT_OF_CREDIT:
         return f"{_NO_CREDIT}. {told}"
     if status is None:

@@ -1,4 +1,4 @@
-"""What is true of the `claude` agent on every worker."""
+"""The properties of the `claude` agent that are the same on every worker."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What calls of Claude's model use, as their streams report it before anything has a price. Pure."""
+"""Reads the token usage of Claude's model calls from their streams, before any cost is known. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -18,19 +18,19 @@ _MOST: Final = 1 << 50
 
 
 class OpenCall:
-    """The call that is being answered: one at a time."""
+    """The call that the model is answering. There is at most one at a time."""
 
     def __init__(self) -> None:
         self._open: pb.Usage | None = None
 
     def take(self, event: Mapping[str, Any]) -> pb.Usage | None:
-        """Takes an event of the stream; returns what a call has used once it is answered."""
+        """Processes an event of the stream; returns the usage of a call once it is answered."""
         match event.get("type"):
             case "message_start":
                 message = event.get("message") or {}
                 self._open = used(message.get("model"), message.get("usage"))
             case "message_delta" if self._open is not None:
-                # Its counts are totals of the call; those that it leaves out have not changed.
+                # Its counts are totals of the call. Omitted counts have not changed.
                 told = used("", event.get("usage"))
                 for ours in _TOKENS:
                     setattr(self._open, ours, getattr(told, ours) or getattr(self._open, ours))
@@ -39,18 +39,18 @@ class OpenCall:
         return None
 
     def settle(self, told: Iterable[pb.Usage]) -> None:
-        """Forgets an open call if `told`, the whole usage since the last call, includes it."""
+        """Drops the open call if `told`, the total usage since the last call, includes it."""
         if self._open is not None and sum(map(_input, told)) >= _input(self._open):
             self._open = None
 
     def rest(self) -> pb.Usage | None:
-        """Returns, once, what a call has used whose answer is incomplete; None if no call is open."""
+        """Returns, once, the usage of the call that is still open; None if no call is open."""
         told, self._open = self._open, None
         return told
 
 
 def used(model: object, counts: object) -> pb.Usage:
-    """Returns Anthropic's counts of one call, without a cost. What is not a count is 0."""
+    """Returns the usage of one call from Anthropic's counts, without a cost; an invalid count is 0."""
     told = pb.Usage(model=model.encode(errors="replace").decode() if isinstance(model, str) else "")
     for ours, theirs in _TOKENS.items():
         count = counts.get(theirs) if isinstance(counts, Mapping) else None
@@ -60,7 +60,7 @@ def used(model: object, counts: object) -> pb.Usage:
 
 
 def tokens_of(call: pb.Usage) -> int:
-    """Returns how much of the model's context a call and its answer take."""
+    """Returns how many tokens of the model's context a call and its answer occupy."""
     return _input(call) + call.output_tokens
 
 

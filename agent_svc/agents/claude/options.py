@@ -1,4 +1,4 @@
-"""How Claude Code is started."""
+"""Builds the options with which Claude Code is started."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from agent_svc.agents.claude.background_tasks import TELLING
 from agent_svc.agents.claude.permission_hook import Guard
 from heddle import pb
 
-# It sends data to its model only, and stays the version that was tested.
+# Claude Code sends data only to its model, and does not update itself.
 QUIET: Final = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_TELEMETRY": "1",
@@ -20,11 +20,11 @@ QUIET: Final = {
     "DISABLE_AUTOUPDATER": "1",
 }
 
-# Tries after the first. More only hide from people what is wrong.
+# The number of retries. More retries only hide the problem from people.
 RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"
 DEFAULT_RETRIES: Final = "5"
 
-# What needs a person at a terminal, leaves the worktree, or outlives the session.
+# The tools that need a person at a terminal, leave the worktree, or outlive the session.
 WITHHELD: Final = (
     "AskUserQuestion",
     "EnterPlanMode",
@@ -37,10 +37,10 @@ WITHHELD: Final = (
     "ScheduleWakeup",
 )
 
-# Bytes of one message: a tool's result may hold a file.
+# The maximum size of one message: a tool's result may contain a file.
 MAX_MESSAGE_BYTES: Final = 64 << 20
 
-# Seconds that a hook may take: the operator's answer has its own limit, `wait`.
+# Seconds that a hook may take. The operator's answer has its own limit, `wait`.
 HOOK_TIMEOUT: Final = 365 * 24 * 3600.0
 
 
@@ -55,14 +55,14 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         system_prompt=SystemPromptPreset(
             type="preset", preset="claude_code", append=session.system_prompt or ""
         ),
-        # A plan's effort is one of Claude's own words.
+        # A plan's effort is one of Claude's own values.
         effort=cast("Any", session.effort or None),
         tools=list(session.tools) or None,
         mcp_servers={server.name: mcp_server(server) for server in session.mcp_servers},
-        # The project's CLAUDE.md and settings; the user's own settings are about the user.
+        # Use the project's CLAUDE.md and settings, but not the user's own settings.
         setting_sources=["project"],
         include_partial_messages=True,
-        # Reported below the call that started the sub-agent.
+        # The text is reported below the call that started the sub-agent.
         forward_subagent_text=True,
         settings=json.dumps({"disableSkillShellExecution": not runs_anything(session.permissions)}),
         disallowed_tools=list(WITHHELD),
@@ -71,14 +71,14 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         },
         can_use_tool=guard.on_request,
         max_buffer_size=MAX_MESSAGE_BYTES,
-        # A prompt is a plan's text: it names no files to attach and no commands to run.
+        # The prompt is text from a plan. It must not attach files or run commands.
         verbatim_prompts=True,
         env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
 
 
 def mcp_server(server: pb.McpServer) -> Any:
-    """Returns a server of the plan as Claude Code writes one."""
+    """Returns a server of the plan in Claude Code's format."""
     if server.url:
         return {"type": "http", "url": server.url, "headers": dict(server.headers)}
     told = {"command": server.command, "args": list(server.args), "env": dict(server.env)}
@@ -86,10 +86,10 @@ def mcp_server(server: pb.McpServer) -> Any:
 
 
 def _budget(session: pb.StartSessionRequest, resume: str) -> float | None:
-    """Returns the US dollars at which Claude stops by itself.
+    """Returns the budget in US dollars at which Claude itself stops.
 
-    None for a resumed session: Claude would count its earlier cost too. The
-    scheduler stops that one.
+    None for a session without a budget and for a resumed session: Claude would also count
+    the earlier cost. The scheduler stops a resumed session.
     """
     if resume or not session.HasField("budget_usd_micros"):
         return None

@@ -1,10 +1,10 @@
-"""What Claude Code keeps below its user's home."""
+"""The folder of Claude Code in its user's home."""
 
 from typing import Final
 
 from agent_svc.sandbox.own_folder import OwnFolder
 
-# Not its settings, skills, hooks and servers: what they name would run wherever its user works.
+# Excludes settings, skills, hooks and servers: the programs that they name would run wherever the user works.
 CLAUDE_FOLDER: Final = OwnFolder(
     ".claude",
     variable="CLAUDE_CONFIG_DIR",

@@ -1,4 +1,4 @@
-"""Lets Claude use a tool only where Heddle's policy permits it, whatever its own settings say."""
+"""Lets Claude use a tool only if Heddle's policy permits it, whatever Claude's own settings say."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from agent_svc.text import whole_characters
 
 
 class Guard:
-    """Decides every call once. Claude's own rules may still deny what is permitted here."""
+    """Decides each call once. Claude's own rules may still deny a call that is permitted here."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -27,8 +27,8 @@ class Guard:
         self._decided: dict[str, Permission] = {}
 
     async def before_tool(self, told: Any, tool_use_id: str | None, context: HookContext) -> HookJSONOutput:
-        """Is Claude's PreToolUse hook: unlike a permission request, it runs for every call."""
-        # Registered for PreToolUse alone.
+        """Handles Claude's PreToolUse hook, which, unlike a permission request, runs for every call."""
+        # Registered only for PreToolUse.
         asked: PreToolUseHookInput = told
         permission = await self._decide(asked["tool_use_id"], asked["tool_name"], asked["tool_input"])
         return {
@@ -42,7 +42,7 @@ class Guard:
     async def on_request(
         self, tool: str, told: dict[str, Any], context: ToolPermissionContext
     ) -> PermissionResult:
-        """Answers what Claude asks beyond the hook, as for files that it calls sensitive."""
+        """Answers Claude's additional requests, for example for files that Claude considers sensitive."""
         permission = await self._decide(context.tool_use_id or "", tool, told)
         if permission.allowed:
             return PermissionResultAllow()

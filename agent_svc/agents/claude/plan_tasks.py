@@ -1,4 +1,4 @@
-"""The plan of an agent that keeps it as tasks, one call for each change, reported as a whole. Pure."""
+"""Tracks the plan of an agent that changes one task in each call, and reports the complete plan. Pure."""
 
 import re
 from typing import Any, Final
@@ -9,23 +9,23 @@ from heddle import pb
 CREATE: Final = "TaskCreate"
 UPDATE: Final = "TaskUpdate"
 
-# The id is only in the answer: "Task #1 created successfully: …".
+# Only the answer contains the id: "Task #1 created successfully: …".
 _ID: Final = re.compile(r"#(\S+)")
 
 
 class Tasks:
-    """What the agent plans so far, in the order in which it was planned."""
+    """The steps of the plan so far, in the order in which they were created."""
 
     def __init__(self) -> None:
         # By id: the text and the status.
         self._steps: dict[str, tuple[str, str]] = {}
 
     def changes(self, name: str) -> bool:
-        """Says whether calls of this tool change the plan."""
+        """Returns whether calls of this tool change the plan."""
         return name in {CREATE, UPDATE}
 
     def take(self, call_id: str, name: str, told: dict[str, Any], answer: str) -> list[pb.Event]:
-        """Returns the whole plan after a call that went well; nothing if the call cannot be understood."""
+        """Returns the complete plan after a successful call; empty if the call names an unknown task."""
         if name == CREATE:
             found = _ID.search(answer)
             number = found[1] if found else str(len(self._steps) + 1)

@@ -1,4 +1,4 @@
-"""Holds one session with Claude Code, from the prompt to the last answer."""
+"""Runs one session with Claude Code, from the prompt to the last answer."""
 
 import asyncio
 import os
@@ -35,20 +35,20 @@ from agent_svc.agents.claude.usage import Spending
 from agent_svc.processes.supervisor import Servers, descendants
 from heddle import pb, running_time
 
-# Seconds that Claude gets to answer an interrupt, and a question about its usage.
+# Seconds that Claude has to answer an interrupt, and a request for its usage.
 INTERRUPT: Final = 3.0
 ASK_USAGE: Final = 5.0
 
-# How often a Claude that was killed is started again within one session.
+# How many times a killed Claude is restarted within one session.
 REVIVALS: Final = 2
 
 
 class ForgottenError(Exception):
-    """Claude no longer knows the session that it should resume."""
+    """Claude no longer has the session that it should resume."""
 
 
 class KilledError(Exception):
-    """A signal ended Claude while it worked."""
+    """A signal ended Claude during its work."""
 
 
 async def drive(host: Host) -> None:
@@ -83,23 +83,23 @@ class ClaudeSession:
         self._spending = Spending()
         self._background = Background()
         self._servers = Servers()
-        # Set by each message of Claude's.
+        # Set by each message from Claude.
         self._moved = asyncio.Event()
-        # What runs in the background and is ended with the session.
+        # The background tasks that still run and are ended with the session.
         self._leaves: list[str] = []
         self._call = OpenCall()
-        # What its last answered call has used.
+        # The usage of the last answered call.
         self._context = pb.Usage()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of the messages that Claude has not answered yet.
         self._open: set[str] = set()
         # Seconds that the API last asked Claude to wait.
         self._retry_after: float | None = None
-        # When the limit that it has met ends, in seconds since 1970.
+        # When the rate limit that Claude has reached ends, in seconds since 1970.
         self._retry_at: float | None = None
 
     async def hold(self) -> None:
-        """Returns once Claude has answered every message, or the session must end."""
+        """Runs the session; returns once Claude has answered every message or the session must end."""
         holding = asyncio.create_task(self._hold())
         stopping = asyncio.create_task(self._host.stopping.wait())
         steering = asyncio.create_task(self._steer())
@@ -116,14 +116,14 @@ class ClaudeSession:
             self._host.emit(*self._transcript.end())
             if cut_off := self._call.rest():
                 self._host.emit(pb.Event(usage=cut_off))
-            # A task that Claude is asked to leave may outlive it, and would be waited for again.
+            # A background task may outlive Claude, and the service would wait for it again.
             left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
             await end_all(left)
 
     async def _interrupt(self, holding: "asyncio.Task[None]") -> None:
-        # It may be gone already: a signal that ends a session reaches all of its processes.
+        # Claude may have ended already: a signal that ends a session reaches all of its processes.
         with suppress(ClaudeSDKError, TimeoutError):
             async with asyncio.timeout(INTERRUPT):
                 await self._client.interrupt()
@@ -146,7 +146,7 @@ class ClaudeSession:
             raise self._broken(error) from error
 
     async def _listen(self) -> None:
-        """Returns once all is answered, and what runs in the background has ended or was waited for long enough."""
+        """Waits until all messages are answered and background tasks have ended or reached the wait limit."""
         reading = asyncio.create_task(self._read())
         waited = quiet = 0.0
         try:
@@ -179,7 +179,7 @@ class ClaudeSession:
             self._moved.set()
 
     async def _movement(self, reading: "asyncio.Task[None]") -> float:
-        """Returns once Claude has said more or has ended, at the latest after a tick; and how many seconds count."""
+        """Waits for a message from Claude or its end, at most one tick; returns how many seconds count."""
         self._moved.clear()
         loop = asyncio.get_running_loop()
         begun, moving = loop.time(), asyncio.create_task(self._moved.wait())
@@ -192,7 +192,7 @@ class ClaudeSession:
         return running_time.counted(loop.time() - begun, running_time.TICK)
 
     def _serves_only(self) -> bool:
-        """Says whether everything in the background is an idle server, which does not end by itself."""
+        """Returns whether all background tasks are idle servers, which do not end on their own."""
         count = len(self._background.names)
         return self._background.only_commands and count_servers(self._servers, depth=2) >= count
 
@@ -226,7 +226,7 @@ class ClaudeSession:
 
     def _take_result(self, result: ResultMessage) -> None:
         used = self._spending.report(result.model_usage or {})
-        # Of a call that was interrupted, it reports what it knows.
+        # The result may include the usage of an interrupted call.
         self._call.settle(event.usage for event in used)
         self._host.emit(*used)
         if error := error_of(result, self._retry_after, self._retry_at):
@@ -234,12 +234,12 @@ class ClaudeSession:
         self._open.difference_update(result.user_message_uuids or self._open.copy())
 
     async def _count(self, message: StreamEvent | AssistantMessage | UserMessage) -> None:
-        """Reports what was used once a call of the model is over, the agent's own or a sub-agent's."""
+        """Reports the usage after each model call of the agent itself or of a sub-agent."""
         of_sub_agent = message.parent_tool_use_id is not None
         if not isinstance(message, StreamEvent):
             ended = of_sub_agent
         elif of_sub_agent:
-            # Its whole messages contain the same.
+            # The complete messages of the sub-agent contain the same usage.
             ended = False
         else:
             if (answered := self._call.take(message.event)) is not None:
@@ -257,7 +257,7 @@ class ClaudeSession:
         return self._transcript.take(message)
 
     async def _steer(self) -> None:
-        """Hands on what the operator says: Claude takes it up at its next step."""
+        """Passes the operator's messages to Claude, which reads them at its next step."""
         while True:
             await self._tell(await self._host.heard.get())
 
@@ -267,9 +267,9 @@ class ClaudeSession:
         await self._client.query(_one_message(text, number))
 
     async def _used(self) -> Mapping[str, Any]:
-        """Returns what the session has used so far, by model; empty if Claude does not say.
+        """Returns the session's usage so far, by model; empty if Claude does not report it.
 
-        The SDK has no public call for it, and its results come only at the very end.
+        The SDK has no public call for this, and its results arrive only at the end.
         """
         request = {"subtype": "get_usage", "detached": True, "skip_behaviors": True}
         private: Any = self._client

@@ -1,4 +1,4 @@
-"""Claude's calls of tools in the common vocabulary. Pure."""
+"""Translates Claude's tool calls to the common vocabulary. Pure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Final
 from agent_svc.agents.base.tool_vocabulary import KINDS, ToolCall, checklist, readable, relative_target
 from heddle import pb
 
-# The inputs that say what a call touches, the first that is there. Files come first.
+# The input fields that name the target of a call. The first one present is used; files come first.
 _FILES: Final = ("file_path", "notebook_path", "path")
 _TEXTS: Final = (
     "command",
@@ -25,7 +25,7 @@ _TEXTS: Final = (
 
 
 def tool_call(worktree: Path, call_id: str, name: str, told: Mapping[str, Any], parent: str = "") -> ToolCall:
-    """Returns the call of one tool_use block; `parent` is the call of the sub-agent that made it."""
+    """Returns the call of one tool_use block; `parent` is the call that started the sub-agent, if any."""
     return ToolCall(
         id=call_id,
         name=name,
@@ -39,7 +39,7 @@ def tool_call(worktree: Path, call_id: str, name: str, told: Mapping[str, Any], 
 def _kind(name: str, told: Mapping[str, Any]) -> "pb.ToolKind.ValueType":
     kind = KINDS.get(name, pb.TOOL_KIND_OTHER)
     if kind == pb.TOOL_KIND_DELEGATE and told.get("isolation"):
-        # That one works in a worktree or on a machine of its own, where no plan's rule reaches.
+        # An isolated agent works in its own worktree or on its own machine, out of reach of the plan's rules.
         return pb.TOOL_KIND_NETWORK
     return kind
 

@@ -1,4 +1,4 @@
-"""What Claude says, as events. Pure but for the clock that measures its tools."""
+"""Translates Claude's messages to events. Pure, except for the clock that measures tool calls."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,35 +26,36 @@ from agent_svc.agents.claude.tool_calls import tool_call
 from agent_svc.text import whole_characters
 from heddle import pb
 
-# By the type of a block of content, and of its deltas the field with the text.
+# The kind of message by the type of a content block, and the text field by the type of a delta.
 _KINDS: Final = {"text": pb.MESSAGE_KIND_TEXT, "thinking": pb.MESSAGE_KIND_THINKING}
 _DELTAS: Final = {"text_delta": "text", "thinking_delta": "thinking"}
 
-# By the status of an MCP server: why its tools are not there.
+# By the status of an MCP server: why its tools are not available.
 _NOT_THERE: Final = {"failed": "it failed to start", "needs-auth": "it wants a login"}
 
-# Of a message that Claude Code wrote itself, as for a failed request; its result says the same.
+# The model of a message that Claude Code itself wrote, for example about a failed request. The result
+# contains the same text.
 _SYNTHETIC: Final = "<synthetic>"
 
 
 class Transcript:
-    """Turns messages of the SDK into events. `clock` counts seconds."""
+    """Translates messages of the SDK to events. `clock` returns seconds."""
 
     def __init__(self, worktree: Path, clock: Callable[[], float]) -> None:
         self._worktree = worktree
         self._clock = clock
-        # Messages whose text came in pieces already.
+        # Ids of messages whose text was already streamed in pieces.
         self._streamed: set[str] = set()
-        # Of the block that is being streamed.
+        # The kind of the block that is being streamed.
         self._kind: pb.MessageKind.ValueType | None = None
         # By id: each call that has not ended, and when it began.
         self._calls: dict[str, tuple[ToolCall, float]] = {}
         self._tasks = Tasks()
-        # By id: the input of each call that changes the plan; it is reported once it has done so.
+        # By id: the input of each call that changes the plan. The plan is reported after the call has ended.
         self._planning: dict[str, dict[str, Any]] = {}
 
     def take(self, message: Message) -> list[pb.Event]:
-        """Returns the events of one message; a message that people need not see has none."""
+        """Returns the events of one message; empty for a message that people do not need to see."""
         message = whole_characters(message)
         match message:
             case StreamEvent(parent_tool_use_id=None):
@@ -71,7 +72,10 @@ class Transcript:
                 return []
 
     def pictures(self, message: Message) -> list[Picture]:
-        """Returns the pictures in the results that `message` holds, of calls that it is about to end."""
+        """Returns the pictures in the tool results of `message`, if the calls have not ended yet.
+
+        Call it before `take`, which ends the calls.
+        """
         if not isinstance(message, UserMessage) or isinstance(message.content, str):
             return []
         return [
@@ -86,7 +90,7 @@ class Transcript:
         ]
 
     def end(self) -> list[pb.Event]:
-        """Returns the end events of calls that were open when Claude ended."""
+        """Returns the end events of the message and calls that were open when Claude ended."""
         events = [_last(self._kind)] if self._kind is not None else []
         self._kind = None
         for call in list(self._calls):
@@ -197,7 +201,7 @@ def _not_started(data: dict[str, Any]) -> Iterator[str]:
 
 
 def compacted(data: Mapping[str, Any]) -> str:
-    """Returns what people read of a message that the conversation was compacted."""
+    """Returns readable text for a message that the conversation was compacted."""
     told = data.get("compact_metadata")
     tokens = told.get("pre_tokens") if isinstance(told, dict) else None
     size = f" of {tokens:,} tokens" if isinstance(tokens, int) else ""

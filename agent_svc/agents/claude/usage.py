@@ -1,4 +1,4 @@
-"""From what a session of Claude has used in all to what was used since the last report. Pure."""
+"""Translates the total usage of a Claude session to the usage since the last report. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,13 +15,13 @@ _TOKENS: Final = {
 
 
 class Spending:
-    """Remembers what was reported, by model. What a resumed session used before is not ours."""
+    """Keeps the reported usage by model. Excludes what a resumed session used earlier."""
 
     def __init__(self) -> None:
         self._reported: dict[str, pb.Usage] = {}
 
     def begin(self, used: Mapping[str, Any]) -> None:
-        """Takes what the session has used already as reported."""
+        """Counts the usage of the session so far as already reported."""
         self._reported = {model: _total(model, told) for model, told in used.items()}
 
     def report(self, used: Mapping[str, Any]) -> list[pb.Event]:
@@ -49,7 +49,7 @@ def _total(model: str, told: Mapping[str, Any]) -> pb.Usage:
 
 
 def _difference(total: pb.Usage, reported: pb.Usage) -> pb.Usage:
-    # A total that went down was started again.
+    # If a total decreased, Claude restarted the count.
     since = pb.Usage(model=total.model)
     for field in _TOKENS:
         setattr(since, field, max(0, getattr(total, field) - getattr(reported, field)))

@@ -1,1 +1,1 @@
-"""Drives OpenAI's Codex CLI by `codex exec --json`."""
+"""Drives OpenAI's Codex CLI through `codex exec --json`."""

@@ -1,4 +1,4 @@
-"""Drives one session of codex: `python -m agent_svc.agents.codex`, a host of drivers/protocol.py."""
+"""Drives one session of codex: `python -m agent_svc.agents.codex`, a host that speaks base/protocol.py."""
 
 import sys
 

@@ -19,7 +19,7 @@ from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from heddle import pb
 from heddle.agents import AgentKind
 
-# How it reaches the model's API.
+# The variables that say how codex reaches the model's API.
 ROUTES: Final = (HOME, "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 
 INSTALL: Final = "run: npm install -g @openai/codex"

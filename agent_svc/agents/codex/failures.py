@@ -1,4 +1,4 @@
-"""What codex says of a failure, in plain words that say what to do. Pure."""
+"""Explains a failure that codex reports, in plain language, and says what to do. Pure."""
 
 import json
 import re
@@ -7,10 +7,10 @@ from typing import Final
 from agent_svc.agents.base.provider_failures import kind_of
 from heddle import pb
 
-# How codex begins a line about a connection that it tries again.
+# How codex begins a line about a connection that it retries.
 RECONNECTING: Final = "Reconnecting..."
 
-# Trying these again never helps.
+# The statuses for which a retry never helps.
 REFUSED: Final = frozenset({401, 403})
 
 _NO_CREDIT: Final = "the account has no credit left: add some, or log in with another account"
@@ -20,19 +20,19 @@ _RETRY: Final = re.compile(r"Reconnecting\.\.\. [^(]*\((.*)\)\s*", re.DOTALL)
 
 
 def status_of(message: str) -> int | None:
-    """Returns the HTTP status that codex mentions; None if it mentions none."""
+    """Returns the HTTP status in a message of codex; None if there is no status."""
     if found := _STATUS.search(message):
         return int(found[1])
     return 429 if message.lower().startswith("rate limit") else None
 
 
 def is_refusal(message: str) -> bool:
-    """Says whether codex tries again what the model's API will always refuse."""
+    """Returns whether codex retries a request that the model's API will always refuse."""
     return message.startswith(RECONNECTING) and status_of(cause_of(message)) in REFUSED
 
 
 def cause_of(message: str) -> str:
-    """Returns what is wrong, without codex's words about trying again, out of the JSON that it may be in."""
+    """Returns the cause in a message of codex, without the text about retries or a JSON wrapper."""
     if found := _RETRY.fullmatch(message):
         message = found[1]
     try:
@@ -43,7 +43,7 @@ def cause_of(message: str) -> str:
 
 
 def plain_reason(message: str) -> str:
-    """Returns why the agent failed, and what to do."""
+    """Returns why the agent failed and what to do."""
     cause = cause_of(message)
     status = status_of(cause)
     advice = _NO_CREDIT if kind_of(status, cause) == pb.OUTCOME_OUT_OF_CREDIT else _advice(status)
@@ -74,7 +74,7 @@ def _advice(status: int | None) -> str:
 
 
 def unreachable(message: str, seconds: float) -> str:
-    """Returns the reason where codex was not connected for `seconds`."""
+    """Returns the reason for a failure after codex had no connection for `seconds`."""
     return (
         f"codex could not connect to the model's API for {seconds:g} s: see the network, a proxy's variables"
         f" in HEDDLE_AGENT_ENV, and the base_url in codex's config.toml. codex says: {cause_of(message)}"
@@ -82,7 +82,7 @@ def unreachable(message: str, seconds: float) -> str:
 
 
 def sandbox_broken(output: str) -> str:
-    """Returns the reason where codex's sandbox cannot start, so that no command can run."""
+    """Returns the reason for a failure because codex's sandbox cannot start and no command can run."""
     return (
         "codex's sandbox cannot start on this worker, so codex can run nothing: allow user namespaces"
         " there (sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone, or the container's"

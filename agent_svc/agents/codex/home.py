@@ -1,4 +1,4 @@
-"""The user's codex: its settings and login below CODEX_HOME. Only read, never written."""
+"""Reads, and never writes, the settings and login of the user's codex in CODEX_HOME."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ PATIENCE: Final = "HEDDLE_CODEX_PATIENCE"
 
 API_KEY: Final = "CODEX_API_KEY"
 
-# OpenAI's own keys; a provider in config.toml names another by env_key.
+# OpenAI's own keys. A provider in config.toml can name another variable in env_key.
 KEYS: Final = (API_KEY, "OPENAI_API_KEY")
 
 
 class CodexHome:
-    """What config.toml says. A file that is missing or broken says nothing: codex itself will complain."""
+    """The content of config.toml. A missing or broken file counts as empty: codex itself reports the error."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -34,13 +34,13 @@ class CodexHome:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of the variables that hold keys for a model's API."""
+        """The names of the variables that contain keys for a model's API."""
         named = [_text(provider.get("env_key")) for provider in self._providers()]
         return tuple(dict.fromkeys((*KEYS, *filter(None, named))))
 
     @property
     def ready(self) -> bool:
-        """True if there is a login, a key, or a provider of the user's own."""
+        """True if there is a login, a key, or a provider that the user configured."""
         if self._config.get("model_provider", "openai") != "openai":
             return True
         return bool(self._environ.get(API_KEY)) or (self.path / "auth.json").is_file()

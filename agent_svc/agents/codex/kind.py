@@ -1,4 +1,4 @@
-"""What is true of the `codex` agent on every worker."""
+"""The properties of the `codex` agent that are the same on every worker."""
 
 from typing import Final
 

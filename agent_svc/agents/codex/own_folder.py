@@ -1,10 +1,11 @@
-"""What Codex keeps below its user's home."""
+"""The folder of codex in its user's home."""
 
 from typing import Final
 
 from agent_svc.sandbox.own_folder import OwnFolder
 
-# It writes databases next to its settings; the settings name programs that would run wherever its user works.
+# codex writes databases next to its settings. It must not change the settings: the programs that they name
+# would run wherever the user works.
 CODEX_FOLDER: Final = OwnFolder(
     ".codex",
     variable="CODEX_HOME",

@@ -1,4 +1,4 @@
-"""The patches by which codex changes files, in its own format, by file. Pure."""
+"""Splits codex's patches, which have their own format, by file. Pure."""
 
 import re
 from typing import Final
@@ -8,9 +8,10 @@ _MOVED: Final = "*** Move to: "
 
 
 def texts(patch: str) -> dict[str, str]:
-    """Returns what the patch does to each file, by its path as codex writes it.
+    """Returns the change of each file in the patch, by the path that codex uses.
 
-    Of a new file its text, of another the lines that change, and of one that moves under both paths.
+    The change is the text of a new file, or the changed lines of an existing file. A moved file is
+    listed under both paths.
     """
     found: dict[str, str] = {}
     paths: list[str] = []
@@ -27,7 +28,7 @@ def texts(patch: str) -> dict[str, str]:
         elif line.startswith(_MOVED):
             paths.append(line.removeprefix(_MOVED).strip())
         elif not line.startswith("*** "):
-            # People's views know a change by the heads of its parts, which here may be bare.
+            # The views recognize a change by its hunk headers, which may be bare here.
             lines.append("@@ " if line == "@@" else line)
     take()
     return found

@@ -1,7 +1,7 @@
-"""Heddle's permissions as codex can keep them: by its sandbox, not call by call. Pure.
+"""Translates Heddle's permissions to codex's sandbox, which does not check single calls. Pure.
 
-`codex exec` never asks. Its sandbox lets commands read, and write in the worktree
-and the session's own temporary folder; it refuses the network and all other writes.
+`codex exec` never asks. Its sandbox lets commands read, and write to the worktree and the
+session's own temporary folder. It refuses network access and all other writes.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from heddle import pb
 from heddle.plan.permission_patterns import Pattern
 
-# One of these denied as a whole: codex may write nothing.
+# If one of these tools is denied completely, codex may not write at all.
 WRITERS: Final = ("Write", "Edit")
 
 _SWITCHES: Final = {
@@ -20,14 +20,14 @@ _SWITCHES: Final = {
 
 
 class Confinement(NamedTuple):
-    """The arguments for codex, and the patterns of `deny` that it cannot keep."""
+    """The arguments for codex, and the `deny` patterns that codex cannot enforce."""
 
     arguments: tuple[str, ...]
     unkept: tuple[str, ...]
 
 
 def confine(permissions: pb.Permissions) -> Confinement:
-    """Returns what confines codex as `permissions` say, as far as that goes."""
+    """Returns the confinement that enforces `permissions` as far as codex can."""
     denied = [tool for tool in (*WRITERS, *_SWITCHES) if _denies(permissions.deny, tool)]
     mode = "read-only" if any(tool in denied for tool in WRITERS) else "workspace-write"
     arguments = [
@@ -35,7 +35,7 @@ def confine(permissions: pb.Permissions) -> Confinement:
         'approval_policy="never"',
         "-c",
         f'sandbox_mode="{mode}"',
-        # /tmp belongs to all sessions; each has a TMPDIR of its own.
+        # All sessions share /tmp; each session has its own TMPDIR.
         "-c",
         "sandbox_workspace_write.exclude_slash_tmp=true",
     ]
@@ -50,7 +50,7 @@ def _denies(deny: Iterable[str], tool: str) -> bool:
 
 
 def _is_about(text: str, tool: str) -> bool:
-    """Says whether the pattern is about every call of the tool; a malformed one is."""
+    """Returns whether the pattern covers every call of the tool; a malformed pattern does."""
     try:
         pattern = Pattern.parse(text)
     except ValueError:

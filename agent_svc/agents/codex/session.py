@@ -1,4 +1,4 @@
-"""A session with codex: a turn for the task, then one for what the operator has said meanwhile."""
+"""Runs a session with codex: a turn for the task, then turns for the operator's messages."""
 
 import json
 import os
@@ -24,16 +24,16 @@ from agent_svc.processes.signals import signal_name
 from heddle import pb
 from heddle.clock import utc_now
 
-# Seconds without a connection to the model's API: codex itself would try again for ever.
+# Seconds that codex may be without a connection to the model's API. codex itself would retry forever.
 DEFAULT_PATIENCE: Final = 60.0
 
-# Words of codex if it does not have the session to resume.
+# The text in codex's error if it does not have the session to resume.
 UNKNOWN_THREAD: Final = "thread/resume"
 
 # The prompt after codex was interrupted.
 RESUMED: Final = "You were interrupted; continue. Your task is:\n\n{prompt}"
 
-# The prompt about commands that still ran when its turn ended; sent once.
+# The prompt about commands that still ran when the turn ended. It is sent once.
 CUT_OFF: Final = """\
 These commands still ran in the background when you ended your turn, and were stopped with it:
 
@@ -41,12 +41,12 @@ These commands still ran in the background when you ended your turn, and were st
 
 Where the task needs what they do, run them again and wait for their end. Where it does not, as for a server, just end."""
 
-# How often a codex that is killed is started again in one turn.
+# How many times a killed codex is restarted within one turn.
 RESTARTS: Final = 2
 
 
 async def drive(host: Host) -> None:
-    """Drives codex to the end of its work; raises AgentFailedError."""
+    """Runs codex until its work is done; raises AgentFailedError if it fails."""
     home = CodexHome(os.environ)
     transcript = Transcript(host.worktree, host.session.model or home.model, time.monotonic, host.prefix)
     _tell_limits(host)
@@ -55,7 +55,7 @@ async def drive(host: Host) -> None:
     ended = await _first(host, transcript, turn)
     judge(transcript, ended, patience)
     if stopped := transcript.cut_off:
-        # codex ends with its turn, and with it what it ran in the background.
+        # codex exits at the end of its turn, and its background commands end with it.
         host.tell_stopped(stopped)
         ended = await _whole(host, transcript, turn, cut_off_words(stopped), transcript.thread_id)
         judge(transcript, ended, patience)
@@ -66,7 +66,7 @@ async def drive(host: Host) -> None:
 
 
 async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
-    """Runs the turn for the task, in the session to resume if codex still has it."""
+    """Runs the turn for the task; resumes the earlier session if codex still has it."""
     prompt = host.session.prompt
     if not host.resume:
         return await _whole(host, transcript, turn, prompt)
@@ -78,7 +78,7 @@ async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
 
 
 async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, thread_id: str = "") -> Ended:
-    """Runs a turn; a killed codex resumes its session, a few times."""
+    """Runs a turn; restarts and resumes a killed codex up to RESTARTS times."""
     ended = await turn.run(prompt, thread_id)
     for _ in range(RESTARTS):
         if not ended.crashed or not transcript.thread_id:
@@ -91,22 +91,22 @@ async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, th
 
 
 def cut_off_words(commands: Sequence[str]) -> str:
-    """Returns the prompt about commands that ended with its turn."""
+    """Returns the prompt about the commands that were stopped at the end of a turn."""
     return CUT_OFF.format(commands="\n".join(f"- {command}" for command in commands))
 
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
-    """Returns the arguments of every turn of the session, without its prompt."""
+    """Returns the arguments for every turn of the session, without the prompt."""
     hidden = ", ".join(f'"{name}"' for name in home.keys)
     model = ("-m", host.session.model) if host.session.model else ()
     return (
         "--json",
-        # codex has to work in a worktree that no user has marked as trusted.
+        # codex must work in a worktree that no user has marked as trusted.
         "--skip-git-repo-check",
-        # The commands that codex runs need no key of a model's API.
+        # The commands that codex runs do not need the keys of a model's API.
         "-c",
         f"shell_environment_policy.exclude=[{hidden}]",
-        # It would write them below CODEX_HOME at each start, where a sandbox may hold it from.
+        # Otherwise codex writes its skills to CODEX_HOME at each start, which a sandbox may refuse.
         "-c",
         "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
@@ -116,12 +116,12 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
 
 
 def option_arguments(session: pb.StartSessionRequest) -> list[str]:
-    """Returns what the plan says of the agent in the words of config.toml; JSON strings are TOML's."""
+    """Returns the plan's options as settings of config.toml; JSON strings are valid TOML strings."""
     settings: dict[str, object] = {}
     if session.system_prompt:
         settings["developer_instructions"] = session.system_prompt
     if session.effort:
-        # Codex knows no more than xhigh.
+        # The highest effort that codex supports is xhigh.
         settings["model_reasoning_effort"] = "xhigh" if session.effort == "max" else session.effort
     for server in session.mcp_servers:
         place = f"mcp_servers.{server.name}"
@@ -142,7 +142,7 @@ def _toml(value: object) -> str:
 
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
-    """Raises AgentFailedError if the turn that has ended failed."""
+    """Raises AgentFailedError if the ended turn failed."""
     if ended.end is ListeningEnd.STOPPED:
         raise AgentFailedError("the session was stopped")
     if transcript.sandbox_trouble:
@@ -151,7 +151,7 @@ def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
         raise ProviderError(unreachable(transcript.reconnecting, patience), pb.OUTCOME_PROVIDER_UNAVAILABLE)
     if words := transcript.failure or transcript.reconnecting:
         cause = cause_of(words)
-        # codex gives times of day in the time zone of the machine.
+        # codex reports times of day in the machine's time zone.
         retry_at = provider_failures.reset_time(cause, utc_now().astimezone())
         raise provider_failures.failure(plain_reason(words), status_of(cause), cause, retry_at=retry_at)
     if not transcript.completed or ended.code:

@@ -1,8 +1,8 @@
-"""What codex itself writes down of a session, for what `codex exec --json` leaves out. Only read.
+"""Reads codex's own record of a session, for information that `codex exec --json` omits.
 
-A command that the sandbox refuses at once is reported to the model, but not in the JSON lines
-(openai/codex#47433). In codex's record a command that was reported is a finished item
-before its result; one that was not has only the result. Lines of another form say nothing.
+codex reports a command that the sandbox refuses immediately to the model, but not in the JSON
+lines (openai/codex#47433). In codex's record, a reported command has a finished item before its
+result; an unreported command has only the result. Lines in other forms are ignored.
 """
 
 import json
@@ -25,33 +25,33 @@ class Refused(NamedTuple):
 
 
 class Record:
-    """The record of one session at a time, read as it grows."""
+    """The record of one session at a time. Reads new lines as codex writes them."""
 
     def __init__(self, home: Path) -> None:
         self._sessions = home / "sessions"
         self._thread_id = ""
         self._path: Path | None = None
         self._offset = 0
-        # By call: the command.
+        # By call id: the command.
         self._called: dict[str, str] = {}
-        # True once each call of the model has a line of its own.
+        # True once the record has a separate line for each model call.
         self._exact = False
-        # By path as codex writes it: what was last to be done to a file.
+        # By the path that codex uses: the last patch of a file.
         self.patches: dict[str, str] = {}
-        # The model that codex took. Empty: not known yet.
+        # The model that codex uses. Empty: not known yet.
         self.model = ""
-        # What the session has used since its beginning, as codex counts it. Empty: not known yet.
+        # The usage since the beginning of the session, in codex's counts. Empty: not known yet.
         self.used: dict[str, int] = {}
-        # What the last call has in the context of the model, and what that takes, in tokens. 0: not known.
+        # The tokens in the model's context after the last call, and the size of the context. 0: unknown.
         self.context = 0
         self.window = 0
-        # True once codex has put a summary in the place of the conversation; whoever tells it sets it back.
+        # True once codex has replaced the conversation with a summary. The reader that reports it resets it.
         self.compacted = False
 
     def follow(self, thread_id: str, *, skip: bool) -> None:
-        """Starts to read the record of a session; with `skip`, after its present end.
+        """Starts to read the record of a session, with `skip` from its current end.
 
-        A session that is followed already is read on.
+        If the session is already being followed, reading continues where it was.
         """
         if thread_id == self._thread_id:
             return
@@ -69,7 +69,7 @@ class Record:
         return next(self._sessions.glob(f"*/*/*/rollout-*-{self._thread_id}.jsonl"), None)
 
     def read(self) -> list[Refused]:
-        """Returns what was refused since the last call."""
+        """Returns the commands that were refused since the last call."""
         return [found for line in self._lines() if (found := self._take(line))]
 
     def _lines(self) -> Iterator[bytes]:
@@ -104,7 +104,7 @@ class Record:
             case "turn_context", _:
                 self.model = str(payload["model"])
             case "token_usage_record", _:
-                # Written as soon as a call is answered, before its tools run.
+                # codex writes this as soon as a call is answered, before its tools run.
                 self._exact = True
                 self._count(payload["thread_token_usage"], payload.get("usage") or {})
             case "event_msg", "task_started":

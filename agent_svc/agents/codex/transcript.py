@@ -1,4 +1,4 @@
-"""Translates what `codex exec --json` writes to events. Pure except for the clock that it is given."""
+"""Translates the output of `codex exec --json` to events. Pure, except for the clock passed to it."""
 
 import json
 import re
@@ -14,57 +14,57 @@ from heddle import pb
 
 Json: TypeAlias = dict[str, Any]
 
-# The longest tool result that a session keeps.
+# The maximum size of a tool result in a session.
 MAX_RESULT_BYTES: Final = 64 << 10
 
-# How a line begins that the sandbox itself writes where it cannot start.
+# How a line of the sandbox itself begins if the sandbox cannot start.
 SANDBOX_VOICE: Final = "bwrap: "
 
 _WRITTEN: Final = {"add": "Write", "delete": "Delete"}
 
-# codex runs every command as `/bin/bash -lc COMMAND`, the command quoted as one word.
+# codex runs every command as `/bin/bash -lc COMMAND`, with the command quoted as one word.
 _SHELL: Final = re.compile(r"\S*/(?:ba|z|da)?sh -l?c (.+)", re.DOTALL)
 _PART: Final = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.DOTALL)
 _ESCAPED: Final = re.compile(r'\\([$`"\\])')
 
 
 class Transcript:
-    """Turns the lines of all turns of one session into events, in order. `clock` gives seconds."""
+    """Translates the lines of all turns of one session to events, in order. `clock` returns seconds."""
 
     def __init__(self, worktree: Path, model: str, clock: Callable[[], float], prefix: str = "") -> None:
         self._worktree = worktree
-        # Of the ids of calls.
+        # The prefix of call ids.
         self._prefix = prefix
         self._clock = clock
         self.spending = Spending(model)
-        # What is done to files, by path as codex or as people know it.
+        # The changes of files, by codex's path or by the path relative to the worktree.
         self.patches: Mapping[str, str] = {}
         self._turn = 0
         self._lists = 0
         self._untold = 0
-        # The calls that have begun and not ended, by codex's item: when, and the calls.
+        # The running calls by codex's item: when they began, and the calls.
         self._running: dict[str, tuple[float, list[ToolCall]]] = {}
-        # What codex calls the session. Empty: it has not said.
+        # codex's id of the session. Empty: not reported yet.
         self.thread_id = ""
-        # Why the turn failed. Empty: it has not.
+        # Why the turn failed. Empty: it has not failed.
         self.failure = ""
         self.completed = False
-        # The commands that still ran when the last turn ended well.
+        # The commands that still ran when the last turn ended successfully.
         self.cut_off: list[str] = []
-        # The last words about a connection that codex tries again. Empty: it is connected.
+        # The last message about a connection that codex retries. Empty: codex is connected.
         self.reconnecting = ""
-        # What the sandbox said where it could not start. Empty: it could.
+        # The sandbox's error message if it could not start. Empty: no such error.
         self.sandbox_trouble = ""
 
     def begin_turn(self) -> None:
-        """Starts with the next process: codex numbers its items from the start."""
+        """Prepares for the next codex process, which numbers its items from the start again."""
         self._turn += 1
         self.failure = self.reconnecting = self.sandbox_trouble = ""
         self.completed = False
         self.cut_off = []
 
     def line(self, line: bytes) -> list[pb.Event]:
-        """Returns the events for one line; a line that is nothing known becomes output."""
+        """Returns the events for one line; an unknown line becomes output."""
         text = line.decode(errors="replace")
         try:
             return self._told(whole_characters(json.loads(text)))
@@ -78,7 +78,7 @@ class Transcript:
         return self._command({**item, "aggregated_output": output, "exit_code": code}, done=True)
 
     def end_turn(self) -> list[pb.Event]:
-        """Returns the ends of calls that codex never reported: their process is gone now."""
+        """Returns the end events of calls whose end codex did not report: their process has ended."""
         events: list[pb.Event] = []
         if self.completed:
             calls = [call for _, calls in self._running.values() for call in calls]
@@ -133,7 +133,7 @@ class Transcript:
         call = ToolCall(self._id(item), "Bash", command, pb.TOOL_KIND_COMMAND, command)
         output = item.get("aggregated_output") or ""
         code = item.get("exit_code")
-        # A longer one is told as output of the call, and only there.
+        # A longer output is reported only as output of the call, not as its result.
         is_long = len(output.encode()) > MAX_RESULT_BYTES
         result = "" if is_long else output
         if done and code:
@@ -147,7 +147,7 @@ class Transcript:
         return events
 
     def _changes(self, item: Json) -> list[ToolCall]:
-        """Returns a call for each file: what people look for is the file."""
+        """Returns one call for each file, because people look for the file."""
         calls = []
         for number, change in enumerate(item["changes"]):
             path = relative_target(self._worktree, change["path"])
@@ -167,7 +167,7 @@ class Transcript:
         return ToolCall(self._id(item), "WebSearch", query, pb.TOOL_KIND_SEARCH, query)
 
     def _todo(self, item: Json) -> list[pb.Event]:
-        """Returns the list as a call of the tool that other agents use for theirs."""
+        """Returns the list as a call of the tool that other agents use for their plans."""
         self._lists += 1
         steps = [(str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]]
         return plan_told(f"plan-{self._lists}", steps)
@@ -217,7 +217,7 @@ def _mcp_result(item: Json) -> str:
 
 
 def _words(item: Json) -> pb.Event:
-    """Returns the events of a text item, or of one of an unknown kind."""
+    """Returns the event of a text item or of an item of an unknown kind."""
     match item["type"]:
         case "agent_message":
             return _message(item["text"], pb.MESSAGE_KIND_TEXT)

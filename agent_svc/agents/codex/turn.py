@@ -1,4 +1,4 @@
-"""One process of codex: `codex exec`, from the prompt to the last word."""
+"""Runs one `codex exec` process for each turn, from the prompt to the end of its output."""
 
 import asyncio
 import contextlib
@@ -17,20 +17,20 @@ from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.text import clip
 from heddle.running_time import Timer
 
-# A command's output has at most 1 MiB, in JSON up to six times that; a model's text is shorter.
+# A command's output is at most 1 MiB, and up to six times as long in JSON. A model's text is shorter.
 MAX_LINE_BYTES: Final = 64 << 20
 
-# Seconds that codex gets to write its session down once it is interrupted.
+# Seconds that codex has to write its session record after an interrupt.
 GRACE: Final = 2.0
 
 MAX_WORDS_BYTES: Final = 1 << 10
 
-# Seconds between two looks for what codex has used: its lines report that only at the end of a turn.
+# Seconds between two reads of codex's usage. Its JSON lines report usage only at the end of a turn.
 COUNT_EVERY: Final = 0.2
 
 
 class ListeningEnd(Enum):
-    """How listening to codex ended."""
+    """Why the host stopped reading codex's output."""
 
     ALL = "it closed its output"
     HOPELESS = "it could no longer succeed"
@@ -39,7 +39,7 @@ class ListeningEnd(Enum):
 
 
 class Ended(NamedTuple):
-    """How the process ended. What codex itself said of it is in the transcript."""
+    """How the process ended. The transcript has codex's own report."""
 
     code: int
     # The last line on standard error.
@@ -48,12 +48,12 @@ class Ended(NamedTuple):
 
     @property
     def crashed(self) -> bool:
-        """True if a signal that Heddle did not send ended it."""
+        """True if a signal that Heddle did not send ended the process."""
         return self.end is ListeningEnd.ALL and self.code < 0
 
 
 class Turn:
-    """Runs the turns of one session, one after the other."""
+    """Runs the turns of one session, one after another."""
 
     def __init__(
         self, host: Host, transcript: Transcript, record: Record, arguments: Sequence[str], patience: float
@@ -63,13 +63,13 @@ class Turn:
         self._record = record
         self._arguments = arguments
         self._last_words = ""
-        # What was refused and is not reported yet.
+        # The refused commands that are not reported yet.
         self._refused: list[Refused] = []
         # Seconds that codex may be without a connection.
         self.patience = patience
 
     async def run(self, prompt: str, thread_id: str = "") -> Ended:
-        """Runs codex on `prompt`, in its session `thread_id` or a new one, until it is gone."""
+        """Runs codex on `prompt`, in the session `thread_id` or in a new session, until it has exited."""
         self._transcript.begin_turn()
         self._last_words = ""
         if thread_id and thread_id != self._transcript.thread_id:
@@ -85,9 +85,9 @@ class Turn:
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
             end = listening.result() if listening.done() else ListeningEnd.STOPPED
             code = await _end(process, hurry=end is not ListeningEnd.ALL)
-            # What a command left running may hold standard error open.
+            # A process that a command left running may keep standard error open.
             await asyncio.wait({overhearing}, timeout=GRACE)
-            # A stop reaches codex too, which may end before this process learns of it.
+            # A stop signal also reaches codex, which may end before this process receives the signal.
             return Ended(
                 code, self._last_words, ListeningEnd.STOPPED if self._host.stopping.is_set() else end
             )
@@ -96,7 +96,7 @@ class Turn:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # Also of a codex that was ended during its turn.
+            # Read the record even if codex was ended during its turn.
             self._read_record()
             self._host.emit(*self._transcript.end_turn())
 
@@ -125,13 +125,13 @@ class Turn:
     async def _ask(self, process: Process, prompt: str) -> None:
         assert process.stdin is not None  # noqa: S101 (a pipe)
         process.stdin.write(prompt.encode())
-        # A codex that ends early reads no prompt; its own words say why.
+        # If codex exits early, it does not read the prompt. Its own output says why.
         with contextlib.suppress(ConnectionError):
             await process.stdin.drain()
         process.stdin.close()
 
     async def _listen(self, process: Process) -> ListeningEnd:
-        """Reports what codex writes, until it ends, cannot succeed, or has no connection for too long."""
+        """Reports codex's output until codex ends, cannot succeed, or has no connection for too long."""
         assert process.stdout is not None  # noqa: S101 (a pipe)
         unconnected = asyncio.Event()
         patience: Timer | None = None
@@ -153,7 +153,7 @@ class Turn:
         return ListeningEnd.NO_CONNECTION if unconnected.is_set() else ListeningEnd.ALL
 
     async def _line(self, stream: asyncio.StreamReader, giving_up: "asyncio.Task[bool]") -> bytes:
-        """Returns the next line; none at its end, and once `giving_up` is done."""
+        """Returns the next line; empty at the end of the stream or once `giving_up` is done."""
         reading = asyncio.create_task(stream.readline())
         try:
             await asyncio.wait({reading, giving_up}, return_when=asyncio.FIRST_COMPLETED)
@@ -167,7 +167,7 @@ class Turn:
             self._read_record()
 
     def _read_record(self) -> None:
-        """Reports what was used since the last call."""
+        """Reports the usage and any compaction since the last call; collects refused commands."""
         self._refused += self._record.read()
         self._transcript.spending.model = self._record.model or self._transcript.spending.model
         if self._record.used:
@@ -179,7 +179,7 @@ class Turn:
 
     def _tell(self, line: bytes) -> None:
         self._read_record()
-        # What was refused came before what is reported now.
+        # Commands were refused before codex wrote this line.
         refused, self._refused = self._refused, []
         for each in refused:
             self._host.emit(*self._transcript.refused(*each))
@@ -191,7 +191,7 @@ class Turn:
             self._record.follow(self._transcript.thread_id, skip=False)
 
     async def _overhear(self, process: Process) -> None:
-        """Passes standard error on."""
+        """Forwards codex's standard error and remembers its last line."""
         assert process.stderr is not None  # noqa: S101 (a pipe)
         while line := await process.stderr.readline():
             sys.stderr.buffer.write(line)
@@ -201,7 +201,7 @@ class Turn:
 
 
 async def _end(process: Process, *, hurry: bool) -> int:
-    """Returns the exit code; interrupts a codex that still runs, with `hurry` at once."""
+    """Ends codex and returns its exit code; waits before the interrupt unless `hurry` is true."""
     if not hurry:
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(process.wait(), GRACE)

@@ -1,4 +1,4 @@
-"""Codex's counts of tokens, which begin with its session, as differences. Pure."""
+"""Translates codex's token counts, which are totals of its session, to differences. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,21 +9,21 @@ _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_w
 
 
 class Spending:
-    """Turns cumulative counts into what was used since the last report. codex reports no cost."""
+    """Translates cumulative counts to the usage since the last report. codex does not report a cost."""
 
     def __init__(self, model: str) -> None:
         self.model = model
         self._total = pb.Usage()
 
     def begin(self, counts: Mapping[str, int]) -> None:
-        """Begins with a session that has used `counts` already."""
+        """Starts from a session that has already used `counts`."""
         self._total = _total(counts)
 
     def report(self, counts: Mapping[str, int]) -> list[pb.Event]:
-        """Returns the usage in codex's `usage`; nothing if nothing was added."""
+        """Returns the usage that `counts` adds to the last report; empty if nothing was added."""
         before, self._total = self._total, _total(counts)
         total = self._total
-        # It counts from zero again if codex started a new session.
+        # The counts start again from zero if codex started a new session.
         if total.output_tokens < before.output_tokens:
             before = pb.Usage()
         used = pb.Usage(
@@ -39,7 +39,7 @@ class Spending:
 def _total(counts: Mapping[str, int]) -> pb.Usage:
     cached, written = counts.get("cached_input_tokens", 0), counts.get("cache_write_input_tokens", 0)
     return pb.Usage(
-        # codex counts what came from a cache within the input.
+        # codex includes cached tokens in the input.
         input_tokens=max(0, counts.get("input_tokens", 0) - cached - written),
         output_tokens=counts.get("output_tokens", 0),
         cache_read_tokens=cached,

@@ -1,10 +1,10 @@
 """The `command:SHELL` agent: any program that a shell can start.
 
-The prompt comes on standard input and in HEDDLE_PROMPT, what it writes is its
-output, its exit code is the outcome. It cannot ask for approval.
+The command receives the prompt on standard input and in HEDDLE_PROMPT. Everything that it
+writes is its output, and its exit code is the outcome. It cannot ask for approval.
 
-Exit code 75 (EX_TEMPFAIL) means that it can do nothing now and is to be started again
-later; a line `heddle-retry-after: WHEN` before it says when, in seconds or as an RFC 3339 time.
+Exit code 75 (EX_TEMPFAIL) means that the command cannot work now and must be started again
+later. A line `heddle-retry-after: WHEN` before it says when, in seconds or as an RFC 3339 time.
 """
 
 import re
@@ -41,16 +41,16 @@ class CommandDriver:
         return CommandTranslator()
 
 
-# Of a whole line of either stream.
+# Matches a complete line of either stream.
 _LATER: Final = re.compile(rb"^heddle-retry-after:[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
-# A longer line is not the one.
+# A longer line cannot match.
 _MAX_LINE_BYTES: Final = 100
 
 
 class CommandTranslator:
-    """Takes both streams as text."""
+    """Translates both streams to output events."""
 
-    # When it is to be started again; counts only with its exit code.
+    # When to start the command again; used only with exit code 75.
     finished: pb.SessionFinished | None = None
     agent_session_id = ""
     closing: None = None
@@ -58,7 +58,7 @@ class CommandTranslator:
     def __init__(self) -> None:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
         self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
-        # By stream: the line that has not ended yet, if it is short.
+        # By stream: the incomplete last line, cut to the maximum length.
         self._open = {pb.OUTPUT_STREAM_STDOUT: b"", pb.OUTPUT_STREAM_STDERR: b""}
 
     def stdout(self, data: bytes) -> list[pb.Event]:
@@ -70,7 +70,7 @@ class CommandTranslator:
         return self._err.feed(data)
 
     def _look(self, stream: "pb.OutputStream.ValueType", data: bytes) -> None:
-        """Looks for the line that says when the command is to be started again."""
+        """Looks for the line that says when to start the command again."""
         whole, end, rest = (self._open[stream] + data).rpartition(b"\n")
         self._open[stream] = rest[:_MAX_LINE_BYTES]
         for found in _LATER.findall(whole) if end else ():
@@ -83,7 +83,7 @@ class CommandTranslator:
 
 
 def _later(when: str) -> pb.SessionFinished | None:
-    """Returns when a command asks to be started again; None if `when` is neither seconds nor a time."""
+    """Returns when to start the command again; None if `when` is neither seconds nor a time."""
     said = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
     try:
         if when.isdecimal():

@@ -1,4 +1,4 @@
-"""What is true of `command:` agents on every worker."""
+"""The properties of `command:` agents that are the same on every worker."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Plays a script as an agent would: `python -m agent_svc.agents.scripted`, a host of base/protocol.py."""
+"""Plays a script like an agent: `python -m agent_svc.agents.scripted`, a host that speaks base/protocol.py."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from heddle import pb
 
 
 def main() -> int:
-    """Returns the exit code: 1 where the script says that the session fails."""
+    """Plays the script; returns the exit code, which is 1 if the script fails the session."""
     incoming = InputLines(sys.stdin.fileno())
     stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
     request, resume = protocol.parse_opening(incoming.line() or b"")
@@ -22,7 +22,7 @@ def main() -> int:
     player = Player(
         stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]), answers=request.answers
     )
-    # It resumes at the question where it was parked; without its earlier files, it starts from the first step.
+    # A resumed session starts at the question where it was paused, or at the first step if its files are lost.
     done = int(resume) if resume and request.files_kept else 0
     try:
         for place, step in enumerate(request.script or rehearsal(request)):

@@ -1,4 +1,4 @@
-"""A shell command of the scripted agent, its output reported as it comes."""
+"""Runs a shell command of the scripted agent and streams its output."""
 
 import os
 import selectors
@@ -10,12 +10,12 @@ from typing import Final
 from agent_svc.text import TextStream, tail
 from heddle import pb
 
-# The longest tool result that a session keeps.
+# The maximum size of a tool result in a session.
 MAX_RESULT_BYTES: Final = 64 << 10
 
 
 def run_command(command: str, folder: Path, call: str, send: Callable[[pb.Event], None]) -> tuple[int, str]:
-    """Runs `command` in `folder`; returns its exit code and the end of its output."""
+    """Runs `command` in `folder`; returns its exit code and the last part of its output."""
     kept = bytearray()
     with (
         subprocess.Popen(

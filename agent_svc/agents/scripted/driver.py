@@ -12,7 +12,7 @@ from agent_svc.agents.scripted.kind import KIND
 from heddle import __version__, pb
 from heddle.agents import AgentKind
 
-# A factor on the pauses between pieces of text; 0: none.
+# The variable with a factor for the pauses between pieces of text. 0: no pauses.
 SPEED: Final = "HEDDLE_SCRIPT_SPEED"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# Seven rows from the top, each five dots in one hexadecimal pair: the highest of
+# Seven rows from top to bottom. Each row is a hexadecimal pair with five dots; the highest of
 # the five bits is the leftmost dot.
 _ROWS: Final = {
     "A": "0E11111F111111", "B": "1E11111E11111E", "C": "0E11101010110E", "D": "1E11111111111E",
@@ -29,6 +29,6 @@ HEIGHT: Final = 7
 
 
 def dots(character: str) -> list[int]:
-    """Returns the seven rows of a character; one that the font lacks is a box."""
+    """Returns the seven rows of a character; a character that is not in the font becomes a box."""
     rows = bytes.fromhex(_ROWS.get(character.upper(), "1F11111111111F"))
     return list(rows)

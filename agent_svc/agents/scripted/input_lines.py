@@ -1,15 +1,15 @@
-"""What agent_svc sends to the scripted agent; each wait has the limit that the agent gives."""
+"""Reads the lines that agent_svc sends to the scripted agent, with an optional time limit."""
 
 import os
 import select
 import time
 
-# Of one read.
+# The maximum size of one read.
 _BYTES = 64 << 10
 
 
 class InputLines:
-    """The lines of a pipe. A thread would do too, but could not be abandoned at the end."""
+    """The lines of a pipe. A thread would also work, but could not be abandoned at the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -17,10 +17,10 @@ class InputLines:
         self._ended = False
 
     def line(self, seconds: float | None = None) -> bytes | None:
-        """Returns the next line; None if none came within `seconds`, or the other end has gone.
+        """Returns the next line; None if no line arrived within `seconds` or the other end has closed.
 
-        Without `seconds` it waits as long as it takes. It takes all of `seconds` also
-        where the other end has gone.
+        Without `seconds`, waits without a limit. If the other end has closed, still waits for
+        all of `seconds`.
         """
         until = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._read:

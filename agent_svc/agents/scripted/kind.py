@@ -1,4 +1,4 @@
-"""What is true of the `scripted` agent on every worker."""
+"""The properties of the `scripted` agent that are the same on every worker."""
 
 from typing import Final
 

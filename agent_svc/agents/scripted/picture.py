@@ -1,4 +1,4 @@
-"""Draws what the scripted agent calls a screenshot: a small window that shows a caption."""
+"""Draws the scripted agent's screenshots: a small window that shows a caption."""
 
 import re
 import struct
@@ -25,20 +25,20 @@ ACCENTS: Final[tuple[Colour, ...]] = ((79, 110, 247), (16, 149, 128), (186, 85, 
 
 
 class Canvas:
-    """Pixels of 24 bits."""
+    """A picture with 24-bit pixels."""
 
     def __init__(self, width: int, height: int, colour: Colour) -> None:
         self._width = width
         self._rows = [bytearray(bytes(colour) * width) for _ in range(height)]
 
     def fill(self, left: int, top: int, width: int, height: int, colour: Colour) -> None:
-        """Paints a rectangle; what is outside the picture is left out."""
+        """Paints a rectangle; clips it at the edges of the picture."""
         left, right = max(left, 0), min(left + width, self._width)
         for row in self._rows[max(top, 0) : top + height]:
             row[left * 3 : right * 3] = bytes(colour) * (right - left)
 
     def write(self, left: int, top: int, text: str, scale: int, colour: Colour) -> None:
-        """Writes one line; every dot of the font is `scale` pixels wide."""
+        """Writes one line of text; each dot of the font is `scale` pixels wide and high."""
         for place, character in enumerate(text):
             begin = left + place * (font.WIDTH + 1) * scale
             for down, row in enumerate(font.dots(character)):
@@ -59,7 +59,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def draw(caption: str) -> bytes:
-    """Returns a PNG of a window: title bar, the caption, and lines in place of content."""
+    """Returns a PNG of a window with a title bar, the caption, and placeholder lines."""
     canvas = Canvas(WIDTH, HEIGHT, PAGE)
     accent = ACCENTS[zlib.crc32(caption.encode()) % len(ACCENTS)]
     canvas.fill(0, 0, WIDTH, BAR, FRAME)
@@ -79,5 +79,5 @@ def draw(caption: str) -> bytes:
 
 
 def file_stem(caption: str) -> str:
-    """Returns `caption` as a short part of a file name."""
+    """Returns `caption` as a short stem for a file name."""
     return re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")[:40].strip("-") or "screenshot"

@@ -1,4 +1,4 @@
-"""What each step of a script does. The effects are real: files, processes, pictures."""
+"""Performs the steps of a script. The effects are real: files, processes, pictures."""
 
 import signal
 import time
@@ -17,7 +17,7 @@ from agent_svc.reports.screenshots import FOLDER
 from agent_svc.text import pieces
 from heddle import pb
 
-# Seconds that a tool call takes to think about at speed factor 1.
+# Seconds of thinking time before a tool call at speed factor 1.
 TOOL_PAUSE: Final = 0.3
 
 DEFAULT_WIDTH: Final = 80
@@ -32,7 +32,7 @@ class ToolFailedError(Exception):
 
 
 class Player:
-    """Plays steps in `worktree`. `attempt` counts from 1; `answers` are to questions asked before."""
+    """Plays steps in `worktree`. `attempt` counts from 1; `answers` contains answers to earlier questions."""
 
     def __init__(
         self, stage: Stage, worktree: Path, attempt: int, answers: Iterable[pb.ApprovalAnswer] = ()
@@ -42,12 +42,12 @@ class Player:
         self._attempt = attempt
         # By question.
         self._answers = {each.approval.question: each for each in answers}
-        # Place of the step that is played, from 0.
+        # The index of the current step, from 0.
         self._place = 0
         self._calls = 0
         self._approvals = 0
         self._pictures = 0
-        # One for each step of the contract; a test proves that none is missing.
+        # One method for each step in the API. A test checks that none is missing.
         self._acts: dict[str, Callable[[Any], None]] = {
             "say": self._say,
             "think": self._think,
@@ -65,7 +65,7 @@ class Player:
         }
 
     def play(self, step: pb.ScriptStep, place: int = 0) -> None:
-        """Does one step; raises ScriptFailedError if the step ends the session."""
+        """Plays one step; raises ScriptFailedError if the step fails the session."""
         self._place = place
         kind = step.WhichOneof("step")
         if kind is not None:
@@ -94,7 +94,7 @@ class Player:
         told: str,
         act: Callable[[str], str],
     ) -> None:
-        """Calls a tool: `act` gets the call's id and returns what the tool answered."""
+        """Calls a tool: `act` receives the call's id and returns the tool's result."""
         self._calls += 1
         call = f"call-{self._calls}"
         started = pb.ToolStarted(tool_call_id=call, name=name, target=target, kind=kind, input=told)
@@ -174,7 +174,7 @@ class Player:
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")
 
     def _asked(self, question: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None if agent_svc went away."""
+        """Asks the operator and returns the answer; None if agent_svc closed the connection."""
         self._approvals += 1
         approval = f"approval-{self._approvals}"
         self._stage.send(pb.Event(session_started=pb.SessionStarted(agent_session_id=str(self._place))))
@@ -199,7 +199,7 @@ class Player:
 
 
 def usage(step: pb.ScriptStep.ReportUsage) -> pb.Usage:
-    """Returns the report; a price that the script leaves out stays unknown."""
+    """Returns the usage report; the cost is unknown if the script omits it."""
     report = pb.Usage(
         model=step.model,
         input_tokens=step.input_tokens,

@@ -1,10 +1,10 @@
-"""What the scripted agent plays for a task without a script."""
+"""The steps that the scripted agent plays for a task without a script."""
 
 from heddle import pb
 
 
 def rehearsal(request: pb.StartSessionRequest) -> list[pb.ScriptStep]:
-    """Returns steps that say what was asked and leave a note of it. Costs nothing, changes nothing else."""
+    """Returns steps that repeat the prompt and write it to a note; they cost nothing."""
     _, _, _, epic, _, task, _, _ = request.attempt.split("/")
     note = f"rehearsal/{epic}/{task}.md"
     prompt = request.prompt.strip() or "(no prompt)"

@@ -1,4 +1,4 @@
-"""The scripted agent's connection to agent_svc, and its sense of time."""
+"""The scripted agent's connection to agent_svc, and its timing."""
 
 import time
 from typing import BinaryIO, Final
@@ -15,13 +15,13 @@ PIECE_LENGTH: Final = 12
 
 
 class Stage:
-    """Sends events, and waits for answers. `speed` is a factor on every natural pause; 0: none."""
+    """Sends events and waits for answers. `speed` is a factor for every natural pause; 0: no pauses."""
 
     def __init__(self, incoming: InputLines, outgoing: BinaryIO, speed: float) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._speed = speed
-        # Messages of the operator that were read.
+        # The number of operator messages that were read.
         self._heard = 0
 
     def greet(self) -> None:
@@ -35,12 +35,12 @@ class Stage:
         self._outgoing.flush()
 
     def pause(self, seconds: float) -> None:
-        """Waits as long as an agent would, for `seconds` at speed factor 1."""
+        """Pauses as an agent would; the pause is `seconds` long at speed factor 1."""
         if self._speed:
             time.sleep(seconds * self._speed)
 
     def speak(self, text: str, kind: "pb.MessageKind.ValueType") -> None:
-        """Streams `text` as a model would."""
+        """Streams `text` in pieces, as a model would."""
         step = PIECE_LENGTH if self._speed else max(len(text), 1)
         for begin in range(0, max(len(text), 1), step):
             piece = text[begin : begin + step]
@@ -49,7 +49,7 @@ class Stage:
             self.pause(PIECE)
 
     def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None if agent_svc went away."""
+        """Waits for the operator's answer; None if agent_svc closed the connection."""
         while line := self._incoming.line():
             event = protocol.parse_event(line)
             if event.approval_resolved.approval_id == approval_id:
@@ -58,14 +58,14 @@ class Stage:
         return None
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass, and repeats what the operator says meanwhile."""
+        """Waits for `seconds` and repeats the operator's messages meanwhile."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if line := self._incoming.line(left):
                 self._echo(protocol.parse_event(line))
 
     def close(self) -> None:
-        """Returns once the operator says nothing more; repeats what was said meanwhile."""
+        """Returns once agent_svc confirms the end; repeats the operator's messages meanwhile."""
         self._write(protocol.closing(self._heard))
         while (line := self._incoming.line()) and line + b"\n" != protocol.closed():
             self._echo(protocol.parse_event(line))
