@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-# Before grpc is imported: its fork handlers have deadlocked programs that start children.
+# Must be set before grpc is imported: grpc's fork handlers have deadlocked programs that start child processes.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 from agent_svc.app import build
@@ -15,7 +15,7 @@ from heddle.serving import AddressInUseError, serve
 
 
 def main() -> int:
-    """Serves until a signal; returns the exit code: 2 if it could not begin."""
+    """Serves until a signal arrives and returns the exit code, which is 2 if the service could not start."""
     try:
         settings = Settings.read()
         logs.configure(settings, "agent")

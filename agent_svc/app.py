@@ -49,7 +49,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         await checks.recover()
 
     async def drain() -> None:
-        # At the same time: each gives what runs its moments to end.
+        # Concurrently, because each waits for a grace period.
         await asyncio.gather(sessions.drain(), checks.drain())
 
     return Service(

@@ -110,5 +110,5 @@ class AgentServicer(stubs.AgentServiceServicer):
 
 
 def _read(file: BinaryIO) -> bytes:
-    # A little less than the limit: the message around it counts as well.
+    # Slightly less than the limit, because the enclosing message counts as well.
     return file.read(CHUNK - 16)

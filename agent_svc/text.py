@@ -1,4 +1,4 @@
-"""Bytes of any program into Output events."""
+"""Converts the bytes that a program writes into Output events."""
 
 import codecs
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from typing import Final, TypeVar, cast
 
 from heddle import pb
 
-# A longer text is split, so that one line of 5 MB is many small events.
+# Longer text is split, so a line of 5 MB becomes many small events.
 MAX_TEXT_BYTES: Final = 32 << 10
 
 
 class TextStream:
-    """Decodes one stream; bytes that are not UTF-8 become U+FFFD, also across pieces."""
+    """Decodes one stream, also across chunk boundaries. Bytes that are not UTF-8 become U+FFFD."""
 
     def __init__(self, stream: "pb.OutputStream.ValueType", tool_call_id: str = "") -> None:
         self._stream = stream
@@ -20,7 +20,7 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes, *, final: bool = False) -> list[pb.Event]:
-        """Returns the text of `data`; with `final`, also of a character that was begun."""
+        """Returns the text of `data`. With `final`, includes an incomplete last character."""
         return [
             pb.Event(output=pb.Output(stream=self._stream, text=piece, tool_call_id=self._tool_call_id))
             for piece in pieces(self._decoder.decode(data, final))
@@ -31,9 +31,9 @@ T = TypeVar("T")
 
 
 def whole_characters(value: T) -> T:
-    """Returns `value`, as JSON or dataclasses hold it, with each half of a character as U+FFFD.
+    """Returns `value`, made of JSON values or dataclasses, with each lone surrogate replaced by U+FFFD.
 
-    JSON may hold such halves; UTF-8, and so an event, cannot.
+    JSON may contain lone surrogates. UTF-8 cannot, so an event cannot either.
     """
     return cast("T", _whole(value))
 
@@ -56,8 +56,8 @@ def _whole(value: object) -> object:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Yields `text` in pieces of at most 32 KiB of UTF-8, cut after a line where there is one."""
-    # A character takes at most 4 bytes; most take one, so try the long piece first.
+    """Yields `text` in pieces of at most 32 KiB of UTF-8, split after a newline if the piece contains one."""
+    # A character needs at most 4 bytes, but most need one, so try the long piece first.
     while text:
         size = MAX_TEXT_BYTES
         if len(text[:size].encode()) > MAX_TEXT_BYTES:
@@ -70,7 +70,7 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def clip(text: str, limit: int) -> str:
-    """Returns at most `limit` bytes of UTF-8 from the beginning of `text`."""
+    """Returns the beginning of `text`, at most `limit` bytes of UTF-8."""
     if len(text) * 4 <= limit:
         return text
     return text.encode()[:limit].decode(errors="ignore")

@@ -1,4 +1,7 @@
-"""What the operator said to earlier sessions that this one continues. Their agents may not have received it."""
+"""Messages that the operator sent to the earlier sessions that this session continues.
+
+The agents of those sessions may not have received them.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -17,13 +20,13 @@ Meanwhile the operator sent these messages. You may not have received all of the
 
 
 def earlier_messages(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
-    """Returns the messages, oldest first: of the session that `request` continues, of the one before that, and so on.
+    """Returns the messages of all sessions that `request` continues, directly or indirectly, oldest first.
 
-    Sessions that are no longer kept are left out.
+    Skips sessions that have been deleted.
     """
     said: list[str] = []
     name, earlier = AttemptName.parse(request.attempt), request.resume_attempt
-    # Attempts are numbered: whoever asks for anything else gets no endless look.
+    # Attempt numbers must decrease, so a request that forms a cycle cannot cause an endless loop.
     while earlier and AttemptName.parse(earlier).number < name.number:
         name = AttemptName.parse(earlier)
         folder = spool.folder(name)
@@ -46,7 +49,7 @@ def with_earlier_messages(request: pb.StartSessionRequest, said: Sequence[str]) 
 
 
 def messages_in(folder: SessionFolder) -> list[str]:
-    """Returns what the operator said in one session, oldest first."""
+    """Returns the operator's messages in one session, oldest first."""
     released = folder.released()
     return list(_told(EventLog.view(folder.log))) if released is None else released
 

@@ -1,8 +1,8 @@
-"""The file that holds a session's events: appended in frames, each on disk before watchers receive it.
+"""The file of a session's events, appended in frames that reach the disk before watchers receive them.
 
-A frame is one batch: its length and the CRC-32 of its body, both 32 bits little
+A frame is one batch: the length and the CRC-32 of its body, both 32 bits little
 endian, then the body, a serialised AgentServiceWatchSessionResponse with only
-events. So what is read from disk is what goes over the wire.
+events. The bytes on disk are therefore the bytes that are sent to watchers.
 """
 
 import os
@@ -18,24 +18,24 @@ from heddle.failpoints import failpoint
 
 HEADER: Final = struct.Struct("<II")
 
-# A response holds at most 256 KiB; whole frames must fit.
+# A response contains at most 256 KiB and only whole frames.
 MAX_RESPONSE_BYTES: Final = 256 << 10
 MAX_FRAME_BYTES: Final = 192 << 10
 
-# Room for the rest of a response and its message's own frame.
+# Room for the other fields of a response and its gRPC message header.
 MARGIN: Final = 1 << 10
 
 
 class EventLog:
-    """One session's events, numbered 1..n. In memory only the place of each frame.
+    """One session's events, numbered 1..n. Keeps only the position of each frame in memory.
 
-    Blocks on the disk: meant for a thread. One caller appends at a time; reads may run
-    at the same time.
+    Blocks on disk access, so call it in a thread. Only one caller may append at a time;
+    reads may run concurrently.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # The first sequence of each frame, and where each begins; the last bound is the end.
+        # The first sequence number and the offset of each frame. The last bound is the end of the file.
         self._firsts: list[int] = []
         self._bounds: list[int] = [0]
         self._file: int | None = None
@@ -45,7 +45,7 @@ class EventLog:
     def open(cls, path: Path) -> Self:
         """Returns the log at `path`, which may not exist yet, for reading and appending.
 
-        What a crash left half written at its end is cut off: no watcher has received it.
+        Removes an incomplete last record, which a crash leaves behind. No watcher has received it.
         """
         log = cls(path)
         log._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -55,7 +55,7 @@ class EventLog:
 
     @classmethod
     def view(cls, path: Path) -> Self:
-        """Returns the log at `path` for reading only; an absent file is an empty log."""
+        """Returns the log at `path` for reading only. If the file does not exist, the log is empty."""
         log = cls(path)
         if path.exists():
             with path.open("rb") as file:
@@ -67,7 +67,7 @@ class EventLog:
         while len(header := os.pread(file, HEADER.size, self._bounds[-1])) == HEADER.size:
             length, checksum = HEADER.unpack(header)
             begin = self._bounds[-1] + HEADER.size
-            # A torn header may ask for any length.
+            # A partially written header may contain any length.
             if begin + length > size:
                 return
             body = os.pread(file, length, begin)
@@ -82,9 +82,9 @@ class EventLog:
         self.last_sequence += count
 
     def append(self, events: Sequence[pb.Event]) -> None:
-        """Numbers `events` and writes them in one go; returns when they are on disk.
+        """Numbers `events`, writes them in one batch and returns when they are on disk.
 
-        Raises OSError, as ENOSPC, with nothing of them kept.
+        Raises OSError, for example ENOSPC. None of the events is stored then.
         """
         if self._file is None:
             raise ValueError(f"{self._path} is closed")
@@ -106,7 +106,7 @@ class EventLog:
             self._index(len(frame), count)
 
     def read(self, after: int, last: int) -> pb.AgentServiceWatchSessionResponse:
-        """Returns events after `after`, at most 256 KiB and none after `last`; there must be at least one."""
+        """Returns events from `after` + 1 to `last`, at most 256 KiB. At least one must exist."""
         first = bisect_right(self._firsts, after + 1) - 1
         begin = self._bounds[first]
         fits = bisect_right(self._bounds, begin + MAX_RESPONSE_BYTES - MARGIN) - 1
@@ -131,7 +131,7 @@ class EventLog:
         return self.read(self.last_sequence - 1, self.last_sequence).events[0]
 
     def close(self) -> None:
-        """Ends appending; reading still works. Idempotent."""
+        """Closes the log for appending. Reading still works. Idempotent."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -141,7 +141,7 @@ def _parts(events: Sequence[pb.Event]) -> list[list[pb.Event]]:
     parts: list[list[pb.Event]] = [[]]
     room = MAX_FRAME_BYTES
     for event in events:
-        # Tag and length of the field take at most 5 bytes at these sizes.
+        # The tag and length of the field need at most 5 bytes at these sizes.
         size = event.ByteSize() + 5
         if size > room and parts[-1]:
             parts.append([])

@@ -1,4 +1,4 @@
-"""A session's log as the session writes it: every event says whose it is, and when."""
+"""The session's side of its log: adds the actor and the time to every event."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,14 +12,14 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.names import AttemptName
 
-# The part of the limit that a project's setup has; the rest is its agent's.
+# The project's setup may use one part in this many of the limit, the agent the rest.
 _SETUP_PART: Final = 8
 
 
 class Journal:
-    """What is recorded of one session. `on_failure` is called when the disk takes no more.
+    """Records the events of one session. `on_failure` is called when writing to the disk fails.
 
-    `limit`: the bytes of text that are stored. 0: all.
+    `limit` is the maximum number of bytes of text to store. 0 means no limit.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Journal:
 
     @property
     def begun(self) -> datetime:
-        """Time of the first event; now, if there is no event yet."""
+        """Time of the first event, or the current time if there is no event yet."""
         if not self._log.last_sequence:
             return self._clock()
         return self._log.read(0, 1).events[0].time.ToDatetime(self._clock().tzinfo)
@@ -52,12 +52,12 @@ class Journal:
         return self._log.last_sequence
 
     def finished(self) -> pb.SessionFinished | None:
-        """Returns the end, where it was written before a crash."""
+        """Returns the final event if it was written before a crash, or None."""
         last = self._log.last_event()
         return last.session_finished if last is not None and last.HasField("session_finished") else None
 
     async def tell(self, actor: str, *events: pb.Event) -> None:
-        """Records `events` as the actor's, as far as the session may store them."""
+        """Records `events` of the actor, subject to the session's text limit."""
         for event in events:
             event.actor = actor
         admitted = self._text.admit(events)
@@ -66,13 +66,13 @@ class Journal:
         await self.recorder.record(*admitted)
 
     async def begin_agent(self, actor: str, *events: pb.Event) -> None:
-        """Records `events` as the actor's; what the agent writes from here on has a limit of its own."""
+        """Records `events` of the actor. The agent's text has its own limit from here on."""
         await self._end_text()
         self._text = TextLimit(self._agent_limit)
         await self.tell(actor, *events)
 
     async def end_agent(self, actor: str, *events: pb.Event) -> None:
-        """Records the end of what the agent wrote, then `events` as the actor's."""
+        """Records the retained end of the agent's text, then `events` of the actor."""
         await self._end_text()
         await self.tell(actor, *events)
 
@@ -83,7 +83,7 @@ class Journal:
         await self.recorder.record(*rest)
 
     async def finish(self, actor: str, finished: pb.SessionFinished) -> None:
-        """Puts the end on disk, untold until the recorder is closed; raises OSError."""
+        """Writes the final event to disk. Watchers receive it when the recorder is closed. Raises OSError."""
         await self._end_text()
         event = pb.Event(session_finished=finished)
         self._stamp(event, actor)
@@ -99,5 +99,5 @@ class Journal:
 
 
 def system(text: str) -> pb.Event:
-    """Returns what Heddle itself has to say about a session."""
+    """Returns a message from Heddle itself about a session."""
     return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))

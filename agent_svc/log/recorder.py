@@ -7,16 +7,16 @@ from typing import Final
 from agent_svc.log.event_log import EventLog
 from heddle import pb
 
-# Seconds that a piece of text waits for the next one.
+# Seconds that a piece of text waits to be joined with the next one.
 JOIN_WINDOW: Final = 0.1
 
-# Joined text stays under this many characters.
+# Maximum length of joined text, in characters.
 MAX_TEXT: Final = 32 << 10
 
-# Seconds of silence after which a watcher gets a checkpoint.
+# Seconds without an event after which a watcher receives a checkpoint.
 CHECKPOINT: Final = 5.0
 
-# Bytes that may wait for the disk before `record` holds its caller back.
+# Bytes that may wait to be written before `record` blocks its caller.
 MAX_PENDING: Final = 1 << 20
 
 
@@ -27,8 +27,8 @@ def ignore(_: OSError) -> None:
 class Recorder:
     """The live end of one session's log.
 
-    Many watchers are cheap: each reads the file, and waits for one shared doorbell.
-    When the disk takes no more, `on_failure` is called once; later events are dropped.
+    Watchers are cheap: each reads the file and waits for one shared doorbell.
+    When writing fails, `on_failure` is called once and later events are dropped.
     """
 
     def __init__(self, log: EventLog, on_failure: Callable[[OSError], None] = ignore) -> None:
@@ -50,9 +50,9 @@ class Recorder:
         return self._told
 
     async def record(self, *events: pb.Event) -> None:
-        """Takes events; returns before they are on disk unless too many wait for it.
+        """Accepts events. Returns before they are on disk, unless too many bytes are waiting to be written.
 
-        Text waits up to 100 ms to be joined; everything else takes it along at once.
+        Text waits up to 100 ms to be joined. Any other event is written at once, with the text that waits.
         """
         if self._failure is not None:
             return
@@ -101,7 +101,7 @@ class Recorder:
         await self._write()
 
     async def forget(self) -> None:
-        """Drops what is not on disk, after a failure of the disk, and starts again from what is."""
+        """After a write failure, drops all events that are not on disk, so that recording can resume."""
         await self._rest()
         self._pending = []
         self._pending_bytes = 0
@@ -118,7 +118,7 @@ class Recorder:
             self._timer = None
 
     def close(self) -> None:
-        """Sends the remaining events to watchers, then closes the log and every watch of it. No event may follow."""
+        """Sends the remaining events to watchers, then closes the log and its watches. No event may follow."""
         self._log.close()
         self._told = self._log.last_sequence
         self.closed = True
@@ -129,7 +129,7 @@ class Recorder:
         self._doorbell = asyncio.Event()
 
     async def watch(self, after: int) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
-        """Yields what comes after `after` until the log is closed; while idle, checkpoints."""
+        """Yields the events after `after` until the log is closed, and checkpoints while there are none."""
         while True:
             doorbell = self._doorbell
             while after < self._told:
@@ -147,12 +147,12 @@ class Recorder:
 
 
 def is_text(event: pb.Event) -> bool:
-    """True for a piece of text that may wait to be joined."""
+    """True if the event is a piece of text that may wait to be joined with the next one."""
     return event.HasField("output") or (event.HasField("message") and not event.message.last)
 
 
 def join(event: pb.Event, following: pb.Event) -> bool:
-    """Appends the text of `following` to `event` where they are pieces of one text; says whether."""
+    """Appends the text of `following` to `event` if both belong to the same text. Returns whether it did."""
     source = _source(event)
     if source is None or source != _source(following) or not is_text(event):
         return False
@@ -165,7 +165,7 @@ def join(event: pb.Event, following: pb.Event) -> bool:
 
 
 def _source(event: pb.Event) -> tuple[object, ...] | None:
-    """Returns what all pieces of one text have in common; None for an event without text."""
+    """Returns a key that all pieces of the same text share, or None for an event without text."""
     if event.HasField("output"):
         return event.actor, event.output.stream, event.output.tool_call_id
     if event.HasField("message"):

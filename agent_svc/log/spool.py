@@ -3,11 +3,11 @@
 spec.pb      the StartSessionRequest that made it
 events.log   what happened: event_log.py
 result.pb    the finished Session; absent while it runs
-said.pb      in place of a log that was released: what the operator said
+said.pb      the operator's messages, in place of a log that was released
 artifacts/   screenshots by content hash
-agent        how the agent calls its own session; absent if it said nothing
+agent        the agent's own id of its session; absent if it reported none
 lock         locked while any process of the session lives
-reserve      room for the last words on a full disk
+reserve      reserved space for the final event on a full disk
 """
 
 import errno
@@ -26,20 +26,20 @@ from heddle.durable import sync_folder
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, TaskName
 
-# Enough for session_finished and what the file system adds to it.
+# Enough for session_finished plus the overhead of the file system.
 RESERVE_BYTES: Final = 64 << 10
 
-# A log that is smaller stays in the spool for as long as its session.
+# A smaller log is not released; it stays until its session is deleted.
 RELEASED_BYTES: Final = 1 << 20
 
-# What st_blocks counts.
+# The unit of st_blocks, in bytes.
 _BLOCK: Final = 512
 
 HASH_PREFIX: Final = "sha256:"
 
 
 class SessionFolder:
-    """What one session keeps on disk."""
+    """The files of one session."""
 
     def __init__(self, path: Path, scratch: Path) -> None:
         self.path = path
@@ -48,12 +48,12 @@ class SessionFolder:
         self.log = path / "events.log"
 
     def create(self, spec: pb.StartSessionRequest) -> None:
-        """Writes the session to disk; raises OSError, and leaves no files, if there is no room."""
+        """Writes the session to disk. If there is no room, raises OSError and leaves no files."""
         try:
             # A crash may have left a folder without a spec.
             (self.path / "artifacts").mkdir(parents=True, exist_ok=True)
             self.log.touch()
-            # Each may be new, the run's too: its name is in the spool's own folder.
+            # Each of these folders may be new. The run's folder is an entry of the spool folder itself.
             for folder in list(self.path.parents)[:4]:
                 sync_folder(folder)
             with (self.path / "reserve").open("wb") as file:
@@ -61,7 +61,7 @@ class SessionFolder:
                 failpoint("reserve.before_sync")
                 os.fsync(file.fileno())
                 failpoint("reserve.after_sync")
-            # The spec comes last: with it the session exists.
+            # The spec must be written last: the session exists once its spec does.
             write_durably(self.path / "spec.pb", spec.SerializeToString(), "spec")
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)
@@ -71,35 +71,35 @@ class SessionFolder:
         return pb.StartSessionRequest.FromString((self.path / "spec.pb").read_bytes())
 
     def result(self) -> pb.Session | None:
-        """Returns the finished session; None while it runs."""
+        """Returns the finished session, or None while it runs."""
         try:
             return pb.Session.FromString((self.path / "result.pb").read_bytes())
         except FileNotFoundError:
             return None
 
     def finish(self, session: pb.Session) -> None:
-        """Marks the session as finished, as the log already says. Idempotent."""
+        """Marks the session as finished; the log must already contain its end. Idempotent."""
         (self.path / "reserve").unlink(missing_ok=True)
         (self.path / "lock").unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
-        # It comes last: a session without it is finished again after a crash.
+        # The result must be written last: without it, the session is finished again after a crash.
         write_durably(self.path / "result.pb", session.SerializeToString(), "result")
 
     def remember_agent_session(self, agent_session_id: str) -> None:
-        """Keeps how the agent calls its own session, for `agent_session`."""
+        """Stores the agent's own id of its session, for `agent_session`."""
         write_durably(self.path / "agent", agent_session_id.encode(), "agent")
 
     def agent_session(self) -> str:
-        """Returns how the agent called its own session; empty if it said nothing, or is not known."""
+        """Returns the agent's own id of its session, or "" if it reported none or the session is unknown."""
         try:
             return (self.path / "agent").read_text()
         except FileNotFoundError:
             return ""
 
     def release(self, said: Iterable[str]) -> int:
-        """Removes the log of a finished session, but for what the operator `said`; returns the bytes.
+        """Removes a finished session's log but keeps the operator's messages, `said`. Returns the freed bytes.
 
-        Leaves a log alone that takes little room, or was removed before.
+        Does nothing and returns 0 if the log is smaller than RELEASED_BYTES or already removed.
         """
         try:
             size = self.log.stat().st_size
@@ -113,7 +113,7 @@ class SessionFolder:
         return size
 
     def released(self) -> list[str] | None:
-        """Returns what the operator said to a session whose log was released; None if it was not."""
+        """Returns the operator's messages if the session's log was released, otherwise None."""
         try:
             told = pb.WatchSessionResponse.FromString((self.path / "said.pb").read_bytes())
         except FileNotFoundError:
@@ -121,15 +121,15 @@ class SessionFolder:
         return [event.message.text for event in told.events]
 
     def free_reserve(self) -> None:
-        """Gives the disk room for the last words."""
+        """Frees the reserved space, so that the final event can be written."""
         (self.path / "reserve").unlink(missing_ok=True)
 
     def take_lock(self) -> int | None:
-        """Returns the locked file; None while a process of the session lives."""
+        """Returns the descriptor of the locked file, or None while a process of the session is alive."""
         return lock(self.path / "lock")
 
     def store(self, data: bytes) -> str:
-        """Keeps `data` and returns its artifact name. Stored twice is kept once."""
+        """Stores `data` and returns its artifact name. The same data is stored only once."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.path / "artifacts" / digest
         if not path.exists():
@@ -137,7 +137,7 @@ class SessionFolder:
         return f"{HASH_PREFIX}{digest}"
 
     def artifact(self, name: str) -> Path | None:
-        """Returns the file of an artifact; None if this session has no artifact of that name."""
+        """Returns the path of an artifact, or None if this session has no artifact with that name."""
         digest = name.removeprefix(HASH_PREFIX)
         if not (name.startswith(HASH_PREFIX) and len(digest) == 64 and digest.isalnum()):
             return None
@@ -146,9 +146,9 @@ class SessionFolder:
 
 
 class Spool:
-    """All sessions that this worker has ever run. One process at a time may have it.
+    """All sessions that this worker has run and not deleted. Only one process may open the spool at a time.
 
-    Raises ConfigError where another one does.
+    Raises ConfigError if another process has opened it.
     """
 
     def __init__(self, home: Path) -> None:
@@ -172,11 +172,11 @@ class Spool:
         return SessionFolder(path, self.scratch(str(name)))
 
     def scratch(self, name: str) -> Path:
-        """Returns the private TMPDIR of whatever is called `name`: short, since sockets in it have short names."""
+        """Returns the private TMPDIR for `name`. The path is short because the paths of sockets are limited."""
         return self._scratch / hashlib.sha256(name.encode()).hexdigest()[:12]
 
     def names(self) -> list[AttemptName]:
-        """Returns every session, by name."""
+        """Returns the names of all sessions, sorted."""
         found = []
         for path in self._root.glob("*/*/*/*/spec.pb"):
             run, epic, task, number = path.parent.relative_to(self._root).parts
@@ -184,34 +184,34 @@ class Spool:
         return sorted(found)
 
     def disk_use(self, names: Iterable[AttemptName]) -> int:
-        """Returns the bytes that sessions take on the disk."""
+        """Returns the disk space that sessions use, in bytes."""
         found = (path for name in names for path in self.folder(name).path.rglob("*"))
         return sum(path.lstat().st_blocks * _BLOCK for path in found)
 
     def remove(self, names: Iterable[AttemptName]) -> None:
-        """Removes sessions, and the folders above them that are empty then. Idempotent."""
+        """Removes sessions and the parent folders that become empty. Idempotent."""
         for name in names:
             path = self.folder(name).path
             if path.exists():
                 shutil.rmtree(path)
-            with suppress(OSError):  # not there, or others are still in it
+            with suppress(OSError):  # the folder does not exist or is not empty
                 for folder in list(path.parents)[:3]:
                     folder.rmdir()
 
     def close(self) -> None:
-        """Lets another process have the spool. Idempotent."""
+        """Releases the spool, so that another process can open it. Idempotent."""
         if self._owner is not None:
             os.close(self._owner)
             self._owner = None
 
     def newest(self, task: TaskName) -> int:
-        """Returns the highest attempt of `task` in the spool; 0 if it has no attempt."""
+        """Returns the highest attempt number of `task` in the spool, or 0 if it has no attempt."""
         path = self._root / task.run / task.epic / task.task
         return max((int(spec.parent.name) for spec in path.glob("*/spec.pb")), default=0)
 
 
 def lock(path: Path) -> int | None:
-    """Returns the locked file; None if another process holds the lock."""
+    """Returns the descriptor of the locked file, or None if another process holds the lock."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -224,9 +224,9 @@ def lock(path: Path) -> int | None:
 
 
 def write_durably(path: Path, data: bytes, what: str) -> None:
-    """Replaces `path` so that a crash leaves the old content or the new, never a part.
+    """Replaces `path` atomically: after a crash it has either the old or the new content.
 
-    `what` names its failpoints.
+    `what` is the prefix of its failpoints.
     """
     scratch = path.with_name(f".{path.name}.new")
     try:

@@ -1,4 +1,4 @@
-"""Keeps a session's text within a limit: the beginning as it comes, the end once it is known. Pure."""
+"""Limits the text that a session stores: keeps its beginning and its end. Pure."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,27 +8,27 @@ from agent_svc.log.recorder import join
 from agent_svc.text import clip
 from heddle import pb
 
-# Parts of the limit: what is stored at once, details of tool calls beyond that, and the end.
+# Shares of the limit: the beginning, which is stored at once; later details of tool calls; and the end.
 _HEAD: Final = 6 / 8
 _TOOLS: Final = 1 / 8
 _TAIL: Final = 1 / 8
 
-# Bytes left out before the next event says so, at first.
+# Bytes left out before the second report; the threshold then doubles.
 _FIRST_REPORT: Final = 1 << 20
 
-# What is kept of the input or result of a tool call beyond the beginning.
+# Bytes kept of the input or result of a tool call after the beginning.
 _DETAIL_BYTES: Final = 1 << 10
 
-# What an event takes in memory in addition to its text.
+# Bytes that an event uses in memory in addition to its text.
 _OVERHEAD: Final = 256
 
 
 class TextLimit:
-    """What one part of a session may store of what it writes, in bytes. 0: no limit.
+    """Limits the bytes of text that one part of a session stores. 0 means no limit.
 
-    Beyond it, raw output and the model's words are left out, and the input and results of
-    tool calls are cut; when even those are too many, they are left out as well. Everything
-    else stays: usage, questions, what the operator says.
+    Once the limit is reached, raw output and the model's text are left out, and the input and
+    results of tool calls are truncated. If even those exceed their share, they are left out as well.
+    All other events are stored: usage, questions, the operator's messages.
     """
 
     def __init__(self, limit: int) -> None:
@@ -39,15 +39,15 @@ class TextLimit:
         self._kept_bytes = 0
         self._left_out = 0
         self._report_at = 0
-        # Whose text was left out.
+        # The actor whose text was left out.
         self._actor = ""
 
     def admit(self, events: Iterable[pb.Event]) -> list[pb.Event]:
-        """Returns what of `events`, which have their actor, is stored now."""
+        """Returns those of `events` that are stored now. Each event must have its actor set."""
         return list(events) if not self._limit else [each for event in events for each in self._take(event)]
 
     def end(self) -> list[pb.Event]:
-        """Returns the end of the text that was held back, once."""
+        """Returns the retained end of the text and forgets it."""
         kept = list(self._kept)
         if self._left_out:
             report = self._report(final=True)
@@ -83,7 +83,7 @@ class TextLimit:
         else:
             self._kept.append(event)
             self._kept_bytes += event.ByteSize() + _OVERHEAD
-        # The very end is always kept.
+        # The last event is always kept.
         while self._kept_bytes > self._limit * _TAIL and len(self._kept) > 1:
             dropped = self._kept.popleft().ByteSize()
             self._kept_bytes -= dropped + _OVERHEAD
@@ -105,7 +105,7 @@ class TextLimit:
 
 
 def _counts(event: pb.Event) -> bool:
-    """Says whether an event is text of the agent's or of what it started."""
+    """Returns whether an event contains text from the agent or from a program that it started."""
     if event.HasField("output"):
         return event.output.stream != pb.OUTPUT_STREAM_SYSTEM or event.actor.startswith("agent:")
     if event.HasField("message"):

@@ -1,4 +1,4 @@
-"""What an agent may know of this service's environment: an allowlist, never all of it."""
+"""Builds an agent's environment: only allowed variables of this service's environment are inherited."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 ALLOWED: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"})
 LOCALE_PREFIX: Final = "LC_"
 
-# A program that opens an editor gets an error that says why, instead of a wait or an empty text. $0 is the file.
+# A program that opens an editor fails with an explanation; it does not wait or use empty text. $0 is the file.
 _NO_EDITOR: Final = (
     'sh -c \'echo "no editor is available for $0: give the text by an option or a file, as git commit -m TEXT does" >&2;'
     " exit 1'"
 )
 
-# An agent, a check or a setup has no one at a terminal: what would ask fails at once with an error. ssh asks
-# nothing either, as there is no terminal; its own variables stay free for a user's keys.
+# Agents, checks and setups run without a terminal, so a program that prompts must fail at once with an error.
+# ssh does not prompt without a terminal; its own variables are left for a user's keys.
 UNATTENDED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("EDITOR", "VISUAL", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR"), _NO_EDITOR),
     **dict.fromkeys(("PAGER", "GIT_PAGER", "MANPAGER", "SYSTEMD_PAGER", "GH_PAGER"), "cat"),
@@ -27,19 +27,19 @@ UNATTENDED: Final[Mapping[str, str]] = {
     "PIP_NO_INPUT": "1",
 }
 
-# Linux takes no longer string in an environment (MAX_ARG_STRLEN, with room for the name).
+# Linux limits the length of one variable (MAX_ARG_STRLEN, less room for the name).
 MAX_VALUE_BYTES: Final = (128 << 10) - 64
 
 
 def agent_environment(
     ours: Mapping[str, str], names: Iterable[str], added: Mapping[str, str], prompt: str | None
 ) -> dict[str, str]:
-    """Returns the environment of an agent: what is allowed of `ours`, the operator's `names`, `added`.
+    """Returns an agent's environment: the variables of `ours` that are allowed or in `names`, and `added`.
 
     UNATTENDED, which keeps programs from waiting for input, has the lowest priority.
 
-    HEDDLE_PROMPT is left out if there is no prompt, or it is too long for an
-    environment; it always comes on standard input.
+    HEDDLE_PROMPT is left out if there is no prompt, or if the prompt is too long for a
+    variable or contains a NUL. The prompt is always sent on standard input as well.
     """
     wanted = ALLOWED | set(names)
     allowed = {

@@ -4,7 +4,7 @@ import signal
 
 
 def signal_name(number: int) -> str:
-    """Returns SIGKILL for 9."""
+    """Returns the name of a signal, for example SIGKILL for 9."""
     try:
         return signal.Signals(number).name
     except ValueError:

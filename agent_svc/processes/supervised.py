@@ -1,4 +1,4 @@
-"""Starts commands under a supervisor and knows when their whole tree is gone."""
+"""Starts commands under a supervisor and reports when their whole process tree has ended."""
 
 import asyncio
 import contextlib
@@ -25,78 +25,78 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PR_GET_CHILD_SUBREAPER: Final = 37
 
-# Bytes that wait unread before the command is blocked.
+# Unread bytes of output after which the command is blocked.
 READ_LIMIT: Final = 64 << 10
 
-# Seconds that pipes get to run dry once the tree is gone.
+# Seconds to read the remaining output once the process tree has ended.
 DRAIN: Final = 2.0
 
-# Seconds between two looks at leftovers that are being killed.
+# Seconds between two checks for remaining processes that are being killed.
 PAUSE: Final = 0.01
 
-# What a process is numbered in each namespace around it, its own last.
+# The PID of a process in each enclosing PID namespace; the one in its own namespace is last.
 NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
 
 
 class Exit(NamedTuple):
-    """How a command ended. Without code and signal it never ran, or its supervisor was killed."""
+    """How a command ended. Without code and signal, it never ran or its supervisor was killed."""
 
     code: int | None = None
     signal: int | None = None
-    # Why it could not be started. Empty: it was.
+    # Why the command could not be started. Empty: it was started.
     error: str = ""
-    # Bytes that its tree used when it was ended for that. 0: it was not.
+    # Bytes that the process tree used when it was killed for using too much. 0: it was not.
     memory: int = 0
 
     @property
     def lost(self) -> bool:
-        """True if its end was not observed."""
+        """True if the end of the command was not observed."""
         return self.code is None and self.signal is None and not self.error
 
     @property
     def shell_code(self) -> int | None:
-        """The exit code of a supervisor that did its work; None if it did not."""
+        """The exit code expected of the supervisor, or None if it did not report how the command ended."""
         if self.error:
             return supervisor.NOT_STARTED
         return self.code if self.signal is None else 128 + self.signal
 
 
 class Rest(NamedTuple):
-    """What a command left running: what is waited for, or with `stopped` what is ended."""
+    """The processes that a command left running. They are waited for, or, with `stopped`, ended."""
 
-    # The first command lines, and how many there are.
+    # The first command lines, and the total number of processes.
     commands: list[str]
     total: int
     stopped: bool
 
 
 class Gone(Protocol):
-    """Records that a supervisor has ended; `clean` if it had ended its process tree before."""
+    """Records that a supervisor has ended. `clean` is true if it ended its process tree first."""
 
     async def __call__(self, pid: int, *, clean: bool) -> None: ...
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, where, and with which environment."""
+    """A command to run, with its folder, environment and limits."""
 
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
-    # Seconds between SIGTERM and SIGKILL by default.
+    # Default time between SIGTERM and SIGKILL, in seconds.
     grace: float
-    # Stays locked until the tree is gone.
+    # The descriptor of a file that stays locked until the process tree has ended.
     lock: int
-    # Bytes that the tree may use. 0: no limit.
+    # Bytes of memory that the process tree may use. 0: no limit.
     memory: int = 0
-    # What the supervisor and its tree are started through: a sandbox, or nothing.
+    # The arguments that start the supervisor in a sandbox. Empty: no sandbox.
     wrapper: Sequence[str] = ()
-    # Seconds to wait for what a successful command left running. 0: that is ended at once.
+    # Seconds to wait for processes that a successful command left running. 0: end them at once.
     wait: float = 0
 
 
 class Supervised:
-    """A command under its supervisor, its output as streams."""
+    """A command that runs under a supervisor, with its output as streams."""
 
     def __init__(self, process: subprocess.Popen[bytes], gone: "Gone", *, wrapped: bool) -> None:
         self._process = process
@@ -107,16 +107,16 @@ class Supervised:
         self._stdin: asyncio.WriteTransport | None = None
         self._reports = asyncio.StreamReader()
         self._control: asyncio.StreamWriter | None = None
-        # Called with what is waited for once the command has succeeded, and with what of that is stopped.
+        # Called once the command has succeeded: with the processes to wait for, then with those to stop.
         self.on_rest: Callable[[Rest], Awaitable[None]] | None = None
-        # Of the command itself, as this process sees it. 0 until it was started.
+        # The PID of the command in this process's namespace. 0 until the command is started.
         self.pid = 0
         self.stdout = asyncio.StreamReader(READ_LIMIT)
-        # Stays empty if it was joined with stdout.
+        # Empty if stderr is joined with stdout.
         self.stderr = asyncio.StreamReader(READ_LIMIT)
 
     async def connect(self, control: socket.socket) -> None:
-        """Takes over the pipes and the control socket."""
+        """Connects the pipes and the control socket to the event loop."""
         loop = asyncio.get_running_loop()
         self._reports, self._control = await asyncio.open_connection(sock=control)
         for pipe, stream in ((self._process.stdout, self.stdout), (self._process.stderr, self.stderr)):
@@ -132,25 +132,25 @@ class Supervised:
             self._transports.append(self._stdin)
 
     def write(self, data: bytes) -> None:
-        """Writes `data` to the command's standard input; lost where it no longer reads."""
+        """Writes `data` to the command's standard input. Drops the data if the command no longer reads."""
         if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.write(data)
 
     async def started(self) -> int:
-        """Returns the command's process id; 0 if its supervisor died at once."""
+        """Returns the command's PID, or 0 if its supervisor died at once."""
         await self._report()
         return self.pid
 
     def stop(self, grace: float) -> None:
-        """Asks for the end of the whole tree; a second call may only shorten the grace period."""
+        """Requests the end of the whole process tree. A second call can only shorten the grace period."""
         if self._control is not None:
             self._control.write(f"stop {grace:f}\n".encode())
 
     async def wait(self) -> Exit:
-        """Returns once the command and all its descendants are gone."""
+        """Returns how the command ended, once it and all its descendants have ended."""
         while await self._report():
             pass
-        # The supervisor closes the control socket only by ending.
+        # The supervisor closes the control socket only when it exits.
         code = await asyncio.to_thread(self._process.wait)
         if self._control is not None:
             self._control.close()
@@ -158,9 +158,9 @@ class Supervised:
         return self._exit
 
     async def close(self, *readers: asyncio.Task[None]) -> None:
-        """Waits for what reads the output; a pipe that a stranger holds open is taken for ended.
+        """Waits for the tasks that read the output. Closes pipes that an unrelated process keeps open.
 
-        What was read from it by then still reaches its reader, however slow that is.
+        The readers still receive all output read by then, however slow they are.
         """
         await asyncio.wait(readers, timeout=DRAIN)
         for transport in self._transports:
@@ -194,20 +194,20 @@ class Supervised:
 
 
 class Supervisors:
-    """All supervisors of this process."""
+    """Starts and tracks all supervisors of this process."""
 
     def __init__(self) -> None:
         self._pids: set[int] = set()
-        # A sweep must not take a supervisor that was just forked for an orphan.
+        # The search for orphans must not mistake a supervisor that was just forked for one.
         self._spawning = asyncio.Lock()
 
     async def start(
         self, command: Command, *, stdin: int | IO[bytes], join_streams: bool = False
     ) -> Supervised:
-        """Starts `command`; raises OSError or ValueError if it cannot, as for a folder that is gone.
+        """Starts `command`. Raises OSError or ValueError if that fails, for example for a missing folder.
 
-        Whatever happens to this process, the command's tree does not outlive it for
-        longer than the grace period.
+        If this process ends for any reason, the command's process tree outlives it by the grace
+        period at most.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -230,7 +230,7 @@ class Supervisors:
             await self._end_orphans()
 
     async def _end_orphans(self) -> None:
-        """Kills what a killed supervisor left: it has become the child of this process, a subreaper."""
+        """Kills the processes that a killed supervisor left. This process, a subreaper, is now their parent."""
         if not _is_subreaper():
             return
         async with self._spawning:
@@ -270,9 +270,9 @@ def _spawn(
 
 
 def _own_number(root: int, told: int) -> int:
-    """Returns the process id, in this namespace, of the process below `root` whose own id is `told`.
+    """Returns the PID, in this namespace, of the descendant of `root` that reports `told` as its PID.
 
-    A sandbox has its own process ids. 0 if it has ended.
+    A sandbox has its own PIDs. Returns 0 if the process has ended.
     """
     for pid in supervisor.descendants(root):
         with contextlib.suppress(OSError):
@@ -283,7 +283,7 @@ def _own_number(root: int, told: int) -> int:
 
 
 async def end_marked(variable: str, value: str) -> None:
-    """Kills every process whose environment says `variable` = `value`, with its descendants."""
+    """Kills every process whose environment contains `variable` = `value`, and its descendants."""
     while marked := await asyncio.to_thread(_marked, variable, value):
         _kill(marked)
         await asyncio.sleep(PAUSE)
@@ -318,7 +318,7 @@ def _kill(roots: Iterable[int]) -> None:
 
 
 def become_subreaper() -> None:
-    """Makes this process the parent of what a killed supervisor leaves. Linux only; elsewhere nothing."""
+    """Makes this process the parent of processes that a killed supervisor leaves. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(supervisor.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

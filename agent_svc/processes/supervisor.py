@@ -1,27 +1,27 @@
-"""Runs one command and leaves no process of it running.
+"""Runs one command and ends all processes that it started.
 
     python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT COMMAND [ARGUMENT …]
 
-A program of its own, with only the standard library, so that it starts fast and
-never forks inside a gRPC process. It becomes the subreaper of all that the command
-starts, so a grandchild that calls setsid or forks twice still is its descendant.
+This is a separate program that uses only the standard library, so that it starts fast
+and never forks inside a gRPC process. It becomes the subreaper of all processes that the
+command starts, so a grandchild that calls setsid or forks twice is still its descendant.
 
-CONTROL is the number of a stream socket. The supervisor writes lines to it:
-"started PID", then "exited CODE", "signalled NUMBER" or "failed MESSAGE". It reads
-"stop SECONDS" from it: SIGTERM to the whole tree, and after so many seconds SIGKILL
-until none is left. The same happens after GRACE seconds when the socket closes (the
-service was killed), on SIGTERM, and when the command itself ended.
+CONTROL is the descriptor of a stream socket. The supervisor writes lines to it:
+"started PID", then "exited CODE", "signalled NUMBER" or "failed MESSAGE". When it reads
+"stop SECONDS" from it, it sends SIGTERM to the whole process tree, and after SECONDS it
+sends SIGKILL until no process is left. It does the same with a delay of GRACE seconds when
+the socket closes (the service was killed), on SIGTERM, and when the command itself ends.
 
-WAIT is how many seconds the supervisor waits, after a command that ended well, for
-what that left running, before it stops it. Idle servers are not waited for. Each time
-the list changes, it writes "waiting COUNT JSON", and "left COUNT JSON" for what it
-then stops; JSON lists the first command lines. 0: it waits for nothing.
+WAIT is the time in seconds that the supervisor waits, after a command succeeded, for the
+processes that it left running, before it stops them. It does not wait for idle servers.
+Each time the list changes, it writes "waiting COUNT JSON". For the processes that it then
+stops, it writes "left COUNT JSON". JSON lists the first command lines. 0: it does not wait.
 
-MEMORY is how many bytes the tree may use; 0: as many as it likes. Above that, the
+MEMORY is the number of bytes that the process tree may use; 0: no limit. Above that, the
 supervisor writes "memory BYTES" and kills the tree. Linux only.
 
-LOCK is the number of a locked file that stays open, so locked, until the whole tree
-is gone. The supervisor exits as the command did: its code, or 128 + its signal.
+LOCK is the descriptor of a locked file. It stays open, and so locked, until the whole
+process tree has ended. The supervisor's exit code is that of the command, or 128 + its signal.
 """
 
 import contextlib
@@ -37,27 +37,27 @@ import time
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
-# Exit code of a command that could not be started, as in a shell.
+# Exit code for a command that could not be started, as in a shell.
 NOT_STARTED = 127
-# Seconds between two looks at what is still alive while a tree ends.
+# Seconds between two checks for living processes while a process tree ends.
 PAUSE = 0.01
-# Seconds between two looks at how much memory a tree uses, or at what a command left running.
+# Seconds between two checks of a tree's memory use, or of the processes that a command left running.
 WEIGH = 0.25
-# Bytes of a command line that are reported, and how many command lines.
+# Maximum bytes of a reported command line, and maximum number of command lines.
 NAME_BYTES, MOST_NAMES = 200, 20
-# Seconds over which a server's use of processors is looked at, and the share of one up to which it is idle.
+# Seconds over which a server's CPU use is measured, and the share of one CPU below which it is idle.
 IDLE, IDLE_SHARE = 2.0, 0.05
-# Of /proc/net: a table, its field that shows whether a socket listens, what is in it then, the inode's field.
+# For each table in /proc/net: its name, the index and value of the field for listening, the index of the inode.
 SOCKET_TABLES = (("tcp", 3, "0A", 9), ("tcp6", 3, "0A", 9), ("unix", 3, "00010000", 6))
-TICK = 1.0  # Seconds. What exceeds it between two looks does not count: this process was frozen.
-# How much rather than a service the system ends an agent where memory runs out.
+TICK = 1.0  # Seconds. Time above this between two readings does not count: this process was frozen.
+# The oom_score_adj of agents, so that the system kills an agent before a service if memory runs out.
 EXPENDABLE = 500
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command of `arguments`; returns its exit code."""
+    """Runs the command in `arguments` and returns its exit code."""
     control = socket.socket(fileno=int(arguments[0]))
-    # Neither end of these may reach the command: it would hold the lock and the lifeline.
+    # The command must not inherit these descriptors: it would keep the lock and the control socket open.
     for number in (control.fileno(), int(arguments[1])):
         os.set_inheritable(number, False)
     supervisor = Supervisor(control, float(arguments[2]), int(arguments[3]), float(arguments[4]))
@@ -74,19 +74,19 @@ class Supervisor:
         self._wait = wait
         self._stopping = False
         self._main = 0
-        # Of the command, as waitpid gave it.
+        # The command's status from waitpid.
         self._status: int | None = None
         self._signals = catch_signals()
 
     def run(self, command: list[str]) -> int:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        # The command, of the same user, must not trace this process or read its memory.
+        # The command runs as the same user, but must not trace this process or read its memory.
         be_readable(False)
         self._main = os.fork()
         if self._main == 0:
             self._become(command)
-        # The pipes end when the command's tree has ended, not when this process has.
+        # The pipes must close when the command's process tree ends, not when this process does.
         silence = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(silence, number)
@@ -101,7 +101,7 @@ class Supervisor:
         return exit_code(self._status)
 
     def _wait_for_rest(self) -> None:
-        """Waits for what a successful command left running; reports what is left then."""
+        """Waits for processes that a successful command left running, then reports the remaining ones."""
         told, working = list[int](), children(os.getpid())
         ran, servers = Stopwatch(), Servers()
         while working and not self._stopping and ran.seconds() < self._wait:
@@ -109,7 +109,7 @@ class Supervisor:
             self._reap()
             self._weigh()
             working = [root for root in children(os.getpid()) if not servers.has(root)]
-            # Most of what is left ends at once.
+            # Most remaining processes end immediately and are not reported.
             if working != told and (told or ran.seconds() >= min(TICK, self._wait)):
                 told = working
                 self._say(f"waiting {listed(working)}")
@@ -117,7 +117,7 @@ class Supervisor:
             self._say(f"left {listed(left)}")
 
     def _weigh(self) -> None:
-        """Ends a tree that uses more memory than it may, at once: it would take that of others."""
+        """Kills a process tree at once if it exceeds its memory limit, to protect the memory of others."""
         if not self._memory or (used := memory_of(descendants(os.getpid()))) <= self._memory:
             return
         self._say(f"memory {used}")
@@ -146,7 +146,7 @@ class Supervisor:
                 self._control = None
 
     def _listen(self, timeout: float | None) -> None:
-        """Waits for a signal or a word of the service, at most `timeout` seconds."""
+        """Waits for a signal or a line from the service, at most `timeout` seconds."""
         sources = [self._signals] if self._control is None else [self._signals, self._control.fileno()]
         ready, _, _ = select.select(sources, [], [], timeout)
         if self._signals in ready and signal.SIGTERM in os.read(self._signals, 512):
@@ -160,7 +160,7 @@ class Supervisor:
         except OSError:
             heard = b""
         if heard:
-            # Said again, it may only hurry.
+            # A repeated request can only shorten the grace period.
             asked = float(heard.split()[-1])
             self._grace = min(asked, self._grace) if self._stopping else asked
         else:
@@ -185,7 +185,7 @@ class Supervisor:
         ran = Stopwatch()
         told: set[int] = set()
         while alive := descendants(os.getpid()):
-            # The grace period may be cut short while it runs.
+            # The grace period may be shortened while it runs.
             forced = ran.seconds() >= self._grace
             for pid in alive:
                 if forced:
@@ -199,14 +199,14 @@ class Supervisor:
 
 
 class Stopwatch:
-    """Counts time in which this process could run, if it is read often."""
+    """Measures the time in which this process could run. Must be read often."""
 
     def __init__(self) -> None:
         self._read = time.monotonic()
         self._seconds = 0.0
 
     def seconds(self) -> float:
-        """Returns the seconds since it was made, without those in which everything here was frozen."""
+        """Returns the seconds since its creation, excluding the time in which this process was frozen."""
         now = time.monotonic()
         self._seconds += min(now - self._read, TICK)
         self._read = now
@@ -214,23 +214,23 @@ class Stopwatch:
 
 
 def catch_signals() -> int:
-    """Makes signals readable; returns the descriptor that gives one byte for each."""
+    """Returns a descriptor from which one byte can be read for each signal."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
-    # A terminal's Ctrl-C is the service's to handle; it says "stop" then.
+    # The service handles Ctrl-C in a terminal and then sends "stop".
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     return reading
 
 
 def descendants(root: int) -> list[int]:
-    """Returns all living descendants of `root`, parents before children; zombies are dead.
+    """Returns all living descendants of `root`, parents before children. Zombies are excluded.
 
-    A parent that is signalled first does not take its child's end for a result.
+    If the parent is signalled first, it does not treat the end of its child as a result.
     """
     children: dict[int, list[int]] = {}
     for pid, parent in parents():
@@ -239,7 +239,7 @@ def descendants(root: int) -> list[int]:
     waiting = [root]
     while waiting:
         for pid in children.get(waiting.pop(), ()):
-            # Pids that are used again while /proc is read could form a circle.
+            # PIDs that are reused while /proc is read could form a cycle.
             if pid not in found:
                 found.append(pid)
                 waiting.append(pid)
@@ -252,12 +252,12 @@ def children(root: int) -> list[int]:
 
 
 def listed(pids: list[int]) -> str:
-    """Returns how many processes there are, and the first command lines as JSON."""
+    """Returns the number of processes and their first command lines as JSON."""
     return f"{len(pids)} {json.dumps([command_line(pid) for pid in pids[:MOST_NAMES]])}"
 
 
 def command_line(pid: int) -> str:
-    """Returns the command line of a process, as people read it; its number where it has none."""
+    """Returns the command line of a process in readable form, or its PID if it has none."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 (pathlib would double the time to start)
             words = file.read(NAME_BYTES).replace(b"\0", b" ").decode(errors="replace").strip()
@@ -267,19 +267,20 @@ def command_line(pid: int) -> str:
 
 
 class Servers:
-    """Distinguishes servers, which do not end by themselves, from work. Linux only; elsewhere nothing counts as a server.
+    """Distinguishes idle servers, which do not exit on their own, from work. Linux only.
 
-    A server listens on a socket or reads from a pipe, as those of MCP and LSP do, and has
-    used next to nothing of a processor for some seconds. A test run that contains a server does not count as one.
+    A server listens on a socket or reads from a pipe, as MCP and LSP servers do, and has used
+    almost no CPU for some seconds. A test run that contains a server does not count as a server.
+    On other systems, no process counts as a server.
     """
 
     def __init__(self) -> None:
-        # By the first process of a tree: when it was looked at, and what it had used then, in seconds.
+        # For each root process: when its tree was last measured, and the tree's CPU time then, in seconds.
         self._used: dict[int, tuple[float, float]] = {}
         self._idle: set[int] = set()
 
     def has(self, root: int) -> bool:
-        """Says whether the tree of `root` is an idle server."""
+        """Returns whether the process tree of `root` is an idle server."""
         tree = [root, *descendants(root)]
         now, used = time.monotonic(), processor_seconds(tree)
         looked, before = self._used.setdefault(root, (now, used))
@@ -287,14 +288,14 @@ class Servers:
             self._used[root] = now, used
             idle = used - before < IDLE_SHARE * (now - looked)
             (self._idle.add if idle else self._idle.discard)(root)
-        # What `&` started reads from /dev/null.
+        # A process started with `&` reads from /dev/null.
         if root not in self._idle or opened(root, "0").startswith(("pipe:", "socket:")):
             return root in self._idle
         return any(not listening_sockets().isdisjoint(sockets_of(pid)) for pid in tree)
 
 
 def processor_seconds(pids: list[int]) -> float:
-    """Returns what processes have used of processors; Linux only, elsewhere 0."""
+    """Returns the CPU time that processes have used, in seconds. Linux only; 0 on other systems."""
     ticks = 0
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
@@ -303,7 +304,7 @@ def processor_seconds(pids: list[int]) -> float:
 
 
 def listening_sockets() -> set[str]:
-    """Returns the links by which processes hold the sockets that listen here."""
+    """Returns the listening sockets as the link targets that appear in /proc/PID/fd."""
     found = set()
     for name, state, listens, inode in SOCKET_TABLES:
         with contextlib.suppress(OSError), open(f"/proc/self/net/{name}") as table:  # noqa: PTH123 (same)
@@ -316,14 +317,14 @@ def listening_sockets() -> set[str]:
 
 
 def opened(pid: int, number: str) -> str:
-    """Returns the link of a file that a process has open; empty if it cannot be seen."""
+    """Returns the link target of a process's descriptor, or "" if it cannot be read."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 (same)
     return ""
 
 
 def sockets_of(pid: int) -> set[str]:
-    """Returns the links of the files that a process has open."""
+    """Returns the link targets of all descriptors of a process."""
     with contextlib.suppress(OSError):
         return {opened(pid, number) for number in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208 (same)
     return set()
@@ -348,7 +349,7 @@ def parents() -> list[tuple[int, int]]:
 
 
 def parents_by_ps() -> list[tuple[int, int]]:
-    """Asks ps, where there is no /proc. The ps itself is gone by then."""
+    """Returns the same as `parents` from ps, for systems without /proc. Excludes ps itself."""
     with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
         lines = ps.communicate()[0].decode().splitlines()
         fields = [line.split() for line in lines]
@@ -358,7 +359,7 @@ def parents_by_ps() -> list[tuple[int, int]]:
 
 
 def memory_of(pids: list[int]) -> int:
-    """Returns the bytes that processes have in memory for themselves alone; Linux only, elsewhere 0."""
+    """Returns the unshared resident memory of processes, in bytes. Linux only; 0 on other systems."""
     pages = 0
     for pid in pids:
         try:
@@ -371,25 +372,28 @@ def memory_of(pids: list[int]) -> int:
 
 
 def be_readable(readable: bool) -> None:
-    """Lets other processes of this user look into this one, or not; what is executed next always does. Linux only."""
+    """Allows or forbids other processes of this user to inspect this process. Linux only.
+
+    A program that this process executes can always be inspected.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(readable), 0, 0, 0)
 
 
 def give_way() -> None:
-    """Has the system end this process, and what it starts, rather than a service where memory runs out."""
+    """Makes the system kill this process and its children before a service if memory runs out."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
         file.write(str(EXPENDABLE))
 
 
 def send(pid: int, number: int) -> None:
-    """Sends a signal; a process that has ended by itself needs none."""
+    """Sends a signal. Does nothing if the process has already ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
 def exit_code(status: int | None) -> int:
-    """Returns what a shell would, for a status of waitpid. None, never reaped: as if killed."""
+    """Returns the shell exit code for a status from waitpid. None (never reaped) counts as killed."""
     if status is None:
         return 128 + signal.SIGKILL
     code = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""Reads how much of the code the tests reached, from Cobertura XML. Pure."""
+"""Reads code coverage from Cobertura XML. Pure."""
 
 from typing import Final
 
@@ -11,10 +11,10 @@ MAX_LINES: Final = 2**31
 
 
 def read_coverage(data: bytes) -> pb.Coverage:
-    """Returns the lines of one report; raises UnreadableError. Where it has no totals they are counted."""
+    """Returns the line counts of one report, counted if it has no totals. Raises UnreadableError."""
     told: dict[str, str] = {}
     file = ""
-    # By file and line: whether it was reached.
+    # Whether each line was reached, by file and line number.
     lines: dict[tuple[str, str], bool] = {}
 
     def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
@@ -26,7 +26,7 @@ def read_coverage(data: bytes) -> pb.Coverage:
         elif path[-1] == "class":
             file = attributes.get("filename", "")
         elif path[-1] == "line":
-            # A line is listed in its class and again in its method.
+            # A line is listed both in its class and in its method.
             place = file, attributes.get("number", "")
             lines[place] = lines.get(place, False) or attributes.get("hits", "0") not in {"", "0"}
 
@@ -41,7 +41,7 @@ def read_coverage(data: bytes) -> pb.Coverage:
 
 
 def total(reports: list[pb.Coverage]) -> pb.Coverage:
-    """Returns the sum; the reports are about different files."""
+    """Returns the sum. Assumes that the reports cover different files."""
     return pb.Coverage(
         lines_covered=sum(report.lines_covered for report in reports),
         lines_valid=sum(report.lines_valid for report in reports),

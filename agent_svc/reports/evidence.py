@@ -1,4 +1,4 @@
-"""What the reports of one check say. Blocks on the disk."""
+"""Collects the content of the reports that one check writes. Blocks on disk access."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -13,18 +13,18 @@ from heddle.plan import globs
 
 Report = TypeVar("Report")
 
-# A check that names no JUnit files may have written them anywhere.
+# A check that names no JUnit files may write them anywhere.
 ANY_XML: Final = re.compile(r".*\.xml", re.DOTALL)
 
 MAX_PROBLEMS: Final = 20
 MAX_PROBLEM_BYTES: Final = 500
 
-# All reports of one kind together.
+# Limit for all reports of one kind together.
 MAX_TOTAL_BYTES: Final = 64 << 20
 
 
 class Kind(NamedTuple):
-    """One kind of report, and where the check says it is."""
+    """One kind of report, and the paths that the check names for it."""
 
     name: str
     named: tuple[str, ...]
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 
 class Evidence:
-    """Made before a check runs; what it wrote is known from what was there before."""
+    """Finds the reports that a check writes. Must be created before the check runs, to compare the files."""
 
     def __init__(self, check: pb.Check, worktree: Path) -> None:
         self._worktree = worktree
@@ -52,7 +52,7 @@ class Evidence:
         self._problems: list[str] = []
 
     def add_to(self, report: pb.CheckFinished) -> None:
-        """Puts what the check wrote into `report`, once the check has ended."""
+        """Adds the content of the check's reports to `report`. Call it after the check has ended."""
         written = changed(self._before, listing(self._worktree, self._wanted))
         if tests := self._read(self._tests, written, junit.read_tests):
             report.tests.CopyFrom(junit.total(tests))
@@ -80,13 +80,13 @@ class Evidence:
                     break
                 reports.append(parse(data))
             except UnreadableError as error:
-                # Of files that the plan does not name, most are not reports.
+                # Most files that the plan does not name are not reports, so their errors are ignored.
                 if kind.named:
                     self._problem(f"{kind.name}: {path} {error}")
         return reports
 
     def _problem(self, text: str) -> None:
-        # The name of a file may contain bytes that are not text.
+        # A file name may contain bytes that are not valid text.
         self._problems.append(clip(text.encode(errors="replace").decode(), MAX_PROBLEM_BYTES))
 
 

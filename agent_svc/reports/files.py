@@ -1,4 +1,4 @@
-"""Which files a check wrote or changed, and their content within limits."""
+"""Finds the files that a check wrote or changed, and reads their content within limits."""
 
 import os
 import re
@@ -9,28 +9,28 @@ from typing import Final, NamedTuple
 
 MAX_BYTES: Final = 16 << 20
 
-# Folders that hold no reports and very many files.
+# Folders that contain very many files but no reports.
 SKIPPED: Final = frozenset({".git", "node_modules", ".venv"})
 
 
 class UnreadableError(Exception):
-    """A report cannot be read; the message says why."""
+    """A report cannot be read. The message explains why."""
 
 
 class Identity(NamedTuple):
-    """What differs after a file was replaced or changed."""
+    """The properties of a file that differ after it is replaced or changed."""
 
     modified_ns: int
     size: int
     inode: int
 
 
-# By path relative to the folder, "/" between its parts.
+# Keys are paths relative to the folder, with "/" as separator.
 Listing = Mapping[str, Identity]
 
 
 def listing(folder: Path, wanted: re.Pattern[str]) -> Listing:
-    """Returns the files below `folder` whose relative path `wanted` matches fully; links are left out."""
+    """Returns the files below `folder` whose whole relative path matches `wanted`, without links."""
     return dict(_walk(folder, wanted))
 
 
@@ -50,19 +50,19 @@ def _walk(folder: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Identity
 
 
 def changed(before: Listing, after: Listing) -> list[str]:
-    """Returns what is new or different in `after`, in its order.
+    """Returns the paths that are new or different in `after`, in the order of `after`.
 
-    Times alone are not enough: file systems round them, and a check may take less than that.
+    Times alone are not enough: file systems round them, and a check may be faster than their resolution.
     """
     return [path for path, identity in after.items() if before.get(path) != identity]
 
 
 def read(path: Path) -> bytes:
-    """Returns the content of a file; raises UnreadableError for a link, a device or a file too large."""
+    """Returns the content of a file. Raises UnreadableError for a link or a file that is too large."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(file, "rb") as opened:
-            # It may have grown since it was looked at.
+            # The file may have grown since it was listed.
             data = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error

@@ -1,16 +1,16 @@
-"""What a picture says of itself at its beginning and end. Nothing here unpacks one. Pure."""
+"""Reads the type and size of a picture from its header and its end, without decoding it. Pure."""
 
 import re
 from typing import Final
 
-# A JPEG's frame header: marker, length, precision, then height and width.
+# Markers of a JPEG frame header: marker, length, precision, then height and width.
 _JPEG_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-# Markers without a length.
+# Markers without a length field.
 _JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
 def media_type(data: bytes) -> str:
-    """Returns the media type of a picture that has its end; empty for anything else."""
+    """Returns the media type of a complete picture, or "" for anything else."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff") and data.rstrip(b"\0").endswith(b"\xff\xd9"):
@@ -21,7 +21,7 @@ def media_type(data: bytes) -> str:
 
 
 def dimensions(data: bytes) -> tuple[int, int]:
-    """Returns width and height in pixels; (0, 0) if the header does not contain them."""
+    """Returns width and height in pixels, or (0, 0) if the header does not contain them."""
     match media_type(data):
         case "image/png" if data[12:16] == b"IHDR":
             return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])

@@ -11,14 +11,14 @@ ROOTS: Final = frozenset({"testsuite", "testsuites"})
 
 FAILURES: Final = frozenset({"failure", "error"})
 
-# Names of failing tests that are kept.
+# Maximum number of names of failing tests that are kept.
 MAX_FAILING: Final = 200
 
 MAX_NAME_BYTES: Final = 300
 
 
 def read_tests(data: bytes) -> pb.TestCounts:
-    """Returns the counts of one report, all failing tests by name; raises UnreadableError."""
+    """Returns the counts of one report and the names of all failing tests. Raises UnreadableError."""
     counts = pb.TestCounts()
     name = ""
     outcomes: set[str] = set()
@@ -49,7 +49,7 @@ def read_tests(data: bytes) -> pb.TestCounts:
 
 
 def total(reports: list[pb.TestCounts]) -> pb.TestCounts:
-    """Returns the sum, with the first names of failing tests."""
+    """Returns the sum, with the first names of failing tests in alphabetical order."""
     return pb.TestCounts(
         passed=sum(report.passed for report in reports),
         failed=sum(report.failed for report in reports),

@@ -1,4 +1,4 @@
-"""Reads what analysers found, from SARIF 2.1.0. Pure."""
+"""Reads the findings of analysers from SARIF 2.1.0. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ LEVELS: Final[dict[str, "pb.FindingLevel.ValueType"]] = {
 
 
 def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
-    """Returns all findings of one report, unchanged; raises UnreadableError.
+    """Returns the findings of one report in their original order; raises UnreadableError.
 
-    Paths below `worktree` become relative to it. What is suppressed, or gone since
-    an earlier report, is left out.
+    Paths below `worktree` become relative to it. Leaves out findings that are suppressed
+    or that are absent compared with an earlier report.
     """
     try:
         report = json.loads(data)
@@ -39,13 +39,13 @@ def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
 
 
 def total(findings: list[pb.Finding]) -> pb.Findings:
-    """Returns the counts and the gravest findings."""
+    """Returns the counts and the most severe findings."""
     levels = [finding.level for finding in findings]
     return pb.Findings(
         errors=levels.count(pb.FINDING_LEVEL_ERROR),
         warnings=levels.count(pb.FINDING_LEVEL_WARNING),
         notes=levels.count(pb.FINDING_LEVEL_NOTE),
-        # The levels are numbered by gravity.
+        # The most severe level has the lowest number.
         first=sorted(findings, key=lambda finding: finding.level)[:MAX_FINDINGS],
     )
 
@@ -103,7 +103,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _text(value: object) -> str:
-    # A lone surrogate is good JSON, but no text.
+    # A lone surrogate is valid JSON but not valid text.
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 

@@ -1,8 +1,8 @@
-"""Pictures that an agent leaves in its worktree become screenshots of its session.
+"""Collects the pictures that an agent writes to its worktree as screenshots of its session.
 
-Any agent can do it: write a PNG, JPEG or WebP file into .heddle/screenshots/. A text
-file of the same stem next to it holds the caption; without one the stem is the caption. What
-browser tools leave in .playwright-mcp/ is taken as well.
+Any agent can write a PNG, JPEG or WebP file to .heddle/screenshots/. A text file next to it
+with the same stem contains the caption. Without one, the stem is the caption. Pictures that
+browser tools write to .playwright-mcp/ are collected as well.
 """
 
 import os
@@ -23,7 +23,7 @@ FOLDERS: Final = (FOLDER, ".playwright-mcp")
 
 MAX_BYTES: Final = 16 << 20
 
-# A browser that shows a picture unpacks it to four bytes a pixel, however small its file is.
+# A browser decodes a picture to four bytes per pixel, however small the file is.
 MAX_PIXELS: Final = 64 << 20
 
 MAX_CAPTION_BYTES: Final = 1 << 10
@@ -33,7 +33,7 @@ SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as it was at one moment."""
+    """The state of a picture file at one moment."""
 
     path: Path
     modified: int
@@ -41,24 +41,24 @@ class Picture:
 
 
 class Screenshots:
-    """Finds what is new in one worktree since the session began. Blocks on the disk.
+    """Finds the pictures that are new in a worktree since the session began. Blocks on disk access.
 
-    `store` keeps the bytes and returns the artifact's name.
+    `store` stores the bytes and returns the artifact's name.
     """
 
     def __init__(self, worktree: Path, store: Callable[[bytes], str]) -> None:
         self._worktree = worktree
         self._store = store
-        # By artifact: where it was found.
+        # The folder in which each artifact was first found.
         self._folders: dict[str, Path] = {}
-        # An earlier attempt's pictures are not this one's.
+        # Pictures of an earlier attempt do not belong to this session.
         self._seen = set(self._pictures())
 
     def collect(self, *, final: bool = False) -> list[pb.Event]:
-        """Returns an event for each new picture; one that is half written waits for the next call.
+        """Returns an event for each new picture. An incomplete picture waits for the next call.
 
-        For one that is too large, and with `final` for one that is still no picture,
-        the event is a system output that says so.
+        If a picture is too large, or with `final` still incomplete, the event is a system
+        output that reports this.
         """
         events = []
         for picture in self._pictures():
@@ -72,7 +72,7 @@ class Screenshots:
             yield from self._pictures_in(self._worktree / name)
 
     def _pictures_in(self, folder: Path) -> Iterator[Picture]:
-        # A link out of the worktree would let an agent publish files of this machine.
+        # A link to a folder outside the worktree would let an agent publish files of this machine.
         try:
             if not folder.resolve(strict=True).is_relative_to(self._worktree.resolve()):
                 return
@@ -92,7 +92,7 @@ class Screenshots:
                     yield Picture(path, status.st_mtime_ns, status.st_size)
 
     def _take(self, picture: Picture, *, final: bool) -> list[pb.Event] | None:
-        """Returns what to report about it; None: look again later."""
+        """Returns the events for a picture, or None if it must be checked again later."""
         name = picture.path.name
         if picture.size > MAX_BYTES:
             return [_left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")]
@@ -107,7 +107,7 @@ class Screenshots:
         if not 0 < width * height <= MAX_PIXELS:
             return [_left_out(f"{name} has {width} by {height} pixels; 1 to {MAX_PIXELS} are shown")]
         artifact = self._store(data)
-        # Browser tools leave a file and return the same picture.
+        # Browser tools write a file and also return the same picture, which the agent may save.
         if self._folders.setdefault(artifact, picture.path.parent) != picture.path.parent:
             return []
         screenshot = pb.Screenshot(
@@ -127,7 +127,7 @@ def _hide_from_git(folder: Path) -> None:
 def _read(path: Path) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(file, "rb") as opened:
-        # It may have grown since it was looked at.
+        # The file may have grown since it was listed.
         return opened.read(MAX_BYTES)
 
 

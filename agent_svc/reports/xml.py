@@ -1,4 +1,4 @@
-"""Goes through an XML file without building a tree, and without entities: a small file stays small."""
+"""Parses an XML file without building a tree or expanding entities, so memory use stays small."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,7 @@ from xml.parsers import expat
 
 from agent_svc.reports.files import UnreadableError
 
-# Reports are never deeper.
+# Reports are never nested more deeply.
 MAX_DEPTH: Final = 100
 
 
@@ -15,9 +15,9 @@ def walk(
     begin: Callable[[tuple[str, ...], dict[str, str]], None],
     end: Callable[[tuple[str, ...]], None],
 ) -> None:
-    """Calls `begin` and `end` for each element with the names from the root to it; raises UnreadableError.
+    """Calls `begin` and `end` for each element with the names from the root to it. Raises UnreadableError.
 
-    An external document type is never fetched; one inside the file is refused.
+    Never fetches an external document type. Rejects a document type inside the file.
     """
     path: list[str] = []
 

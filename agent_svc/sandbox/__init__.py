@@ -1,1 +1,1 @@
-"""The write boundary: what an agent and its checks can see and write, kept by bubblewrap."""
+"""The write boundary: what an agent and its checks can see and write, enforced by bubblewrap."""

@@ -1,4 +1,4 @@
-"""Decides at the service's start whether agents live in a sandbox, and says why."""
+"""Decides when the service starts whether agents run in a sandbox, and reports why."""
 
 import asyncio
 from typing import NamedTuple
@@ -15,25 +15,28 @@ OFF = "HEDDLE_SANDBOX is off"
 
 
 class Boundary(NamedTuple):
-    """The sandbox of agents, and how it is reported to people."""
+    """The sandbox of agents, and the report of it that users see."""
 
-    # None: agents can write what this service can.
+    # None: agents can write whatever this service can.
     sandbox: Bubblewrap | None
     report: pb.WriteBoundary
 
     async def wrapper(self, resident: Resident) -> tuple[str, ...]:
-        """Returns the arguments to put before a command that runs in the sandbox; empty without a sandbox."""
+        """Returns the arguments to put before a command that runs in the sandbox, or () without a sandbox."""
         return await asyncio.to_thread(self.sandbox.wrapper, resident) if self.sandbox else ()
 
     def warning(self) -> str:
-        """Returns what a session's log should say; empty if agents run in a sandbox."""
+        """Returns the warning for a session's log, or "" if agents run in a sandbox."""
         if self.sandbox is not None:
             return ""
         return f"No write boundary: the agent can write whatever agent_svc can ({self.report.detail}).\n"
 
 
 def boundary(settings: Settings) -> Boundary:
-    """Returns what `settings` ask for and this machine can; raises ConfigError where that is less than required."""
+    """Returns the boundary that `settings` request and this machine can provide.
+
+    Raises ConfigError if a required sandbox cannot be provided.
+    """
     if settings.sandbox == "off":
         return _none(OFF, "unset HEDDLE_SANDBOX, or set it to auto")
     for path in settings.sandbox_writable:

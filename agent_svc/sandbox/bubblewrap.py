@@ -1,10 +1,10 @@
-"""bubblewrap on this machine: whether it works, and the sandbox of each session.
+"""Checks whether bubblewrap works on this machine, and defines the sandbox of each session.
 
-In a sandbox the whole file system is read-only and the network as it is. Below
-HEDDLE_HOME and /run a session sees only what is its own; /tmp is a folder of its own.
-Processes have their own numbers, so it sees no process but its own, and when its first one,
-the supervisor, is gone, the kernel ends all others. Containers often forbid a new /proc:
-there processes of others are seen, but their memory and their files are out of reach.
+In a sandbox the whole file system is read-only and the network is unrestricted. Below
+HEDDLE_HOME and /run a session sees only its own files, and it has a private /tmp.
+A sandbox has its own PID namespace, so a session sees only its own processes. When the first
+of them, the supervisor, ends, the kernel kills the others. Containers often forbid a new /proc:
+a session then sees the processes of others, but cannot access their memory or files.
 """
 
 import contextlib
@@ -31,33 +31,33 @@ ALLOW: Final = (
     " or in a container a seccomp profile that permits them"
 )
 
-# What root keeps: power over its own files, and none over mounts, processes and devices.
+# The capabilities that root keeps: over its own files, but not over mounts, processes and devices.
 CAPABILITIES: Final = ("chown", "dac_override", "fowner", "fsetid", "setfcap", "setgid", "setuid")
 
-# How processes are separated, the better way first. The second needs a user namespace also for root.
+# Options that separate processes, the preferred ones first. With the second, root needs a user namespace too.
 WAYS: Final = (
     ("--unshare-pid", "--as-pid-1", "--proc", "/proc"),
     ("--unshare-user", "--ro-bind", "/proc", "/proc"),
 )
 
-# Where programs of the machine are asked to act for others (containers, services, keys of ssh), each by
-# a socket below; and what of it a network needs to find names.
+# The folder of the sockets through which programs act for others (containers, services, SSH keys),
+# and the entries in it that name resolution needs.
 SOCKETS: Final = Path("/run")
 NAMES: Final = ("NetworkManager", "nscd", "resolvconf", "systemd/resolve")
 
-# Of NixOS, whose programs are there.
+# Entries in the same folder through which NixOS provides its programs.
 PROGRAMS: Final = ("current-system", "wrappers", "opengl-driver")
 
-TMP: Final = Path("/tmp")  # noqa: S108 (the name that programs know; each session has another folder there)
+TMP: Final = Path("/tmp")  # noqa: S108 (programs expect this path; each session mounts its own folder there)
 
-# Seconds for the trial; it takes milliseconds.
+# Time limit of the trial in seconds. It normally takes milliseconds.
 PATIENCE: Final = 20
 
 HERE: Final = Path(__file__).resolve().parents[2]
 
 
 class NoSandboxError(Exception):
-    """bubblewrap does not work here; the message says why, `advice` how to fix it."""
+    """bubblewrap does not work here. The message explains why, `advice` how to fix it."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(reason)
@@ -66,21 +66,21 @@ class NoSandboxError(Exception):
 
 @dataclass(frozen=True)
 class Resident:
-    """Who is to live in a sandbox."""
+    """The session or check that runs in a sandbox."""
 
-    # Whose branch its git may move. None: no branch.
+    # The epic whose branch git may update. None: no branch.
     epic: EpicName | None
     worktree: Path
-    # The session's temporary folder.
+    # The private temporary folder.
     scratch: Path
     environment: Mapping[str, str]
     own: Sequence[OwnFolder] = ()
-    # Where links in the worktree lead that it may write.
+    # Writable folders that links in the worktree point to.
     shared: Sequence[Path] = ()
 
 
 class Bubblewrap:
-    """A bubblewrap that works."""
+    """A working bubblewrap."""
 
     def __init__(
         self,
@@ -98,10 +98,10 @@ class Bubblewrap:
 
     @classmethod
     def find(cls, home: Path, writable: Iterable[Path] = (), secrets: Iterable[Path] = ()) -> "Bubblewrap":
-        """Returns it after a trial; raises NoSandboxError.
+        """Returns a working bubblewrap after a trial; raises NoSandboxError.
 
-        `home` is HEDDLE_HOME, `writable` what the operator lets every session write,
-        `secrets` files of the service that no process in a sandbox may read.
+        `home` is HEDDLE_HOME, `writable` are the paths that the operator lets every session write,
+        `secrets` are files of the service that no process in a sandbox may read.
         """
         program = shutil.which(PROGRAM)
         if sys.platform != "linux":
@@ -115,25 +115,25 @@ class Bubblewrap:
             with contextlib.suppress(NoSandboxError):
                 found.try_out()
                 return found
-        # The error of the better way is the one to report.
+        # Report the error of the preferred options.
         ways[0].try_out()
         return ways[0]
 
     @property
     def version(self) -> str:
-        """What bubblewrap calls itself."""
+        """The name and version that bubblewrap reports."""
         return _output([self._program, "--version"])
 
     def try_out(self) -> None:
-        """Makes a sandbox; raises NoSandboxError where that fails."""
+        """Creates a sandbox as a trial; raises NoSandboxError if that fails."""
         with tempfile.TemporaryDirectory() as folder:
             resident = Resident(None, Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
-        """Returns the arguments to put before a command that runs in the sandbox; creates the folders that it needs.
+        """Returns the arguments to put before a command that runs in the sandbox; creates missing folders.
 
-        The command may become process 1 there, so it must reap. What it holds open, it keeps.
+        The command may become PID 1 in the sandbox, so it must reap its children. It keeps its open files.
         """
         return (
             self._program,
@@ -174,17 +174,17 @@ def _capabilities() -> list[str]:
 
 
 def _kernel_settings() -> list[str]:
-    """Returns what keeps root from them, who needs no capability to write them."""
+    """Returns arguments that make kernel settings read-only for root, who needs no capability to write them."""
     return ["--ro-bind", "/proc/sys", "/proc/sys"] if os.geteuid() == 0 else []
 
 
 def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
-    """Yields where the programs of a session, and the files that they read, may be."""
+    """Yields the folders that may contain a session's programs and the files that these read."""
     for path in (Path(sys.prefix), Path(sys.base_prefix), HERE):
         # A virtual environment may be a link to a folder that the sandbox hides.
         yield from (path, path.resolve())
     for name in environment.get("PATH", "").split(os.pathsep):
-        # With the folders next to bin: files in bin are often links into those.
+        # Includes the folders next to bin, because files in bin are often links into them.
         if name.startswith("/") and Path(name).is_dir():
             yield Path(name).resolve().parent
     if home := environment.get("HOME"):
@@ -207,14 +207,14 @@ def _add_own_folders(mounts: Mounts, resident: Resident) -> None:
 
 
 def _there(folder: Path, part: str) -> bool:
-    """Makes `part` where it is a folder; returns whether it is there."""
+    """Creates `part` if it names a folder. Returns whether it exists."""
     if part.endswith("/"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     return (folder / part).exists()
 
 
 def _keep(mounts: Mounts, folder: Path, part: str) -> None:
-    """Makes a part of a writable folder read-only. One that is not there is made, as one that says nothing."""
+    """Makes a part of a writable folder read-only. Creates an empty file or folder if it does not exist."""
     path = folder / part
     if not _there(folder, part):
         path.write_text("{}\n" if path.suffix == ".json" else "")
@@ -239,7 +239,7 @@ def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> No
 
 
 def _output(command: Sequence[str]) -> str:
-    """Returns what a trial prints; raises NoSandboxError."""
+    """Runs a trial command and returns its output; raises NoSandboxError."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""What a sandbox shows of the file system, as arguments for bubblewrap. Pure."""
+"""Defines which parts of the file system a sandbox shows, as arguments for bubblewrap. Pure."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ DEVICES: Final = Path("/dev")
 
 
 class Mount(NamedTuple):
-    """What a path in the sandbox shows: `source` of the real file system, or nothing."""
+    """The content of a path in the sandbox: `source` in the real file system, or an empty folder."""
 
     # None: an empty folder.
     source: Path | None
@@ -17,37 +17,37 @@ class Mount(NamedTuple):
 
 
 class Mounts:
-    """The whole file system, read-only, but for what was said otherwise. The later word on a path holds."""
+    """The whole file system, read-only except where specified. The last call for a path takes effect."""
 
     def __init__(self) -> None:
         self._at: dict[Path, Mount] = {ROOT: Mount(ROOT)}
         self._visible: set[Path] = set()
 
     def empty(self, path: Path) -> None:
-        """Hides everything below a folder."""
+        """Shows a folder as empty."""
         self._at[path] = Mount(None)
 
     def read_only(self, path: Path, source: Path | None = None) -> None:
-        """Shows a path, or another in its place, also below one that is writable or hidden."""
+        """Shows a path, or `source` in its place, as read-only, even below a writable or hidden path."""
         self._at[path] = Mount(source or path)
 
     def writable(self, path: Path, source: Path | None = None) -> None:
-        """Lets a path be written, or another in its place."""
+        """Shows a path, or `source` in its place, as writable."""
         self._at[path] = Mount(source or path, writable=True)
 
     def visible(self, paths: Iterable[Path]) -> None:
-        """Shows paths, read-only, where one above is hidden or replaced; elsewhere they are there anyway."""
+        """Shows paths as read-only if a parent is hidden or replaced. Otherwise they are visible anyway."""
         self._visible.update(paths)
 
     def arguments(self) -> list[str]:
-        """Returns the arguments, parents before their children."""
+        """Returns the arguments for bubblewrap, parents before their children."""
         at = dict(self._at)
         for path in sorted(self._visible - at.keys(), key=_depth):
             above = next(each for each in path.parents if each in at)
             if at[above].source != above:
                 at[path] = Mount(path)
         arguments: list[str] = []
-        # A folder takes what is mounted in it only while it is writable.
+        # Mount points can be created in a folder only while it is writable, so it becomes read-only at the end.
         closed: list[str] = []
         for path in sorted(at, key=_depth):
             mount = at[path]
@@ -64,7 +64,7 @@ class Mounts:
 def _option(path: Path, mount: Mount) -> str:
     if not mount.writable:
         return "--ro-bind"
-    # Elsewhere no device can be used, even one that was made there.
+    # Outside /dev, device files cannot be used, even those that a session creates.
     return "--dev-bind" if DEVICES in path.parents else "--bind"
 
 

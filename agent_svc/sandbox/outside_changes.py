@@ -1,8 +1,8 @@
-"""What changed around a session's worktree while it ran, for agents without a sandbox.
+"""Finds what changed around a session's worktree while it ran, for agents without a sandbox.
 
-Who changed it cannot be known. Left out is what has another reason: a worktree in which
-another session ran in that time, and one that worktree_svc itself made ready. What is left was
-this agent, another that ran at the same time, or the user.
+It is not possible to determine who made a change. Worktrees with another explanation are left out:
+those in which another session ran in that time, and those that worktree_svc itself prepared.
+The remaining changes come from this agent, another one that ran at the same time, or the user.
 """
 
 import os
@@ -17,11 +17,11 @@ from agent_svc.sandbox.repository import Checkout, checkout
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Of a repository: what names programs that git runs.
+# The paths in a repository's git folder that name programs which git runs.
 GUARDED: Final = ("config", "config.worktree", "hooks", "info/attributes")
 
-# Tracked files and new ones that are not ignored: what a project builds into its folder changes all the time.
-# A configuration that an agent wrote must not start a program.
+# Lists tracked files and new files, but not ignored ones: build output, for example, changes all the time.
+# SAFE prevents a configuration that an agent wrote from starting a program.
 LIST: Final = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
 SAFE: Final = (
     "-c",
@@ -32,12 +32,12 @@ SAFE: Final = (
     "core.hooksPath=/dev/null",
 )
 
-# Seconds for one list.
+# Time limit of one git ls-files, in seconds.
 PATIENCE: Final = 30
 
 
 def now(folder: Path) -> int:
-    """Returns the time by the clock of the file system there, in nanoseconds."""
+    """Returns the time of the file system that contains `folder`, in nanoseconds."""
     mark = folder / ".heddle-mark"
     mark.touch()
     try:
@@ -49,7 +49,7 @@ def now(folder: Path) -> int:
 def changed(worktree: Path, since: int, busy: Callable[[Path], bool]) -> list[str]:
     """Returns the paths around `worktree` that changed after `since`, sorted.
 
-    `busy` says of another worktree whether a session ran in it meanwhile.
+    `busy` returns whether a session ran in another worktree in that time.
     """
     found = checkout(worktree.resolve())
     if found is None:
@@ -62,19 +62,19 @@ def changed(worktree: Path, since: int, busy: Callable[[Path], bool]) -> list[st
 
 
 def _main(found: Checkout) -> Iterator[tuple[Path, Path]]:
-    """Yields the user's checkout, where the repository has one."""
+    """Yields the user's checkout and its git folder, if the repository has a checkout."""
     if found.common.name == ".git":
         yield found.common.parent, found.common
 
 
 def _others(found: Checkout, since: int, busy: Callable[[Path], bool]) -> Iterator[tuple[Path, Path]]:
-    """Yields the worktrees in which no one had a reason to write, each with its git folder."""
+    """Yields the worktrees that should not have changed, each with its git folder."""
     for git_dir in found.git_dir.parent.iterdir():
         if git_dir == found.git_dir:
             continue
         try:
             folder = Path((git_dir / "gitdir").read_text(errors="surrogateescape").strip()).parent
-            # Whoever makes a worktree ready puts its HEAD in place.
+            # Preparing a worktree writes its HEAD.
             made_ready = (git_dir / "HEAD").stat().st_ctime_ns > since
         except OSError:
             continue
@@ -86,14 +86,14 @@ def _guarded(common: Path, since: int) -> Iterator[Path]:
     for name in GUARDED:
         path = common / name
         inside = path.iterdir() if path.is_dir() else ()
-        # Whether a missing file ever existed is unknown: the folder above changes with each git that runs.
+        # Skips missing files: they may never have existed, and each git command changes the parent folder.
         yield from (each for each in (path, *inside) if os.path.lexists(each) and _newer(each, since))
 
 
 def _written(folder: Path, git_dir: Path, since: int) -> Iterator[Path]:
     for name in _files(folder, git_dir):
         path = folder / name
-        # A folder's name ends in a slash: a repository of its own, perhaps another worktree.
+        # A name that ends in a slash is a folder: a nested repository, perhaps another worktree.
         if not name.endswith("/") and _newer(path, since):
             yield path
 
@@ -118,7 +118,7 @@ def _files(folder: Path, git_dir: Path) -> Sequence[str]:
 
 
 def _newer(path: Path, since: int) -> bool:
-    """Says whether a path was written, made or deleted after `since`."""
+    """Returns whether a path was written, created or deleted after `since`."""
     try:
         return path.lstat().st_ctime_ns > since
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What an agent keeps for itself below its user's home, which a sandbox must let it write."""
+"""The folders below the user's home in which an agent stores its own files. A sandbox makes them writable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A folder of an agent's own. Names in it that end with / are folders."""
+    """A folder in which an agent stores its own files. Names in it that end with / are folders."""
 
-    # Below the user's home.
+    # Path relative to the user's home.
     default: str
-    # The variable that names another folder. Empty: there is none.
+    # The environment variable that overrides the folder. Empty: there is none.
     variable: str = ""
-    # What it writes in there. Empty: anything.
+    # The writable names in the folder. Empty: all.
     parts: tuple[str, ...] = ()
-    # What it must not write, as that names programs which the agent would run for its user elsewhere.
+    # Names that stay read-only: they configure programs that the agent would run for its user elsewhere.
     kept: tuple[str, ...] = ()
 
     def path(self, environment: Mapping[str, str]) -> Path | None:
-        """Returns where it is for an agent with this environment; None if that names no home."""
+        """Returns the folder for an agent with this environment, or None if HOME is not set."""
         if self.variable and (named := environment.get(self.variable)):
             return Path(named)
         home = environment.get("HOME")

@@ -1,8 +1,8 @@
-"""What an agent's git needs of the repository that its worktree belongs to.
+"""The parts of a repository that git needs to write when an agent commits in its worktree.
 
-Commits of an agent write its worktree's own git folder (HEAD, index, logs), new
-objects, and its branch with its log. All else is read-only: the configuration, the
-hooks, packs, other branches, other worktrees.
+A commit writes the worktree's own git folder (HEAD, index, logs), new objects, and the branch
+with its log. Everything else is read-only: the configuration, the hooks, packs, other branches,
+other worktrees.
 """
 
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from heddle.names import EpicName
 from heddle.worktree_paths import view_of
 
-# Where git looks for what is shared, and for the worktree: who could write these, could name others.
+# Files that tell git where the shared folder and the worktree are. Whoever writes them can redirect git.
 POINTERS: Final = ("commondir", "gitdir")
 
-# Of the objects: other repositories to read from, and all that has been packed.
+# Subfolders of objects that stay read-only: references to other repositories, and packs.
 KEPT_OBJECTS: Final = ("info", "pack")
 
 
@@ -23,17 +23,17 @@ class Checkout(NamedTuple):
 
     git_dir: Path
     common: Path
-    # What git there takes for `common`: links into it, and refs of the worktree's own. None: it has none.
+    # The folder that git there uses as `common`: links into it, and the worktree's own refs. None: it has none.
     view: Path | None = None
 
     def writable(self, epic: EpicName | None) -> list[Path]:
-        """Returns the folders that commits on the branch of `epic` write; without one, on no branch."""
+        """Returns the folders that a commit on the branch of `epic` writes. None: a commit on no branch."""
         folders = [self.git_dir, self.common / "objects"]
         if epic is not None:
             branches = Path("refs", "heads", epic.branch).parent
             folders += [self.common / branches, self.common / "logs" / branches]
         if self.view is not None:
-            # Of its own refs only: the rest of it says where the configuration is.
+            # Only its own refs, because the rest determines where the configuration is.
             folders += [self.view / "refs", self.view / "logs" / "refs"]
         return folders
 
@@ -46,10 +46,10 @@ class Checkout(NamedTuple):
 
 
 def checkout(worktree: Path) -> Checkout | None:
-    """Returns the git folders of a linked worktree; None if `worktree` is not one.
+    """Returns the git folders of a linked worktree, or None if `worktree` is not one.
 
-    Only the file .git is believed, which agents cannot write: others of git's files
-    could send a later session elsewhere.
+    Trusts only the file .git, which agents cannot write. Git's other files could redirect
+    a later session.
     """
     pointer = worktree / ".git"
     if pointer.is_symlink() or not pointer.is_file():

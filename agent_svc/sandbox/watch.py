@@ -1,4 +1,4 @@
-"""Watches what sessions without a sandbox leave around their worktrees."""
+"""Detects what changes around the worktrees of sessions without a sandbox."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,41 +9,41 @@ from agent_svc.sandbox import outside_changes
 from heddle import pb
 from heddle.names import AttemptName
 
-# Paths that an event names.
+# Maximum number of paths in one event.
 MOST_PATHS: Final = 20
 
 
 @dataclass(eq=False)
 class Stay:
-    """One session in its worktree, in the file system's time (nanoseconds)."""
+    """The time that one session runs in its worktree, by the file system's clock (nanoseconds)."""
 
     attempt: AttemptName
     worktree: Path
-    # A folder that the agent does not know; the clock of its file system gives the time.
+    # A folder that the agent does not know. Its file system provides the time.
     folder: Path
     begun: int
-    # 0 while it lasts.
+    # 0 while the session runs.
     ended: int = 0
 
     def meets(self, since: int) -> bool:
-        """Says whether it lasted beyond `since`."""
+        """Returns whether the session ran after `since`."""
         return not self.ended or self.ended > since
 
 
 class Watch:
-    """The sessions of this service that ran, as far back as one that still runs."""
+    """The running sessions of this service, and those that ended after the oldest of them began."""
 
     def __init__(self) -> None:
         self._stays: list[Stay] = []
 
     async def begin(self, attempt: AttemptName, worktree: Path, folder: Path) -> Stay:
-        """Notes that a session is about to start; `folder` is one of its own that its agent does not know."""
+        """Records that a session is about to start. `folder` is the session's own and unknown to its agent."""
         stay = Stay(attempt, worktree.resolve(), folder, await asyncio.to_thread(outside_changes.now, folder))
         self._stays.append(stay)
         return stay
 
     async def end(self, stay: Stay) -> pb.SurroundingsChanged | None:
-        """Returns what changed around a session that has ended; None if nothing did."""
+        """Records the end of a session and returns what changed around it, or None if nothing did."""
         others = [each for each in self._stays if each is not stay and each.meets(stay.begun)]
         busy = {each.worktree for each in others}
         found = await asyncio.to_thread(

@@ -20,10 +20,10 @@ async def run_check(
     supervisors: supervised.Supervisors,
     attach: Callable[[supervised.Supervised], None],
 ) -> pb.CheckFinished:
-    """Runs a check and returns its report once its whole tree is gone.
+    """Runs a check and returns its report once its whole process tree has ended.
 
-    `attach` gets the process as soon as it runs, to be able to stop it. Raises
-    OSError or ValueError if it cannot start.
+    `attach` receives the process as soon as it runs, so that it can be stopped. Raises
+    OSError or ValueError if the check cannot start.
     """
     evidence = await asyncio.to_thread(Evidence, check, command.folder)
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""What one agent process says and shows, and what it is answered."""
+"""The conversation with one agent process: its output, its screenshots, and the answers sent to it."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,26 +16,26 @@ from agent_svc.sessions.model_signs import ModelSigns
 from agent_svc.sessions.pricing import Pricing
 from heddle import errors, pb, running_time
 
-# Seconds between two looks for new screenshots.
+# Seconds between two checks for new screenshots.
 LOOK_EVERY: Final = 0.1
 
 
 @dataclass
 class OperatorMessages:
-    """What the operator has said in a session, whichever process of the agent received it."""
+    """The operator's messages in a session, regardless of which agent process received them."""
 
     texts: list[str] = field(default_factory=list)
-    # Of messages that have one.
+    # The ids of messages that have one.
     ids: set[str] = field(default_factory=set)
 
 
 class Conversation:
-    """Listens to one agent.
+    """Reads the output of one agent process and sends input to it.
 
-    `on_defect` is called with an exception of Heddle's own; listening continues. `remember` is called, in
-    a thread, with the agent's own id of its session. `on_used_up` is called once a session
-    that a later one can continue has used up its budget. `operator_messages` are those of the
-    session so far; later ones are added to them.
+    `on_defect` is called with an exception from a defect in Heddle; reading continues.
+    `remember` is called, in a thread, with the agent's own id of its session.
+    `on_used_up` is called when a session that can be resumed has used up its budget.
+    `operator_messages` contains the session's messages so far; later ones are added to it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Conversation:
         self._journal = journal
         self._agent = agent.partition(":")[0]
         self._actor = f"agent:{self._agent}"
-        # Heddle's own words are its worker's.
+        # The actor of Heddle's own messages is the worker.
         self._heddle = worker
         self._background_wait = background_wait
         self._translator = translator
@@ -68,33 +68,33 @@ class Conversation:
         self._remembered = ""
         self._looking = asyncio.Lock()
         self._looked = 0.0
-        # Set while the agent listens to control lines.
+        # Set while the agent reads control lines.
         self._host: Supervised | None = None
-        # True once it was seen that it never does.
+        # True if the agent never reads control lines.
         self._deaf = False
-        # Of the launch: how people open the agent's session.
+        # From the launch: describes how users open the agent's session.
         self._own_session: Callable[[str], pb.AgentSession] | None = None
-        # What was reported of it.
+        # The description that was last reported.
         self._told_session = pb.AgentSession()
-        # How many messages this process got.
+        # The number of messages sent to this process.
         self._said = 0
         self._operator_messages = operator_messages
-        # True once the agent ends and has read all of them.
+        # True once the agent has read all messages and is about to end.
         self._closed = False
         # Seconds in which this process could not run.
         self._lost = 0.0
-        # When the agent last said or did anything, or was spoken to.
+        # When the agent last produced output or received an answer.
         self._stirred = self._now()
-        # By id: whether it was answered.
+        # Approval ids, and whether each was answered.
         self._approvals: dict[str, bool] = {}
-        # True once the session is to end, and its questions stay open for a later one.
+        # True once the session is being parked: its questions stay open for a later session.
         self._parked = False
-        # True while it waits for what the agent has in the background.
+        # True while the agent's background work runs.
         self._background = False
         self.signs = ModelSigns()
 
     async def hold(self, process: Supervised, launch: Launch) -> Exit:
-        """Records what the agent says until its whole tree is gone; returns how it ended."""
+        """Records the agent's output until its whole process tree has ended. Returns how it ended."""
         readers = [
             asyncio.create_task(self._read(process.stdout, self._translator.stdout)),
             asyncio.create_task(self._read(process.stderr, self._translator.stderr)),
@@ -120,7 +120,7 @@ class Conversation:
                 await self._record(translate(data))
                 await self._remember_session()
                 self._close()
-            except Exception as error:  # noqa: BLE001 (an agent whose output is not read would hang)
+            except Exception as error:  # noqa: BLE001 (an agent hangs if its output is not read)
                 self._on_defect(error)
 
     async def _record(self, events: list[pb.Event]) -> None:
@@ -129,12 +129,12 @@ class Conversation:
                 self._approvals.setdefault(event.approval_requested.approval_id, False)
                 event.approval_requested.parkable = bool(self._translator.agent_session_id)
             if event.HasField("approval_resolved"):
-                # It waits no longer.
+                # The agent no longer waits for an answer.
                 self._approvals[event.approval_resolved.approval_id] = True
             if event.HasField("background_work"):
                 self._background = bool(event.background_work.running)
         if self._parked:
-            # What a host says of its questions at its end answers none of them.
+            # A host that ends also resolves its questions, but these are not the operator's answers.
             events = [event for event in events if not event.HasField("approval_resolved")]
         self.signs.take(events)
         await self._journal.tell(self._actor, *self._pricing.priced(events))
@@ -142,17 +142,17 @@ class Conversation:
             self._on_used_up()
 
     def _close(self) -> None:
-        """Lets the agent end if it wants to and nothing that was said is still on its way."""
+        """Lets the agent end if it asked to and has received every message."""
         if self._host is not None and not self._closed and self._translator.closing == self._said:
             self._closed = True
             self._host.write(protocol.closed())
 
     async def silence(self, seconds: float, since: float | None = None) -> float | None:
-        """Returns when the agent last said or did something, once that is `seconds` ago.
+        """Waits until the agent has been silent for `seconds`. Returns the time of its last activity.
 
-        Time in which the operator kept it waiting, in which it waits for what it has in the
-        background, or in which nothing here could run, does not count. With `since`, a
-        moment that an earlier call returned, None if it has stirred after that.
+        Time does not count while the agent waits for the operator, while its background work runs,
+        or while this process cannot run. `since` is a time that an earlier call returned: returns
+        None if the agent has been active after it.
         """
         while (left := self._stirred + seconds - self._now()) > 0:
             await self._pass(left)
@@ -163,14 +163,14 @@ class Conversation:
         return self._stirred
 
     def _now(self) -> float:
-        """Returns the seconds for which this process could run, from some moment."""
+        """Returns the seconds in which this process could run, from an arbitrary start."""
         return asyncio.get_running_loop().time() - self._lost
 
     async def _pass(self, seconds: float) -> None:
         begun = self._now()
         ran = await running_time.tick(seconds)
         self._lost += self._now() - begun - ran
-        # What was read on waking was read before it was known how long the sleep was.
+        # The time of output that was read right after a freeze does not yet exclude the frozen seconds.
         self._stirred = min(self._stirred, self._now())
 
     async def _remember_session(self) -> None:
@@ -189,7 +189,7 @@ class Conversation:
             await self._journal.tell(self._actor, pb.Event(agent_session=session))
 
     async def _tell_rest(self, rest: Rest) -> None:
-        """Reports what the agent's program left running when it ended."""
+        """Reports the processes that the agent's program left running when it ended."""
         if rest.stopped:
             told = background_work.stopped(rest.commands, rest.total)
         else:
@@ -198,7 +198,7 @@ class Conversation:
         await self._journal.tell(self._heddle, told)
 
     async def withdraw(self) -> None:
-        """Ends the questions of an agent that was killed; the one that replaces it may ask again."""
+        """Closes the open questions of an agent that was killed. Its replacement may ask them again."""
         for approval, answered in self._approvals.items():
             if not answered:
                 self._approvals[approval] = True
@@ -216,7 +216,7 @@ class Conversation:
                 await self._journal.tell(self._actor, *found)
 
     async def park(self) -> None:
-        """Accepts no more answers; raises WRONG_STATE unless it waits for one and can be resumed later."""
+        """Stops accepting answers. Raises WRONG_STATE unless the agent waits for one and can be resumed."""
         if self._parked:
             return
         if self._host is None or all(self._approvals.values()) or not self._translator.agent_session_id:
@@ -229,7 +229,7 @@ class Conversation:
         await self._remember_session()
 
     async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> bool:
-        """Hands the operator's answer to the agent; False if it had one before, which stays."""
+        """Sends the operator's answer to the agent. Returns False if the question already has an answer."""
         answered = self._approvals.get(resolved.approval_id)
         if answered is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of this session")
@@ -249,7 +249,7 @@ class Conversation:
         return True
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
-        """Sends the operator's message to the agent. Idempotent by `message_id`, where it has one."""
+        """Sends the operator's message to the agent. Idempotent by `message_id`, if the message has one."""
         if message_id in self._operator_messages.ids:
             return
         if self._deaf:
@@ -277,7 +277,7 @@ class Conversation:
 
 
 def parked() -> errors.HeddleError:
-    """Returns the error for what comes while a session is being parked, and after."""
+    """Returns the error for requests to a session that is parked or being parked."""
     return errors.HeddleError(
         pb.ERROR_REASON_WRONG_STATE, "the session is parked until its question is answered", state="parked"
     )

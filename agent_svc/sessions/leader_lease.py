@@ -1,4 +1,4 @@
-"""How long sessions continue without contact with a leader."""
+"""The lease that limits how long sessions continue without contact with a leader."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from typing import Final
 
 from heddle import running_time
 
-# Seconds that the leader has to get in contact after this process could not run for a while.
+# Seconds that the leader has to make contact after this process was frozen.
 WAKE: Final = 10.0
 
 
 class Lease:
-    """Runs out `seconds` after it was last renewed; then `on_end` is called. 0 seconds: never.
+    """Expires `seconds` after the last renewal and then calls `on_end`. With 0 seconds, it never expires.
 
-    Time in which this process could not run counts, as the leader counts it too; but a
-    leader that was frozen with this process has a moment to renew the lease.
+    Time in which this process was frozen counts, because the leader counts it too. A leader
+    that was frozen together with this process has WAKE more seconds to renew the lease.
     """
 
     def __init__(self, seconds: float, on_end: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class Lease:
         self._running: asyncio.Task[None] | None = None
 
     def renew(self) -> None:
-        """Starts the lease again, even after it has ended."""
+        """Restarts the lease, even if it has expired."""
         self.drop()
         if self.seconds:
             self._running = asyncio.get_running_loop().create_task(self._run())
@@ -38,7 +38,7 @@ class Lease:
         self._on_end()
 
     def drop(self) -> None:
-        """Lets it never end. Idempotent."""
+        """Cancels the lease, so that it does not expire. Idempotent."""
         if self._running is not None:
             self._running.cancel()
             self._running = None

@@ -1,4 +1,4 @@
-"""Whether an agent that calls a model has received an answer from it, judged by its events. Pure."""
+"""Determines from an agent's events whether its model has answered. Pure."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from heddle import pb
 
 
 class ModelSigns:
-    """Takes the events of one agent process in."""
+    """Examines the events of one agent process."""
 
     def __init__(self) -> None:
         self._spoke = False
@@ -15,7 +15,7 @@ class ModelSigns:
         self._used = False
 
     def take(self, events: Iterable[pb.Event]) -> None:
-        """Remembers what `events` say."""
+        """Examines `events`."""
         for event in events:
             usage = event.usage
             self._acted |= event.HasField("tool_started")
@@ -25,9 +25,9 @@ class ModelSigns:
 
     @property
     def answered(self) -> bool:
-        """True once the model has said or called anything.
+        """True once the model has written text or called a tool.
 
-        Words of an agent that reports to have used nothing are its own, as of a hook
-        that blocks the prompt. Use without a word is that of a model that refuses.
+        If an agent reports zero usage, its text is its own, for example from a hook that
+        blocks the prompt. Usage without text comes from a model that refuses.
         """
         return self._acted or (self._spoke and (self._used or not self._reported))

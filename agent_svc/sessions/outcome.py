@@ -1,4 +1,4 @@
-"""How a session ended, decided from how its processes did. Pure."""
+"""Determines how a session ended from how its processes ended. Pure."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from heddle import pb
 
 MAX_REASON_BYTES: Final = 4 << 10
 
-# Failures that an agent may distinguish itself.
+# Failures that an agent itself may report.
 OWN_OUTCOMES: Final = frozenset(
     {
         pb.OUTCOME_OVER_BUDGET,
@@ -29,21 +29,21 @@ OWN_OUTCOMES: Final = frozenset(
 
 
 class Span(NamedTuple):
-    """When the agent's process began and ended."""
+    """The start and end times of the agent's process."""
 
     start: datetime
     end: datetime
 
 
 class Ending(NamedTuple):
-    """Outcome, and why in plain words. The exit code is the agent's; None if a signal ended it."""
+    """An outcome and its reason as text. `exit_code` is the agent's, or None if a signal ended the agent."""
 
     outcome: "pb.Outcome.ValueType"
     reason: str = ""
     exit_code: int | None = None
-    # Seconds, of a rate limit. None: its provider did not say.
+    # Seconds until a rate limit ends. None: the provider did not report it.
     retry_after: float | None = None
-    # Milliseconds since 1970 at which it ends. None: its provider did not say that exactly.
+    # The end of the rate limit in milliseconds since 1970. None: the provider did not report an exact time.
     retry_at: int | None = None
 
     def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
@@ -64,7 +64,7 @@ class Ending(NamedTuple):
 
 
 def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
-    """Returns how the agent ended; `said` is its own account, which may add a failure and never hide one."""
+    """Returns how the agent ended. `said`, the agent's own report, can add a failure but not hide one."""
     if cut_short := _cut_short(ended):
         return cut_short
     if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
@@ -91,7 +91,7 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
 
 
 def without_model(ending: Ending, *, answered: bool) -> Ending:
-    """Returns the ending of an agent that works by calling a model: without any answer of it, nothing was done."""
+    """Returns the ending of an agent that calls a model. Success without an answer from it is a failure."""
     if answered or ending.outcome != pb.OUTCOME_SUCCEEDED:
         return ending
     return Ending(
@@ -103,7 +103,7 @@ def without_model(ending: Ending, *, answered: bool) -> Ending:
 
 
 def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
-    """Returns when the agent asks to be started again, as the last two fields of an Ending."""
+    """Returns when the agent requests to be restarted, as the last two fields of an Ending."""
     return (
         said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
         said.retry_time.ToMilliseconds() if said.HasField("retry_time") else None,
@@ -111,7 +111,7 @@ def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
 
 
 def _cut_short(ended: Exit) -> Ending | None:
-    """Returns the ending of an agent that Heddle could not start or keep; None for one that ended by itself."""
+    """Returns the ending if the agent could not start, was lost or used too much memory; otherwise None."""
     if ended.error:
         return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
     if ended.lost:
@@ -126,7 +126,7 @@ def _cut_short(ended: Exit) -> Ending | None:
 
 
 def check_failure(report: pb.CheckFinished) -> str:
-    """Returns in plain words why a check did not pass."""
+    """Returns a message that explains why a check failed."""
     if report.HasField("exit_code"):
         return f"check '{report.name}' failed with exit code {report.exit_code}"
     return f"check '{report.name}' was ended by a signal or did not start"
@@ -139,34 +139,34 @@ def timed_out(limit: Duration) -> Ending:
 
 
 def setup_failed(report: Report) -> Ending:
-    """Returns the ending of a session whose agent could not begin."""
+    """Returns the ending of a session whose setup failed."""
     if report.lost:
         return Ending(pb.OUTCOME_LOST, "the supervisor of the project's setup was killed")
     return Ending(pb.OUTCOME_SETUP_FAILED, report.reason("the project's setup failed"))
 
 
 def used_up(budget: int) -> Ending:
-    """Returns the ending of a session that has used up its `budget`, in micros."""
+    """Returns the ending of a session that has used up its `budget`, in millionths of a US dollar."""
     return Ending(
         pb.OUTCOME_OVER_BUDGET, f"it has used up what was left of its budget (${budget / 1_000_000:g})"
     )
 
 
 def silent(limit: Duration) -> Ending:
-    """Returns the ending of a session whose agent said and did nothing for `limit`."""
+    """Returns the ending of a session whose agent was silent for `limit`."""
     seconds = limit.ToNanoseconds() / 1e9
     return Ending(pb.OUTCOME_FAILED, f"the agent said and did nothing for {seconds:g} s")
 
 
 def half_silent(limit: Duration) -> pb.SessionSilent:
-    """Returns the report of an agent that has said and done nothing for half of `limit`."""
+    """Returns the report of an agent that has been silent for half of `limit`."""
     told = pb.SessionSilent(limit=limit)
     told.silence.FromNanoseconds(limit.ToNanoseconds() // 2)
     return told
 
 
 def disk_failed(error: OSError) -> Ending:
-    """Returns the ending of a session whose events cannot be written down."""
+    """Returns the ending of a session whose events cannot be written to disk."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return Ending(pb.OUTCOME_FAILED, "the worker's disk is full; make room below its HEDDLE_HOME")
     return Ending(pb.OUTCOME_FAILED, f"the worker cannot write the session's log: {error.strerror or error}")

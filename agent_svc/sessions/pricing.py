@@ -1,4 +1,4 @@
-"""Puts a price on what an agent reports without one."""
+"""Estimates the cost of usage that an agent reports without a cost."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,45 +10,45 @@ from heddle.prices import Prices
 
 
 class Pricing:
-    """Prices the reports of one session; `budget`: micros that it may cost, None without a limit.
+    """Prices the usage reports of one session.
 
-    `live`: the agent reports after each call of its model.
-    Against a budget nothing is free: a model that the table does not have counts as
-    the dearest one that it has.
+    `budget` is in millionths of a US dollar, None for no limit. `live` means that the agent
+    reports after each call of its model. With a budget, a model without a known price
+    counts as the most expensive model in the price table.
     """
 
     def __init__(self, prices: Prices, *, budget: int | None, live: bool = True) -> None:
         self._prices = prices
         self._budget = budget
         self._live = live
-        # Models that were already reported as having no known price.
+        # Models whose missing price was already reported.
         self._told: set[str] = set()
-        # Estimates for reports without a cost, by model, until the agent reports their cost itself.
+        # Estimated costs by model, until the agent reports the actual cost.
         self._estimates: defaultdict[str, int] = defaultdict(int)
-        # True once the agent has reported anything.
+        # True once the agent has reported any usage.
         self._reported = False
-        # Micros, as far as a price is known.
+        # Known and estimated costs so far, in millionths of a US dollar.
         self.spent = 0
 
     @classmethod
     def of(cls, session: pb.StartSessionRequest, prices: Prices, *, live: bool) -> Self:
-        """Returns what prices the reports of `session`."""
+        """Returns the pricing for the usage reports of `session`."""
         limited = session.HasField("budget_usd_micros")
         return cls(prices, budget=session.budget_usd_micros if limited else None, live=live)
 
     @property
     def used_up(self) -> bool:
-        """True if nothing is left of the budget."""
+        """True if the session has a budget and nothing is left of it."""
         return self._budget is not None and self.spent >= self._budget
 
     def priced(self, events: Iterable[pb.Event]) -> list[pb.Event]:
-        """Returns `events`, with estimated costs, and a note where one is only a guess."""
+        """Returns `events` with estimated costs added, and a note for each model without a known price."""
         told: list[pb.Event] = []
         for event in events:
             if event.HasField("usage") and event.usage.HasField("settled_usd_micros"):
                 estimate = self._estimates.pop(event.usage.model, 0)
                 if not event.usage.HasField("cost_usd_micros"):
-                    # The agent will not report more of it: the estimate stays.
+                    # The agent will not report the actual cost, so the estimate stays.
                     continue
                 event.usage.settled_usd_micros = estimate
                 event.usage.cost_usd_micros -= estimate
@@ -62,9 +62,10 @@ class Pricing:
         return told
 
     def unreported(self, *, cut_off: bool) -> list[pb.Event]:
-        """Returns what to report at the end of an agent that does not report live, where a budget depends on it.
+        """Returns the events that report unknown costs, for an agent that ended and does not report live.
 
-        `cut_off`: it was ended before it could report.
+        Empty without a budget, and if the agent reported its usage and was not `cut_off`, which
+        means that it was ended before it could report.
         """
         if self._live or self._budget is None or (self._reported and not cut_off):
             return []

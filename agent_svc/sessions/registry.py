@@ -1,4 +1,4 @@
-"""The sessions of this worker: who may start, who runs, who has finished."""
+"""The sessions of this worker: starts, finds, stops and deletes them."""
 
 import asyncio
 import errno
@@ -26,10 +26,10 @@ from heddle.names import AttemptName
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds beyond the grace period that a drain waits for sessions to be written down.
+# Seconds after the grace period that a drain waits for sessions to be written to disk.
 DRAIN_MARGIN: Final = 10.0
 
-# Seconds that a worker has to stop its sessions once its lease has run out, beyond the grace period.
+# Seconds after the grace period that a worker needs to stop its sessions once its lease has expired.
 LEASE_MARGIN: Final = 5.0
 
 MAX_PAGE: Final = 1000
@@ -37,7 +37,7 @@ DEFAULT_PAGE: Final = 100
 
 
 class Sessions:
-    """Starts, finds and stops sessions. A slot is taken until a session's last process is gone."""
+    """Starts, finds and stops sessions. A session occupies a slot until its last process has ended."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Sessions:
                 self._running[name] = Session(name, folder.spec(), folder, context)
 
     async def recover(self) -> None:
-        """Begins to end what a killed agent_svc left unfinished: lost, once its processes are gone."""
+        """Starts to end the sessions that a killed agent_svc left. They are lost once their processes end."""
         for session in list(self._running.values()):
             log.warning("session_lost", attempt=str(session.name))
             self._live(session, session.recover())
@@ -79,10 +79,10 @@ class Sessions:
             try:
                 await life
             except Exception:
-                # It keeps its slot: what its processes do is not known. A restart ends it.
+                # The session keeps its slot, because the state of its processes is unknown. A restart ends it.
                 log.exception("session_end_broke", attempt=str(session.name))
                 return
-            # In this order: who sees the end may start the next session at once.
+            # The slot must be free first: a client that sees the end may start the next session at once.
             del self._running[session.name]
             session.tell_end()
 
@@ -91,7 +91,7 @@ class Sessions:
         task.add_done_callback(self._lives.discard)
 
     async def start(self, request: pb.StartSessionRequest) -> pb.Session:
-        """Starts a session, or returns the one that the attempt already has."""
+        """Starts a session, or returns the existing session of the attempt."""
         name = AttemptName.parse(request.attempt)
         async with self._starting:
             self._fence.check(request.epoch)
@@ -109,7 +109,7 @@ class Sessions:
                 await asyncio.to_thread(folder.create, request)
                 resume = self._agent_session(request)
                 if resume:
-                    # Also where this session ends before its agent has said a word.
+                    # Needed if this session ends before its agent reports an id.
                     await asyncio.to_thread(folder.remember_agent_session, resume)
                 said = await asyncio.to_thread(earlier_messages, self._spool, request)
                 session = Session(name, request, folder, self._context, resume, said=said)
@@ -126,7 +126,10 @@ class Sessions:
         return await asyncio.to_thread(self._spool.folder(name).result)
 
     async def _replace_older(self, name: AttemptName) -> None:
-        """Makes sure that attempts of one task never overlap."""
+        """Stops older attempts of the same task and waits for their end.
+
+        Raises STALE_ATTEMPT if the task has a newer attempt.
+        """
         newest = await asyncio.to_thread(self._spool.newest, name.parent)
         if newest > name.number:
             raise errors.HeddleError(
@@ -139,7 +142,7 @@ class Sessions:
             await older.wait()
 
     def _agent_session(self, request: pb.StartSessionRequest) -> str:
-        """Returns the agent's own id of the session to resume; empty if there is none."""
+        """Returns the agent's own id of the session to resume, or "" if there is none."""
         if not request.resume_attempt:
             return ""
         return self._spool.folder(AttemptName.parse(request.resume_attempt)).agent_session()
@@ -187,7 +190,7 @@ class Sessions:
         raise errors.not_found(name)
 
     async def page(self, *, running_only: bool, size: int, token: str) -> tuple[list[pb.Session], str]:
-        """Returns sessions by name after `token`, and the token of the next page; empty at the end."""
+        """Returns sessions sorted by name after `token`, and the token of the next page, "" at the end."""
         if size < 0:
             raise errors.invalid_field("page_size", "it takes a number from 0 (the default) to 1000")
         after = AttemptName.parse(token) if token else None
@@ -200,7 +203,7 @@ class Sessions:
     async def watch(
         self, name: AttemptName, after: int
     ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
-        """Yields a session's log after `after`; ends once the session has finished and every event was sent."""
+        """Yields a session's events after `after`, until the session has finished and all events are sent."""
         recorder = await self._recorder(name)
         if not 0 <= after <= recorder.last_sequence:
             raise errors.HeddleError(
@@ -224,7 +227,7 @@ class Sessions:
         return recorder
 
     async def stop(self, name: AttemptName, epoch: int, reason: str, grace: float | None) -> pb.Session:
-        """Ends a session; returns when none of its processes is left. Idempotent."""
+        """Stops a session and returns when all its processes have ended. Idempotent."""
         self._fence.check(epoch)
         if session := self._running.get(name):
             session.interrupt(Ending(pb.OUTCOME_STOPPED, reason or "stopped"), grace)
@@ -232,7 +235,7 @@ class Sessions:
         return await self.get(name)
 
     async def park(self, name: AttemptName, epoch: int) -> pb.Session:
-        """Ends a session that waits for the operator; returns when none of its processes is left. Idempotent."""
+        """Parks a session that waits for the operator, and waits until its processes have ended. Idempotent."""
         self._fence.check(epoch)
         if session := self._running.get(name):
             await session.park()
@@ -243,7 +246,7 @@ class Sessions:
         return ended
 
     async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved, actor: str) -> None:
-        """Hands an answer to the agent that asked."""
+        """Sends the operator's answer to the agent that asked."""
         self._fence.check(epoch)
         await (await self._live_session(name)).answer(resolved, actor)
 
@@ -265,14 +268,17 @@ class Sessions:
         raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
 
     async def artifact(self, name: AttemptName, artifact: str) -> Path:
-        """Returns the file of an artifact; raises NOT_FOUND."""
+        """Returns the path of an artifact; raises NOT_FOUND."""
         path = await asyncio.to_thread(self._spool.folder(name).artifact, artifact)
         if path is None:
             raise errors.not_found(f"artifact {artifact!r} of {name}")
         return path
 
     async def release(self, name: AttemptName, epoch: int) -> int:
-        """Removes the events of a finished session, which its caller has stored; returns the bytes. Idempotent."""
+        """Removes the events of a finished session and returns the freed bytes. Idempotent.
+
+        The caller must have stored the events.
+        """
         self._fence.check(epoch)
         async with self._starting:
             folder = self._spool.folder(name)
@@ -281,11 +287,14 @@ class Sessions:
             return await asyncio.to_thread(lambda: folder.release(messages_in(folder)))
 
     async def delete(self, names: Sequence[AttemptName], epoch: int, *, only_says: bool) -> int:
-        """Removes finished sessions; returns what they took on the disk. Idempotent."""
+        """Removes finished sessions and returns the bytes they used on disk. Idempotent.
+
+        With `only_says`, removes nothing.
+        """
         if not only_says:
             self._fence.check(epoch)
         async with self._starting:
-            # One that has not finished is running, also where its end is still being found out.
+            # Every unfinished session is in `_running`, even while `recover` is still ending it.
             finished = [name for name in names if name not in self._running]
             size = await asyncio.to_thread(self._spool.disk_use, finished)
             if not only_says:
@@ -293,7 +302,7 @@ class Sessions:
         return size
 
     def worker(self, epoch: int) -> pb.Worker:
-        """Returns what this worker is; with a leader's epoch, its lease starts again. Raises STALE_EPOCH."""
+        """Returns the state of this worker. A leader's epoch renews the lease. Raises STALE_EPOCH."""
         if epoch:
             self._fence.check(epoch)
             self._lease.renew()
@@ -314,16 +323,16 @@ class Sessions:
         return worker
 
     def _let_go(self) -> None:
-        """Ends all sessions: whoever leads cannot reach them, nor stop what they cost."""
+        """Ends all sessions, because no leader can reach them or limit their cost."""
         reason = f"its worker had no contact with a scheduler for {self._lease.seconds:g} s"
         log.warning("lease_ended", sessions=len(self._running), seconds=self._lease.seconds)
         for session in self._running.values():
             session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, reason))
 
     async def drain(self) -> None:
-        """Takes no new session, gives the running ones their time, then ends them as interrupted.
+        """Rejects new sessions, waits for running ones up to the drain time, then ends them as interrupted.
 
-        Not as stopped: that would be an operator's wish to have no more of it.
+        Does not end them as stopped, because that means that an operator does not want the work.
         """
         self._draining = True
         self._lease.drop()

@@ -1,4 +1,4 @@
-"""Starts an agent that was killed again within its session, so that it resumes what it did. Pure."""
+"""Decides whether an agent that was killed is restarted within its session, and with which request. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,24 +8,24 @@ from agent_svc.log.earlier_messages import with_earlier_messages
 from agent_svc.processes.supervised import Exit
 from heddle import pb
 
-# How often in one session. What is killed more often is likely what kills it.
+# Maximum restarts in one session. If an agent is killed more often, its own work is the likely cause.
 MOST: Final = 2
 
 
 def may_resume(ended: Exit, launch: Launch, translator: Translator) -> bool:
-    """Says whether a signal, or the loss of its supervisor, cut off an agent that can resume its session.
+    """Returns whether a resumable agent was cut off by a signal or the loss of its supervisor.
 
-    One that used too much memory, or has said itself how it ended, is not cut off.
+    An agent that used too much memory, or that reported itself how it ended, was not cut off.
     """
     cut_off = (ended.lost or ended.signal is not None) and translator.finished is None
     return cut_off and launch.controlled and bool(translator.agent_session_id)
 
 
 def again(request: pb.StartSessionRequest, said: Sequence[str], *, spent: int) -> pb.StartSessionRequest:
-    """Returns what the agent is asked then.
+    """Returns the request for a restarted agent.
 
-    `said` is all that the operator said so far, oldest first; `spent` are the micros that
-    the session has cost so far, which are no longer in its budget.
+    `said` contains all of the operator's messages so far, oldest first. `spent` is the session's
+    cost so far in millionths of a US dollar, which is subtracted from its budget.
     """
     resumed = pb.StartSessionRequest()
     resumed.CopyFrom(with_earlier_messages(request, said))

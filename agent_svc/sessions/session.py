@@ -1,4 +1,4 @@
-"""One session: the agent, then its checks, then how it ended. All of it recorded."""
+"""One session: runs setup, agent and checks, determines how the session ended, and records everything."""
 
 import asyncio
 import os
@@ -46,13 +46,13 @@ from heddle.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds between two tries: to write the last words on a full disk, to find a lock free.
+# Seconds between two attempts: to write the final event to a full disk, and to take a lock.
 RETRY_EVERY: Final = 1.0
 POLL_LOCK: Final = 0.05
 
 
 class Session:
-    """A session from its start to its last word. `run` or `recover` is its life."""
+    """A session from its start to its end. Call either `run` or `recover`."""
 
     def __init__(
         self,
@@ -74,20 +74,20 @@ class Session:
         self._actor = f"worker:{context.worker}"
         self._journal = Journal(name, folder.log, context.clock, self._broke, limit=context.text_limit)
         self._begun = self._journal.begun
-        # -1 if its file could not be opened, for example without free descriptors.
+        # -1 if the lock file could not be opened, for example because no descriptor was free.
         self._lock = -1
-        # The agent, then each check.
+        # The running agent or check.
         self._process: supervised.Supervised | None = None
         self._conversation: Conversation | None = None
         self._operator_messages = OperatorMessages()
         self._login_variables: tuple[str, ...] = ()
-        # The project's setup, while it runs.
+        # The project's setup while it runs.
         self._setup: Commands | None = None
         self._interruption: Ending | None = None
         self._stop_grace = context.grace
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
-        # Begin and end of the agent's process. None: it did not start, or its end was not seen.
+        # Start and end of the agent. None: the agent did not start, or its end was not observed.
         self._span: Span | None = None
 
     @property
@@ -96,7 +96,7 @@ class Session:
         return self._journal.recorder
 
     def message(self) -> pb.Session:
-        """Returns the session as watchers see it; finished once they have received its end."""
+        """Returns the session as watchers see it. It is finished once they can receive its end."""
         return self._message(self.recorder.last_sequence, self._result if self._over.is_set() else None)
 
     def _message(self, last_sequence: int, result: pb.SessionFinished | None) -> pb.Session:
@@ -106,11 +106,11 @@ class Session:
         return session
 
     async def wait(self) -> None:
-        """Returns when all its processes are gone and its end is on disk."""
+        """Returns when all processes of the session have ended and its end is on disk."""
         await self._over.wait()
 
     def interrupt(self, ending: Ending, grace: float | None = None) -> None:
-        """Ends the session as `ending` says, politely for `grace` seconds. The first reason stays."""
+        """Ends the session with `ending`, after at most `grace` seconds. The first ending is kept."""
         asked = self._context.grace if grace is None else grace
         self._stop_grace = min(asked, self._stop_grace) if self._interruption else asked
         self._interruption = self._interruption or ending
@@ -120,15 +120,15 @@ class Session:
             self._setup.stop(self._stop_grace, self._interruption.reason)
 
     async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
-        """Hands the operator's answer to the agent. Idempotent."""
+        """Sends the operator's answer to the agent. Idempotent."""
         if self._conversation is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
         if await self._conversation.answer(resolved, actor) and resolved.rule:
-            # For an agent that is started again within the session.
+            # For an agent that is restarted within the session.
             self._spec.permissions.allow.append(resolved.rule)
 
     async def park(self) -> None:
-        """Starts to end the session so that a later one can resume it; raises WRONG_STATE."""
+        """Starts to end the session so that a later one can resume it. Raises WRONG_STATE."""
         if self._conversation is None or self._interruption is not None:
             if self._interruption is not None and self._interruption.outcome == pb.OUTCOME_PARKED:
                 return
@@ -149,7 +149,10 @@ class Session:
         await self._conversation.send(text, message_id, actor)
 
     async def run(self, driver: Driver) -> None:
-        """Runs agent and checks. Never raises for what they do; a defect of Heddle's own fails the session."""
+        """Runs setup, agent and checks. Does not raise for their failures or for a defect in Heddle.
+
+        A defect ends the session as failed.
+        """
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
@@ -163,11 +166,11 @@ class Session:
         await self._finish(ending, loop.time() - begun)
 
     async def recover(self) -> None:
-        """Ends a session whose agent_svc was killed, once all of its processes are gone."""
+        """Ends a session whose agent_svc was killed, once all its processes have ended."""
         while (lock := self._folder.take_lock()) is None:  # noqa: ASYNC110 (its holder rings no bell)
             await asyncio.sleep(POLL_LOCK)
         self._lock = lock
-        # A supervisor that was killed as well left its process tree running; its private folder marks it.
+        # If the supervisor was killed too, its process tree still runs. The session's TMPDIR identifies it.
         await supervised.end_marked("TMPDIR", str(self._folder.scratch))
         if finished := self._journal.finished():
             await self._close_folder(finished)
@@ -175,12 +178,12 @@ class Session:
             await self._finish(Ending(pb.OUTCOME_LOST, "agent_svc was killed while the session ran"), None)
 
     def tell_end(self) -> None:
-        """Lets watchers and callers see the end. By then the session holds no slot any more."""
+        """Reports the end to watchers and callers. The session's slot must already be free."""
         self.recorder.close()
         self._over.set()
 
     async def _watched(self, driver: Driver) -> Ending:
-        """Does the work; without a sandbox, reports what changed around its worktree meanwhile."""
+        """Runs the session. Without a sandbox, also reports what changed around its worktree in that time."""
         if self._context.boundary.sandbox is not None:
             return await self._play(driver)
         watch = self._context.watch
@@ -195,7 +198,7 @@ class Session:
         return await self._set_up() or await self._work_in_time(driver)
 
     async def _set_up(self) -> Ending | None:
-        """Makes the worktree ready; returns the session's end where that did not go well."""
+        """Runs the project's setup. Returns the session's ending if the setup failed or was interrupted."""
         setup = self._spec.setup
         if not setup.commands:
             return self._interruption
@@ -242,7 +245,7 @@ class Session:
         return ending
 
     async def _finish(self, ending: Ending, seconds: float | None) -> None:
-        """Writes the end down, untold; on a full disk tries again until it is there."""
+        """Writes the end to disk, without telling watchers. Retries on a full disk until it succeeds."""
         finished = ending.message(seconds, self._span)
         while True:
             try:
@@ -298,7 +301,7 @@ class Session:
         return without_model(ending, answered=answered) if launch.models else ending
 
     async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> supervised.Exit:
-        """Runs the agent's program once; returns how it ended."""
+        """Runs the agent's program once and returns how it ended."""
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
         try:
             process = await self._start(launch)
@@ -385,7 +388,7 @@ class Session:
         self.interrupt(self._failed(error))
 
     def _failed(self, error: Exception) -> Ending:
-        """Returns the ending for trouble with the disk or a defect, and logs it."""
+        """Logs a disk error or a defect and returns the ending for it."""
         if isinstance(error, OSError):
             log.error("session_not_written", attempt=str(self.name), error=str(error))
             return disk_failed(error)

@@ -1,4 +1,4 @@
-"""Runs the commands of a project's setup one after the other."""
+"""Runs the commands of a project's setup in sequence."""
 
 import asyncio
 import subprocess
@@ -17,7 +17,7 @@ from heddle.running_time import Timer
 
 MAX_OUTPUT_BYTES: Final = 64 << 10
 
-# Of what failed, in the reason of what it fails.
+# Maximum bytes of a failed command's output that the reason of the failure includes.
 _REASON_BYTES: Final = 2 << 10
 
 Tell = Callable[[list[pb.Event]], Awaitable[None]]
@@ -25,16 +25,16 @@ Tell = Callable[[list[pb.Event]], Awaitable[None]]
 
 @dataclass
 class Report:
-    """How commands ended. `command` is the one that failed; empty: none did."""
+    """How commands ended. `command` is the one that failed, or "" if none failed."""
 
     command: str = ""
     exit_code: int | None = None
-    # The end of what they wrote.
+    # The end of their output.
     output: str = ""
     seconds: float = 0.0
-    # Why, where it is not a command that failed.
+    # The reason if something other than a command failed.
     problem: str = ""
-    # True: the command's end was not observed.
+    # True if the end of the command was not observed.
     lost: bool = False
 
     @property
@@ -42,7 +42,7 @@ class Report:
         return not (self.command or self.problem)
 
     def reason(self, what: str) -> str:
-        """Returns in plain words why `what` failed, with the end of its output."""
+        """Returns a message that explains why `what` failed, with the end of its output."""
         if self.problem:
             why = self.problem
         elif self.exit_code is None:
@@ -54,7 +54,7 @@ class Report:
 
 
 class Commands:
-    """Commands that run one after the other up to the first that fails, and can be stopped."""
+    """Commands that run in sequence up to the first failure and can be stopped."""
 
     def __init__(
         self,
@@ -70,14 +70,17 @@ class Commands:
         self._problem = ""
 
     def stop(self, grace: float, problem: str) -> None:
-        """Ends the one that runs, and starts no other. The first problem stays."""
+        """Ends the running command and starts no other. The first problem is kept."""
         self._problem = self._problem or problem
         self._stop_grace = grace if self._stop_grace is None else min(grace, self._stop_grace)
         if self._process is not None:
             self._process.stop(self._stop_grace)
 
     async def run(self, what: str, commands: Sequence[str]) -> Report:
-        """Returns how they ended, once every process that they started is gone. `what` names them in reports."""
+        """Runs `commands` and returns how they ended, once all their processes have ended.
+
+        `what` is their name in reports.
+        """
         begun = time.monotonic()
         kept = bytearray()
         report = Report()
@@ -95,7 +98,7 @@ class Commands:
         return report
 
     async def run_within(self, what: str, commands: Sequence[str], limit: Duration, grace: float) -> Report:
-        """Returns how they ended, as `run` does; after `limit` they are stopped, without one never."""
+        """Does the same as `run`, but stops the commands after `limit`. 0 means no limit."""
         seconds = limit.ToNanoseconds() / 1e9
         if not seconds:
             return await self.run(what, commands)

@@ -1,4 +1,4 @@
-"""Ends agents that say and do nothing for as long as their task allows."""
+"""Ends agents that are silent for longer than their task allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from heddle import pb
 
 @dataclass(frozen=True)
 class Silence:
-    """The watch over one agent."""
+    """Watches one agent for silence, which means neither output nor activity."""
 
     conversation: Conversation
     spec: pb.StartSessionRequest
     journal: Journal
-    # Of its reports.
+    # The actor of the reports.
     actor: str
     interrupt: Callable[[Ending], None]
 
     async def watch(self) -> None:
-        """Reports an agent that is silent for half of its limit, and interrupts one that is silent for all of it."""
+        """Reports an agent that is silent for half of its limit, and interrupts it at the full limit."""
         limit = self.spec.silence
         if not self.spec.HasField("silence"):
             return

@@ -1,6 +1,6 @@
-"""Checks that run outside of any session, as those of a merged tree: streamed, and not stored.
+"""Checks that run outside of a session, such as those of a merged tree. Reports are streamed, not stored.
 
-HEDDLE_HOME/checks/HASH/lock   locked while any process of them lives
+HEDDLE_HOME/checks/HASH/lock   locked while any process of the checks is alive
 HEDDLE_HOME/checks/HASH/tmp    their private TMPDIR
 """
 
@@ -33,7 +33,7 @@ _SCRATCH: Final = "tmp"
 
 
 class StandaloneChecks:
-    """Runs checks; those of one resource never at the same time."""
+    """Runs checks. Checks of the same resource never run at the same time."""
 
     def __init__(self, folder: Path, fence: EpochFence, context: WorkerContext) -> None:
         self._folder = folder
@@ -44,7 +44,7 @@ class StandaloneChecks:
         self._lives: set[asyncio.Task[None]] = set()
 
     async def recover(self) -> None:
-        """Ends what a killed agent_svc left running; returns once it is gone."""
+        """Ends the processes that a killed agent_svc left running, and returns once they have ended."""
         for folder in self._folder.glob("*"):
             file = await _taken(folder / _LOCK)
             await supervised.end_marked("TMPDIR", str(folder / _SCRATCH))
@@ -52,7 +52,10 @@ class StandaloneChecks:
             os.close(file)
 
     async def run(self, request: pb.RunChecksRequest) -> AsyncIterator[pb.CheckFinished]:
-        """Yields the report of each check. Left early, it has their processes ended."""
+        """Yields the report of each check. If the caller stops reading, ends the processes of the checks.
+
+        Stops earlier checks of the same resource first.
+        """
         self._fence.check(request.epoch)
         name = str(run_or_epic(request.resource))
         if not Path(request.folder).is_dir():
@@ -71,11 +74,11 @@ class StandaloneChecks:
                 yield report
         finally:
             run.stop(self._context.grace)
-        # A defect of Heddle's own, if there was one.
+        # Raises the exception of a defect in Heddle, if any.
         await life
 
     async def drain(self) -> None:
-        """Ends all of them."""
+        """Ends all running checks and rejects new ones."""
         self._draining = True
         for run in self._runs.values():
             run.stop(self._context.grace)
@@ -84,7 +87,7 @@ class StandaloneChecks:
     def _done(self, life: "asyncio.Task[None]") -> None:
         self._lives.discard(life)
         if not life.cancelled():
-            life.exception()  # its caller may be gone; asyncio would complain about an exception that is never retrieved
+            life.exception()  # the caller may be gone; asyncio warns about exceptions that no one retrieves
 
     async def _live(self, name: str, run: "_Run", request: pb.RunChecksRequest) -> None:
         folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:12]
@@ -136,10 +139,10 @@ class StandaloneChecks:
 
 
 class _Run:
-    """The checks of one call, under way."""
+    """The running checks of one call."""
 
     def __init__(self) -> None:
-        # None ends them.
+        # None marks the end of the reports.
         self.reports: asyncio.Queue[pb.CheckFinished | None] = asyncio.Queue()
         self.over = asyncio.Event()
         self.stopping = False
@@ -153,7 +156,7 @@ class _Run:
             process.stop(self._grace)
 
     def stop(self, grace: float) -> None:
-        """Ends what runs, politely for `grace` seconds, and lets nothing follow. Idempotent."""
+        """Ends the running check after at most `grace` seconds and starts no other. Idempotent."""
         if not self.over.is_set() and not self.stopping:
             self.stopping, self._grace = True, grace
             if self._process is not None:
@@ -165,7 +168,7 @@ class _Run:
 
 
 async def _taken(path: Path) -> int:
-    """Returns the locked file, once no other process holds the lock."""
+    """Waits until no other process holds the lock, then returns the descriptor of the locked file."""
     while (file := lock(path)) is None:  # noqa: ASYNC110 (its holder rings no bell)
         await asyncio.sleep(POLL_LOCK)
     return file

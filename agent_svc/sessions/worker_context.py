@@ -1,4 +1,4 @@
-"""What all sessions of a worker share."""
+"""The settings and services that all sessions of a worker share."""
 
 from dataclasses import dataclass, field
 
@@ -11,19 +11,19 @@ from heddle.prices import Prices
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What all sessions of a worker share."""
+    """The settings and services that all sessions of a worker share."""
 
     worker: str
-    # Seconds between SIGTERM and SIGKILL.
+    # Time between SIGTERM and SIGKILL, in seconds.
     grace: float
-    # Names of variables that agents may inherit.
+    # Names of environment variables that agents may inherit.
     inherited: tuple[str, ...]
     clock: Clock
     prices: Prices
     boundary: Boundary
-    # Bytes that a session's processes may use together. 0: no limit.
+    # Bytes of memory that a session's processes may use in total. 0: no limit.
     memory: int = 0
-    # Bytes of text that a session stores. 0: all.
+    # Bytes of text that a session stores. 0: no limit.
     text_limit: int = 0
     watch: Watch = field(default_factory=Watch)
     supervisors: supervised.Supervisors = field(default_factory=supervised.Supervisors)
