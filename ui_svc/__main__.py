@@ -9,12 +9,12 @@ from typing import Final
 from heddle import logs
 from heddle.config import ConfigError, Settings
 
-# Seconds that open requests get to end.
+# Seconds that open requests have to finish.
 DRAIN: Final = 2
 
 
 def main() -> int:
-    """Serves until a signal asks to end; returns the exit code."""
+    """Serves until a signal arrives; returns the exit code."""
     try:
         settings = Settings.read()
     except ConfigError as error:
@@ -28,7 +28,7 @@ def main() -> int:
             " or choose other ports (heddle up --ports BASE).",
             1,
         )
-    # The server stops on these by itself and then raises them again; an orderly stop is not a failure.
+    # The server stops on these signals and then raises them again; an orderly stop is not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     asyncio.run(_serve(settings, listener))
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    # A wrong setting or a taken port is reported before these imports, which take a second.
+    # An invalid setting or a port in use is reported before these imports, which take a second.
     import structlog  # noqa: PLC0415 (see above)
     import uvicorn  # noqa: PLC0415 (see above)
 
@@ -64,7 +64,7 @@ def _listen(address: str) -> socket.socket:
 
 
 def _complain(problem: str, code: int) -> int:
-    print(f"heddle: {problem}", file=sys.stderr)  # noqa: T201 (a foreseen fault, told plainly)
+    print(f"heddle: {problem}", file=sys.stderr)  # noqa: T201 (an expected error, reported as plain text)
     return code
 
 

@@ -15,11 +15,11 @@ from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
 
-# Seconds that a browser may be away before its page is rebuilt. Two thirds of
-# it pass until a browser that vanished without a word is noticed.
+# Seconds that a browser may be disconnected before its page is rebuilt. A browser
+# that vanishes without closing its socket is noticed after two thirds of this time.
 RECONNECT_TIMEOUT: Final = 30
 
-# Seconds that a call waits for a scheduler that is away; then the page says so.
+# Seconds that a call waits for an unavailable scheduler before the page reports it.
 PATIENCE: Final = 3.0
 
 
@@ -40,7 +40,7 @@ def build(settings: Settings) -> FastAPI:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Reports that this process serves; pages themselves show when the scheduler is away."""
+        """Reports that this process is serving; the pages show whether the scheduler is unavailable."""
         return {"status": "ok"}
 
     router.install(app, client)

@@ -1,4 +1,4 @@
-"""Serves worktree_svc: python -m worktree_svc. Settings come from the environment."""
+"""Serves worktree_svc: `python -m worktree_svc`. Settings come from the environment."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from worktree_svc.projects.locks import HomeInUseError
 
 
 def main() -> int:
-    """Serves until a signal; returns the exit code: 2 if it could not begin."""
+    """Serves until a signal arrives; returns the exit code, which is 2 if the service could not start."""
     forget_inherited(os.environ)
     try:
         settings = Settings.read()

@@ -12,7 +12,7 @@ MOST_CHANGED_PATHS: Final = 1000
 
 
 def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
-    """Returns a conflict, with the regions in which both sides differ."""
+    """Returns a conflict with the regions in which both sides differ."""
     return pb.MergeBranchResponse.Conflict(
         files=found.files,
         advice=found.advice,
@@ -23,7 +23,7 @@ def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
 
 
 def opened(merge: OpenedMerge) -> pb.OpenMergeResponse:
-    """Returns a merge that is checked out: what it contains, and what could not be merged into it."""
+    """Returns a checked-out merge: the sources that it contains, and the sources that could not be merged."""
     return pb.OpenMergeResponse(
         target_commit=merge.target or "",
         commit=merge.commit,

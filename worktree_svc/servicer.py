@@ -1,4 +1,4 @@
-"""WorktreeService over the wire: proto in, domain call, proto out."""
+"""Implements the WorktreeService RPCs: converts requests, calls the domain, converts results."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,12 +36,12 @@ T = TypeVar("T")
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 
-# Pieces of a diff that one visit to a worker thread reads; a short diff needs only one visit.
+# Pieces of a diff that one job in a worker thread reads; a short diff needs only one job.
 PIECES_AT_ONCE: Final = 2
 
 
 class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
-    """Translates messages; calls about the same epic or the same merge target run one after the other."""
+    """Translates messages, and serializes calls for the same epic or the same merge target."""
 
     def __init__(
         self,
@@ -331,7 +331,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             return found, list(islice(found, PIECES_AT_ONCE))
 
-        # If the caller goes away early, the abandoned iterator ends its git process.
+        # If the caller disconnects early, closing the iterator ends its git process.
         pieces, some = await self._executor.run(job)
         while some:
             for piece in some:
@@ -348,7 +348,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         return message
 
     async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
-        """Runs a job on a project that was inspected before: a missing repository is a fault of the environment."""
+        """Runs a job on an already inspected project: a missing repository is a fault of the environment."""
 
         def checked() -> T:
             with environment_faults.as_project_unavailable(self._worktrees.folders, project):

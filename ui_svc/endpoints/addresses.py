@@ -1,4 +1,4 @@
-"""Resource names as HTTP paths carry them."""
+"""Converts the parts of HTTP paths to resource names."""
 
 from typing import Annotated, Final, TypeAlias
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# 'unsafe-eval' is what Vue's compiler in the browser needs, 'unsafe-inline' the scripts within the page.
+# Vue's compiler in the browser needs 'unsafe-eval'; the scripts within the page need 'unsafe-inline'.
 POLICY: Final = (
     "default-src 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -24,7 +24,7 @@ _HEADERS: Final = (
 
 
 class SafeHeaders:
-    """Adds the headers to each response that has none of its own."""
+    """Adds each header to every response that does not already set it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Keeps other web sites out: a page that the operator visits must not steer agents through their browser."""
+"""Rejects requests from other websites, so no page that the operator visits can control agents."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -13,10 +13,10 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SameOrigin:
-    """Refuses sockets and changes that a page of another site requests.
+    """Rejects sockets and changes that a page of another site requests.
 
-    Where only loopback is served, a request must also name a loopback host, so
-    that no foreign name that resolves to 127.0.0.1 is believed.
+    If the app serves only loopback, a request must also name a loopback host.
+    Otherwise a foreign name that resolves to 127.0.0.1 would be accepted.
     """
 
     def __init__(self, app: ASGIApp, *, loopback_only: bool) -> None:
@@ -40,7 +40,7 @@ class SameOrigin:
         if scope["type"] == "http" and scope["method"] in _SAFE_METHODS:
             return True
         origin = _header(scope["headers"], b"origin")
-        # Programs send none; browsers always do with sockets and changes.
+        # Programs send no Origin; browsers always send it with sockets and changes.
         return not origin or urlsplit(origin).netloc == host
 
 

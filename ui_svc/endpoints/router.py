@@ -1,6 +1,6 @@
-"""The HTTP endpoints of the browser: pages of a log, files, and every change that it makes.
+"""The HTTP endpoints for the browser: pages of a log, files, and all changes that it requests.
 
-Each path below /api is one call of the API under the name of its resource.
+Each path below /api is one API call, under the name of its resource.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ _STATUS: Final = {
 
 
 def install(app: FastAPI, client: HeddleClient) -> None:
-    """Adds the endpoints and the translation of errors to `app`."""
+    """Adds the endpoints and the error handling to `app`."""
     app.add_exception_handler(errors.HeddleError, _refused)
     app.add_exception_handler(ServerUnreachable, _unreachable)
     router = APIRouter(prefix="/api")

@@ -1,4 +1,4 @@
-"""HTTP endpoints of runs: check, start, control and view them."""
+"""HTTP endpoints that check, start, control and show runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,10 +16,10 @@ from ui_svc.endpoints import addresses
 from ui_svc.views import View
 from ui_svc.views.plan_preview import read_plan
 
-# A diff that is longer is cut; the page says so.
+# A longer diff is truncated, and the page shows this.
 DIFF_BYTES: Final = 1 << 20
 
-# As many as one answer of the scheduler holds.
+# The most that one answer of the scheduler contains.
 RUNS_PAGE: Final = 500
 
 # The parallelism of a forecast if neither the form nor a worker gives one.
@@ -67,7 +67,7 @@ class RunCalls:
         return [views.worker(each) for each in await self._client.list_workers()]
 
     async def check_plan(self, form: Form) -> View:
-        """Checks the plan alone; with a project in the form, also whether a run of it could start."""
+        """Checks the plan; if the form names a project, also checks whether a run could start."""
         plan, found = await _read(form)
         if plan is not None and form.get("project"):
             request = _create_request(form, plan)
@@ -77,14 +77,14 @@ class RunCalls:
         return found
 
     async def create_run(self, form: Form) -> View:
-        """Returns the new run, or the plan's problems; the same request_id again gives the same run."""
+        """Returns the new run, or the plan's problems; a repeated request_id returns the same run."""
         plan, found = await _read(form)
         if plan is None:
             return found
         return views.run(await self._client.create_run(_create_request(form, plan)))
 
     async def list_runs(self, page_token: str = "") -> View:
-        """Returns a page of runs, the newest first; `next` is empty on the last."""
+        """Returns a page of runs, newest first; `next` is empty on the last page."""
         page = await self._client.list_runs(page_size=RUNS_PAGE, page_token=page_token)
         return {"runs": [views.listed_run(each) for each in page.runs], "next": page.next_page_token}
 
@@ -96,20 +96,20 @@ class RunCalls:
         return views.run(await self._client.pause_run(str(name)))
 
     async def resume_run(self, name: addresses.Run, form: Form) -> View:
-        """Resumes a run; with `budget`, in micros, after setting that for `budget_of`, else for the run."""
+        """Resumes a run; first sets `budget`, in micros, if given, for `budget_of` or else for the run."""
         budget = _whole(form, "budget") if form.get("budget") else None
         of = str(form.get("budget_of", "")) if budget else ""
         return views.run(await self._client.resume_run(str(name), budget_usd_micros=budget, budget_of=of))
 
     async def lift_hold(self, form: Form) -> View:
-        """Lets the agents of `provider` start at once; returns the runs that this resumes."""
+        """Allows the agents of `provider` to start immediately; returns the runs that this resumes."""
         return {"resumed": await self._client.lift_hold(str(form.get("provider", "")))}
 
     async def cancel_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.cancel_run(str(name)))
 
     async def list_tasks(self, epic: addresses.Epic) -> View:
-        """Returns an epic's tasks and all attempts at them."""
+        """Returns an epic's tasks and all their attempts."""
         tasks = await self._client.list_tasks(str(epic))
         attempts = await self._client.list_attempts(f"{epic}/tasks/{ANY}")
         return {
@@ -125,9 +125,10 @@ class RunCalls:
         kinds: str = "",
         epic: str = "",
     ) -> View:
-        """Returns the events of the run's log after `after`: those that a timeline or a replay is made of.
+        """Returns the events after `after` in the run's log that a timeline or a replay needs.
 
-        `kinds`, separated by commas, asks for those instead. `epic` is a key: those of others are left out.
+        `kinds`, separated by commas, selects other kinds of events instead. `epic` is the key of an epic; the
+        events of other epics are omitted.
         """
         wanted = RUN.intersection(kinds.split(",")) if kinds else _TURNS[of]
         turns: list[View] = []
@@ -156,7 +157,7 @@ class RunCalls:
         return {"bytes": sum(each.disk_bytes for each in present), "worktrees": len(present)}
 
     async def list_costs(self, parent: str = "", page_token: str = "") -> View:
-        """Returns a page of the costs below `parent`, as in ListCostsRequest, and the sum of all pages."""
+        """Returns a page of the costs below `parent`, as in ListCostsRequest, and the total of all pages."""
         page = await self._client.list_costs(parent, page_size=RUNS_PAGE, page_token=page_token)
         return {
             "costs": [views.cost(each) for each in page.costs],
@@ -165,7 +166,7 @@ class RunCalls:
         }
 
     async def add_task(self, epic: addresses.Epic, form: Form) -> View:
-        """Adds a task to the end of the epic; the same request_id again adds it once."""
+        """Adds a task to the end of the epic; a repeated request_id adds it only once."""
         asked = pb.PlanTask(title=str(form.get("title", "")), prompt=str(form.get("prompt", "")))
         request_id = str(form.get("request_id", ""))
         return views.task(await self._client.add_task(str(epic), asked, request_id=request_id))
@@ -206,13 +207,13 @@ class RunCalls:
 
 
 async def _read(form: Form) -> tuple[pb.Plan | None, View]:
-    # A large plan takes a second to read.
+    # Reading a large plan takes a second.
     parallel = max(1, _whole(form, "max_parallel") or _whole(form, "slots") or USUAL_SLOTS)
     return await asyncio.to_thread(read_plan, str(form.get("yaml", "")), parallel)
 
 
 def _whole(form: Form, key: str) -> int:
-    """Returns a number of the form, 0 if it is absent; raises INVALID_FIELD if it is not a number."""
+    """Returns a number from the form, 0 if it is absent; raises INVALID_FIELD if it is not a number."""
     value = form.get(key) or 0
     if isinstance(value, int) and abs(value) < 1 << 62:
         return value

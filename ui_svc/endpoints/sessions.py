@@ -1,4 +1,4 @@
-"""HTTP endpoints of sessions: their logs, screenshots, and the operator's answers."""
+"""HTTP endpoints for sessions: their logs, screenshots, and the operator's answers."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.views import View, attempt_comparison, transcript
 
-# More than any log has: "the newest page" reads backwards from here.
+# Higher than any sequence in a log: "the newest page" reads backwards from here.
 END_OF_LOG: Final = 1 << 62
 
 # Events in one page of a log.
@@ -53,7 +53,10 @@ class SessionCalls:
         router.get(addresses.ATTEMPT + "/artifacts/{artifact}")(self.read_artifact)
 
     async def get_attempt(self, name: addresses.Attempt) -> View:
-        """Answers with `since`: the difference to the epic's task that was accepted before; None for the first."""
+        """Returns the attempt.
+
+        `since` is the difference from the epic's previously accepted task, None for the first.
+        """
         attempt, tasks = await asyncio.gather(
             self._client.get_attempt(str(name)), self._client.list_tasks(str(name.parent.parent))
         )
@@ -62,7 +65,7 @@ class SessionCalls:
         return {**views.whole_attempt(attempt), "since": since}
 
     async def get_budgets(self, name: addresses.Attempt) -> View:
-        """Answers with the costs and budgets of the session, its task, epic and run."""
+        """Returns the costs and budgets of the session, its task, epic and run."""
         task, epic, run = str(name.parent), str(name.parent.parent), f"runs/{name.run}"
         of_task, of_epic, of_run = await asyncio.gather(
             *(self._client.list_costs(each, page_size=500) for each in (task, epic, run))
@@ -72,7 +75,7 @@ class SessionCalls:
         return {word: views.cost(cost) for word, cost in costs.items()}
 
     async def stop_attempt(self, name: addresses.Attempt) -> View:
-        """Answers when the agent and all its descendants are gone."""
+        """Stops an attempt; responds once the agent and all its descendants have ended."""
         return views.attempt(await self._client.stop_attempt(str(name)))
 
     async def resolve_approval(self, name: addresses.Attempt, answer: Answer) -> View:
@@ -86,7 +89,7 @@ class SessionCalls:
         return {}
 
     async def send_message(self, name: addresses.Attempt, words: Answer) -> View:
-        """Sends a message to the agent; the same message_id again sends it once."""
+        """Sends a message to the agent; a repeated message_id sends it only once."""
         await self._client.send_message(
             str(name), str(words.get("text", "")), message_id=str(words.get("message_id", ""))
         )
@@ -95,7 +98,7 @@ class SessionCalls:
     async def list_events(
         self, name: addresses.Attempt, after: int | None = None, before: int = END_OF_LOG
     ) -> View:
-        """Returns the page after `after`, or without it the newest page before `before`."""
+        """Returns the page after `after` if it is given, otherwise the newest page before `before`."""
         page = await self._client.list_session_events(
             str(name),
             after=after or 0,
@@ -110,22 +113,22 @@ class SessionCalls:
         }
 
     async def download_text(self, name: addresses.Attempt) -> Response:
-        """Streams the whole log as text, however long it is."""
+        """Streams the whole log as text, regardless of its length."""
         return await self._download(name, transcript.lines, "log", "text/plain; charset=utf-8")
 
     async def download_events(self, name: addresses.Attempt) -> Response:
-        """Streams the whole log as the canonical JSON of its events, one a line."""
+        """Streams the whole log as the canonical JSON of its events, one per line."""
         return await self._download(name, transcript.json_line, "jsonl", "application/x-ndjson")
 
     async def read_artifact(self, name: addresses.Attempt, artifact: str) -> Response:
-        """Returns an image; anything else only as a file to save."""
+        """Returns an image for display, and any other artifact only as a download."""
         if not _ARTIFACT.fullmatch(artifact):
             raise errors.invalid_field("artifact", "takes sha256: and 64 hexadecimal digits")
         data = await self._client.read_artifact(str(name), artifact)
         media_type = next((kind for magic, kind in _IMAGES.items() if data.startswith(magic)), None)
         headers = {
             "Content-Security-Policy": "sandbox; default-src 'none'",
-            # Named by its content, so it never changes.
+            # The name is derived from the content, so the content never changes.
             "Cache-Control": "private, max-age=31536000, immutable",
         }
         if media_type is None:
@@ -135,7 +138,7 @@ class SessionCalls:
     async def _download(
         self, name: AttemptName, write: Callable[[pb.Event], str], ending: str, media_type: str
     ) -> Response:
-        # An unknown attempt is answered before the first byte, while the status can still be set.
+        # An unknown attempt is reported before the first byte, while the status can still be set.
         await self._client.get_attempt(str(name))
         file = f"{name.run}-{name.epic}-{name.task}-{name.number}.{ending}"
         return StreamingResponse(

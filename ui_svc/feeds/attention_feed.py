@@ -1,4 +1,4 @@
-"""The feed of the count in every page's bar."""
+"""The feed for the number of open items in every page's bar."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from ui_svc.feeds.rooms import Rooms
 from ui_svc.views import View, attention
 from ui_svc.views.attention import RunParts
 
-# Seconds between two reads of an active run's epics: for conflicts, which the run itself does not show.
+# Seconds between two reads of an active run's epics, for conflicts that the run itself does not show.
 EPICS_AGAIN: Final = 5.0
 
-# A run's parts are read again when these change.
+# The state of a run. When it changes, the run's parts are read again.
 _Stand = tuple[object, ...]
 
 
 class AttentionFeed(Feed):
-    """The items that wait for a human, updated when a run has changed while a page is open."""
+    """The items that wait for a human; updated after a run changes, while a page is open."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
         super().__init__(rooms, "heddle_attention", "attention")
@@ -32,9 +32,9 @@ class AttentionFeed(Feed):
         self._told: View | None = None
         self._runs: dict[str, pb.Run] = {}
         self._known: dict[str, tuple[_Stand, RunParts]] = {}
-        # By run: the event and the time at which its epics were read, and those that conflict.
+        # By run: the event and time at which its epics were read, and the epics that conflict.
         self._conflicts: dict[str, tuple[int, float, list[View]]] = {}
-        # By run that a budget paused: how far its log was read, and the newest event about a budget in it.
+        # For each run that a budget paused: how far its log was read, and the newest budget event in it.
         self._halts: dict[str, tuple[int, pb.Event | None]] = {}
 
     async def _read_once(self) -> None:
@@ -78,7 +78,10 @@ class AttentionFeed(Feed):
         return any(run.tasks.waiting for run in self._runs.values())
 
     async def _conflicting(self, run: pb.Run, now: float) -> list[View]:
-        """Returns the epics of a run whose merge conflicts; read again only after the run has changed."""
+        """Returns the epics of a run that have merge conflicts.
+
+        Reads them again only after the run has changed.
+        """
         sequence, read_at, found = self._conflicts.get(run.name, (0, 0.0, []))
         if sequence != run.sequence and (run.state in ENDED_RUN or now - read_at >= EPICS_AGAIN):
             epics = await self._client.list_epics(run.name)
@@ -87,7 +90,10 @@ class AttentionFeed(Feed):
         return found
 
     async def _parts(self, name: str) -> RunParts | None:
-        """Returns what is known of a run; read again only when the state of a task or epic has changed."""
+        """Returns a run with its epics and tasks, None if it was removed.
+
+        Reads them again only after a state changed.
+        """
         try:
             run = self._runs.get(name) or await self._client.get_run(name)
             state = (run.state, run.reason, *views.counts(run.tasks).values())
@@ -101,7 +107,7 @@ class AttentionFeed(Feed):
                 )
                 known = self._known[name] = (state, whole)
         except errors.HeddleError:
-            # It was removed in the meantime.
+            # The run was removed in the meantime.
             return None
         return known[1]
 

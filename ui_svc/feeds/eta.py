@@ -1,4 +1,4 @@
-"""Forecasts of runs, cached: an estimate may be a few seconds old."""
+"""Caches the forecasts of runs; an estimate may be a few seconds old."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from heddle.client import ENDED_RUN, HeddleClient, ServerUnreachable
 from ui_svc import views
 from ui_svc.views import View
 
-# Seconds for which a forecast is valid, unless a task has ended in the meantime.
+# Seconds for which a forecast is valid, unless a task ends in the meantime.
 FRESH: Final = 10.0
 
-# What a forecast depends on, besides time.
+# The state that a forecast depends on, apart from time.
 _Stand: TypeAlias = tuple[int, ...]
 
 
@@ -21,7 +21,7 @@ class Forecasts:
 
     def __init__(self, client: HeddleClient) -> None:
         self._client = client
-        # By run: the state that it was asked for, when, and the answer.
+        # By run: the state and time of the request, and the answer.
         self._known: dict[str, tuple[_Stand, float, View]] = {}
 
     async def of(self, run: pb.Run) -> View | None:
@@ -39,7 +39,7 @@ class Forecasts:
                 "at": round(time.time() * 1000)
             }
         except (errors.HeddleError, ServerUnreachable):
-            # The watch reports the problem; the run is shown without a forecast.
+            # The watch reports the problem, and the run is shown without a forecast.
             return known[2] if known else None
         self._known[run.name] = (state, now, view)
         return view

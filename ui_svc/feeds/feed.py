@@ -1,7 +1,7 @@
-"""One feed of the API for all viewers of the same page: read once, sent as frames.
+"""A feed reads from the API once for all viewers of the same page, and sends frames to them.
 
-A frame names its feed and carries a number; a browser that misses one, or meets
-another feed after a restart, asks for a snapshot.
+A frame contains its feed's ID and a number. A browser that misses a frame, or finds
+another feed after a restart, requests a snapshot.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from ui_svc.views import View
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds between two frames: while a tab is visible, and while all tabs are
-# hidden or frames take long to make.
+# hidden or frames take long to create.
 FRAME: Final = 0.1
 SLOW_FRAME: Final = 0.25
 
-# Seconds that a feed continues without viewers, so that a reload finds it warm.
+# Seconds that a feed continues without viewers, so that a page reload can still use it.
 LINGER: Final = 20.0
 
 # Seconds that a joining browser waits for the first content.
@@ -32,14 +32,14 @@ FIRST_CONTENT: Final = 10.0
 
 
 def pause(*, watched: bool, took: float) -> float:
-    """Returns the seconds to wait after a frame that took `took` seconds to make and send."""
+    """Returns the seconds to wait after a frame that took `took` seconds to create and send."""
     return FRAME if watched and took < FRAME / 2 else SLOW_FRAME
 
 
 class Feed(ABC):
-    """Reads from the API in the background and sends the changes to a room."""
+    """Reads from the API in the background, and sends changes to a room."""
 
-    # Seconds until an ended or refused stream is read again.
+    # Seconds until an ended or rejected stream is read again.
     again = 2.0
 
     def __init__(self, rooms: Rooms, event: str, room: str) -> None:
@@ -49,12 +49,12 @@ class Feed(ABC):
         self._event = event
         self._number = 0
         self._changed = asyncio.Event()
-        # Set once there is content, or a reason why there is none.
+        # Set once there is content, or a reason for its absence.
         self._answerable = asyncio.Event()
-        # Why the content may be out of date; empty if it is not.
+        # Why the content may be out of date; empty if it is current.
         self._stale = ""
         self._told_trouble = ""
-        # Why there is no content; empty if there is.
+        # Why there is no content; empty if there is content.
         self._failure = ""
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -71,7 +71,7 @@ class Feed(ABC):
         """Returns the content of a snapshot."""
 
     def start(self) -> None:
-        """Begins to read. The feed ends by itself after some time without viewers."""
+        """Starts reading. The feed ends automatically after some time without viewers."""
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._send())]
 
     @property
@@ -87,7 +87,7 @@ class Feed(ABC):
                 await task
 
     async def snapshot(self) -> View:
-        """Returns the whole content, once there is any; later frames continue from it."""
+        """Waits for the first content and returns all of it; later frames continue from it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CONTENT):
                 await self._answerable.wait()
@@ -101,13 +101,13 @@ class Feed(ABC):
         }
 
     def _touch(self) -> None:
-        """Notes that there are changes, and that the source answers."""
+        """Records that there are changes and that the source is available."""
         self._stale = ""
         self._failure = ""
         self._changed.set()
 
     def _broke(self, why: str) -> None:
-        """Notes that the source does not answer."""
+        """Records that the source is not available."""
         self._stale = why
         self._answerable.set()
         self._changed.set()
@@ -128,7 +128,8 @@ class Feed(ABC):
         loop = asyncio.get_running_loop()
         idle_since: float | None = None
         while True:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the event.
+            # Does not use wait_for, which in Python 3.11 loses a cancellation that arrives together with the
+            # event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER / 4):
                     await self._changed.wait()

@@ -1,4 +1,4 @@
-"""The requests over the browser's socket: to view runs, a run or a session."""
+"""Handles requests over the browser's socket to view the list of runs, a run or a session."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +20,7 @@ ATTENTION: Final = "attention"
 
 
 class Live:
-    """The feeds of this process: one for each page that is open."""
+    """The feeds of this process, one for each open page."""
 
     def __init__(self, client: HeddleClient) -> None:
         self._client = client
@@ -28,7 +28,7 @@ class Live:
         self._feeds: dict[str, Feed] = {}
 
     def register(self) -> None:
-        """Answers the browser's socket events from here on."""
+        """Registers the handlers of the browser's socket events."""
         core.sio.on("heddle_look_at_attention", self._look_at_attention)
         core.sio.on("heddle_look_at_runs", self._look_at_runs)
         core.sio.on("heddle_look_at_run", self._look_at_run)
@@ -56,7 +56,10 @@ class Live:
         return await self._join(socket, str(name), lambda: RunFeed(self._client, self._rooms, name))
 
     async def _look_at_session(self, socket: str, data: Any) -> View:
-        """`after` is the newest sequence that the browser has read over HTTP."""
+        """Adds the viewer to a session's feed.
+
+        `after` is the newest sequence that the browser read over HTTP.
+        """
         try:
             name = AttemptName.parse(str(data["name"]))
         except errors.HeddleError as error:

@@ -1,4 +1,4 @@
-"""Rooms of the browser's socket: a message to a room is encoded once for all its viewers."""
+"""Rooms of the browser's socket: encodes a message once for all viewers of a room."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ _NAMESPACE: Final = "/"
 
 
 class Rooms:
-    """The viewers of each room. A socket leaves its rooms by itself when it disconnects."""
+    """The viewers of each room. A socket leaves its rooms automatically when it disconnects."""
 
     def __init__(self) -> None:
         self._hidden: set[str] = set()
@@ -20,7 +20,7 @@ class Rooms:
         await core.sio.leave_room(socket, room)
 
     def set_hidden(self, socket: str, *, hidden: bool) -> None:
-        """Notes whether the browser tab behind a socket is in the background."""
+        """Records whether the socket's browser tab is in the background."""
         if hidden:
             self._hidden.add(socket)
         else:
@@ -30,12 +30,12 @@ class Rooms:
         return next(self._sockets(room), None) is not None
 
     def watched(self, room: str) -> bool:
-        """Returns whether a viewer of the room has it in the foreground."""
+        """Returns whether the room is visible in a viewer's foreground tab."""
         return any(socket not in self._hidden for socket in self._sockets(room))
 
     async def emit(self, event: str, data: dict[str, Any], room: str) -> None:
         await core.sio.emit(event, data, room=room)
 
     def _sockets(self, room: str) -> Any:
-        # Yields pairs: the socket and the id of its transport.
+        # get_participants yields pairs of a socket and the ID of its transport.
         return (socket for socket, _ in core.sio.manager.get_participants(_NAMESPACE, room))

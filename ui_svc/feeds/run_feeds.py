@@ -1,4 +1,4 @@
-"""The feeds of the board and of the list of runs."""
+"""The feeds for a run's board and for the list of runs."""
 
 from typing import Final
 
@@ -13,12 +13,12 @@ from ui_svc.feeds.rooms import Rooms
 from ui_svc.feeds.run_state import Board
 from ui_svc.views import View
 
-# The newest runs; a browser reads older ones over HTTP.
+# The number of newest runs in the feed; a browser reads older runs over HTTP.
 RUNS_SHOWN: Final = 200
 
 
 class RunFeed(Feed):
-    """One WatchRun for all viewers of the run's board."""
+    """Shares one WatchRun among all viewers of the run's board."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms, name: RunName) -> None:
         super().__init__(rooms, "heddle_run", str(name))
@@ -26,7 +26,7 @@ class RunFeed(Feed):
         self._name = name
         self._board = Board(name)
         self._forecasts = Forecasts(client)
-        # The end of the log when this feed began; None until it is known.
+        # The end of the log when this feed started; None until it is known.
         self._target: int | None = None
 
     async def _read_once(self) -> None:
@@ -44,11 +44,11 @@ class RunFeed(Feed):
         except errors.HeddleError as error:
             if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
                 raise
-            # Its beginning is no longer kept, or it is another log: start from scratch.
+            # The beginning of the log is no longer kept, or it is a different log: start from scratch.
             self._board = Board(self._name, oldest_kept(error) or 1)
 
     def _caught_up(self) -> bool:
-        """Returns whether the past has been replayed; it is not sent event by event."""
+        """Returns whether past events have been replayed; they are not sent one by one."""
         return self._target is not None and self._board.sequence >= self._target
 
     def _take_changes(self) -> View:
@@ -72,7 +72,7 @@ class RunsFeed(Feed):
         async for response in self._client.watch_runs(newest=RUNS_SHOWN, on_break=self._broke):
             for message in response.runs:
                 await self._take(message)
-            # The first part is shown as a whole.
+            # The first answers together contain the initial list, which is shown once it is complete.
             if response.complete:
                 self._answerable.set()
             self._touch()

@@ -1,4 +1,4 @@
-"""The state of one run as its viewers see it, and the changes since the last frame."""
+"""The state of one run for its viewers, and the changes since the last frame."""
 
 from heddle import pb
 from heddle.events.kinds import TASK_STATES
@@ -8,18 +8,18 @@ from ui_svc.views import View
 
 
 class Board:
-    """Merges the answers of a run's watch; hands out whole snapshots and small changes."""
+    """Merges the answers of a run's watch; returns whole snapshots and small changes."""
 
     def __init__(self, name: RunName, kept_from: int = 1) -> None:
-        """`kept_from`: the oldest event of the run's log that is still there."""
+        """`kept_from`: the oldest event that the run's log still contains."""
         self._name = name
         self._kept_from = kept_from
-        # The newest event that is part of this state.
+        # The newest event that this state includes.
         self.sequence = kept_from - 1
         self._run: View | None = None
         self._epics: dict[str, View] = {}
         self._tasks: dict[str, View] = {}
-        # By task: only the newest attempt of each has one.
+        # The summary of each task's newest attempt, by task.
         self._summaries: dict[str, View] = {}
         # When each task entered its state, in milliseconds.
         self._since: dict[str, int] = {}
@@ -50,13 +50,13 @@ class Board:
         self.sequence = max(self.sequence, response.resume_sequence)
 
     def take_forecast(self, forecast: View | None) -> None:
-        """Applies a forecast; None if there is none."""
+        """Applies a forecast; None means that there is no forecast."""
         if self._run is not None and self._run["forecast"] != forecast:
             self._run["forecast"] = forecast
             self._run_changed = True
 
     def snapshot(self) -> View:
-        """Returns everything."""
+        """Returns the whole state."""
         return {
             "sequence": self.sequence,
             "kept_from": self._kept_from,
@@ -67,7 +67,7 @@ class Board:
         }
 
     def take_changes(self) -> View:
-        """Returns what changed since the last call; empty if nothing did."""
+        """Returns the changes since the last call; empty if there are none."""
         changes: View = {}
         if self._run_changed:
             changes["run"] = self._run
@@ -88,7 +88,7 @@ class Board:
     def _take_summary(self, summary: View) -> None:
         task, _, number = summary["attempt"].rpartition("/attempts/")
         known = self._summaries.get(task)
-        # A late summary of an older attempt must not replace the newer one's.
+        # A late summary of an older attempt must not replace a newer attempt's summary.
         if known is not None and int(known["attempt"].rpartition("/")[2]) > int(number):
             return
         self._summaries[task] = summary

@@ -11,10 +11,10 @@ from ui_svc.views import View
 
 
 class SessionFeed(Feed):
-    """One WatchSession for all viewers of the session.
+    """Shares one WatchSession among all viewers of the session.
 
-    It holds no history: a snapshot names the sequence after which its frames continue,
-    and a browser reads what came before over HTTP.
+    Stores no history: a snapshot contains the sequence after which its frames continue,
+    and a browser reads earlier events over HTTP.
     """
 
     def __init__(self, client: HeddleClient, rooms: Rooms, name: AttemptName, after: int) -> None:
@@ -38,7 +38,7 @@ class SessionFeed(Feed):
         except errors.HeddleError as error:
             if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
                 raise
-            # The start comes from a browser; a wrong one must not end the feed for the others.
+            # The start comes from a browser; an invalid one must not end the feed for other viewers.
             self._read_to = self._sent_to = (oldest_kept(error) or 1) - 1
             return
         self._ended = True

@@ -36,12 +36,12 @@ MODULES: Final = _HERE / "components" / "modules"
 STATIC: Final = _HERE / "static"
 ICON: Final = STATIC / "icon.svg"
 
-# The scripts of NiceGUI that a page needs: Vue, the socket, and the one that joins the two.
+# The NiceGUI scripts that a page needs: Vue, the socket, and the script that connects them.
 _FRAMEWORK: Final = ("vue.esm-browser.prod.js", "socket.io.min.js", "nicegui.js")
 
 
 def install(app: FastAPI) -> None:
-    """Serves scripts and styles, and replaces NiceGUI's page template by ours."""
+    """Serves scripts and styles, and replaces NiceGUI's page template with ours."""
     framework = Path(nicegui.__file__).parent / "static"
     assets = Assets(
         {name: (framework / name).read_text() for name in _FRAMEWORK}
@@ -57,5 +57,5 @@ def install(app: FastAPI) -> None:
 
 
 def modules() -> dict[str, str]:
-    """Returns the texts of the browser's modules by the name of their file."""
+    """Returns the source text of the browser's modules, by file name."""
     return {path.name: path.read_text() for path in sorted(MODULES.glob("*.js"))}

@@ -8,11 +8,11 @@ from ui_svc.web.components import NotFoundPage
 
 
 def install() -> None:
-    """Answers requests that no other page does."""
+    """Answers requests that no other page answers."""
 
     @app.exception_handler(404)
     async def answer(request: Request, _: Exception) -> Response:
-        # Requests for scripts, pictures or JSON do not get a page.
+        # Requests for scripts, images or JSON do not get a page.
         if "text/html" not in request.headers.get("accept", ""):
             return JSONResponse({"message": f"Nothing is at {request.url.path}."}, 404)
         with Client(ui.page(request.url.path, title="Heddle"), request=request) as client:

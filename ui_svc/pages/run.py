@@ -1,4 +1,4 @@
-"""The page of one run, and over it the session that the address names."""
+"""The page of one run, with the session that the address names shown on top."""
 
 from nicegui import ui
 
@@ -6,7 +6,7 @@ from ui_svc.web.components import RunPage
 
 
 def install() -> None:
-    """Serves the run in its views, alone and with an open session."""
+    """Serves each view of the run, with and without an open session."""
 
     @ui.page("/runs/{run}", title="Heddle")
     @ui.page("/runs/{run}/timeline", title="Heddle")
@@ -16,5 +16,5 @@ def install() -> None:
     @ui.page("/runs/{run}/epics/{epic}/tasks/{task}", title="Heddle")
     @ui.page("/runs/{run}/epics/{epic}/tasks/{task}/attempts/{number}", title="Heddle")
     def page(run: str) -> None:
-        # The browser reads view and session from its address: they change without a new page.
+        # The browser reads view and session from its address, so they change without a page load.
         RunPage(run)

@@ -1,4 +1,4 @@
-"""The pages over all runs: the list, the form to start one, and the costs."""
+"""The pages for all runs: the list, the form to start a run, and the costs."""
 
 from nicegui import ui
 

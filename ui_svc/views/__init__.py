@@ -1,7 +1,7 @@
-"""The views of messages for the browser: small plain values, ready for JSON.
+"""Converts messages to small plain values for the browser, ready for JSON.
 
-Times are milliseconds since 1970, durations seconds, money millionths of a US
-dollar; enums are lower-case words. An absent value is None or left out.
+Times are milliseconds since 1970, durations are seconds, and money is millionths of a
+US dollar. Enums are lower-case words. An absent value is None or omitted.
 """
 
 from ui_svc.views.checks import check, whole_check

@@ -1,4 +1,4 @@
-"""Compares an attempt's check reports with those of the task that its epic accepted before. Pure."""
+"""Compares an attempt's check reports with those of the epic's previously accepted task. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -7,29 +7,29 @@ from heddle import pb
 from heddle.names import AttemptName
 from ui_svc.views import View
 
-# A check keeps at most this many names of failing tests; if it has as many, there may be more.
+# A check keeps at most this many names of failing tests; if it has exactly this many, there may be more.
 MOST_NAMES: Final = 200
 
 
 def accepted_before(tasks: Sequence[pb.Task], name: AttemptName) -> pb.Task | None:
-    """Returns the task of `tasks` that was accepted last before the attempt's; None if it is the first."""
+    """Returns the last accepted task before the attempt's task in `tasks`; None if there is none."""
     position = next((task.position for task in tasks if task.name == str(name.parent)), 0)
     earlier = [task for task in tasks if task.position < position and task.state == pb.TASK_STATE_ACCEPTED]
     return max(earlier, key=lambda task: task.position, default=None)
 
 
 def compared(before: pb.Task, checks: Iterable[pb.CheckFinished]) -> View:
-    """Returns the name of the task, and the difference to it by the names of `checks`."""
+    """Returns the name of the earlier task, and the difference from it by the names of `checks`."""
     former = {check.name: check for check in before.latest_attempt.checks}
     changes = {check.name: change(former[check.name], check) for check in checks if check.name in former}
     return {"attempt": before.latest_attempt.name, "title": before.title or before.key, "checks": changes}
 
 
 def change(before: pb.CheckFinished, after: pb.CheckFinished) -> View:
-    """Returns the difference between two runs of a check; None for what is not known.
+    """Returns the difference between two runs of a check, with None for unknown values.
 
-    `began` and `ceased` are the tests that began and ceased to fail; one that ceased
-    passes, is skipped, or is gone.
+    `began` and `ceased` list the tests that began and ceased to fail. A test in `ceased`
+    passes, is skipped, or no longer exists.
     """
     both_tests = before.HasField("tests") and after.HasField("tests")
     both_covered = bool(before.coverage.lines_valid and after.coverage.lines_valid)
@@ -44,7 +44,7 @@ def change(before: pb.CheckFinished, after: pb.CheckFinished) -> View:
 
 
 def _new(old: pb.TestCounts, new: pb.TestCounts) -> list[str] | None:
-    """Returns the tests that fail only in `new`; None if `old` has not kept all of its names."""
+    """Returns the tests that fail only in `new`; None if the list of names in `old` may be incomplete."""
     if len(old.failing) >= MOST_NAMES:
         return None
     return sorted(set(new.failing).difference(old.failing))

@@ -1,6 +1,7 @@
-"""The items that wait for a human, over all runs.
+"""The items of all runs that wait for a human.
 
-Open questions, used-up budgets, refused log-ins, conflicts, and what failed or changed nothing lately.
+These are open questions, used-up budgets, refused logins, conflicts, and recent failures or tasks without
+changes.
 """
 
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ class RunParts:
 
 
 def halt(run: pb.Run, reached: pb.Event | None) -> View:
-    """Returns a run that a budget paused, as an item; `reached` is the newest event about it, if known."""
+    """Returns the item for a run that a budget paused; `reached` is the newest budget event, if known."""
     of = _part(reached) if reached else run.name
     budget = reached.budget_reached if reached else pb.BudgetReached()
     return {
@@ -39,7 +40,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
         "run_title": run.title,
         "title": run.title,
         "reason": run.reason,
-        # A budget of a project, or of an unknown kind: the web app cannot change it.
+        # The web app cannot change a budget of a project or of an unknown kind.
         "of": of if budget.level != pb.BUDGET_LEVEL_PROJECT else "",
         "budget": budget.budget_usd_micros,
         "spent": budget.spent_usd_micros,
@@ -48,7 +49,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
 
 
 def lack(run: pb.Run) -> View:
-    """Returns a run that waits for its environment, or whose branches the remote refused, as an item."""
+    """Returns the item for a run that waits for its environment, or whose branches the remote refused."""
     kind = "environment" if run.fault else "push"
     return {
         "key": f"{run.name}:{kind}:{operator_queue.lacks(run)}",
@@ -62,7 +63,7 @@ def lack(run: pb.Run) -> View:
 
 
 def refusal(run: pb.Run) -> View:
-    """Returns a run that a provider's refusal paused, as an item."""
+    """Returns the item for a run that was paused because a provider refused it."""
     return {
         "key": f"{run.name}:provider:{run.sequence}",
         "kind": "provider",
@@ -76,7 +77,7 @@ def refusal(run: pb.Run) -> View:
 
 
 def held(run: pb.Run) -> View:
-    """Returns a run whose merge into its user's branch waits, as an item."""
+    """Returns the item for a run whose merge into the user's branch is waiting."""
     return {
         "key": f"{run.name}:held:{run.merge_hold}",
         "kind": "held",
@@ -89,7 +90,7 @@ def held(run: pb.Run) -> View:
 
 
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
-    """Yields the run's epics that their operator has to merge: by hand as planned, or after a conflict."""
+    """Yields the run's epics that the operator has to merge, as planned or because of a conflict."""
     for epic in filter(operator_queue.awaits_operator, epics):
         kind = (
             "held"
@@ -112,13 +113,13 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
 
 
 def may_have_failures(run: pb.Run, now: float) -> bool:
-    """Returns whether a part of the run failed recently, other than by its operator; `now` in seconds."""
+    """Returns whether a part of the run failed recently without the operator's action; `now` is in seconds."""
     failed = run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED
     return failed and operator_queue.is_recent(run, now)
 
 
 def question(approval: pb.Approval, parts: RunParts | None) -> View:
-    """Returns the question of a session as an item."""
+    """Returns the item for a session's question."""
     name = AttemptName.parse(approval.attempt)
     return {
         "key": f"{approval.attempt}:{approval.approval_id}",
@@ -135,9 +136,9 @@ def question(approval: pb.Approval, parts: RunParts | None) -> View:
 
 
 def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[View]:
-    """Yields the run's tasks that failed recently by themselves; without any, the run that failed otherwise.
+    """Yields the tasks that failed recently and were not stopped; if no task failed, yields the failed run.
 
-    `told`: other items say already why the run failed.
+    `told`: other items already show why the run failed.
     """
     failed = [task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED]
     for task in failed:
@@ -172,7 +173,7 @@ def may_have_unchanged(run: pb.Run, now: float) -> bool:
 
 
 def unchanged(parts: RunParts) -> Iterable[View]:
-    """Yields one item for the accepted tasks without a change, unless the plan says what they should do."""
+    """Yields one item for all accepted tasks without changes, unless their plan states what to expect."""
     found = [
         task
         for task in parts.tasks.values()
@@ -186,7 +187,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
     named = ", ".join(task.title for task in found[:MOST_NAMED])
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     yield {
-        # Another such task of the run is a new item.
+        # The key includes the task, so another such task of the run makes a new item.
         "key": f"{parts.run.name}:unchanged:{newest.latest_attempt.name}",
         "kind": "unchanged",
         "run": parts.run.name,
@@ -199,7 +200,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
 
 
 def oldest_first(items: Iterable[View]) -> list[View]:
-    """Items that block work come before failures."""
+    """Sorts items by age; items that block work come before failures."""
     return sorted(items, key=lambda item: (item["kind"] not in WAITING, item["time"] or 0, item["key"]))
 
 

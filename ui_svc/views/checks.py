@@ -1,11 +1,11 @@
-"""Checks, with what their reports say."""
+"""The views of checks and their reports."""
 
 from heddle import pb
 from ui_svc.views.values import View, payload, seconds
 
 
 def check(message: pb.CheckFinished) -> View:
-    """Returns a check as a card shows it: counts, no output."""
+    """Returns a check for a card, with counts and without output."""
     tests, found = message.tests, message.findings
     return {
         "name": message.name,

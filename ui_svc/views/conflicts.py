@@ -1,11 +1,14 @@
-"""The conflict forecast and the merge queue."""
+"""The views of the conflict forecast and the merge queue."""
 
 from heddle import pb
 from ui_svc.views.values import View, time, word
 
 
 def conflicts(message: pb.GetConflictsResponse) -> View:
-    """Returns predicted conflicts, paths outside the plan, and the queue; `looked` is None before the first look."""
+    """Returns predicted conflicts, paths outside the plan, and the queue.
+
+    `looked` is None before the first forecast.
+    """
     forecast = message.forecast
     return {
         "looked": time(forecast, "look_time"),
@@ -37,7 +40,7 @@ def conflicts(message: pb.GetConflictsResponse) -> View:
 
 
 def _conflict(message: pb.MergeConflicted) -> View:
-    """Returns what prevents the merge of a branch, and how to resolve it by hand."""
+    """Returns the conflict that prevents a branch's merge, and how to resolve it by hand."""
     return {
         "files": list(message.files),
         "advice": message.advice,

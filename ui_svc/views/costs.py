@@ -1,11 +1,11 @@
-"""What projects, runs, epics, tasks and sessions have cost."""
+"""The view of the costs of projects, runs, epics, tasks and sessions."""
 
 from heddle import pb
 from ui_svc.views.values import View, time, usage
 
 
 def cost(message: pb.Cost) -> View:
-    """Returns one line of costs with its usage by model; `budget` None: no limit."""
+    """Returns one line of costs with its usage by model; `budget` is None if there is no limit."""
     return {
         "name": message.name,
         "title": message.title,

@@ -1,4 +1,4 @@
-"""Events of both logs, and what a card shows of them."""
+"""The views of events from both logs, and of their parts on a card."""
 
 from heddle import pb
 from heddle.events.words import describe
@@ -6,21 +6,21 @@ from ui_svc.views import transcript
 from ui_svc.views.checks import check
 from ui_svc.views.values import View, payload, time, word
 
-# A card shows the end of a tool's input as one line; the modal reads the whole.
+# A card shows the end of a tool's input as one line; the modal reads all of it.
 TARGET_CHARACTERS = 300
 
 
 def event(message: pb.Event) -> View:
-    """Returns an event of a session's log; `type` is its kind, `log` what the log shows of it as [level, who, words]."""
+    """Returns an event of a session's log; `type` is its kind, `log` its log entry as [level, who, words]."""
     view = _fact(message)
     if (shown := transcript.entry(message)) is not None:
-        # A list: a tuple with names is not written as JSON.
+        # A list, because a named tuple is not written as JSON.
         view["log"] = list(shown)
     return view
 
 
 def turn(message: pb.Event) -> View:
-    """Returns an event of a run's log in words, with the keys of what it belongs to; a check as a card shows it."""
+    """Returns an event of a run's log as text, with the keys of its epic and task; a check is as on a card."""
     told = _fact(message)
     if message.HasField("check_finished"):
         told = {key: told[key] for key in ("sequence", "time", "actor", "type")} | check(
@@ -49,7 +49,7 @@ def _fact(message: pb.Event) -> View:
 
 
 def tool(message: pb.ToolStarted) -> View:
-    """Returns a tool call for a card: what it is and what it touches."""
+    """Returns a tool call for a card: the tool and what it affects."""
     return {
         "id": message.tool_call_id,
         "name": message.name,

@@ -1,4 +1,4 @@
-"""A plan file as the form shows it: every error with its line, or the preview of the run."""
+"""The view of a plan file for the form: all errors with their lines, or the preview of the run."""
 
 from heddle import pb
 from heddle.plan import analysis, file
@@ -6,7 +6,7 @@ from ui_svc.views import View
 
 
 def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
-    """Returns the plan, or None if it has errors; and its preview with at most this many agents in parallel."""
+    """Returns the plan, None if it has errors, and its preview with at most this many parallel agents."""
     loaded = file.parse(text, "plan")
     problems = [
         {"line": each.line, "column": each.column, "field": each.field, "message": each.message}

@@ -1,4 +1,4 @@
-"""Runs, epics, tasks, attempts and workers."""
+"""The views of runs, epics, tasks, attempts and workers."""
 
 from heddle import pb
 from ui_svc.views.checks import check, whole_check
@@ -7,7 +7,7 @@ from ui_svc.views.values import View, counts, diff_stat, seconds, time, usage, w
 
 
 def run(message: pb.Run) -> View:
-    """Returns a run with its counts and money."""
+    """Returns a run with its task counts and costs."""
     return {
         "name": message.name,
         "title": message.title,
@@ -67,7 +67,7 @@ def forecast(message: pb.Forecast) -> View:
 
 
 def listed_run(message: pb.Run) -> View:
-    """Returns a run for the list: without its usage by model."""
+    """Returns a run for the list, without its usage by model."""
     view = run(message)
     view["usage"].pop("models", None)
     return view
@@ -100,7 +100,7 @@ def epic(message: pb.Epic) -> View:
 
 
 def task(message: pb.Task) -> View:
-    """Returns a task for the board: with its newest attempt, without its prompt."""
+    """Returns a task for the board, with its newest attempt and without its prompt."""
     return {
         "name": message.name,
         "epic": message.name.rpartition("/tasks/")[0],
@@ -152,7 +152,7 @@ def attempt(message: pb.Attempt) -> View:
 
 
 def ignored(message: pb.IgnoredFilesLeft) -> View:
-    """Returns the ignored files that a commit lacks: the first ones, and their number."""
+    """Returns the first ignored files that a commit does not contain, and their total number."""
     return {"paths": list(message.paths), "count": message.count}
 
 

@@ -1,4 +1,4 @@
-"""A session's events as lines of its log, on the page and in the downloaded file, and as JSON."""
+"""Formats a session's events as lines of its log, for the page and the downloaded file, and as JSON."""
 
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ _SPEAKERS: Final = {
     pb.MESSAGE_KIND_OPERATOR: "operator",
 }
 
-# Who speaks where it is not Heddle.
+# The speaker of each kind of event whose speaker is not Heddle.
 _WHO: Final = {
     "tool_started": "tool",
     "tool_finished": "tool",
@@ -32,23 +32,23 @@ _WHO: Final = {
     "approval_requested": "agent",
 }
 
-# Who speaks of a call of a tool, or of what one made.
+# The speakers of entries about tool calls and their results.
 _TOOL: Final = frozenset({"tool", "shot"})
 
 
 class Entry(NamedTuple):
-    """What one event adds to the log of its session."""
+    """The line that one event adds to its session's log."""
 
-    # info, tool, warning, error or system: what the page filters by.
+    # info, tool, warning, error or system; the page filters by this level.
     level: str
     # out, err, says, thinks, operator, tool, …
     who: str
-    # Empty for a piece of a text, which the event's own `text` is.
+    # Empty for a piece of a text, which is in the event's own `text`.
     words: str
 
 
 def entry(event: pb.Event) -> Entry | None:
-    """Returns what the log shows of an event; None for a kind that no session's log holds."""
+    """Returns the log entry of an event; None for a kind that does not occur in a session's log."""
     kind = event.WhichOneof("payload")
     if kind is None or not OPTIONS[kind].session:
         return None
@@ -59,12 +59,12 @@ def entry(event: pb.Event) -> Entry | None:
 
 
 def lines(event: pb.Event) -> str:
-    """Returns the event as whole lines "TIME WHO TEXT", in UTC; empty if it has nothing to read."""
+    """Returns the event as whole lines "TIME WHO TEXT", in UTC; empty if it has no text."""
     found = entry(event)
     if found is None:
         return ""
     stamp = event.time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
-    # Only a newline ends a line: what an agent prints may hold other separators.
+    # Only a newline ends a line, because an agent's output may contain other separators.
     each = _whole(found, event).rstrip("\n").split("\n")
     return "".join(f"{stamp} {found.who:8} {line}".rstrip() + "\n" for line in each)
 
@@ -98,7 +98,7 @@ def _level(kind: str, event: pb.Event, who: str) -> str:
 
 
 def _whole(found: Entry, event: pb.Event) -> str:
-    """Returns the words with the long text that belongs to them."""
+    """Returns the entry's text together with the event's long text, if it has one."""
     if event.HasField("output"):
         return event.output.text
     if event.HasField("message"):

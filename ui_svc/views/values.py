@@ -1,4 +1,4 @@
-"""Plain values out of messages: times, money, counts, words."""
+"""Converts parts of messages to plain values: times, money, counts and enum names."""
 
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ View: TypeAlias = dict[str, Any]
 
 
 def usage(message: pb.UsageTotals) -> View:
-    """Returns tokens and money; `cost_incomplete` says that some price is unknown, `cost_estimated` how much is estimated."""
+    """Returns tokens and money; `cost_incomplete`: a price is unknown, `cost_estimated`: the estimated part."""
     view: View = {
         "input": message.input_tokens,
         "output": message.output_tokens,
@@ -29,7 +29,7 @@ def usage(message: pb.UsageTotals) -> View:
 
 
 def counts(message: pb.TaskCounts) -> View:
-    """Returns how many tasks are in each state."""
+    """Returns the number of tasks in each state."""
     return {field.name: getattr(message, field.name) for field in pb.TaskCounts.DESCRIPTOR.fields}
 
 
@@ -71,10 +71,10 @@ def payload(message: Message) -> View:
 
 
 def word(enum: EnumDescriptor, number: int) -> str:
-    """Returns an enum value as a word: RUN_STATE_PAUSED is "paused"; an unknown number "unknown"."""
+    """Returns an enum value as a word: RUN_STATE_PAUSED becomes "paused", an unknown number "unknown"."""
     value = enum.values_by_number.get(number)
     if value is None:
         return "unknown"
-    # Every value carries the enum's name as its prefix, as the linter of the contract demands.
+    # Every value begins with the enum's name, because the linter of the protos requires it.
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return value.name.removeprefix(prefix).lower()

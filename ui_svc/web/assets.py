@@ -1,4 +1,4 @@
-"""Files that browsers cache forever: each address contains a hash of its content."""
+"""Serves files that browsers can cache forever, because each address contains a hash of the content."""
 
 import gzip
 import hashlib
@@ -20,11 +20,11 @@ class _Asset(NamedTuple):
 
 
 class Assets:
-    """Texts that never change while the process lives, packed once."""
+    """Texts that never change while the process runs; each is compressed once."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        """`texts` by name, which ends in .css or .js."""
-        # The path of each, by its name.
+        """`texts` maps names that end in .css or .js to the texts."""
+        # The path of each text, by name.
         self.paths: Final[dict[str, str]] = {}
         self._assets: Final[dict[str, _Asset]] = {}
         for name, text in texts.items():
@@ -34,7 +34,7 @@ class Assets:
             self._assets[path] = _Asset(plain, gzip.compress(plain, mtime=0), _TYPES[name.rpartition(".")[2]])
 
     def router(self) -> APIRouter:
-        """Returns the routes that serve them."""
+        """Returns the routes that serve the texts."""
         router = APIRouter()
         for path in self._assets:
             router.add_api_route(path, self._serve)

@@ -1,7 +1,7 @@
-"""Makes one script of the browser's modules: a hundred files, requested one by one, take seconds.
+"""Bundles the browser's modules into one script, because a hundred separate requests take seconds.
 
-Each module becomes a function that returns its exports, and follows the modules that it imports.
-Only the forms of `import` and `export` that our modules use are known.
+Each module becomes a function that returns its exports, and comes after the modules that it imports.
+Only the forms of `import` and `export` that our modules use are supported.
 """
 
 import re
@@ -14,10 +14,11 @@ _UNKNOWN: Final = re.compile(r"^(?:import(?!\()|export)\b.*", re.MULTILINE)
 
 
 def bundle(modules: Mapping[str, str], entry: str) -> str:
-    """Returns one module that exports what `entry` does, and as `modules` the exports of each module.
+    """Returns one module with the exports of `entry`, and with the exports of each module as `modules`.
 
-    `modules`: texts by file name. They import each other as "./NAME", and anything else by a name in
-    the page's import map. Raises ValueError for another form, a missing module, or a circular import.
+    The argument `modules` maps file names to texts. Modules import each other as "./NAME", and anything
+    else by a name in the page's import map. Raises ValueError for an unsupported form, a missing module or
+    a circular import.
     """
     done: dict[str, str] = {}
     foreign: dict[str, str] = {}
@@ -40,7 +41,7 @@ def _add(
     foreign: dict[str, str],
     importers: tuple[str, ...],
 ) -> list[str]:
-    """Adds the module to `done`, after those that it imports; returns the names that it exports."""
+    """Adds the module to `done` after the modules that it imports; returns the names that it exports."""
     if name in importers:
         raise ValueError(f"{' imports '.join([*importers, name])}: a circular import")
     if name not in modules:

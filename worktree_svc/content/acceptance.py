@@ -1,4 +1,4 @@
-"""Decides whether a task's change is accepted: it is what the plan expects, without new files that should not be committed."""
+"""Decides whether to accept a task's change: it must match the plan and add no unwanted files."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ _MOST_NAMED: Final = 10
 # Folders that package managers fill.
 INSTALLED: Final = frozenset({"node_modules", "bower_components", ".venv", "venv"})
 
-# File names that hold secrets, in any case.
+# Names of files that contain secrets; case is ignored.
 _SECRET_NAMES: Final = frozenset(
     {".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", "_netrc", ".git-credentials", ".pypirc"}
 )
@@ -29,7 +29,7 @@ _SECRET_SUFFIXES: Final = frozenset({".p12", ".pfx", ".jks", ".keystore", ".kdbx
 # Suffixes after .env of files that only show which variables exist.
 _EXAMPLES: Final = frozenset({"example", "sample", "template", "dist", "defaults", "schema"})
 
-# By file name, content that makes the file secret.
+# By file name: the content that makes the file a secret.
 _SECRET_CONTENTS: Final = (
     (re.compile(r".+\.(pem|key)"), re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")),
     (re.compile(r"\.npmrc"), re.compile(rb"(?m)^[^#;\n]*_(authToken|auth|password)[ \t]*=[ \t]*(?!\$\{)\S")),
@@ -94,7 +94,7 @@ def unexpected(
     merges: bool,
     ignored: Callable[[], IgnoredFiles],
 ) -> str:
-    """Returns why a change is not what the plan expects of the task; empty if it is."""
+    """Returns why a change does not match what the plan expects of the task; empty if it matches."""
     if expect == pb.EXPECT_CHANGES and not changed and not merges:
         why = "the task must change files (expect: changes), but no file outside of git's ignore rules was changed"
         found = ignored()
@@ -139,7 +139,7 @@ def _installed(new: Iterable[NewFile], is_tracked: Callable[[str], bool]) -> Ite
 
 
 def new_files(git: Git, tree: str, parents: Sequence[str]) -> list[NewFile]:
-    """Returns the files of `tree` that none of `parents` has; one that was only renamed is not new."""
+    """Returns the files of `tree` that none of `parents` contains; a renamed file is not new."""
     added: dict[str, str] | None = None
     for parent in parents:
         here = {path: object_id for path, object_id, how in _changes(git, parent, tree) if how == "A"}
@@ -165,7 +165,7 @@ def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
 
 
 def _is_tracked(git: Git, commit: str, folder: str) -> bool:
-    # Not by a waiting process: the objects that this git reads are about to move.
+    # Does not use a waiting process, because the objects that this git reads are about to move.
     return git.run("cat-file", "-e", f"{commit}:{folder}").code == 0
 
 

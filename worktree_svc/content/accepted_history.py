@@ -1,4 +1,4 @@
-"""The accepted commits of an epic: a ref that only CommitTask moves, and the commits' trailers."""
+"""Finds the accepted commits of an epic by a ref that only CommitTask moves, and by their trailers."""
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
@@ -33,7 +33,7 @@ def is_of_attempt(git: Git, commit: str, attempt: AttemptName) -> bool:
 
 
 def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | None:
-    """Returns the accepted commit of an attempt, even if others were accepted later; None if it has none."""
+    """Returns the accepted commit of an attempt, even if it is not the newest; None if the attempt has none."""
     words = [f"--grep={key}: {value}" for key, value in commit_messages.attempt_trailers(attempt).items()]
     options = ("--first-parent", "--fixed-strings", "--all-match", *words)
     for commit in git.text("rev-list", *options, f"{state.start}..{state.head}").splitlines():
@@ -45,7 +45,7 @@ def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | Non
 def own_messages(git: Git, older: str, newer: str) -> list[str]:
     """Returns the messages of the commits that an agent made on top of `older`, oldest first, at most the newest 100."""
     options = ("--no-merges", "--first-parent", "--max-count=100", "--format=%B%x00")
-    # The messages are optional: if they cannot be read, the commit is made without them.
+    # The messages are optional. If they cannot be read, the commit is made without them.
     listed = git.run("log", *options, f"{older}..{newer}")
     return [] if listed.code else decode(listed.stdout).split("\0")[-2::-1]
 
@@ -57,7 +57,7 @@ def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     stat = pb.DiffStat(files=len(lines))
     for line in lines:
         added, removed, _ = line.split("\t", 2)
-        # A binary file has "-" for both.
+        # git prints "-" in place of both numbers for a binary file.
         stat.insertions += int(added) if added != "-" else 0
         stat.deletions += int(removed) if removed != "-" else 0
     return stat

@@ -1,4 +1,4 @@
-"""Adds files of a worktree to an index, one by one if git refuses some of them."""
+"""Adds files of a worktree to an index; finds the files that git refuses."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _ADDS_ENTRIES: Final = ("update-index", "--add", "--replace", "-z", "--index-inf
 
 REASON: Final = pb.ERROR_REASON_UNCOMMITTABLE_FILES
 
-# The most refused files that are found one by one; then the rest of their group counts as refused.
+# The most refused files to find one by one. Beyond that, the rest of their group counts as refused.
 _MOST_ASKED: Final = 20
 
 # The most files in a message.
@@ -34,8 +34,8 @@ class Refused(NamedTuple):
 def add(git: Git, paths: Sequence[str]) -> list[Refused]:
     """Updates the index entries of files; returns the files that git refuses, whose entries are unchanged.
 
-    Not with `git add`: for a submodule, that starts a git process with the submodule's own
-    configuration, which may name a program.
+    Does not use `git add`: for a submodule, that would start a git process with the submodule's
+    own configuration, which may name a program.
     """
     refused: list[Refused] = []
     if paths and _try(git, paths).code:
@@ -45,7 +45,7 @@ def add(git: Git, paths: Sequence[str]) -> list[Refused]:
 
 
 def _add_part(git: Git, paths: Sequence[str], refused: list[Refused]) -> None:
-    """Adds those of `paths` that git accepts, by bisection."""
+    """Adds the `paths` that git accepts, which it finds by bisection."""
     output = _try(git, paths)
     if not output.code:
         return
@@ -99,7 +99,7 @@ def remove(git: Git, paths: Sequence[str]) -> None:
 
 
 def uncommittable(refused: Sequence[Refused]) -> errors.HeddleError:
-    """Returns the error for files that cannot be committed: it names them, the reasons and what to do."""
+    """Returns the error for files that cannot be committed, with the files, the reasons and what to do."""
     named = "; ".join(f"{readable(path)}: {why}" for path, why in refused[:_MOST_NAMED])
     more = f"; and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
     return errors.HeddleError(

@@ -1,8 +1,8 @@
-"""Branches that an agent merged into its epic by itself, and merges that it left unfinished.
+"""Finds branches that an agent merged into its epic, and merges that it left unfinished.
 
-An accepted task is one commit on the epic's last one. If its agent merged another
-branch of the project, that branch is a further parent of the commit: without it,
-the next merge would bring the same changes again and conflict with them.
+An accepted task is one commit on top of the epic's last commit. If its agent merged
+another branch of the project, that branch becomes a further parent of the commit.
+Otherwise the next merge would bring in the same changes again and conflict with them.
 """
 
 import re
@@ -21,17 +21,18 @@ from worktree_svc.storage.worktree_store import WorktreePaths
 # The most files in a message.
 MOST_FILES: Final = 20
 
-# The refs that an agent may have merged. Of epics, the accepted commits: an epic's branch moves while its agent works.
+# The refs that an agent may have merged. For epics these are the accepted commits, because an epic's branch
+# moves while its agent works.
 _KNOWN: Final = ("refs/heads", "refs/remotes", "refs/tags", "refs/heddle/accepted")
 _OF_EPICS: Final = re.compile(r"refs/heads/heddle/[^/]+/epics/")
 
-# Reflog messages of HEAD after a whole branch was taken in without a merge commit.
+# Reflog messages of HEAD after a whole branch was merged without a merge commit.
 _TOOK_IN: Final = re.compile(r"(merge|pull)\b.*: Fast-forward|(rebase|pull)\b.*\(start\)")
 # Reflog messages after the worktree's own git made a commit.
 _MADE: Final = re.compile(
     r"(commit|cherry-pick|revert|am)\b|rebase( -i)? \((?!start|finish|abort)|(merge|pull)\b(?!.*(: Fast-forward|\())"
 )
-# Reflog messages of commands that bring in changes of others, perhaps with conflicts.
+# Reflog messages of commands that bring in other changes, possibly with conflicts.
 _BROUGHT: Final = re.compile(r"commit \((merge|cherry-pick)\)|merge|pull|cherry-pick|revert|rebase|am\b")
 # The part at the end of the reflog that is read.
 _MOST_LOG_BYTES: Final = 1 << 20
@@ -64,12 +65,12 @@ class MergedBranches(NamedTuple):
     """The minimal set of commits of other branches that contains everything that an agent merged."""
 
     commits: list[str]
-    # True: it brought in changes of others by some git command, so conflict markers may be left.
+    # True if a git command brought in other changes, so conflict markers may remain.
     brought_in: bool
 
 
 def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tree: str) -> MergedBranches:
-    """Returns what the agent merged on top of `head`. `tree` is the tree of its files; `repository` can read it.
+    """Returns what the agent merged on top of `head`; `tree` contains its files, and `repository` can read it.
 
     A branch to which the agent only reset counts if `tree` contains all of its changes.
     """
@@ -100,7 +101,7 @@ def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tre
 
 
 def _known(project: Project, epic: EpicName, own: str | None) -> set[str]:
-    """Returns the commits of the project's branches, except the epic's and the one that is checked out."""
+    """Returns the commits of the project's branches, except the epic's branch and the checked-out branch."""
     options = "--format=%(refname) %(objectname) %(*objectname)"
     skipped = {refs.accepted_ref(epic), own}
     found = set()
@@ -117,7 +118,7 @@ def _is_known(git: Git, commit: str, known: set[str]) -> bool:
 
 
 def _met(git: Git, head: str, tip: str, known: set[str]) -> Iterator[tuple[str, bool]]:
-    """Yields where the agent's own commits join other branches, and whether that is by a merge commit."""
+    """Yields each commit at which the agent's commits join another branch, and whether by a merge commit."""
     if not known:
         return
     text = git.text("rev-list", "--parents", "--stdin", stdin=_lines(tip, {head, *known}))
@@ -136,7 +137,7 @@ def _lines(wanted: str, without: Iterable[str]) -> bytes:
 
 
 def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
-    """Returns whether merging `other` into what the agent left would change nothing."""
+    """Returns whether the agent's files already contain all changes of `other`."""
     base = repository.run("merge-base", head, other)
     if base.code:
         return False
@@ -146,7 +147,7 @@ def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
 
 
 def _merge_heads(git: Git, folder: Path) -> list[str]:
-    """Returns the commits of MERGE_HEAD: of a merge that is not committed yet."""
+    """Returns the commits in MERGE_HEAD, which lists the parents of an uncommitted merge."""
     file = folder / "MERGE_HEAD"
     if file.is_symlink() or not file.is_file():
         return []
@@ -182,7 +183,7 @@ def check_finished(project: Project, paths: WorktreePaths) -> None:
 
 
 def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
-    """Raises MARKERS_LEFT if a file of `tree` contains conflict markers that are in none of `parents`."""
+    """Raises MARKERS_LEFT if a file of `tree` contains conflict markers that no parent contains."""
     words = ("--extended-regexp", "--all-match", "-e", "^<{7} ", "-e", "^>{7} ")
     arguments = ("grep", "--files-with-matches", "-I", "-z", *words, tree)
     output = git.run(*arguments)
@@ -197,7 +198,7 @@ def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
 
 
 def markers_left(paths: list[str]) -> errors.HeddleError:
-    """Returns the error for files in which conflict markers are left."""
+    """Returns the error for files that still contain conflict markers."""
     named = listed(paths)
     return errors.HeddleError(
         pb.ERROR_REASON_MARKERS_LEFT,
@@ -208,7 +209,7 @@ def markers_left(paths: list[str]) -> errors.HeddleError:
 
 
 def listed(paths: list[str]) -> str:
-    """Returns the first paths, for a message."""
+    """Returns the first paths as text for a message."""
     more = f" and {len(paths) - MOST_FILES} more" if len(paths) > MOST_FILES else ""
     return ", ".join(map(readable, paths[:MOST_FILES])) + more
 
@@ -219,7 +220,7 @@ def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str,
     if index.is_symlink() or not index.is_file():
         return {}
     output = project.git.at(paths.worktree, index=index).run("ls-files", "--unmerged", "-z")
-    # The agent may have written anything there. If git cannot read the index, the agent could not use it either.
+    # The agent may have written anything to this file. If git cannot read the index, neither could the agent.
     stages: dict[str, set[str]] = {}
     for line in decode(output.stdout if not output.code else b"").split("\0")[:-1]:
         front, _, path = line.partition("\t")
@@ -228,7 +229,7 @@ def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str,
 
 
 def _is_undecided(file: Path, stages: set[str]) -> bool:
-    """Returns whether an unmerged file is still as git left it: with markers, or of a kind without markers."""
+    """Returns whether an unmerged file is unresolved: it contains markers, or its conflict has no markers."""
     if not stages >= _BOTH_SIDES:
         return True
     if file.is_symlink() or not file.is_file():

@@ -1,7 +1,7 @@
-"""The git folder of one worktree, with its HEAD, index and unfinished operations.
+"""Manages the git folder of one worktree, with its HEAD, index and unfinished operations.
 
-It is in the repository (worktrees/NAME), and a file .git in the worktree points
-to it. An agent may have changed both in any way.
+The git folder is stored in the repository (worktrees/NAME), and the file .git in the
+worktree points to it. An agent may have changed both in any way.
 """
 
 from contextlib import suppress
@@ -42,7 +42,7 @@ def find(project: Project, paths: WorktreePaths) -> Path | None:
 
 
 def find_at(project: Project, path: Path) -> Path | None:
-    """Returns what `find` does, for any path."""
+    """Returns the git folder of the worktree at any path; None if git has no such worktree."""
     pointer = str(path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
         if entry.parent.is_symlink() or not entry.is_file():
@@ -54,7 +54,10 @@ def find_at(project: Project, path: Path) -> Path | None:
 
 
 def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
-    """Returns whether the agent made other worktrees of the project inside this one: CommitTask excludes them."""
+    """Returns whether the agent created other worktrees of the project inside this one.
+
+    CommitTask excludes these.
+    """
     for entry in project.common.glob("worktrees/*/gitdir"):
         with suppress(OSError):  # that worktree is being removed right now
             pointer = Path(entry.read_text(errors="surrogateescape").strip())
@@ -73,7 +76,7 @@ def belongs_to(folder: Path, common: Path) -> bool:
 
 
 def exists(paths: WorktreePaths) -> bool:
-    """Returns whether the worktree's folder exists, whatever is in it."""
+    """Returns whether the worktree's folder exists; its content does not matter."""
     return paths.worktree.is_dir() and not paths.worktree.is_symlink()
 
 
@@ -83,13 +86,13 @@ def is_complete(project: Project, paths: WorktreePaths) -> bool:
     if folder is None or not exists(paths):
         return False
     lock = folder / "locked"
-    # git's own lock reason for a worktree that it was still creating when it was killed.
+    # The reason with which git locks a worktree while creating it; it remains if git was killed.
     half_made = lock.is_file() and lock.read_text(errors="replace").startswith("initializing")
     return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
 
 
 def create(project: Project, paths: WorktreePaths, commit: str) -> None:
-    """Makes the worktree, still without files, in place of whatever is left there."""
+    """Creates the worktree without files, and replaces anything that remains at its path."""
     unregister(project, paths)
     files.remove(paths.worktree)
     files.remove(paths.index)
@@ -98,7 +101,7 @@ def create(project: Project, paths: WorktreePaths, commit: str) -> None:
 
 
 def add(project: Project, path: Path, commit: str) -> None:
-    """Makes a worktree, still without files, at a path where nothing exists. `attach` puts HEAD on a branch later."""
+    """Creates a worktree without files at a path that does not exist; `attach` sets its branch later."""
     failpoint("create.before_add")
     worktree_registration.add(project.common, path, commit)
     failpoint("create.after_add")
@@ -110,7 +113,7 @@ def unregister(project: Project, paths: WorktreePaths) -> None:
 
 
 def unregister_at(project: Project, path: Path) -> None:
-    """Does what `unregister` does, for any path."""
+    """Removes the registration of the worktree at any path. Never prunes, like `unregister`."""
     folder = find_at(project, path)
     if folder:
         files.remove(folder)
@@ -121,7 +124,7 @@ def unregister_at(project: Project, path: Path) -> None:
 def repair(project: Project, paths: WorktreePaths) -> Path:
     """Makes the worktree's .git file point to its git folder again; returns that folder. Raises WORKTREE_DAMAGED.
 
-    A repository that an agent made in place of the .git file is moved next to the worktree.
+    If an agent created a repository in place of the .git file, moves it next to the worktree.
     """
     folder = find(project, paths)
     if folder is None or not is_complete(project, paths):
@@ -145,13 +148,13 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
 def free_branch(project: Project, epic: EpicName) -> None:
     """Removes the lock of a git process that was killed while it moved the epic's branch.
 
-    Nothing else moves the branch now: the agent has ended, and calls about one epic never overlap.
+    Nothing else moves the branch now, because the agent has ended, and calls for one epic never overlap.
     """
     (project.common / f"{refs.branch_ref(epic.branch)}.lock").unlink(missing_ok=True)
 
 
 def damaged(paths: WorktreePaths) -> errors.HeddleError:
-    """Returns the error for a worktree that no longer exists as it was."""
+    """Returns the error for a worktree that is missing or no longer intact."""
     return errors.HeddleError(
         pb.ERROR_REASON_WORKTREE_DAMAGED,
         f"the worktree {paths.worktree} was moved, replaced or removed. Start another attempt:"
@@ -169,7 +172,7 @@ def head_commit(project: Project, paths: WorktreePaths) -> str | None:
 
 
 def is_on_epic_branch(project: Project, paths: WorktreePaths) -> bool:
-    """Returns whether the worktree's HEAD is the epic's branch, as EnsureWorktree left it."""
+    """Returns whether the worktree's HEAD names the epic's branch, as EnsureWorktree set it."""
     folder = find(project, paths)
     if folder is None or not (folder / "HEAD").is_file():
         return False
@@ -198,12 +201,12 @@ def reset(
     prepared: str | None = None,
     makers: int = 1,
 ) -> None:
-    """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
+    """Resets the worktree to exactly `head` on the epic's branch; keeps files that git ignores.
 
-    `new`: no attempt has worked there yet. `prepared`: the worktree has the files of that commit. `makers`: the number
-    of worktrees that are being made now, including this one.
+    `new`: no attempt has worked there yet. `prepared`: the commit whose files the worktree already contains.
+    `makers`: the number of worktrees that are being created now, including this one.
     """
-    # The stash belongs to the previous attempt, and was kept with its work.
+    # The stash belongs to the previous attempt and has been kept with that attempt's work.
     worktree_views.clear(paths.worktree)
     folder = repair(project, paths)
     failpoint("reset.before_move")
@@ -219,14 +222,14 @@ def reset(
         run_with_unlock(git, "read-tree", "--reset", "-u", head)
     failpoint("reset.before_clean")
     if not new:
-        # --force twice: folders that are repositories are removed too.
+        # With --force twice, git also removes folders that are repositories.
         run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")
     attach(paths, folder)
 
 
 def run_with_unlock(git: Git, *arguments: str, stdin: bytes = b"") -> None:
-    """Runs git on a worktree's files; if it fails, runs it once more after restoring the permissions of all files."""
+    """Runs git on a worktree's files; if git fails, restores all permissions and runs it once more."""
     if git.run(*arguments, stdin=stdin).code:
         files.unlock(git.folder)
         git.text(*arguments, stdin=stdin)

@@ -1,10 +1,10 @@
-"""A merge with conflicts that an attempt must resolve: checked out in its worktree, and checked when it is committed.
+"""Checks out a conflicted merge for an attempt to resolve, and checks the resolution before the commit.
 
-If both sides changed the same lines, the file has conflict markers, and none may be left. Other conflicts have
-no markers: one side removed what the other changed, both changed a binary file, a link or a submodule, renamed a
-file, or replaced a folder by a file. git then checks out one side. Such a conflict is resolved once one of its
-paths has changed since, or is listed in .heddle/keep. A name that the merge generated
-(NAME~COMMIT) must never be left.
+If both sides changed the same lines, the file contains conflict markers, and the attempt must remove all of
+them. Other conflicts have no markers: one side removed what the other changed, both sides changed a binary
+file, a link or a submodule, or renamed a file, or replaced a folder with a file. git then checks out one side.
+Such a conflict counts as resolved once one of its paths has changed or is listed in .heddle/keep. A file name
+that the merge generated (NAME~COMMIT) must never remain.
 """
 
 import os
@@ -22,7 +22,8 @@ from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths
 
-# In a worktree with a merge, in the folder that is never committed: the open conflicts, and the paths to keep as they are.
+# In the folder of a worktree that is never committed: the open conflicts of a merge, and the paths to keep as
+# they are.
 CONFLICTS: Final = Path(checkouts.ARTIFACTS[0], "conflicts.txt")
 KEEP: Final = Path(checkouts.ARTIFACTS[0], "keep")
 
@@ -40,7 +41,7 @@ class Unmarked(NamedTuple):
 
 
 class CheckedOutMerge(NamedTuple):
-    """The result of a merge: its tree, and the conflicts in it that have no markers."""
+    """The result of a merge: its tree, and its conflicts without markers."""
 
     tree: str
     unmarked: list[Unmarked]
@@ -49,7 +50,7 @@ class CheckedOutMerge(NamedTuple):
 def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision: str) -> str:
     """Checks out the merge of `revision` into `head` in the worktree, which is at `head`.
 
-    Returns the commit of the revision; empty if `head` contains it already.
+    Returns the commit of the revision; empty if `head` already contains it.
     """
     ours = branch_records.record_of(revision)
     other = branch_records.commit_of(project, revision) if ours else repository.resolve(project, revision)
@@ -58,7 +59,7 @@ def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision:
     if refs.is_ancestor(project.git, other, head):
         return ""
     checked_out = _merge(project.git, head, other)
-    # Only in the service's own index: to the agent's git, everything is an uncommitted change.
+    # Writes only the service's own index, so the agent's git shows everything as an uncommitted change.
     checkouts.run_with_unlock(
         project.git.at(paths.worktree, index=paths.index), "read-tree", "--reset", "-u", checked_out.tree
     )
@@ -74,7 +75,7 @@ def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision:
 def check(git: Git, paths: WorktreePaths, tree: str, head: str, other: str) -> None:
     """Raises MARKERS_LEFT or CONFLICT_UNDECIDED if `tree` does not resolve the merge of `other` into `head` completely.
 
-    Markers name both commits, so other files may contain text about markers.
+    Only markers that name both commits count, so files may contain other text that looks like markers.
     """
     words = ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")
     marked = _grep(git, tree, words)
@@ -106,7 +107,7 @@ def _merge(git: Git, head: str, other: str) -> CheckedOutMerge:
         raise failure(arguments, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
     tree = next(fields)
-    for _ in iter(lambda: next(fields, ""), ""):  # the stages of each file: the messages name them as well
+    for _ in iter(lambda: next(fields, ""), ""):  # the stages of each file, which the messages also name
         pass
     found: dict[tuple[str, ...], list[str]] = {}
     for count in fields:
@@ -124,7 +125,7 @@ def _merge(git: Git, head: str, other: str) -> CheckedOutMerge:
 
 
 def _undecided(git: Git, checked_out: CheckedOutMerge, tree: str, kept: set[str]) -> Iterator[str]:
-    """Yields the paths of conflicts of which no path was changed or listed in .heddle/keep."""
+    """Yields the paths of each conflict that has no changed path and no path in .heddle/keep."""
     paths = sorted({path for conflict in checked_out.unmarked for path in conflict.paths})
     before, after = _entries(git, checked_out.tree, paths), _entries(git, tree, paths)
     for conflict in checked_out.unmarked:
@@ -149,7 +150,7 @@ def _some_at_once(paths: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _grep(git: Git, tree: str, words: Iterable[str]) -> list[str]:
-    """Returns the files of a tree that contain one of the words."""
+    """Returns the files of a tree that contain at least one of the given strings."""
     arguments = ("grep", "--files-with-matches", "--text", "--fixed-strings", "-z", *words, tree)
     output = git.run(*arguments)
     if output.code not in {0, 1}:
@@ -162,7 +163,7 @@ def _is_made_up(path: str, *commits: str) -> bool:
 
 
 def _kept(paths: WorktreePaths) -> set[str]:
-    """Returns the paths that the agent lists in .heddle/keep; none if that is not a plain file."""
+    """Returns the paths that the agent lists in .heddle/keep; empty if that is not a regular file."""
     file = paths.worktree / KEEP
     if file.parent.is_symlink():
         return set()

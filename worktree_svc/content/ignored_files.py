@@ -1,4 +1,4 @@
-"""Ignored files that agents wrote: a check may pass because of them, but the commit does not contain them."""
+"""Finds ignored files that agents wrote: checks may depend on them, but the commit does not contain them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ MOST_NAMED: Final = 20
 MOST_COUNTED: Final = 10_000
 _MOST_LOOKED_AT: Final = 50_000
 
-# Names of files and folders that only save time: programs can always recreate their content.
+# Names of cache files and folders, whose content programs can always recreate.
 _CACHES: Final = frozenset(
     {
         *checkouts.ARTIFACTS,
@@ -57,13 +57,13 @@ class Span(NamedTuple):
 
     @classmethod
     def of(cls, message: pb.TimeSpan) -> Self:
-        """Returns the span of a message."""
+        """Converts a TimeSpan message."""
         return cls(message.start.ToNanoseconds(), message.end.ToNanoseconds())
 
 
 @dataclass(frozen=True)
 class IgnoredFiles:
-    """The first of the files, sorted, and their number, at most MOST_COUNTED."""
+    """The first files, sorted by path, and the total number of files, at most MOST_COUNTED."""
 
     paths: Sequence[str] = ()
     count: int = 0
@@ -97,7 +97,7 @@ def _summary(found: list[str]) -> IgnoredFiles:
 
 
 def _files(top: Path, entry: str) -> Iterator[str]:
-    """Yields the files of one entry of git's list, which may be a folder; links are not followed."""
+    """Yields the files of one entry in git's list, which may be a folder; does not follow links."""
     if any(is_cache(part) for part in Path(entry).parts):
         return
     if not entry.endswith("/"):
@@ -111,7 +111,7 @@ def _files(top: Path, entry: str) -> Iterator[str]:
 
 def _was_written(path: Path, spans: Sequence[Span]) -> bool:
     with suppress(OSError):  # removed meanwhile
-        # Unlike the modification time, no program can set this one.
+        # Programs can set the modification time, but not the change time.
         moment = path.lstat().st_ctime_ns
         return any(span.start <= moment <= span.end for span in spans)
     return False

@@ -1,7 +1,7 @@
-"""Files that an agent's git removed from the worktree without deleting them: sparse checkouts, the skip-worktree bit.
+"""Files that git skips: missing in the worktree but not deleted (sparse checkout, skip-worktree bit).
 
-Only the agent's own index lists them. It may contain anything, so it is trusted for one thing
-only: that a missing file was not deleted, and which content it has.
+Only the agent's own index lists them. That index may contain anything, so only one fact in it is
+trusted: that a missing file was not deleted, and what content it has.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from worktree_svc.git.command import Git, decode, encode
 def entries(git: Git, index: Path, gone: Iterable[str]) -> dict[str, str]:
     """Returns the index entries, MODE OBJECT<TAB>PATH by path, of files among `gone` that are only skipped.
 
-    `git` is for the worktree, `index` is the agent's own. An index that git cannot read gives no entries.
+    `git` is for the worktree, `index` is the agent's own. Empty if git cannot read the index.
     """
     wanted = set(gone)
     if not wanted or index.is_symlink() or not index.is_file():
@@ -29,7 +29,7 @@ def entries(git: Git, index: Path, gone: Iterable[str]) -> dict[str, str]:
 
 
 def _existing(git: Git, found: dict[str, str]) -> dict[str, str]:
-    """Returns the entries whose objects exist; the commit of a submodule may be missing."""
+    """Returns the entries whose objects exist, and all entries of submodules, whose commits may be missing."""
     if not found:
         return {}
     names = {path: entry.partition("\t")[0].split(" ")[1] for path, entry in found.items()}

@@ -1,7 +1,7 @@
 """Snapshots: the content of a worktree as a git tree, kept under refs/heddle/attempts/ and refs/heddle/archive/.
 
-Nothing here depends on what an agent can break: not the worktree's .git file, its
-index or its HEAD. The index is the service's own, from when the worktree was last clean.
+Snapshots do not depend on anything that an agent can break, such as the worktree's .git file,
+index or HEAD. They use the service's own index, saved when the worktree was last clean.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ from worktree_svc.storage.worktree_store import WorktreePaths
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Unlike diff-files, this compares the content of a file of which only the times have changed.
+# Unlike diff-files, this compares the content of a file if only its times have changed.
 _COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
 # The most paths in a log line.
@@ -32,7 +32,7 @@ _MOST_LOGGED: Final = 20
 
 
 class Kept(NamedTuple):
-    """What an attempt left, as a commit and the ref that keeps it."""
+    """The kept work of an attempt: its commit, and the ref that keeps the commit."""
 
     ref: str
     commit: str
@@ -40,12 +40,12 @@ class Kept(NamedTuple):
 
 @contextmanager
 def writing(project: Project, paths: WorktreePaths) -> Iterator[Git]:
-    """Yields the project's git; what it writes is saved when the block is left: objects first, then the index.
+    """Yields the project's git; at the end of the block, saves the new objects, then the index.
 
     The index must never list a file whose object is missing: git would trust it.
     """
     new = paths.next_index
-    # Left by a service that was killed; nothing else uses these.
+    # A service that was killed left these; nothing else uses them.
     for left in (new, *(index.with_name(f"{index.name}.lock") for index in (new, paths.index))):
         files.remove(left)
     with suppress(FileNotFoundError):
@@ -64,7 +64,7 @@ def take(repository: Git, project: Project, paths: WorktreePaths, head: str, *, 
 
     Ignored files and files provided from the user's checkout are excluded.
     `repository` is what `writing` yields, `head` the commit that the worktree started from.
-    With `own_files_only`, other worktrees of the project inside this one are excluded too.
+    With `own_files_only`, also excludes other worktrees of the project inside this one.
     """
     return worktree_content.tree(
         _work(repository, project, paths, head, own_files_only=own_files_only, strict=True)
@@ -99,8 +99,8 @@ def _roots(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
 def keep(project: Project, paths: WorktreePaths, head: str, attempt: AttemptName) -> Kept | None:
     """Keeps the content of the worktree, if it exists, and the agent's own commits under the attempt's ref.
 
-    Returns None if there never was anything beyond `head`. Idempotent: what is kept
-    already is not kept again, and is never replaced.
+    Returns None if the attempt changed nothing on top of `head`. Idempotent: a repeated
+    call neither replaces the kept commit nor creates another one.
     """
     subject = f"What attempt {attempt.number} of {attempt.task} left"
     message = commit_messages.compose(subject, "", commit_messages.attempt_trailers(attempt))
@@ -110,9 +110,9 @@ def keep(project: Project, paths: WorktreePaths, head: str, attempt: AttemptName
 def keep_found(
     project: Project, paths: WorktreePaths, head: str, attempt: AttemptName, after: AttemptName | None
 ) -> Kept | None:
-    """Does what `keep` does for changes that no attempt made, before `attempt` begins.
+    """Keeps changes that no attempt made, before `attempt` begins, in the same way as `keep`.
 
-    `after` is the attempt after whose end they were made, if that is known.
+    `after` is the last attempt that had ended when the changes were made, if known.
     """
     body = f"It existed before attempt {attempt.number} of {attempt.task} began; who made it is unknown."
     if after:
@@ -144,9 +144,9 @@ def _keep_under(ref: str, message: str, project: Project, paths: WorktreePaths, 
 def archive(project: Project, paths: WorktreePaths, head: str) -> None:
     """Keeps the changes in the worktree beyond `head`, if there are any, under the epic's archive ref.
 
-    The commit's first parent is the worktree's HEAD, so the commit's changes are those
-    that were not committed there. The previous archive is its last parent, so that none
-    is lost. Idempotent.
+    The commit's first parent is the worktree's HEAD, so the commit contains exactly the
+    uncommitted changes. Its last parent is the previous archive, so no archive is lost.
+    Idempotent.
     """
     git = project.git
     ref = refs.archive_ref(paths.epic)
@@ -185,7 +185,10 @@ def check_out_changes(project: Project, paths: WorktreePaths, archived: str) -> 
 
 
 def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
-    """Returns whether `archive` would keep anything. Changes nothing, so it is safe while an agent works there."""
+    """Returns whether `archive` would keep anything.
+
+    Changes nothing, so it is safe while an agent is working.
+    """
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
     own_head = checkouts.head_commit(project, paths)
@@ -210,12 +213,12 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
 
 @contextmanager
 def _taken(project: Project, paths: WorktreePaths, head: str) -> Iterator[tuple[Git, list[str], str]]:
-    """Yields a git as `writing` does, the minimal set of commits that contains all of the worktree's, and its tree."""
+    """Yields a git like `writing`, the fewest commits that reach all the worktree's commits, and its tree."""
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
     own_head = checkouts.head_commit(project, paths)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
-    # Last, although it often contains the others: the first parent must be the worktree's HEAD.
+    # The stash comes last, although it often contains the others: the first parent must be the worktree's HEAD.
     tips += _stash(git, paths)
     exists = checkouts.exists(paths)
     with writing(project, paths) as repository:
@@ -231,7 +234,7 @@ def _taken(project: Project, paths: WorktreePaths, head: str) -> Iterator[tuple[
 
 
 def _stash(git: Git, paths: WorktreePaths) -> list[str]:
-    """Returns the newest entry of the worktree's stash, if it has one."""
+    """Returns the newest entry of the worktree's stash; empty if the stash is empty."""
     stash = worktree_views.stash_of(paths.worktree)
     commit = refs.resolve(git, stash) if stash else None
     return [commit] if commit else []
@@ -244,10 +247,10 @@ def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str
 
 
 def own(project: Project, older: str, newer: str) -> None:
-    """Ensures that the project itself has the objects that `newer` has beyond `older`.
+    """Ensures that the project itself contains the objects that `newer` adds to `older`.
 
-    git does not write an object that it finds in an alternate repository, which an agent
-    may have added; the object could be removed there later.
+    git does not write an object that already exists in an alternate repository. An agent may
+    have added such a repository, and the object could be removed from it later.
     """
     if (project.common / "objects" / "info" / "alternates").exists():
         pack = str(project.common / "objects" / "pack" / "pack")
@@ -256,7 +259,7 @@ def own(project: Project, older: str, newer: str) -> None:
 
 
 def _left_out(paths: WorktreePaths) -> list[str]:
-    """Returns the options that exclude what is never kept: screenshots, and files provided from the checkout."""
+    """Returns the options that exclude what is never kept: screenshots and files from the checkout."""
     options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
     if paths.exclude.exists():
         options.append(f"--exclude-from={paths.exclude}")

@@ -1,8 +1,8 @@
-"""Fills the submodules of a worktree from the user's repositories of them, and resets them between attempts.
+"""Fills a worktree's submodules from the user's copies of their repositories; resets them between attempts.
 
-Each gets its own repository below the worktree's git folder, where `git submodule update`
-puts it too; its objects are borrowed from where they are. A submodule that the user has not
-fetched, and in which no attempt has committed anything, stays as it is: setup can fill it.
+Each submodule gets its own repository below the worktree's git folder, where `git submodule update`
+also puts it. That repository borrows objects from an existing one. If the user has not fetched a
+submodule and no attempt has committed in it, the submodule stays as it is, and setup can fill it.
 """
 
 from collections.abc import Iterable
@@ -41,9 +41,9 @@ class _Level:
 
 
 def fill(project: Project, path: Path, index: Path, own: Path) -> None:
-    """Checks out the submodules of the worktree at `path` as in its index, as far as they are available. Idempotent.
+    """Checks out the available submodules of the worktree at `path` at the commits in its index. Idempotent.
 
-    `own` is the worktree's git folder. The content of submodules is lost, except for files that they ignore.
+    `own` is the worktree's git folder. Discards the content of submodules, except for files that they ignore.
     """
     _fill(project, _Level(project.git.at(path, index=index), own, project.common, (path, own)))
 
@@ -58,7 +58,7 @@ def _fill(project: Project, level: _Level) -> None:
         try:
             _fill_one(project, level, path, name, links[path])
         except (HeddleError, OSError) as error:
-            # As with git, the folder stays empty, and setup may fill it.
+            # The folder stays empty, as in git, and setup may fill it.
             log.warning("submodule_not_filled", path=str(git.folder / path), error=str(error))
 
 
@@ -67,7 +67,7 @@ def _is_safe(git: Git, path: str, name: str) -> bool:
 
 
 def _remove_others(modules: Path, names: Iterable[str]) -> None:
-    """Removes repositories of former submodules: git would use them for new submodules of the same name."""
+    """Removes repositories of former submodules, which git would use for new submodules of the same name."""
     if modules.is_symlink():
         files.remove(modules)
     kept = {PurePosixPath(name).parts[0] for name in names}
@@ -102,7 +102,7 @@ def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str
 
 
 def _source(project: Project, users: Path, commit: str) -> Path | None:
-    """Returns the object folder that contains a commit of a submodule; None if it is not available."""
+    """Returns the object folder that contains a commit of a submodule; None if the commit is not available."""
     with submodules.keepers(project, users) as found:
         for git in found:
             if git.object_id(f"{commit}^{{commit}}"):
@@ -133,7 +133,7 @@ def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | Non
 
 
 def _make(at: Path, own: Path, users: Path, objects: Path) -> None:
-    """Makes the repository of a submodule, without files and commits, which borrows `objects`."""
+    """Creates the repository of a submodule, without files and commits; it borrows `objects`."""
     files.remove(own)
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (own / name).mkdir(parents=True)
@@ -151,14 +151,14 @@ def _make(at: Path, own: Path, users: Path, objects: Path) -> None:
 
 
 def _reset(project: Project, at: Path, own: Path, commit: str) -> bool:
-    """Makes a submodule exactly `commit`, except for files that it ignores; returns False if that is impossible."""
+    """Resets a submodule to exactly `commit`, except for ignored files; returns False if that is impossible."""
     with submodules.opened(project, own) as plain:
         if not plain.object_id(f"{commit}^{{commit}}"):
             return False
         index = Path(plain.folder, "index")
         git = plain.at(at, index=index)
         git.text("read-tree", commit)
-        # Finds unchanged files, so that they are not written again.
+        # Refreshing the index finds unchanged files, so git does not write them again.
         git.run("update-index", "-q", "--refresh")
         checkouts.run_with_unlock(git, "read-tree", "--reset", "-u", commit)
         checkouts.run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")

@@ -1,9 +1,9 @@
-"""Submodules: where their repositories are, and where commits that were made inside are kept.
+"""Submodules: finds their repositories, and keeps the commits that were made inside them.
 
 A worktree's submodule has its own repository below the worktree's git folder, which is
-removed with the worktree. Commits in it are therefore copied into the user's repository
-of the submodule (.git/modules/NAME), or if there is none into the project's repository,
-and kept there under refs/heddle/submodules/COMMIT.
+removed with the worktree. Its commits are therefore copied into the user's repository of
+the submodule (.git/modules/NAME), or into the project's repository if that does not exist.
+There they are kept under refs/heddle/submodules/COMMIT.
 """
 
 import os
@@ -40,7 +40,7 @@ def links(git: Git) -> dict[str, str]:
 
 
 def names(git: Git, commit: str = "") -> dict[str, str]:
-    """Returns the name of each submodule by its path, as .gitmodules says: the file on the disk, or in `commit`."""
+    """Returns each submodule's name by path, from .gitmodules on the disk or in `commit`."""
     if commit:
         source = ("--blob", f"{commit}:{_FILE}")
     else:
@@ -66,7 +66,7 @@ def is_inside(folder: Path, path: str) -> bool:
 
 
 def find(at: Path, roots: Sequence[Path]) -> Path | None:
-    """Returns the repository of the submodule at `at`; None if there is none, or if it is outside of `roots`."""
+    """Returns the repository of the submodule at `at`; None if it does not exist or is outside `roots`."""
     pointer = at / ".git"
     if pointer.is_symlink():
         return None
@@ -80,7 +80,7 @@ def find(at: Path, roots: Sequence[Path]) -> Path | None:
 
 
 def below(repository: Path, name: str) -> Path:
-    """Returns the path of the repository of submodule `name`; a path that does not exist if `name` leads elsewhere."""
+    """Returns the path of submodule `name`'s repository; a nonexistent path if `name` escapes the folder."""
     parent = repository / "modules"
     return parent / name if name and is_inside(parent, name) else parent / ".none"
 
@@ -96,7 +96,7 @@ def opened(project: Project, repository: Path) -> Iterator[Git]:
 
 @contextmanager
 def keepers(project: Project, users: Path) -> Iterator[list[Git]]:
-    """Yields the repositories that may keep commits of a submodule: the user's own of it if there is one, and the project's."""
+    """Yields the repositories that may keep a submodule's commits: any copy of the user, then the project's."""
     if (users / "HEAD").is_file() and (users / "objects").is_dir():
         with opened(project, users) as git:
             yield [git, project.git]
@@ -105,7 +105,7 @@ def keepers(project: Project, users: Path) -> Iterator[list[Git]]:
 
 
 def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
-    """Keeps a commit of a submodule and everything that it needs under a ref; raises GIT_FAILED. Idempotent.
+    """Keeps a submodule's commit and all objects that it needs under a ref; raises GIT_FAILED. Idempotent.
 
     `users` is the path of the user's repository of the submodule, which may not exist; `objects` is the object folder
     that contains the commit.
@@ -121,7 +121,10 @@ def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
 
 
 def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
-    """Copies a commit and everything that it needs into a repository; object ids are computed again from the content."""
+    """Copies a commit and all objects that it needs into a repository.
+
+    The object IDs are computed again from the content.
+    """
     if git.git_dir is None:
         raise RuntimeError("copying objects needs a known repository")
     tips = sorted(set(git.text("for-each-ref", "--format=%(objectname)", *scope).split()))

@@ -1,4 +1,4 @@
-"""Unfinished git operations whose files are not the ones that the agent meant to leave."""
+"""Detects unfinished git operations, during which the files are not the agent's intended result."""
 
 from collections.abc import Container
 from typing import Final, NamedTuple
@@ -40,7 +40,10 @@ def check(project: Project, paths: WorktreePaths) -> None:
 
 
 def under_way(marks: Container[str], *, on_branch: bool) -> Operation | None:
-    """Returns the unfinished operation, by its files; None also for a bisect that never left the epic's branch."""
+    """Returns the unfinished operation that git's files show.
+
+    Returns None if there is none, and for a bisect that never left the epic's branch.
+    """
     if "rebase-apply/applying" in marks:
         return _AM
     if "BISECT_LOG" in marks and not on_branch:

@@ -1,4 +1,4 @@
-"""Writes the content of a worktree as a git tree, and that of its submodules as commits in them."""
+"""Writes the content of a worktree as a git tree, and the content of its submodules as commits."""
 
 import re
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from worktree_svc.storage import files
 _LISTS_CHANGES: Final = ("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
 _LISTS_OTHERS: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 
-# A file that does not exist: for git, an empty index.
+# A file that does not exist, which git treats as an empty index.
 NO_INDEX: Final = "heddle-no-index"
 
-# git's warning for a folder that it could not read, and then treats as empty.
+# git's warning for a folder that it cannot read; git then treats the folder as empty.
 _CLOSED: Final = re.compile(r"^.*: Permission denied$", re.MULTILINE)
 
 _INSIDE: Final = "Work in a submodule\n\nWhat was left uncommitted there, committed by Heddle.\n"
@@ -29,7 +29,7 @@ _INSIDE: Final = "Work in a submodule\n\nWhat was left uncommitted there, commit
 
 @dataclass(frozen=True)
 class Work:
-    """Files to write as a tree: those of a worktree, or of a submodule in it."""
+    """The files of a worktree, or of a submodule in it, to write as a tree."""
 
     project: Project
     # For the files, with an index and an object folder of the service.
@@ -42,24 +42,24 @@ class Work:
     roots: tuple[Path, ...]
     # The user's repository, which has the user's repositories of its submodules below modules/.
     users: Path
-    # The repository whose nested worktrees are excluded. None: they are included.
+    # The repository whose nested worktrees are excluded. None: nested worktrees are included.
     skipped: Path | None = None
     # Options of git that exclude new files.
     options: tuple[str, ...] = ()
-    # False: files that git refuses are added byte by byte. True: they are an error.
+    # False: files that git refuses are added byte by byte. True: such files are an error.
     strict: bool = False
-    # Whether the submodule commits in `head` are kept already: those of an agent's own commit are not.
+    # Whether the submodule commits in `head` are already kept. If the agent made `head`, they are not.
     accepted: bool = True
-    # Collects files of another user that cannot be read, if that is not an error.
+    # Collects unreadable files of another user, if they are not an error.
     closed: list[str] = field(default_factory=list)
 
 
 def tree(work: Work) -> str:
     """Returns the tree of the files; raises UNCOMMITTABLE_FILES if the work is `strict`.
 
-    A repository that an agent made inside is added as plain files. A submodule stays a
-    submodule: uncommitted changes inside are committed first, and its commit is kept
-    (see submodules.keep).
+    Adds a repository that an agent created inside as plain files. A submodule stays a
+    submodule: its uncommitted changes are committed first, and its commit is kept (see
+    submodules.keep).
     """
     git = work.git
     modules = _take_submodules(work)
@@ -81,20 +81,20 @@ def tree(work: Work) -> str:
 
 
 def _add(work: Work, paths: list[str]) -> list[Refused]:
-    """Adds files to the index; returns those that git refuses, or all of them if git does not end."""
+    """Adds files to the index; returns the files that git refuses, or all files if git does not finish."""
     try:
         return additions.add(work.git, paths)
     except HeddleError as error:
         if work.strict or error.reason == pb.ERROR_REASON_DISK_FULL:
             raise
         if work.git.index:
-            # Left by the git process that was ended.
+            # The git process that was killed left this file.
             files.remove(work.git.index.with_name(f"{work.git.index.name}.lock"))
         return [Refused(path, error.message) for path in paths]
 
 
 def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
-    """Returns the untracked files, including those of repositories inside.
+    """Returns the untracked files, including the files of nested repositories.
 
     Worktrees of the repository at `skipped` are excluded.
     """
@@ -130,7 +130,7 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
 def _list(work: Work) -> tuple[dict[str, str], list[str]]:
     """Returns the status letter of each changed tracked file, and the new files.
 
-    The permissions of unreadable folders are restored; if that fails it is an error, or noted in `closed`.
+    Restores the permissions of unreadable folders. A failure is an error, or is recorded in `closed`.
     """
     changed, new, complaints = _look(work)
     if complaints:
@@ -176,7 +176,7 @@ def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: lis
 
 
 def _is_special(path: Path) -> bool:
-    """Returns whether git cannot store `path`: it is a pipe, a socket or a device."""
+    """Returns whether `path` is a pipe, a socket or a device, which git cannot store."""
     return path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
 
 
@@ -226,7 +226,7 @@ def _is_vendored(work: Work, path: str, names: dict[str, str]) -> bool:
 def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | None:
     """Returns the kept commit of a submodule, committing its changes first; None if there is no repository.
 
-    If it cannot be kept, that is an error, or counts as no repository if the work is not `strict`.
+    If the commit cannot be kept, raises an error if the work is `strict`; otherwise returns None.
     """
     at = work.git.folder / path
     inner = submodules.find(at, work.roots)
@@ -263,7 +263,7 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
 
 
 def _commit(inside: Work, found: str) -> str:
-    """Returns the commit of a submodule's tree: its HEAD, or a new one on top, which is the same for the same tree."""
+    """Returns a commit of the submodule's tree: its HEAD, or a new child, always the same for a given tree."""
     git, head = inside.git, inside.head
     if found == trees.of(git, head):
         return head

@@ -1,4 +1,4 @@
-"""The one place that runs git, and the one importer of GitPython.
+"""Runs git; no other module does, and no other module imports GitPython.
 
 Only GitPython's command runner is used: no Repo object, which would outlive its
 call. Every command runs with the same settings on every machine, runs no hook and
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains it better than an ImportError
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains a missing git better
 
 import git.cmd
 
@@ -38,11 +38,11 @@ AnyConversation = TypeVar("AnyConversation", bound=Conversation)
 # The first version with merge-tree --stdin.
 OLDEST_GIT: Final = (2, 39)
 
-# Seconds after which a git process is ended: an agent's filter or pipe may never end by itself.
+# Seconds after which a git process is killed: an agent's filter or pipe may never end.
 LONGEST_SECONDS = 600.0
 
-# The prefix of temporary folders. They are in the service's own git folders, so that the next service
-# finds those of one that was killed.
+# The prefix of temporary folders. They are in the service's own git folders, where the next service finds
+# the folders of a killed service.
 SCRATCH: Final = "scratch-"
 
 # The prefix of folders next to a project's objects. git gc knows "tmp_objdir-" and removes old ones.
@@ -68,7 +68,10 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Git:
-    """git in one repository. A value: it holds no process and no file, only the pool of waiting processes."""
+    """git in one repository.
+
+    An immutable value without processes or open files, except the pool of waiting processes.
+    """
 
     folder: Path
     # None: git searches for a repository from `folder` upwards.
@@ -81,12 +84,12 @@ class Git:
     objects: Path | None = None
     # A further folder of objects to read from.
     alternate_objects: Path | None = None
-    # Processes that write files to the worktree. None: one for each core.
+    # The number of processes that write files to the worktree. None: one per core.
     writers: int | None = None
     waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
-        """Returns the same git, over the files of `work_tree`."""
+        """Returns the same git for the files in `work_tree`."""
         return replace(
             self, folder=work_tree, work_tree=work_tree, index=index, git_dir=git_dir or self.git_dir
         )
@@ -96,12 +99,15 @@ class Git:
         return replace(self, author=author)
 
     def sharing_cores(self, count: int) -> Self:
-        """Returns the same git, as one of `count` that check out files at the same time: more processes than cores are slower."""
+        """Returns the same git with its share of the cores, for `count` simultaneous checkouts.
+
+        More processes than cores would be slower.
+        """
         return replace(self, writers=max(1, (os.cpu_count() or 1) // count))
 
     @contextmanager
     def with_temporary_objects(self) -> Iterator[Self]:
-        """Yields the same git, whose new objects are removed when the block is left."""
+        """Yields the same git; removes its new objects at the end of the block."""
         if self.git_dir is None:
             raise RuntimeError("temporary objects need a known repository")
         with self._scratch(self.git_dir, SCRATCH) as git:
@@ -109,9 +115,12 @@ class Git:
 
     @contextmanager
     def with_batched_objects(self) -> Iterator[Self]:
-        """Yields the same git, whose new objects move into the repository when the block is left, durably and all at once.
+        """Yields the same git.
 
-        For several consecutive commands: each on its own would wait for the disk. After an error, no object is kept.
+        Moves its new objects into the repository at the end of the block, durably and at once.
+
+        Saves time for several consecutive commands, each of which would otherwise wait for the disk. After an
+        error, no object is kept.
         """
         if self.git_dir is None:
             raise RuntimeError("batched objects need a known repository")
@@ -145,7 +154,7 @@ class Git:
         return output.stdout
 
     def run(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
-        """Returns git's output and exit code, whatever that is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
+        """Returns git's output and any exit code; raises DISK_FULL, or GIT_FAILED if git takes too long."""
         with self.running(*arguments, stdin=stdin, seconds=seconds) as output:
             return output()
 
@@ -153,7 +162,10 @@ class Git:
     def running(
         self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
-        """Starts git and yields a function that waits for its output, as `run` does; ends git when the block is left."""
+        """Starts git and yields a function that waits for its output, like `run`.
+
+        Ends git at the end of the block.
+        """
         child = GitProcess(self.start(arguments, waits=bool(stdin)))
         try:
             yield lambda: _finish(child.process, arguments, stdin, seconds)
@@ -161,10 +173,12 @@ class Git:
             child.end()
 
     def run_spare(self, *arguments: str, stdin: bytes, temporary: bool = False) -> Output:
-        """Returns what `run` would, from a git process that was started in advance, if one waits; starts the next one.
+        """Does the same as `run`, with a git process that was started in advance if one is waiting.
 
-        Only for commands that read all of their input before they do anything, and
-        fail if it is truncated. `temporary`: its new objects are removed afterwards.
+        Then starts the next process.
+
+        Only for commands that read all their input before they do anything, and fail if
+        it is truncated. `temporary`: the new objects are removed afterwards.
         """
         with self._spare(arguments, temporary=temporary) as process:
             return _finish(process, arguments, stdin)
@@ -173,14 +187,14 @@ class Git:
     def running_spare(
         self, *arguments: str, stdin: bytes, temporary: bool = False
     ) -> Iterator[Callable[[], Output]]:
-        """Does what `run_spare` does while the block does something else; `stdin` is shorter than a page of memory."""
+        """Runs like `run_spare`, in parallel with the block; `stdin` must be shorter than a page of memory."""
         with self._spare(arguments, temporary=temporary) as process:
             if process.stdin is None:
                 raise RuntimeError("git has no pipes")
             with suppress(BrokenPipeError):  # it ended early; its exit code says why
                 process.stdin.write(stdin)
                 process.stdin.close()
-            process.stdin = None  # otherwise the code that waits for the end would write to it
+            process.stdin = None  # otherwise `communicate` would write to it
             yield lambda: _finish(process, arguments, b"")
 
     @contextmanager
@@ -198,7 +212,7 @@ class Git:
             self.waiting.replace(key, child, start)
 
     def object_id(self, name: str) -> str | None:
-        """Returns the id of the object that `name` refers to, in any of git's notations; None if there is none."""
+        """Returns the ID of the object that `name` names, in any of git's notations; None if there is none."""
         found = self._look_up(lambda reader: reader.info(name), name)
         return found.id if found else None
 
@@ -207,9 +221,7 @@ class Git:
         return self._look_up(lambda reader: reader.content(name), name)
 
     def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
-        if any(
-            letter < " " for letter in name
-        ):  # not a valid name, and cat-file would take it for the end of one
+        if any(letter < " " for letter in name):  # not a valid name; cat-file would end the name there
             return None
         arguments = ("cat-file", "--batch-command")
         child, _, answer = self._ask(arguments, CatFile, question)
@@ -218,7 +230,7 @@ class Git:
 
     @contextmanager
     def diff_tree(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
-        """Yields the output of `git diff-tree` about two trees in pieces, as it is printed; raises GIT_FAILED."""
+        """Yields the output of `git diff-tree` for two trees in pieces, as git prints it; raises GIT_FAILED."""
         arguments = ("diff-tree", "--stdin", *options)
         child, conversation, begun = self._ask(arguments, DiffTree, lambda git: git.begin(older, newer))
         try:
@@ -239,7 +251,10 @@ class Git:
         kind: Callable[[Process, float], AnyConversation],
         question: Callable[[AnyConversation], Answer],
     ) -> tuple[GitProcess, AnyConversation, Answer]:
-        """Returns a git process that can answer more questions, and its first answer; the caller returns or ends it."""
+        """Returns a git process that can answer more questions, and its first answer.
+
+        The caller gives back or ends it.
+        """
 
         def start() -> GitProcess:
             return GitProcess(self.start(arguments, waits=True))
@@ -253,7 +268,8 @@ class Git:
                 child.end()
                 if last:
                     raise _conversation_ended(arguments, conversation) from error
-                # One that waited may have been killed meanwhile, for example when the system ran out of memory.
+                # A waiting process may have been killed meanwhile, for example when the system ran out of
+                # memory.
                 child = start()
             except BaseException:
                 child.end()
@@ -264,7 +280,7 @@ class Git:
         return self.git_dir, (self, arguments)
 
     def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
-        """Starts git; `waits`: its input is a pipe. Otherwise it has no input."""
+        """Starts git; if `waits`, its input is a pipe, otherwise it has no input."""
         pipe: Any = subprocess.PIPE if waits else None
         started: Any = git.cmd.Git(self.folder).execute(
             self._command(arguments),
@@ -272,16 +288,16 @@ class Git:
             env=self._environment(),
             as_process=True,
             pass_fds=tuple(_shared_descriptors),
-            # A process group of its own, so that its child processes can be ended with it.
+            # git gets its own process group, so its child processes can be ended with it.
             start_new_session=True,
         )
         process: Process = started.proc
-        # Otherwise the process would be ended together with the runner's own object.
+        # Otherwise GitPython would kill the process when its own object is deleted.
         started.proc = None
         return process
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        # -C, although the runner changes the folder too: if the folder is gone, the runner would
+        # -C is needed although the runner changes the folder too: if the folder is gone, the runner would
         # run git in the service's own folder.
         command = ["git", "-C", str(self.folder)]
         if self.git_dir:
@@ -338,7 +354,7 @@ def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleErr
 
 
 def share(descriptor: int) -> None:
-    """Makes every git process from now on hold an open file, and so its lock, as long as it runs."""
+    """Makes every later git process inherit an open file, and so hold its lock while the process runs."""
     _shared_descriptors.add(descriptor)
 
 
@@ -348,17 +364,17 @@ def unshare(descriptor: int) -> None:
 
 
 def decode(output: bytes) -> str:
-    """Returns text that encodes back to the same bytes: file names may not be UTF-8."""
+    """Decodes bytes so that `encode` restores them exactly, because file names may not be UTF-8."""
     return output.decode(errors="surrogateescape")
 
 
 def encode(text: str) -> bytes:
-    """Returns the bytes that `decode` was given."""
+    """Returns the original bytes of text from `decode`."""
     return text.encode(errors="surrogateescape")
 
 
 def readable(text: str) -> str:
-    """Returns `text` as valid UTF-8, for a message."""
+    """Returns `text` with everything that is not valid UTF-8 replaced, for a message."""
     return encode(text).decode(errors="replace")
 
 

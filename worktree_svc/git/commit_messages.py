@@ -9,7 +9,7 @@ RUN = "Heddle-Run"
 EPIC = "Heddle-Epic"
 TASK = "Heddle-Task"
 ATTEMPT = "Heddle-Attempt"
-# In a squashed merge: the source's commit, which is not in its history.
+# In a squashed merge: the source's commit, which is not in the merge's history.
 MERGED = "Heddle-Merged"
 
 # git refuses NUL; the others could corrupt a terminal.
@@ -34,7 +34,7 @@ def merge_trailers(resource: RunName | EpicName) -> dict[str, str]:
     return trailers
 
 
-# Bytes of the messages of an agent's own commits that are kept.
+# The most bytes to keep of the messages of an agent's own commits.
 MAX_WORDS = 16 << 10
 
 
@@ -60,7 +60,7 @@ def _own(message: str) -> str:
 
 
 def compose(subject: str, body: str, trailers: Mapping[str, str]) -> str:
-    """Returns a commit message; an empty subject is replaced by a generic one."""
+    """Returns a commit message; replaces an empty subject with a generic one."""
     first = " ".join(_CONTROLS.sub(" ", subject).split())
     rest = _CONTROLS.sub("", body).strip()
     block = "\n".join(f"{key}: {value}" for key, value in trailers.items())

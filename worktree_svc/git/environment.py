@@ -28,7 +28,7 @@ _CONFIG: Final = {
     "core.splitIndex": "false",
     "core.sparseCheckout": "false",
     "core.quotePath": "false",
-    # An accepted commit survives a power cut: git leaves loose objects unsynced by default.
+    # By default git does not sync loose objects, so an accepted commit could be lost in a power cut.
     "core.fsync": "committed",
     "core.fsyncMethod": "batch",
     # Milliseconds for which git itself waits for the lock of another git.

@@ -1,9 +1,9 @@
-"""Filters that a project's own .git/config defines, as git-crypt and a local git-lfs do: which of them may run.
+"""Decides which filters from a project's own .git/config may run, for example git-crypt or a local git-lfs.
 
-A filter is a program, and agents may be able to write .git/config. So two kinds of filters run:
-those that were defined when this data folder first used the project, before any agent worked there, as recorded
-at that time; and those that the operator names in HEDDLE_FILTERS, as defined now. Filters of the user's or the
-system's configuration always run: agents of a project do not write it.
+A filter is a program, and agents may be able to write .git/config. So only two kinds of these filters run. The
+first kind was defined when this data folder first used the project, before any agent worked there; it runs as
+recorded at that time. The operator names the second kind in HEDDLE_FILTERS; it runs as currently defined.
+Filters from the user's or the system's configuration always run, because agents do not write these files.
 """
 
 import re
@@ -15,13 +15,13 @@ from typing import Final
 from heddle import errors, pb
 from worktree_svc.git.command import Git, decode
 
-# In HEDDLE_FILTERS: none of a project's own filters runs.
+# In HEDDLE_FILTERS, turns off all of a project's own filters.
 NONE: Final = "none"
 
 _KEY: Final = re.compile(r"filter\.(.+)\.(clean|smudge|process|required)")
 _COMMANDS: Final = (".clean", ".smudge", ".process")
 
-# In a line of .gitattributes.
+# Matches a filter in a line of .gitattributes.
 _USED: Final = re.compile(r"(?:^|\s)filter=(\S+)", re.MULTILINE)
 
 # By setting, for example filter.lfs.clean.
@@ -35,12 +35,12 @@ def defined(common: Path) -> FilterSettings:
 
 
 def recorded(file: Path) -> FilterSettings:
-    """Returns the filter settings in a configuration file of the service."""
+    """Returns the filter settings in one of the service's configuration files; includes are not followed."""
     return _read(file.parent, file, "--no-includes")
 
 
 def allowed(first: FilterSettings, now: FilterSettings, named: Collection[str]) -> FilterSettings:
-    """Returns the filters that may run: those recorded at first use, and those that the operator has named."""
+    """Returns the filters that may run: those recorded at first use and those that the operator named."""
     if NONE in named:
         return {}
     kept = {key: value for key, value in first.items() if name_of(key) not in named}
@@ -48,16 +48,16 @@ def allowed(first: FilterSettings, now: FilterSettings, named: Collection[str]) 
 
 
 def name_of(key: str) -> str:
-    """Returns the filter of a setting."""
+    """Returns the name of the filter that a setting belongs to; empty if it belongs to none."""
     found = _KEY.fullmatch(key)
     return found[1] if found else ""
 
 
 def check(git: Git, common: Path, commit: str, running: FilterSettings, named: Collection[str]) -> None:
-    """Raises FILTER_NOT_ALLOWED if files of `commit` use a filter that the user's git would run and the service may not.
+    """Raises FILTER_NOT_ALLOWED if files of `commit` use a filter of the user's git that may not run here.
 
-    `running`: the filters that may run. One whose command is a file of the project would run code that an agent
-    may have written, so the operator must name it.
+    `running`: the filters that may run. A filter whose command is a file of the project would run code that an
+    agent may have written, so the operator must name it.
     """
     now = defined(common)
     changed = {name_of(key) for key in {*now, *running} if now.get(key) != running.get(key) and key in now}

@@ -1,14 +1,15 @@
-"""The service's own git folders: a project's objects and refs, under a configuration that agents cannot write.
+"""The service's own git folders: a project's objects and refs, with a configuration that agents cannot write.
 
-A repository's configuration names programs that git runs: filters, merge drivers,
-file system monitors, anything that an agent with access to .git/config chooses. So the
-service's git never reads the current configuration. For each project it keeps a folder
+A repository's configuration names programs that git runs, such as filters, merge drivers
+and file system monitors. An agent with access to .git/config could choose any program. So
+the service's git never reads that configuration. The service keeps a folder per project:
 
 HEDDLE_HOME/repositories/HASH/
 
-which is a repository to git: objects, refs and ignore rules are links into the
-project's repository, the configuration is the service's. Programs of the user's own
-~/.gitconfig, such as git-lfs, still run; of the project's own filters those that filters.py allows.
+To git, this folder is a repository. Its objects, refs and ignore rules are links into the
+project's repository; its configuration belongs to the service. Programs from the user's
+~/.gitconfig, such as git-lfs, still run. Of the project's own filters, only those that
+filters.py allows run.
 """
 
 import hashlib
@@ -25,15 +26,15 @@ from worktree_svc.git.command import SCRATCH, Git, decode, encode
 from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.storage import files
 
-# What a private folder shares with the repository. If a branch has a reflog, moves by Heddle are logged there; no
-# reflog is created. "git-crypt" is where git-crypt looks for its keys.
+# What a private folder shares with the repository. If a branch has a reflog, Heddle's moves are logged in it;
+# Heddle creates no reflog. git-crypt looks for its keys in "git-crypt".
 LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
 
-# In a private folder: the filters that the project had when it was first used.
+# The file in a private folder with the filters that the project had at first use.
 _FILTERS: Final = "filters"
 
-# Settings of how files and objects are written, and of where a partial clone finds
-# its missing objects. None of them names a program.
+# Settings for how git writes files and objects, and where a partial clone finds its
+# missing objects. None of them names a program.
 _HARMLESS: Final = re.compile(
     r"core\.(repositoryformatversion|autocrlf|eol|safecrlf|filemode|ignorecase|symlinks|precomposeunicode"
     r"|bigfilethreshold|attributesfile|excludesfile|checkroundtripencoding|sharedrepository)"
@@ -42,15 +43,15 @@ _HARMLESS: Final = re.compile(
     re.IGNORECASE,
 )
 
-# The ones of these that name other repositories.
+# The settings above that name other repositories.
 _FETCHES: Final = re.compile(r"extensions\.partialclone|remote\..*", re.IGNORECASE)
 
-# Identifies a version of a file or folder: equal as long as it was not written or replaced.
+# Identifies a version of a file or folder; it changes if the file is written or either is replaced.
 Stamp = tuple[int, ...]
 
 
 class Location(NamedTuple):
-    """Where a repository is: the path that its user names, the folder that all its worktrees share, its own git folder."""
+    """Where a repository is: the path that the user names, the folder of all worktrees, its own git folder."""
 
     top: Path
     common: Path
@@ -64,9 +65,9 @@ class PrivateFolders:
         self, folder: Path, waiting: WaitingProcesses = waiting_processes.NONE, *, named: Collection[str] = ()
     ) -> None:
         self.waiting = waiting
-        # The filters of projects that the operator allows; see filters.py.
+        # The project filters that the operator allows; see filters.py.
         self.named = named
-        # Of projects that are URLs; see mirrors.py.
+        # The folder of mirrors, for projects that are URLs; see mirrors.py.
         self.mirrors = folder.with_name("mirrors")
         self._folder = folder
         self._mutex = threading.Lock()
@@ -85,7 +86,7 @@ class PrivateFolders:
         return private
 
     def running_filters(self, common: Path) -> filters.FilterSettings:
-        """Returns the settings of those filters of the repository at `common` that may run."""
+        """Returns the settings of the filters that may run for the repository at `common`."""
         return filters.recorded(self.of(common) / "config")
 
     def _filters(self, private: Path, common: Path) -> filters.FilterSettings:
@@ -96,12 +97,12 @@ class PrivateFolders:
         return filters.allowed(filters.recorded(file), now, self.named)
 
     def remember(self, location: Location) -> None:
-        """Caches where git found the repository of a path, as long as the files that it read do not change."""
+        """Caches where git found the repository of a path; valid until a file that git read changes."""
         with self._mutex:
             self._locations[location.top] = (_stamps(location), location)
 
     def remembered(self, top: Path) -> Location | None:
-        """Returns the cached location that git would find again; None if git has to be asked."""
+        """Returns the cached location if it is still valid; None if git has to search again."""
         with self._mutex:
             stamps, location = self._locations.get(top, ([], None))
         return location if location and _stamps(location) == stamps else None
@@ -113,7 +114,10 @@ class PrivateFolders:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Returns a value that changes when a file is written or a folder replaced; empty if nothing exists there."""
+    """Returns a value that changes when a file is written or a folder is replaced.
+
+    The value is empty if `path` does not exist.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -138,7 +142,7 @@ def _looked_at(location: Location) -> Iterable[Path]:
 def make(
     private: Path, common: Path, *, remotes: bool = True, more: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Creates a private folder of the repository at `common`, with the harmless part of its settings and `more`.
+    """Creates a private folder for the repository at `common`, with its harmless settings and `more`.
 
     Without `remotes`, missing objects are not fetched.
     """
@@ -148,12 +152,13 @@ def make(
         if not link.is_symlink():
             link.symlink_to(common / name)
     files.write_atomically(private / "config", harmless(common, remotes=remotes) + _text(more))
-    # An unborn branch, so that no command moves a branch by accident. Written last: it makes the folder a repository.
+    # HEAD names an unborn branch, so no command moves a branch by accident. It is written last, because it
+    # makes the folder a repository.
     files.write_atomically(private / "HEAD", "ref: refs/heddle/none\n")
 
 
 def harmless(common: Path, *, remotes: bool = True) -> str:
-    """Returns the text of a configuration with the harmless part of the project's."""
+    """Returns the harmless part of the project's configuration, as the text of a configuration file."""
     arguments = ("config", "--file", str(common / "config"), "--no-includes", "--null", "--list")
     output = Git(common).run(*arguments)
     lines: list[str] = []
@@ -173,7 +178,7 @@ def _text(settings: Mapping[str, str]) -> str:
 
 
 def setting(key: str, value: str) -> str:
-    """Returns the text of a configuration with one key."""
+    """Returns the text of a configuration file with one key."""
     return _text({key: value})
 
 

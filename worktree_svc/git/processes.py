@@ -1,4 +1,4 @@
-"""Git processes: how they end, and conversations with those that answer several questions."""
+"""Ends git processes, and holds conversations with processes that answer several questions."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _DRAIN_MILLISECONDS: Final = 1_000
 
 
 class ConversationEndedError(Exception):
-    """The process ended or took too long before it had answered."""
+    """The process ended before it answered, or took too long to answer."""
 
 
 class ObjectInfo(NamedTuple):
@@ -36,7 +36,7 @@ class ObjectInfo(NamedTuple):
 
 def end(process: Process) -> None:
     """Ends a process and its process group."""
-    with suppress(ProcessLookupError):  # it ended by itself
+    with suppress(ProcessLookupError):  # it has already ended
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
@@ -46,9 +46,10 @@ def end(process: Process) -> None:
 
 
 def communicate(process: Process, stdin: bytes, seconds: float) -> tuple[bytes, bytes]:
-    """Writes a process's input; returns its outputs once it has ended. Raises TimeoutExpired and does not end it then.
+    """Writes a process's input and returns its outputs.
 
-    Like subprocess.communicate, which however polls for the end with pauses of a millisecond and more.
+    After a timeout, raises TimeoutExpired without ending the process. subprocess.communicate
+    would poll for the end, with pauses of a millisecond or more.
     """
     limit = Limit(seconds)
     outputs: dict[IO[bytes] | None, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
@@ -83,12 +84,12 @@ def _write(pipe: int, data: memoryview) -> int:
     """Writes as much as fits without blocking; returns how much, or everything if the pipe is closed."""
     try:
         return os.write(pipe, data[: select.PIPE_BUF])
-    except BrokenPipeError:  # it ended early; its exit code says why
+    except BrokenPipeError:  # it ended early; its exit code shows why
         return len(data)
 
 
 def _has_ended(process: Process, limit: Limit) -> bool:
-    """Waits until `limit` for the end of a process; returns whether it has ended."""
+    """Waits for a process to end, at most until `limit`; returns whether it has ended."""
     if process.poll() is not None:
         return True
     if not hasattr(os, "pidfd_open"):  # exists only on Linux
@@ -111,13 +112,16 @@ def _ends_within(process: Process, seconds: float) -> bool:
 
 
 class Conversation:
-    """The input and output of a git process that answers questions. Raises BrokenOffError if it cannot answer."""
+    """The input and output of a git process that answers questions.
+
+    Raises ConversationEndedError if it cannot answer.
+    """
 
     def __init__(self, process: Process, seconds: float) -> None:
         self._process = process
         self._limit = Limit(seconds)
         self._held = b""
-        # The last that it printed on stderr.
+        # The end of its stderr output.
         self.complaint = ""
 
     def _send(self, text: bytes) -> None:
@@ -138,7 +142,7 @@ class Conversation:
         return line
 
     def _receive(self) -> None:
-        """Reads available output, also from stderr: git would block if that pipe were full."""
+        """Reads available output, also from stderr, because git would block if that pipe were full."""
         stdout, stderr = self._process.stdout, self._process.stderr
         if stdout is None or stderr is None:
             raise ConversationEndedError
@@ -158,7 +162,10 @@ class Conversation:
             self._held += chunk
 
     def _drain_stderr(self) -> None:
-        """Reads the rest of stderr of a git process that has ended; a child process may keep the pipe open without output."""
+        """Reads what an ended git process left on stderr.
+
+        Does not wait for child processes that keep the pipe open.
+        """
         stderr = self._process.stderr
         if stderr:
             poll = select.poll()
@@ -177,7 +184,7 @@ class CatFile(Conversation):
     """A conversation with `git cat-file --batch-command`."""
 
     def info(self, name: str) -> ObjectInfo | None:
-        """Returns the object that `name` refers to; None if there is none, or several."""
+        """Returns the object that `name` refers to; None if the name is unknown or ambiguous."""
         return self._ask("info", name)
 
     def content(self, name: str) -> bytes | None:
@@ -201,22 +208,23 @@ class DiffTree(Conversation):
 
     def __init__(self, process: Process, seconds: float) -> None:
         super().__init__(process, seconds)
-        # git echoes a line that names no object; whoever writes files cannot guess this one.
+        # git echoes a line that names no object. This line is random, so no file content can imitate it.
         self._mark = f"end-{secrets.token_hex(16)}\n".encode()
-        # Whether its whole answer has been read.
+        # Whether the whole answer has been read.
         self.done = False
 
     def begin(self, older: str, newer: str) -> bool:
-        """Asks how two trees differ; returns False if git cannot compare them."""
+        """Requests the differences between two trees; returns False if git cannot compare them."""
         line = f"{older} {newer}\n".encode()
         self._send(line + self._mark)
-        # git prints the trees before their differences: without that check, no output would mean "no difference".
+        # git prints the trees before their differences. Without this check, an error without output would look
+        # like "no difference".
         return self._line() == line.removesuffix(b"\n")
 
     def pieces(self) -> Iterator[bytes]:
         """Yields git's answer as it arrives; `done` is true after the last piece."""
         while not self._held.endswith(self._mark):
-            # The part that is held back may be the beginning of the mark.
+            # Hold back the end, because it may be the beginning of the mark.
             piece, self._held = self._held[: -len(self._mark)], self._held[-len(self._mark) :]
             if piece:
                 yield piece

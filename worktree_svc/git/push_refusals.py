@@ -1,9 +1,9 @@
-"""Parses the output of `git push --porcelain`: why a remote refused some branches. Pure."""
+"""Parses the output of `git push --porcelain` for the reasons why a remote refused branches. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-# Characters of the messages of git and the remote's hooks that are kept.
+# The most characters to keep of the messages from git and the remote's hooks.
 _MOST_CHARACTERS: Final = 1_000
 
 _BEHIND: Final = ("fetch first", "non-fast-forward", "stale info")
@@ -26,9 +26,9 @@ _ADVICE: Final = (
 
 
 def read(printed: str, said: str, wanted: Sequence[str]) -> dict[str, str]:
-    """Returns why refs were refused, by ref, from both outputs of a push that failed.
+    """Returns the reason for each refused ref, from stdout and stderr of a failed push.
 
-    If git names no ref, it failed before that, and all of `wanted` count as refused.
+    If git names no ref, the push failed earlier, and all `wanted` refs count as refused.
     """
     found = dict(_refused(printed))
     words = " ".join(said.split())[:_MOST_CHARACTERS]
@@ -44,7 +44,7 @@ def is_behind(said: str) -> bool:
 
 
 def _refused(printed: str) -> Iterator[tuple[str, str]]:
-    # A flag, source:target and a summary, between tabs; a refused ref has the flag "!".
+    # A flag, source:target and a summary, separated by tabs; a refused ref has the flag "!".
     for line in printed.splitlines():
         flag, _, rest = line.partition("\t")
         names, _, summary = rest.partition("\t")

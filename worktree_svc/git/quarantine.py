@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-# A disk syncs many files together if it is asked to at the same time.
+# The disk combines sync requests that arrive at the same time.
 MOST_AT_ONCE: Final = 16
 
 
 def migrate(folder: Path, objects: Path) -> None:
-    """Moves all objects of `folder` to `objects`; they are on the disk before any of them is visible."""
+    """Moves all objects of `folder` to `objects`; syncs all of them to disk before any becomes visible."""
     found = [path for path in folder.glob("*/*") if path.parent.name != "info"]
     _sync(found)
     # git may use a pack as soon as its index exists.
@@ -27,7 +27,10 @@ def migrate(folder: Path, objects: Path) -> None:
 
 
 def _make_like(folder: Path, target: Path) -> None:
-    """Makes a folder with the mode that git gave `folder`: in a shared repository others may write there."""
+    """Creates a folder with the mode that git gave `folder`.
+
+    In a shared repository, other users may write to it.
+    """
     try:
         target.mkdir()
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Heddle's refs in a project's repository, and moves of several at once."""
+"""Names, reads and atomically updates Heddle's refs in a project's repository."""
 
 import os
 import re
@@ -17,10 +17,10 @@ ABSENT: Final = ""
 # The message in the reflog of a user's branch.
 _REASON: Final = "heddle: merge or commit"
 
-# The prefix of the name of the ref in a symbolic ref such as HEAD.
+# In the file of a symbolic ref such as HEAD, the prefix before the target's name.
 _POINTER: Final = "ref: "
 
-# The longest chain of symbolic refs; git follows no more.
+# The longest chain of symbolic refs that git follows.
 _MOST_ALIASES: Final = 5
 
 
@@ -31,7 +31,7 @@ _LONGEST_REF: Final = 100
 
 
 class RefUpdate(NamedTuple):
-    """A ref and its new commit; `old` is the commit that it must have, None if any will do."""
+    """A ref and its new commit; `old` is the commit that it must currently have, None for any commit."""
 
     ref: str
     new: str
@@ -44,17 +44,17 @@ def branch_ref(branch: str) -> str:
 
 
 def accepted_ref(epic: EpicName) -> str:
-    """Returns the ref of an epic's last accepted commit; agents may move its branch, only CommitTask moves this ref."""
+    """Returns the ref of an epic's last accepted commit; only CommitTask moves it, unlike the epic's branch."""
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
 
 
 def merged_ref(run: RunName) -> str:
-    """Returns the ref of the last commit merged into a run's branch; users may move the branch, only merges move this ref."""
+    """Returns the ref of the last commit merged into a run's branch; only merges move it, unlike the branch."""
     return f"refs/heddle/merged/{run.run}"
 
 
 def kept_ref(attempt: AttemptName) -> str:
-    """Returns the ref that keeps what an attempt left."""
+    """Returns the ref that keeps an attempt's work."""
     return f"refs/heddle/attempts/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
@@ -64,22 +64,22 @@ def rewound_ref(attempt: AttemptName) -> str:
 
 
 def rewound_refs(epic: EpicName) -> str:
-    """Returns the prefix of all such refs of an epic."""
+    """Returns the prefix of all refs of an epic that keep rewound commits."""
     return f"refs/heddle/rewound/{epic.run}/{epic.epic}"
 
 
 def found_ref(attempt: AttemptName) -> str:
-    """Returns the ref that keeps changes that were in a worktree before an attempt, and that no attempt made."""
+    """Returns the ref that keeps changes found in a worktree before an attempt, which no attempt made."""
     return f"refs/heddle/found/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
 def archive_ref(epic: EpicName) -> str:
-    """Returns the ref that keeps the content of an epic's worktree when that was removed."""
+    """Returns the ref that keeps the content of an epic's removed worktree."""
     return f"refs/heddle/archive/{epic.run}/{epic.epic}"
 
 
 def read(git: Git, *refs: str) -> list[str | None]:
-    """Returns the commit of each ref; None for one that does not exist."""
+    """Returns the commit of each ref; None for a ref that does not exist."""
     found: dict[str, str | None] = {}
     if git.git_dir:
         for ref in refs:
@@ -93,13 +93,13 @@ def read(git: Git, *refs: str) -> list[str | None]:
 
 
 class _AskGitError(Exception):
-    """Only git can decide what this ref is."""
+    """The ref's own file is not sufficient, so git has to resolve the ref."""
 
 
 def _read_file(git_dir: Path, ref: str) -> str | None:
     """Returns the commit in a ref's own file or in packed-refs; raises _AskGitError unless that is unambiguous.
 
-    Starting git would take longer; and git has no command that takes ref names
+    Starting git would take longer, and git has no command that reads ref names
     literally and answers several questions.
     """
     if not _PLAIN_REF.fullmatch(ref) or ".lock" in ref:
@@ -154,7 +154,7 @@ def head_of(git: Git, folder: Path) -> str | None:
 
 
 def head_branch(folder: Path) -> str | None:
-    """Returns the full name of the ref that HEAD in a git folder names; None if it is detached."""
+    """Returns the full name of the ref that HEAD in a git folder names; None if HEAD is detached."""
     text = _head(folder)
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
@@ -167,7 +167,9 @@ def _head(folder: Path) -> str:
 
 
 def checked_out_branch(folder: Path, common: Path) -> str | None:
-    """Returns the full name of the branch that the checkout of a git folder has checked out; None if HEAD is detached.
+    """Returns the full name of the branch that is checked out in a git folder's checkout.
+
+    Returns None if HEAD is detached.
 
     Symbolic refs are followed.
     """
@@ -181,7 +183,10 @@ def checked_out_branch(folder: Path, common: Path) -> str | None:
 
 
 def _points_to(file: Path) -> str | None:
-    """Returns the target of a symbolic ref, which an old git writes as a link; None if it is not symbolic."""
+    """Returns the target of a symbolic ref, which old git versions write as a link.
+
+    Returns None if the ref is not symbolic.
+    """
     if file.is_symlink():
         target = str(file.readlink())
         return target if target.startswith("refs/") else None
@@ -192,21 +197,21 @@ def _points_to(file: Path) -> str | None:
 
 
 def update(git: Git, updates: Iterable[RefUpdate]) -> None:
-    """Updates all refs or none; raises GIT_FAILED if one does not have its old value."""
+    """Updates all refs or none; raises GIT_FAILED if any ref does not have its old value."""
     output = try_update(git, updates)
     if output.code:
         raise failure(("update-ref", "--stdin"), output)
 
 
 def try_update(git: Git, updates: Iterable[RefUpdate]) -> Output:
-    """Updates all refs or none; the output's code is 0 if all had their old values."""
+    """Updates all refs or none; the output's exit code is 0 if all refs had their old values."""
     lines = [
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
         for ref, new, old in updates
     ]
-    # If the input is truncated, as when this service is killed, git updates nothing.
+    # If the input is truncated, for example because this service is killed, git updates nothing.
     text = "".join(["start\0", *lines, "commit\0"])
-    # A ref that an agent made a symbolic ref to another is replaced, and the other is not moved.
+    # If an agent turned a ref into a symbolic ref, this replaces the ref and does not move its target.
     return git.run_spare("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
 
 
@@ -232,7 +237,7 @@ def unambiguous(git: Git, branch: str) -> str:
 
 
 def independent(git: Git, commits: Iterable[str]) -> list[str]:
-    """Returns the minimal subset of `commits` from which all others can be reached, in their order."""
+    """Returns the smallest subset of `commits` from which all others are reachable, in the given order."""
     unique = list(dict.fromkeys(commits))
     if len(unique) == 1:
         return unique

@@ -1,4 +1,4 @@
-"""Trees of commits: their differences and their merges."""
+"""Compares and merges the trees of commits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _OPTIONS: Final = ("-r", "--no-ext-diff", "--no-textconv")
 
 
 class TreeMerge(NamedTuple):
-    """Two commits merged into one tree; files that conflict contain conflict markers."""
+    """The tree of two merged commits; conflicting files contain conflict markers."""
 
     clean: bool
     tree: str
@@ -30,7 +30,10 @@ def of(git: Git, commit: str) -> str:
 
 @contextmanager
 def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
-    """Yields the output of `git diff-tree` about two commits, in the format that `options` ask for; raises GIT_FAILED."""
+    """Yields the output of `git diff-tree` for two commits, in the format set by `options`.
+
+    Raises GIT_FAILED.
+    """
     with git.diff_tree(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
         yield pieces
 
@@ -39,7 +42,9 @@ def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterat
 def merging(
     git: Git, one: str, other: str, *, temporary: bool
 ) -> Iterator[Callable[[], tuple[TreeMerge, str]]]:
-    """Merges two commits while the block does something else; yields a function that returns the merge and the tree of `one`.
+    """Merges two commits in parallel with the block.
+
+    Yields a function that returns the merge and the tree of `one`.
 
     `temporary`: see `merged`.
     """
@@ -54,7 +59,10 @@ def merging(
 
 
 def merged(git: Git, pairs: Sequence[tuple[str, str]], *, temporary: bool) -> list[TreeMerge]:
-    """Returns the merges of pairs of commits, all by one git process; `temporary`: their trees are not kept."""
+    """Merges pairs of commits with one git process and returns the merges.
+
+    If `temporary`, does not keep their trees.
+    """
     return _merges(git.run_spare(*_MERGES, stdin=_lines(pairs), temporary=temporary))
 
 
@@ -74,7 +82,7 @@ def _merges(output: Output) -> list[TreeMerge]:
             )
         raise failure(_MERGES, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
-    # For each merge: 1 if it is clean, the tree, the files, an empty field.
+    # For each merge, git prints 1 if it is clean, the tree, the files and an empty field.
     return [
         TreeMerge(
             clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")})

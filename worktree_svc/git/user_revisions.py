@@ -1,7 +1,7 @@
 """Resolves revisions as the user's own git would: `HEAD@{1}`, `stash@{0}`, `:/text`, `main@{upstream}`.
 
-For that, git needs the reflogs, the HEAD of the user's checkout and the settings of branches. It gets them in a
-temporary folder, without the rest of the repository's configuration, which may name programs.
+To resolve these, git needs the reflogs, the HEAD of the user's checkout and the settings of branches. A
+temporary folder contains them, without the rest of the repository's configuration, which may name programs.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from worktree_svc.storage import files
 
 _SETTINGS: Final = r"^(branch\..*\.(remote|merge)|remote\..*\.fetch)$"
 
-# More than git ever writes into a HEAD.
+# git never writes a longer HEAD.
 _MOST_BYTES: Final = 64 << 10
 
 
@@ -36,7 +36,7 @@ def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str
         for name in ("logs", "refs"):
             (own / name).symlink_to(git_dir / name)
         for head in git_dir.glob("*HEAD"):
-            # A copy: git would take a link for a symbolic ref.
+            # HEAD is copied, because git would read a link as a symbolic ref.
             if head.is_file() and not head.is_symlink() and head.stat().st_size <= _MOST_BYTES:
                 files.copy_atomically(head, own / head.name)
         output = Git(own, git_dir=own).run("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
@@ -44,7 +44,7 @@ def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str
 
 
 def _branches(common: Path) -> str:
-    """Returns the upstreams of branches, as a configuration."""
+    """Returns the upstream settings of all branches, as the text of a configuration file."""
     output = Git(common, git_dir=common).run("config", "--null", "--get-regexp", _SETTINGS)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
     return "".join(setting(key, value) for key, _, value in pairs)

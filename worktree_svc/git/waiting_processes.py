@@ -1,9 +1,8 @@
-"""Git processes that wait for work: starting one takes longer than many of the questions to it.
+"""Keeps git processes that wait for work, because starting git takes longer than answering many questions.
 
-Two kinds wait here. A *conversation* answers one question after another. A *spare*
-was started in advance and does one job, which begins when it gets its input. Only
-this process holds the write end of their input pipes, so they end with it, however
-it ends.
+Two kinds of processes wait. A *conversation* answers one question after another. A
+*spare* was started in advance and does one job when it receives its input. Only this
+process has the write end of their input pipes, so they end when it ends, for any reason.
 """
 
 import threading
@@ -21,19 +20,20 @@ from worktree_svc.git.processes import Process, end
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# An older process is ended: it has read the repository's settings and its list of other object folders only once.
+# Older processes are ended, because a process reads the repository's settings and alternate object folders only
+# once.
 OLDEST_SECONDS: Final = 60.0
 
-# How long a call's answer has the machine for itself before the next spare is started.
+# Pause before the next spare is started, which leaves the machine to sending the call's answer.
 PAUSE_SECONDS: Final = 0.005
 
-# The most waiting processes of all kinds; each takes a few MB.
+# The most waiting processes of all kinds; each uses a few MB of memory.
 MOST_WAITING: Final = 24
 
 
 @dataclass
 class GitProcess:
-    """A git process, and what is to be cleaned up once it has ended."""
+    """A git process, and the resources to clean up once it has ended."""
 
     process: Process
     belongings: ExitStack = field(default_factory=ExitStack)
@@ -59,14 +59,14 @@ class WaitingProcesses:
         self._oldest_seconds = oldest_seconds
         self._most = most
         self._mutex = threading.Lock()
-        # The one that has waited longest comes first.
+        # The process that has waited longest comes first.
         self._waiting: list[tuple[Key, GitProcess]] = []
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spare")
         self._timer: threading.Timer | None = None
         self._closing = threading.Event()
 
     def take(self, key: Key, start: Start) -> GitProcess:
-        """Returns a process that waits under `key`, or starts one; the caller ends it or gives it back."""
+        """Returns a process that is waiting under `key`, or starts one; the caller ends it or gives it back."""
         with self._mutex:
             indexes = [index for index, (waiting, _) in enumerate(self._waiting) if waiting == key]
             found = self._waiting.pop(indexes[-1])[1] if indexes else None
@@ -78,7 +78,7 @@ class WaitingProcesses:
         return start()
 
     def give(self, key: Key, child: GitProcess) -> None:
-        """Lets a process wait for the next caller; ends it if it is too old."""
+        """Keeps a process for the next caller, or ends it if it is too old."""
         with self._mutex:
             young = time.monotonic() - child.began < self._oldest_seconds
             kept = young and self._most > 0 and not self._closing.is_set()
@@ -90,7 +90,7 @@ class WaitingProcesses:
             one.end()
 
     def replace(self, key: Key, spent: GitProcess, start: Start) -> None:
-        """Ends a spare that did its job; cleans up and starts the next one in the background."""
+        """Ends a spare that has done its job; cleans up and starts the next spare in the background."""
         end(spent.process)
         try:
             if self._most > 0:
@@ -105,7 +105,7 @@ class WaitingProcesses:
         self._end(lambda key, _: key[0] == folder)
 
     def close(self) -> None:
-        """Ends all processes; from now on none waits."""
+        """Ends all processes; later processes are not kept."""
         with self._mutex:
             self._closing.set()
             if self._timer:
@@ -114,7 +114,7 @@ class WaitingProcesses:
         self._end(lambda _, __: True)
 
     def _replace(self, key: Key, spent: GitProcess, start: Start) -> None:
-        # The answer is sent first: while a process starts, all threads of this one are blocked.
+        # The answer is sent first, because starting a process blocks all threads of the service.
         self._closing.wait(PAUSE_SECONDS)
         spent.belongings.close()
         with self._mutex:
@@ -151,5 +151,5 @@ class WaitingProcesses:
             child.end()
 
 
-# No process waits: each one is started when it is needed, and ended afterwards.
+# A pool without waiting processes: each process is started when needed, and ended afterwards.
 NONE: Final = WaitingProcesses(most=0)

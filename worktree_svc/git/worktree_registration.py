@@ -1,9 +1,9 @@
-"""Registers a worktree in a repository, so that no git process ever sees an incomplete one.
+"""Registers a worktree in a repository atomically: git processes never see an incomplete registration.
 
-`git worktree add` leaves a file empty for a moment, and every git process that lists
-the worktrees fails at that moment: the user's own, and those of agents in other
-worktrees. Here the files of a worktree's registration are written elsewhere and moved
-into place at once. Their format is that of gitrepository-layout(5) and git-worktree(1).
+`git worktree add` leaves a file empty for a moment. Any git process that lists the
+worktrees at that moment fails, including those of the user and of agents in other
+worktrees. This module writes the registration's files elsewhere and moves them into
+place at once. gitrepository-layout(5) and git-worktree(1) document their format.
 """
 
 import errno
@@ -16,8 +16,8 @@ from typing import Final
 from worktree_svc.git.command import Git
 from worktree_svc.storage import files
 
-# Settings of the repository's own checkout only. A worktree of an epic always has all files: with the
-# user's sparse checkout, an agent's git would remove files that it does not need to touch.
+# Settings that apply only to the repository's own checkout. An epic's worktree always contains all files: with
+# the user's sparse checkout, an agent's git would remove files that it does not need to change.
 _OWN_SETTINGS: Final = (
     "core.bare",
     "core.worktree",
@@ -29,23 +29,23 @@ _OWN_SETTINGS: Final = (
 # The folder in which a registration is prepared, in the repository's git folder.
 _STAGED: Final = "heddle-worktree"
 
-# Errors of the move if another worktree has the name, or if git has just removed the empty parent folder.
+# Errors of the move if another worktree uses the name, or if git has just removed the empty parent folder.
 _TAKEN: Final = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
 
 
 def add(common: Path, path: Path, commit: str) -> None:
-    """Makes `path`, where nothing exists, a worktree with detached HEAD `commit`, still without files.
+    """Creates a worktree without files at `path`, which must not exist, with detached HEAD `commit`.
 
     The caller holds the repository's lock: see locks.RepositoryLocks.
     """
     staged = common / _STAGED
-    # Left by a service that was killed.
+    # A service that was killed may have left this.
     files.remove(staged)
     staged.mkdir()
     pointer = path / ".git"
     (staged / "gitdir").write_text(f"{pointer}\n", errors="surrogateescape")
     (staged / "HEAD").write_text(f"{commit}\n")
-    # If it were empty after a power cut, it would break every git process that lists worktrees.
+    # If this file were empty after a power cut, every git process that lists worktrees would fail.
     files.write_atomically(staged / "commondir", "../..\n")
     _copy_settings(common, staged)
     path.mkdir()
@@ -62,7 +62,7 @@ def add(common: Path, path: Path, commit: str) -> None:
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:
-    """Yields free folders for a worktree of that name: with a number appended if another one has it."""
+    """Yields candidate folders for a worktree's name, with a number appended if the name is in use."""
     for number in itertools.count():
         folder = parent / f"{name}{number or ''}"
         if not folder.exists():

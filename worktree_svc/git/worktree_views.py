@@ -1,12 +1,12 @@
-"""The view that git in a worktree has of its repository: everything is shared, except the stash and notes.
+"""Gives each worktree its own view of the repository, with everything shared except the stash and notes.
 
-Worktrees share refs/stash: without this view, `git stash pop` of an agent would apply the user's stash, and two
-agents would apply each other's. The file commondir tells git where the shared files are. For an epic's worktree that
-is a folder next to it:
+Worktrees normally share refs/stash. Without this view, an agent's `git stash pop` would apply the user's stash,
+or another agent's. The file commondir names the folder of the shared files. For an epic's worktree, that is a
+folder next to it:
 
 HEDDLE_HOME/worktrees/RUN/EPIC.git/    links to the repository's files, folders and kinds of refs; its own refs/stash
 
-Settings that are made in the worktree are its own too.
+Settings that are made in the worktree also apply only there.
 """
 
 import os
@@ -21,18 +21,19 @@ from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
 from worktree_svc.storage import files
 
-# The kinds of refs that each worktree has for itself.
+# The kinds of refs that are separate for each worktree.
 _OWN_REFS: Final = frozenset({"stash", "notes"})
 
-# Extensions that apply to this and any older repository format.
+# Extensions that apply to this repository format and to any older one.
 _EXTENSION: Final = re.compile(r"extensions\.(objectformat|partialclone|worktreeconfig)")
 
-# Kinds of refs that are linked even if the repository has none yet: commits create them.
+# Kinds of refs that are linked even if the repository has none yet, because commits create them.
 _KINDS: Final = ("heads", "tags", "heddle")
 
-# Entries of the repository's folder that are not linked: the view has its own, or a running git process owns them.
+# Entries of the repository's folder that are not linked, because the view has its own or a running git process
+# owns them.
 _NOT_SHARED: Final = re.compile(r"refs|logs|config|.*\.lock|.*\.pid|gc\.log|heddle-worktree")
-# Linked even if they do not exist: git creates them where the links point.
+# Linked even if they do not exist, because git creates them at the link's target.
 _ALWAYS: Final = ("packed-refs", "shallow")
 
 _ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -61,7 +62,7 @@ def make(worktree: Path, common: Path) -> Path:
 
 
 def clear(worktree: Path) -> None:
-    """Removes a worktree's own refs; the next `make` starts without them. Its settings stay."""
+    """Removes a worktree's own refs but keeps its settings; the next `make` starts without these refs."""
     for part in ("refs", "logs"):
         files.remove(view_of(worktree) / part)
 
@@ -70,7 +71,7 @@ def stash_of(worktree: Path) -> str:
     """Returns the newest stash commit of a worktree; empty if there is none."""
     view = view_of(worktree)
     file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
-    # If git may not write packed-refs, as in a sandbox, the ref of an emptied stash stays.
+    # If git cannot write packed-refs, for example in a sandbox, the ref of an emptied stash remains.
     if any(each.is_symlink() or not each.is_file() for each in (file, log)) or not log.stat().st_size:
         return ""
     with file.open(errors="replace") as opened:
@@ -79,10 +80,11 @@ def stash_of(worktree: Path) -> str:
 
 
 def _configure(config: Path, shared: Path) -> None:
-    """Writes the configuration of a view: all of the repository's, with settings under which git removes no object.
+    """Writes a view's configuration: the repository's, with settings that keep git from removing objects.
 
-    The user's reflogs and stash are not visible there, so git would remove objects that only they refer to. git reads
-    extensions only from the file itself, not from included files. Settings made in the worktree stay.
+    The user's reflogs and stash are not visible in the view, so git would remove objects that only they refer
+    to. git reads extensions only from the file itself, not from included files. Settings made in the worktree
+    stay.
     """
     if config.is_symlink() or not config.is_file():
         files.remove(config)
@@ -107,7 +109,7 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
 
 
 def _settings(file: Path) -> list[tuple[str, str]]:
-    """Returns the settings of a configuration file without includes; none if it cannot be read."""
+    """Returns the settings of a configuration file without includes; empty if it cannot be read."""
     output = Git(file.parent).run("config", "--file", str(file), "--no-includes", "--null", "--list")
     if output.code:
         return []
@@ -127,8 +129,8 @@ def _link(folder: Path, common: Path, names: set[str]) -> None:
 def _unpack_stash(common: Path) -> None:
     """Moves the user's stash out of packed-refs, which all worktrees read and write.
 
-    git packs it there with all other refs, and a worktree that drops its own last stash would remove it. Without a
-    reflog there is no stash.
+    git packs the stash there with all other refs. A worktree that drops its own last stash would remove it.
+    Without a reflog there is no stash.
     """
     log, loose, packed = common / "logs" / "refs" / "stash", common / "refs" / "stash", common / "packed-refs"
     try:
@@ -137,14 +139,17 @@ def _unpack_stash(common: Path) -> None:
     except (OSError, IndexError):
         return
     if not loose.exists():
-        # If the ref of the stash is gone, its reflog still has the commit.
+        # If the ref of the stash is gone, its reflog still contains the commit.
         _replace(loose, lambda: b"" if loose.exists() else last.split(b" ")[1] + b"\n")
     if _STASH in text and loose.exists():
         _replace(packed, lambda: _PACKED_STASH.sub(b"", packed.read_bytes()))
 
 
 def _replace(path: Path, content: Callable[[], bytes]) -> None:
-    """Writes one of git's files under its lock file, as git does; if another git process holds it, the next call writes."""
+    """Writes one of git's files under its lock file, as git does.
+
+    If the lock is taken, leaves it to the next call.
+    """
     lock = path.with_name(f"{path.name}.lock")
     try:
         with lock.open("xb") as file:

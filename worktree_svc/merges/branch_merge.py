@@ -24,12 +24,12 @@ from worktree_svc.storage.epoch_fence import EpochCheck
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# How often a merge is repeated because its target moved, before the caller gets an error.
+# How often to repeat a merge whose target moved, before the caller gets an error.
 MOST_TRIES: Final = 10
 
 
 class Merged(NamedTuple):
-    """A merged target with its tree; `already` if it contained the source before. Without a commit, it was a preview."""
+    """A merged target with its tree; `already` if it already contained the source. A preview has no commit."""
 
     commit: str
     already: bool
@@ -37,7 +37,7 @@ class Merged(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """Both sides changed these files; nothing was merged. `advice` is the commands to merge by hand."""
+    """Both sides changed these files; nothing was merged. `advice` contains the commands to merge by hand."""
 
     files: list[str]
     advice: str
@@ -51,7 +51,7 @@ class MergeRequest:
     """A requested merge.
 
     `create_at` is the commit at which a missing target is created; empty: the target must exist.
-    `squash`: without the source's own commits. `preview`: no ref moves.
+    `squash`: the result does not contain the source's own commits. `preview`: no ref moves.
     """
 
     source: str
@@ -65,7 +65,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class BranchMerges:
-    """Merges branches. Calls about one target should not overlap; if they do, the loser is repeated."""
+    """Merges branches. Calls for one target should not overlap; if they do, the later merge is repeated."""
 
     folders: PrivateFolders
     check_epoch: EpochCheck
@@ -93,7 +93,7 @@ class BranchMerges:
 
 
 class CleanMerge(NamedTuple):
-    """A merge without a conflict: of `source` into `onto`, the target's commit or the one at which it would be created."""
+    """A merge without conflicts of `source` into `onto`, the target's commit or the commit to create it at."""
 
     source: str
     target: str | None
@@ -107,7 +107,7 @@ class CleanMerge(NamedTuple):
 
 
 def _try_merge(project: Project, request: MergeRequest) -> Merged | Conflict | None:
-    """Merges once; None if the target moved meanwhile."""
+    """Tries the merge once; returns None if the target moved meanwhile."""
     found = _look(project, request)
     if isinstance(found, Conflict):
         return found
@@ -124,7 +124,10 @@ def _look(project: Project, request: MergeRequest) -> CleanMerge | Conflict:
 
 
 def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
-    """Moves a branch from `old`, None if it does not exist, to `commit`; returns False if it is at another commit."""
+    """Moves a branch from `old` (None: it does not exist) to `commit`.
+
+    Returns False if it is at another commit.
+    """
     ref, recorded = refs.branch_ref(branch), branch_records.record_updates(git, branch, commit)
     if commit == old and not recorded:
         return True
@@ -165,7 +168,7 @@ def merge_onto(
         found = hunks(git, onto, source)
         by_hand = advice(project, request, target, unmarked=[each.file for each in found if not each.line])
         return Conflict(files, by_hand, found, source, onto)
-    # A target that contains the source does not change in a merge; only then is it worth asking git.
+    # If the target contains the source, the merge does not change it. Only in that case is it worth asking git.
     already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
     if already:
         _check_by_hand(git, request, tree)
@@ -173,8 +176,8 @@ def merge_onto(
 
 
 def _check_by_hand(git: Git, request: MergeRequest, tree: str) -> None:
-    """Raises MARKERS_LEFT if a merge of the source by hand left conflict markers or generated file names."""
-    # The names in git's markers: see `advice`.
+    """Raises MARKERS_LEFT if a manual merge of the source left conflict markers or generated file names."""
+    # The names that git writes into the markers; see `advice`.
     names = (request.source, refs.branch_ref(request.source))
     words = (word for name in names for word in ("-e", f">>>>>>> {name}"))
     arguments = ("grep", "--files-with-matches", "-I", "--fixed-strings", "-z", *words, tree)
@@ -191,7 +194,7 @@ def _check_by_hand(git: Git, request: MergeRequest, tree: str) -> None:
 
 
 def commit_merge(project: Project, request: MergeRequest, found: CleanMerge) -> str:
-    """Makes the commit of a merge; no ref points to it yet."""
+    """Creates the commit of a merge; no ref points to it yet."""
     trailers = commit_messages.merge_trailers(request.resource)
     parents = ["-p", found.onto]
     if request.squash:
@@ -205,9 +208,10 @@ def commit_merge(project: Project, request: MergeRequest, found: CleanMerge) -> 
 
 
 def _taken_in(git: Git, found: CleanMerge) -> list[str]:
-    """Returns the commits of the user's branches that the source has merged by itself and the target does not contain.
+    """Returns commits of the user's branches that were merged into the source but are not in the target.
 
-    A squashed merge keeps these as parents: otherwise the next merge with those branches would conflict with itself.
+    A squashed merge keeps them as parents. Otherwise the next merge with those branches would conflict with its
+    own changes.
     """
     options = ("--first-parent", "--merges", "--parents", "--stdin")
     listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
@@ -253,10 +257,12 @@ def advice(
     clean: bool = False,
     unmarked: Sequence[str] = (),
 ) -> str:
-    """Returns the commands that merge by hand, ready to paste. `at`: the target's commit; None: it does not exist.
+    """Returns the commands for a merge by hand, ready to paste.
 
-    `clean`: git merges without a conflict, and then the files are fixed. `unmarked`: files that conflict without
-    markers.
+    `at`: the target's commit, None if it does not exist.
+
+    `clean`: git merges without a conflict, and the user then fixes the files. `unmarked`: files whose conflicts
+    have no markers.
     """
     # `git merge` would prefer a tag to a branch of the same name.
     source = shlex.quote(refs.unambiguous(project.git, request.source))

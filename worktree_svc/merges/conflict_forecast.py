@@ -1,8 +1,8 @@
 """PredictConflicts: merges all pairs of branches in memory, and each branch with its base and upstream.
 
-Most pairs need no merge, because they change different files; the others are merged
-by one git process. Results are cached by commit ids, so that after a commit only the
-pairs of that branch are merged again.
+Most pairs change different files and need no merge. One git process merges the others.
+Results are cached by commit ID, so after a commit only the pairs of that branch are
+merged again.
 """
 
 import threading
@@ -21,14 +21,14 @@ from worktree_svc.projects.repository import Project
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# The size of the cache: more than a worker's runs have at the same time.
+# The size of the cache; a worker's runs need fewer entries at the same time.
 MOST_BRANCHES: Final = 2_000
 MOST_PAIRS: Final = 50_000
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The paths that a branch has changed, and the folders from which it removed or to which it added files."""
+    """The paths that a branch has changed, and the folders where it removed or added files."""
 
     paths: frozenset[str]
     removed_from: frozenset[str] = frozenset()
@@ -36,7 +36,7 @@ class Changes:
 
     @classmethod
     def of(cls, statuses: Iterable[tuple[str, str]]) -> "Changes":
-        """Returns the changes that git lists as pairs of a letter and a path."""
+        """Returns the changes from git's list, which consists of pairs of a letter and a path."""
         pairs = list(statuses)
         return cls(
             paths=frozenset(path for _, path in pairs),
@@ -45,10 +45,10 @@ class Changes:
         )
 
     def may_conflict(self, other: "Changes") -> bool:
-        """Returns False only if no merge of the two can conflict.
+        """Returns False only if the two branches cannot conflict.
 
-        Besides a common path, conflicts come from a file with the name of the other's
-        folder, and from a folder that one side moved while the other added files to it.
+        Apart from a common path, there are two causes of conflicts: a file with the name of a
+        folder on the other side, and a folder that one side moved while the other added files.
         """
         return not (
             self.paths.isdisjoint(other.paths)
@@ -60,10 +60,10 @@ class Changes:
 
 
 class ForecastRequest(NamedTuple):
-    """The branches to compare, and the revisions with which each is merged as well.
+    """The branches to compare, and the further revisions to merge each of them with.
 
-    `starts` has the commit at which each branch started; the base, if it has none. An
-    upstream that does not exist is ignored.
+    `starts` contains the commit at which each branch started; a branch without an entry
+    started at the base. An upstream that does not exist is ignored.
     """
 
     names: Sequence[str]
@@ -73,7 +73,7 @@ class ForecastRequest(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """An existing branch, and what it has changed since its start."""
+    """An existing branch, and its changes since its start."""
 
     name: str
     commit: str
@@ -90,7 +90,7 @@ class Pair(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The changes of the branches, and the pairs that conflict."""
+    """The changes of all branches, and the pairs that conflict."""
 
     branches: list[Branch]
     pairs: list[Pair]
@@ -113,11 +113,11 @@ class ConflictForecaster:
         self._mutex = threading.Lock()
         # By start and commit.
         self._changes: dict[tuple[str, str], Changes] = {}
-        # By the two commits: the files that conflict.
+        # The files that conflict, by the two commits.
         self._merges: dict[tuple[str, str], list[str]] = {}
 
     def predict(self, path: str, request: ForecastRequest) -> Prediction:
-        """Returns the branches that will conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
+        """Predicts which branches conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
         project = repository.find(self._folders, path)
         onto = _commit_of(project, request.base)
         upstream = repository.resolve(project, request.upstream) if request.upstream else None
@@ -185,7 +185,7 @@ def _changes(git: Git, onto: str, commit: str) -> Changes:
 
 
 def _conflicts(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Returns for each pair of commits the files that conflict, in order."""
+    """Returns the conflicting files of each pair of commits, in the order of the pairs."""
     return [[] if one.clean else one.files for one in trees.merged(git, pairs, temporary=True)]
 
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from worktree_svc.git.command import Git, decode, failure, readable
 
-# The most regions and characters of a conflict that are returned.
+# The most regions and characters of a conflict to return.
 MOST_HUNKS: Final = 20
 MOST_CHARACTERS: Final = 16 << 10
 _HUNK_CHARACTERS: Final = 4 << 10
@@ -18,7 +18,10 @@ END: Final = ">>>>>>> "
 
 
 class Hunk(NamedTuple):
-    """A region in which both sides differ; `line` is 0 if the file has no regions, and the text says why."""
+    """A region in which both sides differ.
+
+    If the file has no regions, `line` is 0 and the text gives the reason.
+    """
 
     file: str
     line: int
@@ -61,7 +64,10 @@ def _hunks(git: Git, tree: str, names: Iterable[str], notes: dict[str, str]) -> 
 
 
 def _notes(fields: Iterator[str]) -> dict[str, str]:
-    """Returns git's messages by file. Each message is a number of paths, the paths, a type, and the text."""
+    """Returns git's messages by file.
+
+    Each message consists of the number of paths, the paths, a type and the text.
+    """
     notes: dict[str, list[str]] = {}
     for count in fields:
         paths = [next(fields) for _ in range(int(count))]

@@ -1,4 +1,4 @@
-"""Detects fast-forwards without a git process for the merge: the target is an ancestor of the source."""
+"""Detects fast-forwards, where the target is an ancestor of the source, without a git process for the merge."""
 
 import re
 from collections.abc import Iterator
@@ -7,29 +7,29 @@ from typing import Final, NamedTuple
 
 from worktree_svc.git.command import Git
 
-# The beginning of a commit object; the part after the committer is not needed.
+# The beginning of a commit object; nothing after the committer is needed.
 _HEAD: Final = re.compile(
     rb"tree (?P<tree>[0-9a-f]+)\n(?:parent (?P<parent>[0-9a-f]+)\n)?(?:parent [0-9a-f]+\n)*"
     rb"author [^\n]*\ncommitter [^\n]* (?P<seconds>-?\d+) [+-]\d+\n"
 )
 
-# More commits than an epic usually has; beyond that, git decides.
+# More commits than an epic usually has. For longer histories, git decides.
 MOST_STEPS: Final = 50
 
 
 class _Commit(NamedTuple):
     id: str
     tree: str
-    # The first parent; empty: it has none.
+    # The first parent. Empty: the commit has none.
     parent: str
-    # The committer's time, since 1970.
+    # The committer's time, in seconds since 1970.
     seconds: int
 
 
 def tree_of(git: Git, source: str, onto: str) -> str | None:
-    """Returns the result of merging `source` into `onto` if that is a fast-forward: the tree of `source`.
+    """Returns the tree of `source` if its merge into `onto` is a fast-forward.
 
-    None unless `onto` is among the first MOST_STEPS first-parent ancestors of `source`.
+    Returns None unless `onto` is among the first MOST_STEPS first-parent ancestors of `source`.
     """
     end = _read(git, onto)
     if end is None:
@@ -45,7 +45,7 @@ def tree_of(git: Git, source: str, onto: str) -> str | None:
 
 
 def _first_parents(git: Git, commit: str) -> Iterator[_Commit]:
-    """Yields the commit and its first-parent ancestors, as far as they are in the repository."""
+    """Yields the commit and its first-parent ancestors, up to the first that is not in the repository."""
     step = _read(git, commit)
     while step:
         yield step

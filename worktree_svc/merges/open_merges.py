@@ -1,7 +1,7 @@
-"""OpenMerge and CloseMerge: sources are merged one after another in memory, and checked before the target moves.
+"""OpenMerge and CloseMerge: merges sources one by one in memory; they are checked before the target moves.
 
 HEDDLE_HOME/merges/RUN/merge/        the temporary worktree
-HEDDLE_HOME/merges/RUN/merge.json    its state, as of any worktree
+HEDDLE_HOME/merges/RUN/merge.json    its state, in the format of any worktree's state
 """
 
 from collections.abc import Collection, Sequence
@@ -37,7 +37,7 @@ _KEY: Final = "merge"
 
 
 class MergedSource(NamedTuple):
-    """A source that is in the merge: its merge commit, and the commands to merge it by hand."""
+    """A source that was merged: its merge commit, and the commands to merge it by hand."""
 
     branch: str
     commit: str
@@ -53,7 +53,7 @@ class OpenedMerge(NamedTuple):
     commit: str
     tree: str
     parts: list[MergedSource]
-    # By branch.
+    # The conflict of each source that could not be merged, by branch.
     conflicts: dict[str, Conflict]
     # The worktree with the result. Empty: the result is known, or nothing was merged.
     path: str
@@ -63,7 +63,7 @@ class OpenedMerge(NamedTuple):
 
 
 class KnownResults(NamedTuple):
-    """Results that need no check: these trees, and the trees of these branches."""
+    """Results that need no check: these trees, and the trees of these branches' commits."""
 
     trees: Collection[str]
     branches: Collection[str]
@@ -71,7 +71,7 @@ class KnownResults(NamedTuple):
 
 @dataclass(frozen=True)
 class OpenMerges:
-    """The open merges below one data folder. Calls about one run must not overlap."""
+    """The open merges below one data folder. Calls for one run must not overlap."""
 
     store: WorktreeStore
     folders: PrivateFolders
@@ -92,7 +92,7 @@ class OpenMerges:
         *,
         file: pb.ProjectFile,
     ) -> OpenedMerge:
-        """Merges the sources, all into one target, and checks out the result in a worktree unless it is known."""
+        """Merges the sources into one target; checks out the result in a worktree unless it is known."""
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         branch = requests[0].target
@@ -123,7 +123,8 @@ class OpenMerges:
     def close(self, path: str, epoch: int, run: RunName, move: tuple[str, str | None, str] | None) -> bool:
         """Moves a branch and removes the worktree; `move` is the branch, its old commit and the new one.
 
-        Returns whether the branch was moved. No `move`: no branch moves. No old commit: the branch does not exist.
+        Returns whether the branch was moved. Without `move`, no branch moves. Without an old commit, the branch
+        must not exist.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -160,7 +161,7 @@ class OpenMerges:
         provided = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
         if provided.problems:
             raise project_file.invalid(tuple(provided.problems))
-        # Saved first, so that the next service finds the worktree after a crash.
+        # The state is saved first, so the next service finds the worktree after a crash.
         self.store.save(paths, WorktreeState(paths.epic, project.top, start=commit, head=commit))
         failpoint("open_merge.after_state")
         with self.repositories.hold(project.common):
@@ -183,12 +184,12 @@ class OpenMerges:
             checkouts.unregister(project, paths)
         if paths.worktree.exists():
             failpoint("close_merge.after_forget")
-        # The worktree first: the state next to it shows that the removal is not complete.
+        # The worktree is removed first: the remaining state shows that the removal is not complete.
         files.remove(paths.worktree)
         files.remove(paths.worktree.parent)
         self.leases.release(_lease_holder(run))
 
 
 def _lease_holder(run: RunName) -> EpicName:
-    """Returns the epic name under which the lease is held: no epic of a plan can have such a key."""
+    """Returns the epic name that holds the merge's lease; no epic of a plan can have this key."""
     return EpicName(run.run, f"_{_KEY}")

@@ -1,8 +1,8 @@
-"""Compares Heddle's own branches with the records of where Heddle left them.
+"""Compares Heddle's own branches with separate records of Heddle's last commits on them.
 
-Anyone may move a branch. An epic's accepted commit and a run's merged commit are therefore also recorded under a
-separate ref: a branch that was deleted is restored, one with further commits is accepted as it is, and one that lost
-commits is detected.
+Any user or agent may move a branch. An epic's accepted commit and a run's merged commit are therefore also
+recorded under a separate ref. With this record, Heddle restores a deleted branch, accepts a branch with further
+commits, and detects a branch that lost commits.
 """
 
 import re
@@ -34,7 +34,8 @@ def record_of(branch: str) -> str | None:
 def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | None:
     """Returns the commit of a branch; None if it does not exist.
 
-    With `restore`, a deleted branch of Heddle's is created again. Raises BRANCH_DIVERGED if it lost its recorded commit.
+    `restore` recreates a deleted branch of Heddle. Raises BRANCH_DIVERGED if the branch lost its recorded
+    commit.
     """
     git, ref, record = project.git, refs.branch_ref(branch), record_of(branch)
     if record is None:
@@ -53,7 +54,10 @@ def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | N
 
 
 def record_updates(git: Git, branch: str, commit: str) -> list[refs.RefUpdate]:
-    """Returns the updates that must happen together with a move of a run's branch, so that its record stays correct."""
+    """Returns the ref updates that keep the record correct.
+
+    They must be applied together with a move of the branch.
+    """
     record = record_of(branch)
     if record is None or branch.partition("/epics/")[1]:
         return []

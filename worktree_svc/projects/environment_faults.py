@@ -1,8 +1,9 @@
 """Distinguishes faults of the environment from errors of a request.
 
 The repository of a run existed when the run was created. If a later call finds it
-missing, read-only or unreadable, the attempt is not at fault: the error becomes
-PROJECT_UNAVAILABLE, nothing was changed, and the same call works once it is available again.
+missing, read-only or unreadable, the attempt is not at fault, and the error becomes
+PROJECT_UNAVAILABLE. The call has changed nothing, and the same call works once the
+repository is available again.
 """
 
 import errno
@@ -16,7 +17,7 @@ from heddle import errors, pb, urls
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects.repository import mirror_of
 
-# Errors with a cause of their own, whatever the state of the repository.
+# Errors with their own cause, independent of the state of the repository.
 _ITS_OWN: Final = frozenset(
     {
         pb.ERROR_REASON_STALE_EPOCH,
@@ -27,14 +28,14 @@ _ITS_OWN: Final = frozenset(
     }
 )
 
-# Errors of the system and of git if a disk is read-only, broken or removed.
+# Errors of the system and of git that mean that a disk is read-only, broken or removed.
 _BROKEN: Final = frozenset({errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENXIO, errno.ENODEV})
 _SIGNS: Final = tuple(os.strerror(number) for number in sorted(_BROKEN))
 
 
 @contextmanager
 def as_project_unavailable(folders: PrivateFolders, project: str) -> Iterator[None]:
-    """Turns errors of the block into PROJECT_UNAVAILABLE if the repository of `project` is the cause."""
+    """Turns errors in the block into PROJECT_UNAVAILABLE if they are caused by the repository of `project`."""
     try:
         yield
     except errors.HeddleError as error:
@@ -56,7 +57,7 @@ def as_project_unavailable(folders: PrivateFolders, project: str) -> Iterator[No
 
 
 def fault_in(folder: Path) -> str:
-    """Returns why the repository at `folder` cannot be used now, as text; empty if it seems usable."""
+    """Returns the reason why the repository at `folder` cannot be used now; empty if it seems usable."""
     if not folder.is_dir():
         return f"{folder} does not exist"
     git_folder = folder / ".git"

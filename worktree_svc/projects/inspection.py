@@ -1,4 +1,4 @@
-"""Inspects a project before a run: where the run would start, and what prevents it from starting."""
+"""Inspects a project before a run: finds where the run would start, and what would prevent it."""
 
 import shlex
 import tempfile
@@ -27,7 +27,7 @@ class Inspection:
     # Empty: the base is not a branch.
     base_branch: str
     dirty_files: tuple[str, ...]
-    # How far the branch is behind its upstream. None: it has no upstream, or is up to date.
+    # How far the branch is behind its upstream. None: the branch has no upstream or is up to date.
     behind: pb.BaseBehind | None = None
 
 
@@ -48,7 +48,10 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
 
 
 def _base_branch(project: Project, base_ref: str) -> str:
-    """Returns the local branch that `base_ref` names, or that is checked out; empty if there is none."""
+    """Returns the local branch that `base_ref` names, or the branch that is checked out.
+
+    The name is empty if there is none.
+    """
     prefix = refs.branch_ref("")
     if base_ref in {"", "HEAD", "@"}:
         full = refs.head_branch(project.git_dir) or ""
@@ -59,7 +62,7 @@ def _base_branch(project: Project, base_ref: str) -> str:
 
 
 def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
-    """Returns how far a branch is behind its upstream, or the branch of the same name at origin, as last fetched."""
+    """Returns how far a branch is behind its upstream or origin's branch of the same name, as last fetched."""
     if not branch:
         return None
     asked = project.exposed_git
@@ -78,9 +81,9 @@ def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
 
 
 def _check_name_is_free(project: Project) -> None:
-    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
+    """Raises BRANCH_EXISTS if a branch called "heddle" exists, because git then allows no branch heddle/….
 
-    Such a branch at the remote would block every push there.
+    A branch of that name at the remote would block every push there.
     """
     commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
     remote = repository.remote_of(project)
@@ -109,7 +112,7 @@ def _dirty_files(project: Project) -> list[str]:
         return []
     options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as folder:
-        # A copy, because git refreshes the index that it compares with.
+        # The index is copied, because git refreshes the index that it compares with.
         index = Path(folder, "index")
         files.copy_atomically(project.git_dir / "index", index)
         paths = project.git.at(project.top, index=index).items("diff", *options, head, "--")

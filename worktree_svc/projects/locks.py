@@ -1,4 +1,4 @@
-"""Locks: jobs with the same key run one after another, other jobs run in parallel; one service per data folder."""
+"""Locks: serializes jobs with the same key, and allows one service per data folder."""
 
 import asyncio
 import fcntl
@@ -22,12 +22,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-# Jobs that run at the same time; each may start git processes.
+# The most jobs that run at the same time; each may start git processes.
 THREADS: Final = 8
 
 
 class KeyedExecutor:
-    """Runs blocking work in threads. A job runs to its end even if its caller goes away."""
+    """Runs blocking jobs in threads; jobs with different keys run in parallel.
+
+    A job runs to its end even if its caller is cancelled.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="git")
@@ -36,7 +39,7 @@ class KeyedExecutor:
         self._draining = False
 
     async def run(self, job: Callable[[], Result], *, key: str | None = None) -> Result:
-        """Returns what `job` returns; jobs with the same key never overlap."""
+        """Runs `job` and returns its result; jobs with the same key never overlap."""
         if self._draining:
             raise errors.HeddleError(
                 pb.ERROR_REASON_DRAINING, "the worktree service is shutting down; try again when it is back"
@@ -47,7 +50,7 @@ class KeyedExecutor:
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Rejects new jobs and waits for the running ones: a commit that has begun is completed."""
+        """Rejects new jobs and waits for running jobs, so a commit that has begun is completed."""
         self._draining = True
         await asyncio.gather(*self._running, return_exceptions=True)
         self._threads.shutdown()
@@ -66,14 +69,14 @@ class KeyedExecutor:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may be gone; asyncio would warn that the exception was never retrieved
+            task.exception()  # the caller may be gone, and asyncio would warn about an unretrieved exception
 
 
 class RepositoryLocks:
-    """One change at a time to the list of a repository's worktrees: git itself has races there.
+    """Serializes changes to a repository's list of worktrees, because git itself has race conditions there.
 
-    The lock is on the repository's own folder, so it also works between services
-    with different data folders, leaves no file and ends with its process.
+    Locks the repository's own folder. The lock therefore also works between services
+    with different data folders, leaves no file, and ends with its process.
     """
 
     def __init__(self) -> None:
@@ -88,7 +91,8 @@ class RepositoryLocks:
         with lock.mutex:
             descriptor = os.open(folder, os.O_RDONLY)
             try:
-                # Some network file systems have no such locks; threads of this service still wait above.
+                # Some network file systems do not support this lock. The lock above still serializes the
+                # threads of this service.
                 with suppress(OSError):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -110,12 +114,12 @@ class HomeInUseError(Exception):
 class HomeLock:
     """One worktree service per data folder, including the git processes of a killed one.
 
-    Every git process inherits the lock: if one outlives its service in the middle of a
-    reset, the next service waits for it instead of cleaning up at the same time.
+    Every git process inherits the lock. If a git process outlives its service in the middle
+    of a reset, the next service waits for it and does not clean up at the same time.
     """
 
     def __init__(self, path: Path, patience: float = 30) -> None:
-        """Takes the lock, for which it waits `patience` seconds; raises HomeInUseError."""
+        """Takes the lock, and waits for it at most `patience` seconds; raises HomeInUseError."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._take(path, patience)

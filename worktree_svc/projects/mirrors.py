@@ -1,12 +1,11 @@
-"""Projects by URL: cloned once into a bare mirror, updated before each run, pushed to after each step.
+"""Mirrors projects given by URL: clones them once, fetches before each run, and pushes after each step.
 
 HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
 
 The remote's branches are refs/remotes/origin/…; refs/heads contains Heddle's own
-branches and those into which runs merge. The remote refuses a push that is not a
-fast-forward, and the commits stay in the mirror. The only forced push is that of an
-epic's branch that was rewound. Credentials are those of the service's own git, and
-are not stored.
+branches and the branches that runs merge into. The remote refuses a push that is not a
+fast-forward, and the commits stay in the mirror. Only the branch of a rewound epic is
+force-pushed. The service's own git provides the credentials; they are not stored.
 """
 
 import time
@@ -42,7 +41,7 @@ _MAINTENANCE_SECONDS: Final = 24 * 3600
 
 # Seconds before each retry of a push.
 PAUSES: Final = (0.5, 2.0)
-# Seconds after which a push to a remote that does not answer is given up; the next push tries again.
+# Seconds after which a push to an unresponsive remote is abandoned; the next push tries again.
 _PUSH_SECONDS: Final = 60.0
 
 
@@ -54,15 +53,15 @@ class Mirrors:
         self._repositories = repositories
 
     def recover(self) -> None:
-        """Removes the locks that a killed service left: no other process writes here."""
+        """Removes the locks that a killed service left. No other process writes to the mirrors."""
         for lock in self._folders.mirrors.glob("*.git/**/*.lock"):
             log.warning("stale_lock_removed", path=str(lock))
             files.remove(lock)
 
     def update(self, url: str, merge_into: str) -> str:
-        """Clones the repository, or fetches new commits; returns the URL that identifies it from now on.
+        """Clones the repository or fetches new commits; returns the URL that identifies it in later calls.
 
-        Raises NOT_A_REPOSITORY. `merge_into`: that branch is updated as well.
+        Raises NOT_A_REPOSITORY. Also updates the branch `merge_into`.
         """
         folder = repository.mirror_of(self._folders, url)
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +76,7 @@ class Mirrors:
         return _url(project)
 
     def follow(self, url: str, branch: str) -> None:
-        """Updates a branch to the remote's before something is merged into it, unless it is one of a run's own."""
+        """Updates a branch from the remote before a merge into it; does nothing for a run's own branches."""
         if urls.is_url(url) and not branch.startswith(_OWN):
             project = repository.find(self._folders, url)
             with self._fetching(project.top):
@@ -85,9 +84,9 @@ class Mirrors:
                 _follow(project, branch)
 
     def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
-        """Pushes branches to the project's remote; returns why it refused some of them, by branch.
+        """Pushes branches to the project's remote; returns the reason for each refused branch.
 
-        Commits that could not be pushed are part of the run's next push of that branch.
+        The run's next push of the branch includes commits that could not be pushed.
         """
         if not urls.is_url(url) or not branches:
             return {}
@@ -102,7 +101,7 @@ class Mirrors:
                 if not refused or pause is None:
                     break
                 time.sleep(pause)
-        except errors.HeddleError as error:  # the remote does not answer: one timeout is enough
+        except errors.HeddleError as error:  # the remote does not answer, and one timeout is enough
             refused = dict.fromkeys(wanted, error.message)
         log.info(
             "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
@@ -110,7 +109,7 @@ class Mirrors:
         return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
 
     def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:
-        """Returns why refs were refused, by ref."""
+        """Returns the reason for each refused ref."""
         options = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
         specs = (f"{ref}:{ref}" for ref in wanted)
         forced = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _rewound_from(project, ref)))
@@ -127,13 +126,13 @@ class Mirrors:
         return refused
 
     def _fetching(self, folder: Path) -> AbstractContextManager[None]:
-        """One fetch at a time; not the lock of the repository itself, which new worktrees need."""
+        """Allows one fetch at a time, without the repository's own lock, which new worktrees need."""
         (folder / "refs").mkdir(parents=True, exist_ok=True)
         return self._repositories.hold(folder / "refs")
 
 
 def _make(folder: Path, url: str) -> None:
-    """Makes the empty mirror; the configuration is written last, because it marks the mirror as complete."""
+    """Creates the empty mirror; writes the configuration last, because it marks the mirror as complete."""
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "info" / "exclude").touch()
@@ -184,7 +183,7 @@ def _fetch(project: Project, url: str) -> None:
 
 
 def _follow(project: Project, branch: str) -> None:
-    """Updates a local branch: to the remote's commit, or by a merge if both have new commits."""
+    """Updates a local branch to the remote's commit, or merges if both have new commits."""
     repository.check_branch_name(project, "merge_into", branch)
     git, ref = project.git, refs.branch_ref(branch)
     ours, theirs = refs.read(git, ref, f"{_REMOTE}/{branch}")
@@ -210,7 +209,7 @@ def _follow(project: Project, branch: str) -> None:
 
 
 def _rewound_from(project: Project, ref: str) -> str | None:
-    """Returns the remote's commit of an epic's branch, as last seen, if the epic was rewound from it since."""
+    """Returns the last seen remote commit of an epic's branch, if the epic has since been rewound from it."""
     branch = ref.removeprefix(refs.branch_ref(""))
     run, _, epic = branch.removeprefix(_OWN).partition("/epics/")
     if not (branch.startswith(_OWN) and epic):
@@ -225,7 +224,10 @@ def _rewound_from(project: Project, ref: str) -> str | None:
 
 
 def _maintain(project: Project) -> None:
-    """Runs git maintenance once a day, so that a large mirror stays fast. Never prunes: worktrees and runs need its objects."""
+    """Runs git maintenance once a day to keep a large mirror fast.
+
+    Never prunes, because worktrees and runs need its objects.
+    """
     stamp = project.private / "maintained"
     if stamp.exists() and time.time() - stamp.stat().st_mtime < _MAINTENANCE_SECONDS:
         return

@@ -1,4 +1,4 @@
-"""Reads a project's .heddle.yaml from a commit. The file in a checkout or a worktree does not count."""
+"""Reads a project's .heddle.yaml from a commit; ignores the file in a checkout or a worktree."""
 
 from typing import Final
 
@@ -14,10 +14,10 @@ _PLAIN: Final = ("100644", "100755")
 
 
 def read(project: Project, commit: str, within: PortRange) -> pb.ProjectFile | None:
-    """Returns the file of `commit`, None if there is none; raises INVALID_PROJECT_FILE with all its errors.
+    """Returns the file in `commit`, None if there is none; raises INVALID_PROJECT_FILE with all errors.
 
-    The files that it names in the user's checkout must exist as well, and its ports must
-    fit into the range of this worker.
+    The files that it names must also exist in the user's checkout, and its ports must fit
+    into this worker's range.
     """
     content = _content(project, commit)
     if content is None:

@@ -1,8 +1,8 @@
-"""What each worktree of a project gets in addition to its commit: copies of files, links to folders.
+"""Provides files that are not in the commit to each worktree: copies of files, and links to folders.
 
 Sources are in the user's checkout or in a folder that Heddle keeps for the
-project, never outside of them, even through links. Tracked files are not
-touched, and provided files are never committed.
+project, never outside them, not even through links. Tracked files are not
+changed, and provided files are never committed.
 """
 
 import os
@@ -23,7 +23,7 @@ from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths
 
-# The most copied files per worktree. More are an error: a folder of so many files is better linked.
+# The most copied files per worktree. More files are an error; such a folder should be linked instead.
 MOST_FILES: Final = 10_000
 
 # Characters with a special meaning in exclude files, and how they are escaped there.
@@ -33,7 +33,7 @@ _ESCAPED: Final = r"\\\1"
 
 @dataclass
 class Provisions:
-    """The files to provide, by path in the worktree, and the problems that prevent some of them."""
+    """The files to provide, by path in the worktree, and the problems that prevent this for some files."""
 
     copies: dict[str, Path] = field(default_factory=dict)
     links: dict[str, Path] = field(default_factory=dict)
@@ -41,9 +41,9 @@ class Provisions:
 
 
 def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
-    """Returns what a worktree at `commit` must get. Changes nothing but the project's shared folders.
+    """Returns what to provide in a worktree at `commit`. Changes only the project's shared folders.
 
-    A bare repository has no checkout, so nothing is copied from it or linked to it.
+    Nothing is copied from or linked to a bare repository, because it has no checkout.
     """
     found = Provisions()
     tracked = set(project.git.items("ls-tree", "-r", "-z", "--name-only", commit))
@@ -57,7 +57,7 @@ def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
 
 def provide(paths: WorktreePaths, provisions: Provisions) -> None:
     """Provides everything in the worktree, and replaces what exists at those paths. Idempotent."""
-    # First: files that are never committed must be excluded before they exist.
+    # This comes first: files that are never committed must be excluded before they exist.
     excluded = sorted([*provisions.copies, *provisions.links])
     files.write_atomically(paths.exclude, "".join(_exclusion(path) for path in excluded))
     for path, source in provisions.copies.items():
@@ -130,7 +130,7 @@ def _plan_link(
 def _matches(top: Path, wanted: str) -> Iterator[str]:
     """Yields the files that an entry of `copy` names, directly or by their folder, relative to `top`.
 
-    .git folders, and folders that are repositories themselves, are skipped.
+    Skips .git folders and nested repositories.
     """
     pattern = globs.pattern(wanted)
     parts = [part for part in PurePosixPath(wanted).parts if part != "."]
@@ -155,7 +155,7 @@ def _matches(top: Path, wanted: str) -> Iterator[str]:
 
 
 def _may_hold(parts: list[str], folder: tuple[str, ...]) -> bool:
-    """Returns whether a folder can contain a path that matches a glob of these parts."""
+    """Returns whether a folder can contain a path that matches a glob with these parts."""
     for part, name in zip(parts, folder, strict=False):
         if part == globs.ANY_DEPTH:
             return True
@@ -169,12 +169,12 @@ def _inside(path: Path, root: Path) -> bool:
 
 
 def _exclusion(path: str) -> str:
-    """Returns the line of an exclude file for one path."""
+    """Returns the exclude file's line for one path."""
     return f"/{_SPECIAL.sub(_ESCAPED, path)}\n"
 
 
 def _cleared(worktree: Path, path: str) -> Path:
-    """Returns where to create `path`: removes what exists there, and replaces parent folders that are links."""
+    """Clears `path` and returns where to create it; replaces parent folders that are links."""
     folder = worktree
     *above, name = PurePosixPath(path).parts
     for part in above:

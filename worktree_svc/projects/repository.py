@@ -28,13 +28,13 @@ _COMMIT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Project:
-    """A repository: `top` is the path that its user names, `common` the git folder that all its worktrees share."""
+    """A repository: `top` is the path that the user names, `common` the git folder that all worktrees share."""
 
     top: Path
     common: Path
     # The git folder of the checkout at `top`: `common`, except in a linked worktree.
     git_dir: Path
-    # The service's own git folder, over the same objects and refs.
+    # The service's own git folder, with the same objects and refs.
     private: Path
     waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
@@ -44,27 +44,30 @@ class Project:
 
     @property
     def git(self) -> Git:
-        """Git for the repository without a worktree. Runs no program that the repository's configuration names."""
+        """Git for the repository without a worktree.
+
+        Runs no program that the repository's configuration names.
+        """
         return Git(self.private, git_dir=self.private, waiting=self.waiting)
 
     @property
     def exposed_git(self) -> Git:
-        """Git with the repository's own configuration: only for reading that configuration."""
+        """Git with the repository's own configuration; use it only to read that configuration."""
         return Git(self.common, git_dir=self.common)
 
     @property
     def cache(self) -> Path:
-        """The folder of the caches that all worktrees of the project on this disk may share."""
+        """The folder of caches that all worktrees of the project on this disk may share."""
         return self.private.parent.with_name("caches") / self.private.name
 
     def author(self) -> tuple[str, str]:
-        """Returns the name and email that the repository or its user has configured, or Heddle's own."""
+        """Returns the name and email from the repository's or the user's configuration, or Heddle's own."""
         with self.asking_author() as author:
             return author()
 
     @contextmanager
     def asking_author(self) -> Iterator[Callable[[], tuple[str, str]]]:
-        """Yields a function that returns the author; git looks it up while the block does something else."""
+        """Yields a function that returns the author, which git looks up in parallel with the block."""
         with self.exposed_git.running("config", "--null", "--get-regexp", r"^user\.(name|email)$") as output:
             yield lambda: _author(output())
 
@@ -96,7 +99,7 @@ def find(folders: PrivateFolders, path: str) -> Project:
     location = folders.remembered(folder)
     if location is None:
         location = _locate(path)
-        # Only the repository's top folder: another repository may appear below it.
+        # Only the repository's top folder is cached, because another repository may appear below it.
         if str(location.top) == path:
             folders.remember(location)
     return Project(*location, folders.of(location.common), folders.waiting)
@@ -108,7 +111,7 @@ def mirror_of(folders: PrivateFolders, url: str) -> Path:
 
 
 def _locate(path: str) -> Location:
-    # The last option fails if there is no working tree, after the others have been printed.
+    # Without a working tree, the last option fails after git has printed the others.
     output = Git(Path(path)).run(
         "rev-parse",
         "--path-format=absolute",
@@ -117,7 +120,7 @@ def _locate(path: str) -> Location:
         "--is-bare-repository",
         "--show-toplevel",
     )
-    # Not splitlines: a folder's name may contain characters that it takes for line breaks.
+    # Does not use splitlines: a folder's name may contain characters that it treats as line breaks.
     common, git_dir, bare, top = (decode(output.stdout).removesuffix("\n").split("\n") + [""] * 4)[:4]
     if not bare:
         raise _not_found_by_git(path, output.stderr)
@@ -130,7 +133,7 @@ def _locate(path: str) -> Location:
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
     own = Path(git_dir)
-    # An epic's worktree names its view of the repository (git/worktree_views.py) as the common folder.
+    # In an epic's worktree, the common folder is its view of the repository (git/worktree_views.py).
     shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
     return Location(Path(top or git_dir), shared.resolve(), own)
 
@@ -168,7 +171,7 @@ def base_commit(project: Project, base_ref: str) -> str:
 
 
 def _resolve_as_user(project: Project, revision: str) -> str | None:
-    """Returns the commit that the user's own git would find by reflogs and upstreams."""
+    """Returns the commit that the user's own git would find with reflogs and upstreams."""
     where = {"git_dir": project.git_dir, "common": project.common, "private": project.private}
     found = user_revisions.look_up(revision, **where)
     return refs.resolve(project.git, found) if found else None
@@ -177,8 +180,8 @@ def _resolve_as_user(project: Project, revision: str) -> str | None:
 def resolve(project: Project, revision: str) -> str | None:
     """Returns the commit that `revision` refers to, in any of git's notations; None if there is none.
 
-    HEAD is that of the checkout that was named, which may be a linked worktree. A branch takes precedence over a tag
-    of the same name, unlike in git: users and Heddle mean the branch.
+    HEAD refers to the checkout that the user named, which may be a linked worktree. Unlike in git, a branch
+    takes precedence over a tag of the same name, because users and Heddle mean the branch.
     """
     if "@{" in revision or revision.startswith(":"):
         return _resolve_as_user(project, revision)
@@ -192,7 +195,7 @@ def resolve(project: Project, revision: str) -> str | None:
 
 
 def _branch_first(project: Project, revision: str) -> str:
-    """Returns the revision with the full name of the branch that it begins with, if it begins with one."""
+    """Returns the revision; if it begins with the name of a branch, this becomes the branch's full name."""
     begin = _BRANCH_OF.match(revision)
     if begin is None or _COMMIT_ID.fullmatch(begin[0]):
         return revision
@@ -201,7 +204,7 @@ def _branch_first(project: Project, revision: str) -> str:
 
 
 def check_target(project: Project, branch: str) -> None:
-    """Raises UNKNOWN_REVISION if there is no such branch, BRANCH_CHECKED_OUT if it is checked out."""
+    """Raises UNKNOWN_REVISION if the branch does not exist, BRANCH_CHECKED_OUT if it is checked out."""
     check_branch_name(project, "merge_into", branch)
     (commit,) = refs.read(project.git, refs.branch_ref(branch))
     if commit is None:
@@ -222,7 +225,7 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
 
 
 def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:
-    """Raises BRANCH_CHECKED_OUT if `branch` is checked out anywhere but in the worktree at `but`."""
+    """Raises BRANCH_CHECKED_OUT if `branch` is checked out anywhere except in the worktree at `but`."""
     found = _checkouts_on(project, refs.branch_ref(branch))
     path = next((each for each in found if but is None or each != str(but)), None)
     if path is None:
@@ -242,7 +245,8 @@ def check_not_checked_out(project: Project, branch: str, *, but: Path | None = N
 def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
     """Yields the paths of the checkouts of `ref`.
 
-    `git worktree list` fails while another process adds a worktree, because a file of it is still empty.
+    Does not use `git worktree list`, which fails while another process adds a worktree, because one of its
+    files is still empty.
     """
     common = project.common
     if refs.checked_out_branch(common, common) == ref and _has_files(project):
@@ -256,13 +260,13 @@ def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
 
 
 def _only_says_bare(project: Project, path: str) -> bool:
-    """Returns whether `path` is the repository's main worktree although its configuration says that it is bare."""
+    """Returns whether `path` is the repository's main worktree, although the configuration says "bare"."""
     asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
     return path == str(project.common.parent) and project.exposed_git.text(*asked) == "true"
 
 
 def _has_files(project: Project) -> bool:
-    """Returns whether the repository has a main worktree, whatever its HEAD names.
+    """Returns whether the repository has files in a main worktree, regardless of its HEAD.
 
     An index counts too: some users set core.bare temporarily and keep the files.
     """

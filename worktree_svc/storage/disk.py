@@ -1,4 +1,4 @@
-"""The low-water mark: no new work on a disk that is nearly full."""
+"""Enforces the low-water mark: no new work starts on a disk that is nearly full."""
 
 import errno
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from heddle import errors, pb
 
-# Returns the free bytes of the disk that holds a folder.
+# Returns the free bytes on the disk that contains a folder.
 FreeBytes = Callable[[Path], int]
 
 # Returns whether the disk of a folder has this many bytes above the low-water mark.
@@ -16,12 +16,12 @@ HasRoom = Callable[[Path, int], bool]
 
 
 def free_bytes(folder: Path) -> int:
-    """Returns the bytes that an ordinary user may still write on the disk of `folder`."""
+    """Returns the free bytes that an unprivileged user may write on the disk of `folder`."""
     return shutil.disk_usage(folder).free
 
 
 def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
-    """Raises DISK_FULL if the disk of one of `folders` has less than `needed` bytes."""
+    """Raises DISK_FULL if the disk of any of `folders` has fewer than `needed` free bytes."""
     for folder in folders:
         found = free(folder)
         if found < needed:

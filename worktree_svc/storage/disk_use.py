@@ -1,4 +1,4 @@
-"""The disk use of worktrees, measured in the background, rarely enough to cost almost nothing."""
+"""Measures the disk use of worktrees in the background, rarely enough to have almost no cost."""
 
 import subprocess
 import threading
@@ -17,22 +17,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _PAUSE: Final = 60.0
 _REST: Final = 50
 
-# Seconds after which measuring one worktree is given up.
+# Seconds after which the measurement of one worktree is abandoned.
 _LONGEST: Final = 120.0
 
-# The system's own tool, at the lowest priority: in Python it would take ten times as long.
+# The system's own tool, at the lowest priority. The same in Python would take ten times as long.
 _MEASURE: Final = ("nice", "-n", "19", "du", "-skx")
 
 
 class Measured(NamedTuple):
-    """The bytes that a worktree's files take, and when that was measured, in seconds since 1970."""
+    """The bytes that a worktree's files use on disk, and the time of the measurement in seconds since 1970."""
 
     size: int
     at: int
 
 
 class DiskUse:
-    """The newest figures of all worktrees. Safe to use from threads."""
+    """The newest measurements of all worktrees. Safe to use from threads."""
 
     def __init__(self, store: WorktreeStore) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class DiskUse:
         self._ended.set()
 
     def of(self, paths: WorktreePaths) -> Measured | None:
-        """Returns the newest figure, measured now if there is none; None if it cannot be measured."""
+        """Returns the newest measurement, or measures now if there is none; None if that fails."""
         if paths.epic not in self._figures:
             self._measure(paths)
         return self._figures.get(paths.epic)
@@ -74,10 +74,10 @@ class DiskUse:
 
 
 def measure(folder: Path) -> int | None:
-    """Returns the bytes that a folder takes on its disk; None if that cannot be determined."""
+    """Returns the bytes that a folder uses on its disk; None if that cannot be determined."""
     try:
         done = subprocess.run([*_MEASURE, str(folder)], capture_output=True, timeout=_LONGEST, check=False)
-        # du leaves out what it may not read, and reports that only in its exit code.
+        # du omits what it may not read, and reports that only in its exit code.
         return int(done.stdout.split(maxsplit=1)[0]) * 1024
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         log.info("disk_use_unknown", path=str(folder), error=str(error))

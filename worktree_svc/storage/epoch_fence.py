@@ -1,4 +1,4 @@
-"""The epoch fence, for calls that run in threads."""
+"""Makes the epoch fence safe for calls that run in threads."""
 
 import threading
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from heddle.fencing import EpochFence
 
-# Takes a caller's epoch; raises STALE_EPOCH if the caller has been deposed, even while it waited.
+# Checks a caller's epoch; raises STALE_EPOCH if the caller has been deposed, even while it waited.
 EpochCheck = Callable[[int], None]
 
 
 def fence(path: Path) -> EpochCheck:
-    """Returns the check against the highest epoch, which is kept in `path`."""
+    """Returns a function that checks an epoch against the highest epoch, which is stored in `path`."""
     highest = EpochFence(path)
     mutex = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Safe file operations: writes that a crash cannot leave half done, removals that an agent cannot block."""
+"""Safe file operations: a crash cannot leave writes incomplete, and agents cannot block removals."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from heddle.durable import sync_folder
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `path` so that it holds the old text or the new one, whenever the power fails."""
+    """Writes `path` atomically: after a power failure it contains the old text or the new text."""
     scratch = _scratch(path)
     with scratch.open("x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
@@ -20,7 +20,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Copies a file so that `target` is never incomplete; never writes through a link."""
+    """Copies a file atomically: `target` is never incomplete. Never writes through a link."""
     scratch = _scratch(target)
     shutil.copyfile(source, scratch)
     scratch.replace(target)
@@ -36,14 +36,14 @@ def remove(path: Path) -> None:
 
 
 def unlock(folder: Path) -> list[Path]:
-    """Restores the service's permissions on everything in `folder`: agents and module caches remove them.
+    """Restores the service's permissions on everything in `folder`, which agents and module caches remove.
 
-    Returns the paths that stay inaccessible because they belong to another user.
+    Returns the paths that remain inaccessible because they belong to another user.
     """
     closed: list[Path] = []
     _open_folder(folder, closed)
     for parent, folders, names in os.walk(folder):
-        # Before os.walk descends into them.
+        # This happens before os.walk descends into the folders.
         for path in (Path(parent, name) for name in folders):
             if not path.is_symlink():
                 _open_folder(path, closed)
@@ -66,7 +66,7 @@ def _allow(path: Path, mode: int, closed: list[Path]) -> None:
 
 
 def _scratch(path: Path) -> Path:
-    """Returns the temporary path to which `path` is written; removes whatever is there, for example a link."""
+    """Returns the temporary path for writing `path`; removes anything that exists there, for example a link."""
     scratch = path.with_name(f"{path.name}.new")
     remove(scratch)
     return scratch

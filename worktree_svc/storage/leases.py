@@ -1,7 +1,7 @@
-"""Slots and ports, each reserved for one epic.
+"""Reserves slots and ports, each for one epic.
 
-A lease is part of the state of its epic's worktree, so it exists exactly as long.
-The table in memory is only an index of the state files, rebuilt at each start.
+A lease is part of the state of its epic's worktree, so both have the same lifetime.
+The table in memory is only an index of the state files and is rebuilt at each start.
 """
 
 import threading
@@ -22,8 +22,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Leases:
     """The leases below one data folder. Safe to use from threads.
 
-    `begin` is the port at which the search for free ones starts: different for each
-    data folder, so that two of them on one machine rarely collide.
+    `begin` is the port at which the search for free ports starts. It differs for each
+    data folder, so two data folders on one machine rarely collide.
     """
 
     def __init__(self, within: PortRange, begin: int) -> None:
@@ -33,7 +33,10 @@ class Leases:
         self._held: dict[EpicName, Lease] = {}
 
     def recover(self, store: WorktreeStore) -> None:
-        """Reads the leases of all worktrees. If two overlap, one is removed, and its epic gets a new one."""
+        """Reads the leases of all worktrees.
+
+        If two overlap, removes one of them, and its epic gets a new lease.
+        """
         for paths, state in store.all():
             if state.lease is None:
                 continue
@@ -47,7 +50,7 @@ class Leases:
             store.save(paths, replace(state, lease=None))
 
     def take(self, epic: EpicName, count: int) -> Lease:
-        """Returns the epic's lease with `count` ports, a new one if it has none; raises NO_PORTS.
+        """Returns the epic's lease with `count` ports, or a new lease if it has none; raises NO_PORTS.
 
         The caller saves the lease or releases it.
         """

@@ -1,4 +1,4 @@
-"""Free ports of this machine."""
+"""Finds free ports on this machine."""
 
 import errno
 import socket
@@ -27,7 +27,7 @@ class PortRange(NamedTuple):
 
 
 def is_free(port: int) -> bool:
-    """Returns whether a server could listen on `port` now, at any address of this machine."""
+    """Returns whether a server could now listen on `port` at all addresses of this machine."""
     for family, host in _ADDRESSES:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -43,8 +43,8 @@ def is_free(port: int) -> bool:
 def find_block(count: int, within: PortRange, taken: Collection[int], begin: int = 0) -> range | None:
     """Returns the first `count` consecutive free ports from `begin` on, wrapping around; None if there are none.
 
-    Ports that the kernel may give to an outgoing connection are used only if
-    there are no others.
+    Uses ports that the kernel may assign to an outgoing connection only if there
+    are no others.
     """
     for part in _parts(within, begin):
         row = 0
@@ -70,5 +70,5 @@ def _ephemeral() -> PortRange:
     with suppress(OSError, ValueError):
         first, last = EPHEMERAL.read_text().split()
         return PortRange(int(first), int(last))
-    # The range that IANA reserves for this.
+    # The range that IANA reserves for outgoing connections.
     return PortRange(49152, 65535)

@@ -1,10 +1,10 @@
-"""The state of each worktree, in one small file next to it.
+"""Stores the state of each worktree in one small file next to it.
 
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
-HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index when the worktree was last clean; agents never see it
-HEDDLE_HOME/worktrees/RUN/EPIC.git/    the view of the repository that git gets there: git/worktree_views.py
-HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
+HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index when the worktree was last clean; not visible to agents
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    the worktree's view of the repository: git/worktree_views.py
+HEDDLE_HOME/worktrees/RUN/EPIC.exclude patterns of files copied and linked into it, never committed
 HEDDLE_HOME/worktrees/RUN/EPIC.closed  exists if files in it belong to another user and could not be kept in git
 HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that was moved out of the way
 """
@@ -41,7 +41,7 @@ class WorktreePaths:
 
     @property
     def next_index(self) -> Path:
-        """The index while the content of the worktree is being written to the repository."""
+        """The index that is in use while the worktree's content is being written to the repository."""
         return self.worktree.with_name(f"{self.epic.epic}.index.new")
 
     @property
@@ -54,21 +54,21 @@ class WorktreePaths:
 
     @property
     def replaced(self) -> Path:
-        """A folder for repositories that an agent put in place of the worktree's .git file."""
+        """A folder for repositories that an agent created in place of the worktree's .git file."""
         return self.worktree.with_name(f"{self.epic.epic}.replaced")
 
 
 class ChangesFound(NamedTuple):
-    """Changes in a worktree that no attempt made: the ref that keeps them, and the commit that they start from."""
+    """Changes in a worktree that no attempt made: the ref that keeps them, and the commit they are based on."""
 
     ref: str
     head: str
-    # The attempt after whose end they were made. Empty: unknown.
+    # The last attempt that had ended when the changes were made. Empty: unknown.
     after: str
 
 
 class Lease(NamedTuple):
-    """What is reserved for an epic: a slot, numbered from 1, and consecutive ports."""
+    """The resources reserved for an epic: a slot, numbered from 1, and consecutive ports."""
 
     slot: int
     ports: tuple[int, ...]
@@ -78,20 +78,20 @@ class Lease(NamedTuple):
 class WorktreeState:
     """One worktree, and who may work in it.
 
-    `newest` holds the highest attempt number of each task that asked for the
-    worktree, `claim` the attempt that asked last: all others are stale from that
-    moment. `owner` is the attempt whose work is in the worktree: the claiming
-    attempt, once the previous owner's work has been kept and cleaned away, or was
-    handed over (`continued`).
-    `cleaning`: the work has been kept, and the worktree may hold only part of it.
-    `work_saved`: the owner's work was committed or kept, so any further change
-    was made by something else.
+    `newest` contains the highest attempt number of each task that requested the
+    worktree. `claim` is the attempt that requested it last; all other attempts are
+    stale from that moment. `owner` is the attempt whose work is in the worktree. The
+    claiming attempt becomes the owner once the previous owner's work has been kept
+    and removed, or has been transferred to it (`continued`).
+    `cleaning`: the work has been kept, and the worktree may contain only part of it.
+    `work_saved`: the owner's work was committed or kept, so the owner did not make
+    any further change.
     """
 
     epic: EpicName
-    # The top folder of the repository, as its user named it.
+    # The top folder of the repository, as the user named it.
     project: Path
-    # Where the epic's branch began.
+    # The commit at which the epic's branch began.
     start: str
     # The epic's last accepted commit, or `start`.
     head: str
@@ -99,47 +99,47 @@ class WorktreeState:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
-    # True: there are changes to clean away.
+    # True: the worktree contains changes to remove.
     dirty: bool = False
     work_saved: bool = False
-    # Changes that the worktree held when the claiming attempt asked for it. None: there were none.
+    # Changes that the worktree contained when the claiming attempt requested it. None: there were none.
     found: ChangesFound | None = None
-    # The commit that the owner merges into the epic. Empty: none.
+    # The commit that the owner merges into the epic. Empty: no merge.
     merging: str = ""
     continued: bool = False
-    # None: it has none yet, or lost it in a conflict.
+    # None: the epic has no lease yet, or lost it because two leases overlapped.
     lease: Lease | None = None
-    # Changes whenever setup has to run again: the worktree is made, or what setup left is cleaned away. Saved
-    # before that begins.
+    # Changes whenever setup has to run again, because the worktree is created or setup's files are removed.
+    # Saved before that begins.
     incarnation: str = ""
-    # The commit that the worktree held at that time. What setup left in files that git does not ignore is in no
-    # commit up to this one.
+    # The worktree's commit at that time. Setup's changes to files that git does not ignore are not in this
+    # commit or its ancestors.
     set_up_at: str = ""
-    # When the worktree was made, in seconds since 1970. 0: unknown.
+    # When the worktree was created, in seconds since 1970. 0: unknown.
     made_at: int = 0
-    # The archive whose files were restored in it, and that no attempt has used since. Empty: none.
+    # The archive that was restored into the worktree and that no attempt has used yet. Empty: none.
     restored: str = ""
 
     def claimed_by(self, attempt: AttemptName) -> Self:
-        """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
+        """Returns the state after `attempt` claims the worktree; raises STALE_ATTEMPT."""
         newest = self.newest.get(attempt.task, 0)
         if attempt.number < newest or (attempt.number == newest and self.claim != attempt):
             raise self.stale(attempt)
         return replace(self, claim=attempt, newest={**self.newest, attempt.task: attempt.number})
 
     def never_had(self, attempt: AttemptName) -> bool:
-        """Returns whether the worktree was never ready for `attempt`, because it did not ask or something failed."""
+        """Returns whether the worktree was never ready for `attempt`: no request, or an error."""
         return attempt.number > self.newest.get(attempt.task, 0) or (
             self.claim == attempt and self.owner != attempt
         )
 
     def check_owner(self, attempt: AttemptName) -> None:
-        """Raises STALE_ATTEMPT unless `attempt` owns the worktree and no other attempt asked for it."""
+        """Raises STALE_ATTEMPT unless `attempt` owns the worktree and no other attempt has claimed it."""
         if not self.claim == self.owner == attempt:
             raise self.stale(attempt)
 
     def stale(self, attempt: AttemptName) -> errors.HeddleError:
-        """Returns the error for a call of an attempt that does not own the worktree."""
+        """Returns the error for a call from an attempt that does not own the worktree."""
         return errors.HeddleError(
             pb.ERROR_REASON_STALE_ATTEMPT,
             f"{attempt} no longer owns the worktree of {self.epic}: {self.claim} does."
@@ -156,7 +156,7 @@ class WorktreeStore:
     """The state files of every worktree below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        # git writes real paths into its own files; these must compare equal to them.
+        # git writes real paths into its own files, and the paths here must compare equal to them.
         self.folder = folder.resolve()
 
     def paths(self, epic: EpicName) -> WorktreePaths:
@@ -164,7 +164,7 @@ class WorktreeStore:
         return WorktreePaths(epic, self.folder / epic.run / epic.epic)
 
     def load(self, paths: WorktreePaths) -> WorktreeState | None:
-        """Returns the state of an epic's worktree; None if it was never made, or was removed."""
+        """Returns the state of an epic's worktree; None if the worktree was never created or was removed."""
         try:
             fields = json.loads(paths.state.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -191,7 +191,7 @@ class WorktreeStore:
         )
 
     def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
-        """Writes the state durably; returns it."""
+        """Writes the state durably and returns it."""
         paths.state.parent.mkdir(parents=True, exist_ok=True)
         fields = {
             "epic": str(state.epic),
@@ -217,7 +217,7 @@ class WorktreeStore:
         return state
 
     def all(self) -> Iterator[tuple[WorktreePaths, WorktreeState]]:
-        """Yields every worktree, in the order of their epics' names."""
+        """Yields every worktree, ordered by the epic's name."""
         for path in sorted(self.folder.glob("*/*.json")):
             paths = self.paths(EpicName(path.parent.name, path.stem))
             try:

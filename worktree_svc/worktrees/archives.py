@@ -1,4 +1,4 @@
-"""Archived worktrees: the commit from which one is restored, and what prevents that."""
+"""Archived worktrees: finds the commit to restore from, and describes what prevents a restore."""
 
 from heddle import errors, pb
 from heddle.names import EpicName
@@ -38,7 +38,7 @@ def missing(epic: EpicName) -> errors.HeddleError:
 
 
 def in_the_way(paths: WorktreePaths) -> errors.HeddleError:
-    """Returns the error for an archive whose epic has a worktree already."""
+    """Returns the error for an archive whose epic already has a worktree."""
     return errors.HeddleError(
         pb.ERROR_REASON_WRONG_STATE,
         f"{paths.epic} has a worktree already, at {paths.worktree}; its archive is kept",

@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 def diff(
     project: Project, older: str, newer: str, *, from_merge_base: bool, max_bytes: int
 ) -> Iterator[Piece]:
-    """Yields the diff between two revisions, at least one piece; raises UNKNOWN_REVISION."""
+    """Yields the diff between two revisions in one or more pieces; raises UNKNOWN_REVISION."""
     if max_bytes < 0:
         raise errors.invalid_field("max_bytes", "takes a number of bytes; leave it out for 1 MiB")
     commits = []
@@ -48,10 +48,10 @@ def diff(
 
 
 def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
-    """Yields `chunks` as text of whole lines; bytes that are not UTF-8 are replaced.
+    """Yields `chunks` as text in whole lines; replaces bytes that are not UTF-8.
 
-    Only a line that is too long for a piece is split. The text ends before the
-    line that would exceed `max_bytes`.
+    Splits a line only if it is too long for a piece. The text ends before the line
+    that would exceed `max_bytes`.
     """
     room, held, held_bytes = max_bytes, "", 0
     for line in _lines(chunks):
@@ -70,8 +70,8 @@ def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields lines with their line breaks; one longer than a piece is split."""
-    # Each byte that is not UTF-8 becomes a character of three bytes.
+    """Yields lines with their line breaks; splits a line that is longer than a piece."""
+    # Each byte that is not UTF-8 becomes a three-byte character.
     longest = PIECE_BYTES // 3
     rest = b""
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""The lifecycle of epics' worktrees: created, cleaned for each attempt, archived, removed, restored."""
+"""Manages the lifecycle of epics' worktrees: creates, cleans, archives, removes and restores them."""
 
 import secrets
 import time
@@ -40,7 +40,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Worktrees:
-    """The worktrees below one data folder. Calls about one epic must not overlap."""
+    """The worktrees below one data folder. Calls for one epic must not overlap."""
 
     store: WorktreeStore
     folders: PrivateFolders
@@ -63,11 +63,11 @@ class Worktrees:
         merge: str = "",
         rewind_to: str = "",
     ) -> Ensured:
-        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and provides its files.
+        """Creates or finds the worktree of the attempt's epic, cleans it for the attempt, provides its files.
 
-        A repeated call for the owner leaves the work in progress as it is. So does the first
-        call of an attempt that continues `earlier`, if that is the owner. What `earlier` left
-        and was kept since is restored, unless something was accepted after it.
+        A repeated call for the owner does not change the work in progress. Neither does the
+        first call of an attempt that continues `earlier`, if `earlier` is the owner. If the work
+        of `earlier` has been kept since, it is restored, unless another task was accepted later.
         With `merge`, the worktree then contains the merge of that revision, with conflict markers.
         With `rewind_to`, the epic is first rewound to that revision.
         """
@@ -116,7 +116,8 @@ class Worktrees:
         claimed = state.claimed_by(attempt)
         repository.check_same(self.folders, project, state.project)
         if state.claim != attempt and not state.cleaning:
-            # The previous attempt got this in its answer; one whose worktree never became ready did not.
+            # The previous attempt already received `found` in its answer, unless its worktree never became
+            # ready.
             return replace(claimed, found=None)
         return claimed
 
@@ -130,9 +131,10 @@ class Worktrees:
         kept: str,
         merge: str,
     ) -> WorktreeState:
-        """Adds to the clean worktree what its owner starts with, and saves it as ready.
+        """Adds the owner's initial changes and files to the clean worktree, and saves it as ready.
 
-        `kept`: the commit whose changes are restored as uncommitted ones. `merge`: the revision to merge. Empty: none.
+        `kept`: the commit to restore as uncommitted changes; empty: none. `merge`: the revision to merge;
+        empty: none.
         """
         if kept:
             snapshots.check_out_changes(project, paths, kept)
@@ -147,7 +149,10 @@ class Worktrees:
         return state
 
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
-        """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
+        """Keeps the attempt's work and resets the worktree.
+
+        Returns None if the worktree was never ready for the attempt.
+        """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         paths = self.store.paths(attempt.parent.parent)
@@ -186,21 +191,25 @@ class Worktrees:
         failpoint("remove.after_forget")
         if paths.closed.exists() or not set_aside.try_remove(paths.worktree):
             set_aside.set_aside(self.store, paths)
-        # Including temporary files of a killed service. The state last: it shows that the removal is not complete.
+        # Also removes temporary files of a killed service. The state is removed last, because it shows that the
+        # removal is not complete.
         remaining = set(paths.worktree.parent.glob(f"{epic.epic}.*")) - {paths.state}
         for left in remaining:
             files.remove(left)
         failpoint("remove.before_state")
         files.remove(paths.state)
         self.leases.release(epic)
-        with suppress(OSError):  # it does not exist, or other epics of the run still have worktrees
+        with suppress(OSError):  # the folder does not exist, or other epics of the run still have worktrees
             paths.worktree.parent.rmdir()
         (archived,) = refs.read(project.git, refs.archive_ref(epic))
         log.info("worktree_removed", epic=str(epic), path=str(paths.worktree), existed=existed)
         return Removed(existed, paths.worktree, archived)
 
     def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
-        """Recreates an archived worktree, with its uncommitted changes uncommitted again. Idempotent."""
+        """Recreates an archived worktree, including its uncommitted changes, which remain uncommitted.
+
+        Idempotent.
+        """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         paths = self.store.paths(epic)
@@ -231,7 +240,7 @@ class Worktrees:
         return Restored(state, archived)
 
     def release(self, epic: EpicName, epoch: int) -> None:
-        """Releases the epic's lease; its worktree stays. Idempotent."""
+        """Releases the epic's lease but keeps its worktree. Idempotent."""
         self.check_epoch(epoch)
         paths = self.store.paths(epic)
         state = self.store.load(paths)
@@ -247,7 +256,7 @@ class Worktrees:
             (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
             return snapshots.is_dirty(project, self.store.paths(state.epic), accepted or state.head)
         except (errors.HeddleError, OSError) as error:
-            # The project is not available, or the worktree is being made or removed right now.
+            # The project is not available, or the worktree is being created or removed right now.
             log.info("worktree_not_inspected", epic=str(state.epic), error=str(error))
             return None
 
@@ -257,19 +266,22 @@ class Worktrees:
         """Returns what to provide in the epic's worktree, which may be about to be rewound to `back_to`."""
         if not (file.copy or file.link):
             return Provisions()
-        # After a crash the state may not know yet what was accepted.
+        # After a crash, the state may not yet contain the last accepted commit.
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
         return provisions.plan(project, file, back_to or accepted or state.head)
 
     def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
-        """Returns the commit that keeps what `earlier`, of the same task, left; empty if there is none."""
+        """Returns the commit that keeps the work of `earlier`, an attempt of the same task.
+
+        Returns an empty string if there is none.
+        """
         if earlier is None or earlier.parent != attempt.parent:
             return ""
         (kept,) = refs.read(project.git, refs.kept_ref(earlier))
         return kept or ""
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> WorktreeState:
-        """Returns the first state of an epic; raises BRANCH_EXISTS if its branch is not Heddle's."""
+        """Returns the initial state of an epic; raises BRANCH_EXISTS if Heddle did not create its branch."""
         start = repository.resolve(project, base_commit)
         branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
         if branch and not accepted:
@@ -286,7 +298,7 @@ class Worktrees:
 
     @contextmanager
     def _leased(self, state: WorktreeState, ports: int) -> Iterator[WorktreeState]:
-        """Yields the state with a lease, for the block to save; a new lease is released if the block fails."""
+        """Yields the state with a lease, for the block to save; releases a new lease if the block fails."""
         lease = self.leases.take(state.epic, ports)
         try:
             yield replace(state, lease=lease)
@@ -298,9 +310,11 @@ class Worktrees:
     def _make_ready(
         self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str
     ) -> tuple[WorktreeState, bool]:
-        """Makes the worktree exactly `head`, once its content is kept; returns also whether it was newly created.
+        """Makes the worktree exactly `head`, after its content was kept.
 
-        The returned state is not saved yet. It has a new incarnation if setup has to run again.
+        Also returns whether it was newly created.
+
+        The returned state is not saved yet. Its incarnation is new if setup has to run again.
         """
         if paths.closed.exists():
             set_aside.set_aside(self.store, paths)
@@ -315,7 +329,7 @@ class Worktrees:
         repository.check_not_checked_out(project, state.branch, but=paths.worktree)
         incarnation = secrets.token_hex(6)
         state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
-        # Saved first: a worktree without setup must never be mistaken for the previous one.
+        # The state is saved first, so a worktree without setup is never mistaken for the previous one.
         self.store.save(paths, replace(state, cleaning=True))
         with self.pool.making() as makers:
             prepared = self.pool.take(project, paths, head)
@@ -330,7 +344,10 @@ class Worktrees:
         submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
-        """Makes the worktree exactly `head`; returns False if it was moved away because another user's files are in it."""
+        """Makes the worktree exactly `head`.
+
+        Returns False if it was moved away because it contains another user's files.
+        """
         git = project.git.at(paths.worktree, index=paths.index)
         before = submodules.links(git) if paths.index.exists() else {}
         try:
@@ -349,9 +366,9 @@ class Worktrees:
     def _keep(
         self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str, attempt: AttemptName
     ) -> WorktreeState:
-        """Keeps the worktree's content once, before it is cleaned for `attempt`: afterwards the state says `cleaning`.
+        """Keeps the worktree's content once, before it is cleaned for `attempt`; sets `cleaning` in the state.
 
-        What the owner left is kept as the owner's, other changes as found.
+        The owner's changes are kept as the owner's work, other changes as found changes.
         """
         if state.cleaning or not (state.owner or checkouts.exists(paths)):
             return state
@@ -366,7 +383,7 @@ class Worktrees:
         return state
 
     def _archive(self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str) -> None:
-        """Archives the content of a worktree once, before it is removed: afterwards the state says `cleaning`."""
+        """Archives the content of a worktree once, before it is removed, and sets `cleaning` in the state."""
         if not state.cleaning:
             snapshots.archive(project, paths, head)
             self.store.save(paths, replace(state, cleaning=True))
@@ -385,9 +402,10 @@ class Worktrees:
 
 
 def _cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
-    """Returns whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
+    """Returns whether a reset to `head` may remove setup's changes to files that git does not ignore.
 
-    A later commit than the one on which setup ran contains all of that. Before, any change may be setup's.
+    A later commit than the one on which setup ran contains all these changes. Otherwise any change may be
+    setup's.
     """
     if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
         return False

@@ -14,12 +14,12 @@ class Ensured(NamedTuple):
     state: WorktreeState
     path: Path
     created: bool
-    # The targets of the links in it.
+    # The targets of the links in the worktree.
     shared: tuple[Path, ...]
 
 
 class Discarded(NamedTuple):
-    """A failed attempt's discarded work; `kept` is None if it left nothing."""
+    """A failed attempt's discarded work; `kept` is None if the attempt changed nothing."""
 
     project: Project
     head: str
@@ -31,7 +31,7 @@ class Removed(NamedTuple):
 
     existed: bool
     path: Path
-    # The commit of the epic's archive, from now or before. None: there is none.
+    # The commit of the epic's archive, whether new or older. None: there is no archive.
     archived: str | None
 
 

@@ -1,11 +1,12 @@
-"""Worktrees that are prepared before an epic needs one: checking out a large project takes seconds.
+"""Prepares worktrees before an epic needs one, because the checkout of a large project takes seconds.
 
 HEDDLE_HOME/pool/NAME/        an unused worktree with detached HEAD
 HEDDLE_HOME/pool/NAME.index   its git index
 HEDDLE_HOME/pool/NAME.json    its project and commit; `ready` once it is complete, and until it is taken
 
-An epic gets one by two renames, and only files that differ are checked out. One that was
-being made or taken when the service was killed is removed by the next service.
+Two renames give a prepared worktree to an epic, and only files that differ are checked out.
+If the service is killed while it prepares or gives away a worktree, the next service
+removes that worktree.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from worktree_svc.storage.worktree_store import WorktreePaths
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# The number of files from which on a checkout takes long enough to prepare it.
+# The fewest files for which a checkout takes long enough to be prepared.
 FEWEST_FILES: Final = 1_000
 
 # The pool leaves this many bytes above the low-water mark free.
@@ -47,7 +48,7 @@ class PreparedWorktree:
     top: Path
     commit: str
     ready: bool
-    # A hash of the settings for filters and line ends, which change the files.
+    # A hash of the settings for filters and line endings, which change the files.
     settings: str
 
     @property
@@ -69,10 +70,10 @@ class PreparedWorktree:
 
 
 class WorktreePool:
-    """The prepared worktrees below one folder, at most `size` per project; no worktrees if that is 0.
+    """The prepared worktrees below one folder, at most `size` per project; 0 turns the pool off.
 
-    Safe to use from threads. It prepares worktrees in the background, but not
-    while an epic's worktree is being made.
+    Safe to use from threads. Prepares worktrees in the background, but not while an
+    epic's worktree is being created.
     """
 
     def __init__(
@@ -96,7 +97,10 @@ class WorktreePool:
         self._filler = ThreadPoolExecutor(1, thread_name_prefix="pool")
 
     def recover(self) -> None:
-        """Finds what the previous service left: keeps complete and wanted worktrees, removes the rest."""
+        """Finds the previous service's worktrees.
+
+        Keeps complete ones that are still needed, and removes the rest.
+        """
         for path in sorted(self._folder.glob("*.json")):
             worktree = _load(path)
             if worktree and worktree.ready and self._size and self._is_complete(worktree):
@@ -113,7 +117,7 @@ class WorktreePool:
 
     @contextmanager
     def making(self) -> Iterator[int]:
-        """Keeps the pool from preparing worktrees while an epic's is made; yields how many are being made now."""
+        """Pauses the pool while an epic's worktree is created; yields how many are being created now."""
         with self._changed:
             self._makers += 1
             makers = self._makers
@@ -125,7 +129,10 @@ class WorktreePool:
                 self._changed.notify_all()
 
     def take(self, project: Project, paths: WorktreePaths, head: str) -> str | None:
-        """Makes a prepared worktree the epic's; returns the commit of its files, None if there is none."""
+        """Gives a prepared worktree to the epic.
+
+        Returns the commit of its files, or None if no worktree is available.
+        """
         settings = _settings(project)
         with self._changed:
             mine = [worktree for worktree in self._prepared.values() if worktree.top == project.top]
@@ -139,7 +146,10 @@ class WorktreePool:
         return self._give(project, paths, taken) if taken else None
 
     def _give(self, project: Project, paths: WorktreePaths, worktree: PreparedWorktree) -> str | None:
-        """Moves a prepared worktree, already removed from the list, to the epic's path; returns its commit, None if it is lost."""
+        """Moves a worktree, already off the list, to the epic's path.
+
+        Returns its commit, or None if it is lost.
+        """
         replace(worktree, ready=False).save()
         folder = checkouts.find_at(project, worktree.path)
         try:
@@ -177,7 +187,7 @@ class WorktreePool:
         return bool(worktrees)
 
     def close(self) -> None:
-        """Stops preparing worktrees; the prepared ones stay."""
+        """Stops preparing worktrees, but keeps the prepared ones."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -191,7 +201,7 @@ class WorktreePool:
             log.warning("pool_not_filled", project=str(top), error=str(error))
 
     def _lacks(self, top: Path) -> bool:
-        """Waits until no epic's worktree is being made; returns whether another one should be prepared."""
+        """Waits until no epic's worktree is being created; returns whether to prepare another worktree."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._makers)
             count = sum(worktree.top == top for worktree in self._prepared.values())
@@ -211,7 +221,7 @@ class WorktreePool:
             self._remove(worktree)
             raise
         ready = replace(worktree, ready=True)
-        # Under one lock: taking a worktree writes the same file.
+        # The lock is needed because taking a worktree writes the same file.
         with self._changed:
             ready.save()
             self._prepared[ready.path] = ready
@@ -227,7 +237,10 @@ class WorktreePool:
         return checkouts.find_at(project, worktree.path) is not None
 
     def _remove(self, worktree: PreparedWorktree) -> None:
-        """Removes what is left of a prepared worktree; its state last, because that says where it is."""
+        """Removes a prepared worktree, complete or not.
+
+        Removes its state last, because that contains its location.
+        """
         with suppress(HeddleError):  # the project is gone, and with it the registration
             project = repository.find(self._folders, str(worktree.top))
             with self._repositories.hold(project.common):

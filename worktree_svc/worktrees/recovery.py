@@ -1,4 +1,4 @@
-"""Recovery before the service serves: no git process of it is running, so all of its locks are stale."""
+"""Recovers before the service serves: none of its git processes is running, so all its locks are stale."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def break_locks(store: WorktreeStore, folders: PrivateFolders) -> None:
-    """Removes the locks on refs of this data folder's runs: they remain when the machine stops."""
+    """Removes the locks on refs of this data folder's runs, which remain if the machine stops."""
     runs = {(state.project, state.epic.run) for _, state in store.all()}
     for top, run in sorted(runs):
         try:

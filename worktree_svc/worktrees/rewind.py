@@ -1,4 +1,4 @@
-"""Rewinds an epic to an earlier commit of its own; the commits accepted since are kept under a ref."""
+"""Rewinds an epic to one of its earlier commits; keeps the commits accepted since then under a ref."""
 
 import structlog
 
@@ -24,7 +24,7 @@ def target(project: Project, revision: str) -> str:
 def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> None:
     """Moves the epic's branch and its accepted commit from `head` to `back_to`, for `attempt`. Idempotent.
 
-    Raises INVALID_FIELD if `back_to` is not an ancestor of `head`; nothing is moved then.
+    Raises INVALID_FIELD and moves nothing if `back_to` is not an ancestor of `head`.
     """
     if head == back_to:
         return

@@ -1,4 +1,4 @@
-"""Moves worktrees away that contain another user's files, for example from a container that ran as root."""
+"""Moves away worktrees that contain another user's files, for example from a container that ran as root."""
 
 import itertools
 from pathlib import Path
@@ -12,7 +12,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def try_remove(path: Path) -> bool:
-    """Removes a folder; returns False if another user's files are in it."""
+    """Removes a folder; returns False if it contains another user's files."""
     try:
         files.remove(path)
     except PermissionError:
@@ -21,7 +21,7 @@ def try_remove(path: Path) -> bool:
 
 
 def set_aside(store: WorktreeStore, paths: WorktreePaths) -> None:
-    """Moves a worktree whose files can be neither kept in git nor removed to HEDDLE_HOME/aside."""
+    """Moves a worktree to HEDDLE_HOME/aside if its files can be neither kept in git nor removed."""
     aside = store.folder.with_name("aside")
     aside.mkdir(exist_ok=True)
     if paths.worktree.is_dir():

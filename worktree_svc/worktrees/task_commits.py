@@ -1,4 +1,4 @@
-"""One commit per accepted task."""
+"""Commits the work of each accepted task as one commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,13 +37,13 @@ class Committed(NamedTuple):
 
     git: Git
     commit: str
-    # The commit that it merged, so that the epic's own work can be told apart; empty: none.
+    # The commit that it merged, which separates the merged work from the epic's own. Empty: none.
     merged: str
 
 
 @dataclass(frozen=True)
 class TaskCommits:
-    """Commits what attempts left in their worktrees. Calls about one epic must not overlap."""
+    """Commits the work of attempts in their worktrees. Calls for one epic must not overlap."""
 
     store: WorktreeStore
     folders: PrivateFolders
@@ -60,9 +60,9 @@ class TaskCommits:
         rules: acceptance.ChangeRules,
         spans: Sequence[Span],
     ) -> Committed:
-        """Commits what the attempt left as one commit on the epic's branch. Idempotent.
+        """Commits the attempt's work as one commit on the epic's branch. Idempotent.
 
-        `spans` are the periods in which agents worked on its task.
+        `spans` are the periods in which agents worked on the attempt's task.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -117,7 +117,10 @@ class TaskCommits:
         rules: acceptance.ChangeRules,
         spans: Sequence[Span],
     ) -> str:
-        """Writes the commit of the worktree's files on top of the state's head; raises if it may not be accepted."""
+        """Commits the worktree's files on top of the state's head.
+
+        Raises an error if the change may not be accepted.
+        """
         with project.asking_author() as author, snapshots.writing(project, paths) as git:
             tree = snapshots.take(git, project, paths, state.head, own_files_only=True)
             parents = [state.head, *_merged(project, git, paths, tree, state)]
@@ -128,17 +131,17 @@ class TaskCommits:
             )
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> IgnoredFiles:
-        """Returns the ignored files that were written within `spans`; none if that cannot be determined."""
+        """Returns the ignored files that were written within `spans`; empty if they cannot be determined."""
         paths = self.store.paths(attempt.parent.parent)
         try:
             return ignored_files.written(repository.find(self.folders, path), paths, spans)
         except (errors.HeddleError, OSError) as error:
-            # The commit is made already: the list is only information.
+            # The commit has already been made, and the list is only informational.
             log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
             return IgnoredFiles()
 
     def _finish(self, project: Project, paths: WorktreePaths, commit: str) -> None:
-        """Puts the worktree on the new commit. After a crash, the repeated call comes here."""
+        """Puts the worktree on the new commit. After a crash, the repeated call does this."""
         state = self.store.load(paths)
         if state is None or state.head == commit:
             return
@@ -163,7 +166,10 @@ def _committed(git: Git, commit: str, state: WorktreeState | None) -> Committed:
 def _merged(
     project: Project, repository: Git, paths: WorktreePaths, tree: str, state: WorktreeState
 ) -> list[str]:
-    """Returns the commits that the commit of `tree` merges into the epic's head; raises if a merge is unresolved."""
+    """Returns the commits to merge into the epic's head together with `tree`.
+
+    Raises an error if a merge is unresolved.
+    """
     head, merging = state.head, state.merging
     if merging:
         conflict_resolution.check(repository, paths, tree, head, merging)
@@ -177,8 +183,8 @@ def _merged(
 def _check_descent(project: Project, paths: WorktreePaths, head: str) -> None:
     """Raises WORKTREE_DAMAGED if the agent left the worktree on a commit without the accepted work.
 
-    On the epic's own branch an agent may commit, amend and rebase; on another branch, its
-    files only make sense on top of `head`.
+    On the epic's own branch, an agent may commit, amend and rebase. On another branch, its
+    files are valid only on top of `head`.
     """
     if checkouts.is_on_epic_branch(project, paths):
         return

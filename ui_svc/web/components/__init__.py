@@ -1,12 +1,12 @@
-"""The Vue components: each page is one of them, so that updates never pass through Python elements.
+"""The Vue components: each page is one component, so updates never pass through Python elements.
 
-Their tags are those of modules/pages.js.
+modules/pages.js defines their tags.
 """
 
 from nicegui import ui
 from nicegui.elements import codemirror
 
-# Importing it serves its script: the form for a run loads the script and creates no element.
+# The import serves the module's script: the form for a run loads the script and creates no element.
 EDITOR = codemirror.__name__
 
 
@@ -18,21 +18,21 @@ class RunsPage(ui.element):
 
 
 class NewRunPage(ui.element):
-    """The form for a run: a plan in an editor, its preview, and the button that starts it."""
+    """The form for a run: an editor for the plan, its preview, and the button that starts the run."""
 
     def __init__(self) -> None:
         super().__init__("heddle-new-run")
 
 
 class CostsPage(ui.element):
-    """The costs, level by level and by model."""
+    """The costs by level and by model."""
 
     def __init__(self) -> None:
         super().__init__("heddle-costs")
 
 
 class RunPage(ui.element):
-    """One run: its board, with the modal of its sessions."""
+    """One run: its board, and the modal for its sessions."""
 
     def __init__(self, run: str) -> None:
         super().__init__("heddle-run")
