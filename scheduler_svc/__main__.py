@@ -1,4 +1,4 @@
-"""The scheduler's process: python -m scheduler_svc."""
+"""Entry point of the scheduler process: python -m scheduler_svc."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from scheduler_svc.app import build
 
 
 def main() -> int:
-    """Serves until a signal; returns the exit code."""
+    """Serves until the process receives a signal; returns the exit code."""
     try:
         settings = Settings.read()
         logs.configure(settings, "scheduler")

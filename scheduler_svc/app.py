@@ -1,4 +1,4 @@
-"""The composition root: builds the scheduler once, from parts that tests may replace."""
+"""The composition root: builds the scheduler from parts that tests can replace."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +32,7 @@ NAME: Final = scheduler_service_pb2.DESCRIPTOR.services_by_name["SchedulerServic
 
 @dataclass
 class App:
-    """A scheduler. Its database and its workers are there for tests to look at."""
+    """A scheduler. Its database and workers are public so that tests can inspect them."""
 
     database: Database
     workers: Workers
@@ -42,7 +42,7 @@ class App:
     _leading: "asyncio.Task[None] | None" = field(default=None)
 
     def service(self) -> Service:
-        """Returns what `heddle.serving` serves."""
+        """Returns the service for `heddle.serving`."""
         return Service(
             names=[NAME],
             register=lambda server: add_SchedulerServiceServicer_to_server(self._servicer, server),
@@ -51,7 +51,7 @@ class App:
         )
 
     async def start(self) -> None:
-        """Waits for the database, looks for the workers, begins to lead if no other replica does."""
+        """Waits for the database, connects to the workers, and leads if no other replica does."""
         async for _ in tries():
             try:
                 await self.database.open()
@@ -62,7 +62,7 @@ class App:
         self._leading = asyncio.create_task(self._loop.run())
 
     async def drain(self) -> None:
-        """Ends watches and the loop; sessions continue at their workers. Idempotent."""
+        """Ends watches and the loop; sessions continue on their workers. Idempotent."""
         self._doorbell.close()
         if self._leading:
             self._leading.cancel()
@@ -81,7 +81,7 @@ def build(
     decide: Decide = decision.decide,
     should_retry: ShouldRetry = decision.should_retry,
 ) -> App:
-    """Creates the scheduler; nothing is opened before its `start`."""
+    """Creates the scheduler, which opens nothing before `start`."""
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)

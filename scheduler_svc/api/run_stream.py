@@ -1,4 +1,4 @@
-"""The streams: a run's log with what it changed, and a session's log."""
+"""Streams a run's log together with the changed resources, and streams a session's log."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ T = TypeVar("T", bound=Message)
 # Seconds between checkpoints of an idle stream.
 CHECKPOINT: Final = 5.0
 
-# Seconds between looks at a run's log: in a busy run the events of one look share a message.
+# Seconds between reads of a run's log. In a busy run, the events of one read share a message.
 _BREATH: Final = 0.05
 
 # Seconds between the summaries of one session.
@@ -39,14 +39,14 @@ class _Page:
     run: pb.Run
     epics: list[pb.Epic]
     tasks: list[pb.Task]
-    # True: the run has ended, and nothing is to be sent after these events.
+    # True: the run has ended, and these are its last events.
     is_last: bool
 
 
 async def watch_session(
     database: Database, doorbell: Doorbell, name: AttemptName, after: int
 ) -> AsyncIterator[pb.WatchSessionResponse]:
-    """Yields a session's events behind `after` until its last."""
+    """Yields a session's events after sequence `after`, up to its last event."""
     with doorbell.listen(str(name)) as bell:
         while True:
             tail = await database.read(partial(read_tail, name=name, after=after))
@@ -62,7 +62,7 @@ async def watch_session(
 async def watch_run(
     database: Database, doorbell: Doorbell, name: RunName, after: int
 ) -> AsyncIterator[pb.WatchRunResponse]:
-    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended."""
+    """Yields a run's events after `after`, the resources they changed, and summaries, until the run ends."""
     run_topic, summary_topic = str(name), summaries(name)
     news = _Summaries(name.run)
     state = None
@@ -88,7 +88,7 @@ async def watch_run(
 
 
 async def _rung(bell: Listener, run_topic: str, news: "_Summaries") -> bool:
-    """Waits until there is something to read; returns False if it is time for a checkpoint."""
+    """Waits until there may be something to read; returns False if a checkpoint is due."""
     while True:
         due = max(news.due_in(), 0.0)
         rung = await bell.wait(due if news.pending else CHECKPOINT)
@@ -104,14 +104,14 @@ async def _rung(bell: Listener, run_topic: str, news: "_Summaries") -> bool:
 
 
 class _Summaries:
-    """Which summaries a watcher has."""
+    """Tracks which session summaries a watcher has received."""
 
     def __init__(self, run: str) -> None:
         self._run = run
-        # session_sequence and state of each live session, as they were sent.
+        # The session_sequence and state of each live session, as last sent.
         self._sent: dict[AttemptName, tuple[int, int]] = {}
         self._next = 0.0
-        # True: something may have changed since the last look.
+        # True: something may have changed since the last read.
         self.pending = True
 
     def due_in(self) -> float:
@@ -121,7 +121,7 @@ class _Summaries:
         return self._next - time.monotonic()
 
     def read(self, connection: Connection) -> list[pb.SessionSummary]:
-        """Returns those with news, the last words of sessions that have ended among them."""
+        """Returns the summaries that changed, including the last one of each session that has ended."""
         rows = live_attempts(connection, self._run)
         names = {AttemptName(row.run, row.epic, row.task, row.number) for row in rows}
         for name in self._sent.keys() - names:
@@ -168,15 +168,15 @@ def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> 
     if page.events or page.tasks:
         yield from _packed(page, after)
     elif page.run.state != state:
-        # Cancelling has no event of its own.
+        # Cancelling a run writes no event.
         yield pb.WatchRunResponse(resume_sequence=after, run=page.run)
 
 
 def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:
-    """Yields the page in messages near 256 KiB.
+    """Yields the page as messages of about 256 KiB.
 
-    The events come last and alone move resume_sequence, so a break in between
-    repeats resources, which does no harm, and loses none.
+    Only events advance resume_sequence, and they come last. A stream that breaks in between
+    therefore sends resources again, which is harmless, and loses none.
     """
     answer = pb.WatchRunResponse(resume_sequence=after, run=page.run, epics=page.epics)
     size = answer.ByteSize()

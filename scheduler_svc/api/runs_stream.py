@@ -1,4 +1,4 @@
-"""The stream of all runs: which there are, and each as it changes."""
+"""Streams all runs: first the existing ones, then each run that changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,14 +12,14 @@ from scheduler_svc.store.db.doorbell import RUNS, Doorbell
 from scheduler_svc.store.queries.records import newest_runs, run_rows, run_versions
 from scheduler_svc.store.queries.resources import runs_of
 
-# Seconds between two looks: what changes more often is told as it is then.
+# Seconds between two reads. A run that changes more often is sent in its state at the time of the read.
 _INTERVAL: Final = 0.5
 
 
 async def watch_runs(
     database: Database, doorbell: Doorbell, newest: int
 ) -> AsyncIterator[pb.WatchRunsResponse]:
-    """Yields the runs that have not ended and the newest others, then each that changed, without end."""
+    """Yields the runs that have not ended and the newest others, then every run that changes; never ends."""
     seen = _Seen()
     with doorbell.listen(RUNS) as bell:
         first = await database.read(lambda connection: seen.first(connection, newest))
@@ -29,7 +29,7 @@ async def watch_runs(
         while True:
             await asyncio.sleep(_INTERVAL)
             rung = await bell.wait(CHECKPOINT)
-            # Looked at in any case: a ring of another replica may have been lost.
+            # Reads even if nothing rang: a ring of another replica may have been lost.
             changed = await database.read(partial(seen.changed, rung=rung))
             for group in grouped(changed):
                 yield pb.WatchRunsResponse(runs=group, complete=True)
@@ -38,19 +38,19 @@ async def watch_runs(
 
 
 class _Seen:
-    """Which runs a watcher has, and as of when."""
+    """Tracks which version of each run a watcher has received."""
 
     def __init__(self) -> None:
-        # By id of run: those that may change. One that ended stays as it is until it is reopened.
+        # By run id: the runs that may change. An ended run does not change until it is reopened.
         self._versions: dict[str, tuple[Any, ...]] = {}
 
     def first(self, connection: Connection, newest: int) -> list[pb.Run]:
-        """Returns what comes first, the newest first."""
+        """Returns the initial runs of the stream, newest first."""
         return self._take(connection, newest_runs(connection, newest))
 
     def changed(self, connection: Connection, rung: set[str]) -> list[pb.Run]:
-        """Returns the runs with news since they were last returned; `rung` are the names of some of them."""
-        # By its ring a run is found that began and ended since the last look.
+        """Returns the runs that changed since they were last returned; `rung` names some of them."""
+        # Only its ring reveals a run that began and ended since the last read.
         known = [*self._versions, *(name.removeprefix("runs/") for name in rung)]
         versions = run_versions(connection, known)
         changed = [run for run, version in versions.items() if self._versions.get(run) != version]

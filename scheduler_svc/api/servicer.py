@@ -1,4 +1,4 @@
-"""SchedulerService: proto in, domain call, proto out."""
+"""Implements SchedulerService: converts each request into a domain call and the result into a response."""
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -43,12 +43,12 @@ from scheduler_svc.store.rows.retention import Retention
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-# Bytes of one page of events.
+# Maximum size of a page of events, in bytes.
 _PAGE_BYTES: Final = 1 << 20
 
 
 class SchedulerServicer(SchedulerServiceServicer):
-    """Serves every replica's API, whether or not it leads."""
+    """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
         self,
@@ -311,7 +311,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         async for answer in run_stream.watch_session(self._database, self._doorbell, name, after):
             yield answer
 
-    # What the workers have.
+    # Data that the workers hold.
 
     async def ReadArtifact(
         self, request: pb.ReadArtifactRequest, context: Context
@@ -378,7 +378,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         return micros(self._clock())
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
-        """Raises unless the run's worker can start the agent, and a budget that applies can stop it."""
+        """Raises unless the run's worker can start the agent and a budget that applies can stop the agent."""
         await check_agent(self._database, self._workers, name, agent, self._project_budget)
 
 

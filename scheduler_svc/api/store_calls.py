@@ -1,4 +1,4 @@
-"""What the RPCs ask of the database: queries, commands that are done once, and requests to the leader."""
+"""Database calls of the RPCs: queries, commands that take effect once, and requests to the leader."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +13,12 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Name = TypeVar("Name", RunName, EpicName, TaskName, AttemptName)
 
-# Seconds between looks at something that is waited for, where no bell is heard.
+# Seconds between reads of a value that a call waits for, if the doorbell does not ring.
 _LOOK: Final = 5.0
 
 
 class StoreCalls:
-    """Calls of one replica. `now` returns the time in microseconds."""
+    """The database calls of one replica. `now` returns the time in microseconds."""
 
     def __init__(self, database: Database, doorbell: Doorbell, now: Callable[[], int]) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class StoreCalls:
     async def read(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Returns what a query finds."""
+        """Returns the result of a query."""
         return await self._database.read(lambda connection: query(connection, *args, **kwargs))
 
     async def change(
@@ -40,7 +40,7 @@ class StoreCalls:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Has a command change the resource `name`, unless its request_id did it before; returns the resource."""
+        """Runs a command on resource `name`, once per request_id; returns the resource."""
         return await self.once(
             request,
             name,
@@ -49,7 +49,7 @@ class StoreCalls:
         )
 
     async def once(self, request: Any, name: object, work: Work[Any], read: Work[T]) -> T:
-        """Does a mutation, unless its request_id did it before; returns what `read` finds."""
+        """Runs a mutation, unless a request with its request_id already did; returns the result of `read`."""
 
         def write(connection: Any) -> None:
             if requests.recall(connection, request.request_id, request) is None:
@@ -60,7 +60,7 @@ class StoreCalls:
         return await self._database.read(read)
 
     async def ask_leader(self, request: Any) -> bytes:
-        """Has the leader do something; returns the response's message, serialized."""
+        """Sends a request to the leader and waits for it; returns the serialized response message."""
         request_id = leader_requests.new_id(request)
         enter = partial(leader_requests.enter, request_id=request_id, request=request, now=self._now())
         read = partial(leader_requests.read_answer, request_id=request_id)
@@ -71,7 +71,7 @@ class StoreCalls:
         return answer
 
     async def wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
-        """Returns the resource once it is `done`."""
+        """Waits until the resource is `done`; returns it."""
         with self._doorbell.listen(_run_of(name)) as bell:
             while not done(resource := await self._database.read(read)):
                 await bell.wait(_LOOK)
@@ -79,5 +79,5 @@ class StoreCalls:
 
 
 def _run_of(name: object) -> str:
-    """Returns the name of the run that a resource belongs to, as its topic."""
+    """Returns the topic of a resource: the name of its run."""
     return "/".join(str(name).split("/")[:2])

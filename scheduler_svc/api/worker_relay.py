@@ -1,4 +1,4 @@
-"""Answers that only a worker has: artifacts, diffs, and what an operator tells an agent."""
+"""Relays calls that only a worker can serve: artifacts, diffs, and an operator's messages to an agent."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -26,7 +26,7 @@ _ANSWER_TIMEOUT: Final = 30.0
 async def answer_approval(
     database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str, now: int
 ) -> None:
-    """Hands the operator's answer to the worker, or keeps it for the attempt that continues a parked one.
+    """Sends the operator's answer to the worker, or stores it for the attempt that resumes a parked one.
 
     Raises INVALID_FIELD, NOT_FOUND or WRONG_STATE. `now` is in microseconds.
     """
@@ -43,7 +43,7 @@ async def answer_approval(
     except HeddleError as error:
         if error.metadata.get("state") != "parked":
             raise
-        # Parked since we looked, whether or not the leader knows already.
+        # It was parked after the read above, whether or not the leader has recorded that yet.
         await database.submit(keep, LOOP, str(name.parent.parent.parent))
 
 
@@ -68,7 +68,7 @@ async def _hand_over(
 async def send_message(
     database: Database, workers: Workers, request: pb.SendMessageRequest, actor: str
 ) -> None:
-    """Hands the operator's words to the worker; raises NOT_FOUND, WRONG_STATE or CANNOT_LISTEN."""
+    """Sends the operator's message to the worker; raises NOT_FOUND, WRONG_STATE or CANNOT_LISTEN."""
     attempt, epoch = await _live(
         database, request.attempt, "its session has ended, so it cannot receive messages"
     )
@@ -117,7 +117,7 @@ async def read_artifact(
 async def get_diff(
     database: Database, workers: Workers, request: pb.GetDiffRequest
 ) -> AsyncIterator[pb.GetDiffResponse]:
-    """Yields the diff of an attempt, epic or run; nothing where nothing is committed or kept yet."""
+    """Yields the diff of an attempt, epic or run; an empty diff if nothing is committed or kept yet."""
     if request.max_bytes < 0:
         raise invalid_field("max_bytes", "must not be negative")
     worker, asked = await database.read(partial(_revisions, name=request.name))
@@ -133,7 +133,7 @@ async def get_diff(
 
 
 def _revisions(connection: Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
-    """Returns the worker and the two revisions whose difference is that of a resource."""
+    """Returns the worker of a resource and the two revisions to compare for its diff."""
     depth = name.count("/")
     if depth == 1:
         return _run_revisions(connection, RunName.parse(name))
@@ -154,7 +154,7 @@ def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.Dif
     worker, request = _run_revisions(connection, name.parent)
     row = epic_row(connection, name)
     request.from_revision = row.start_commit or request.from_revision
-    # One that went back no longer holds what it had merged in.
+    # A branch that was reset no longer contains what it had merged in.
     request.from_merge_base = True
     request.to_revision = row.head_commit
     return worker, request
@@ -167,7 +167,7 @@ def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, 
         request.from_revision, request.to_revision = f"{attempt.commit}^", attempt.commit
         request.from_merge_base = False
     else:
-        # What a failed attempt left behind, against the commit that it started from.
+        # Compares the files that a failed attempt left behind with the commit that it started from.
         request.from_revision = request.to_revision or request.from_revision
         request.to_revision = attempt.kept_ref
     return worker, request

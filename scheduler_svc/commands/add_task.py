@@ -1,4 +1,4 @@
-"""Adds a task to an epic of a run, also of one that has ended."""
+"""Adds a task to an epic of a run, even if the run has ended."""
 
 import re
 from collections.abc import Collection
@@ -24,7 +24,7 @@ from scheduler_svc.store.queries.records import epic_row, run_row, task_rows
 from scheduler_svc.store.queries.resources import get_task
 from scheduler_svc.store.rows import requests, tasks
 
-# A title that is made of a prompt is cut here.
+# Maximum length of a title that is derived from a prompt.
 _TITLE: Final = 80
 
 _STOPPING: Final = frozenset({pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN})
@@ -32,11 +32,11 @@ _STOPPING: Final = frozenset({pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN})
 
 @dataclass(frozen=True)
 class _Draft:
-    """A task as it would run, but for its key, and the worker that would run it."""
+    """A task as it would run, except for its key, and the worker that would run it."""
 
     spec: pb.PlanTask
     worker: str
-    # Which budget applies to it. Empty: none.
+    # The budget that applies to it. Empty: none.
     budget: str
 
 
@@ -49,7 +49,7 @@ async def add_task(
     *,
     project_budget: int | None = None,
 ) -> pb.Task:
-    """Returns the new task, or the one that this request_id added before. `project_budget` is in micros."""
+    """Returns the new task, or the task that this request_id already added. `project_budget` is in micros."""
     epic = EpicName.parse(request.parent)
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
@@ -77,7 +77,7 @@ async def _read(database: Database, name: str) -> pb.Task:
 
 
 def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft:
-    """Fills in what the request leaves out: from the plan, and agent and model from the epic's last task."""
+    """Fills in missing fields from the plan, and agent and model from the epic's last task."""
     rows = task_rows(connection, epic)
     if not rows:
         raise not_found(epic)
@@ -116,7 +116,7 @@ def _write(connection: Connection, epic: EpicName, spec: pb.PlanTask, actor: str
 
 
 def _check_not_stopped(connection: Connection, epic: EpicName, rows: Collection[Any]) -> None:
-    """Raises WRONG_STATE where the epic would skip the task at once."""
+    """Raises WRONG_STATE if the epic would skip the task immediately."""
     failed = next((row.task for row in rows if row.state == pb.TASK_STATE_FAILED), None)
     row = epic_row(connection, epic)
     if failed and row.on_failure in _STOPPING:
@@ -125,7 +125,7 @@ def _check_not_stopped(connection: Connection, epic: EpicName, rows: Collection[
 
 
 def _key(spec: pb.PlanTask, taken: Collection[str]) -> str:
-    """Returns the key that the task asks for, or one made of its title; raises INVALID_FIELD if it is taken."""
+    """Returns the requested key, or one derived from the title; raises INVALID_FIELD if it is taken."""
     if spec.key:
         if not KEY.fullmatch(spec.key):
             raise invalid_field("task.key", "takes letters, digits, - and _, the first a letter or digit")
@@ -138,7 +138,7 @@ def _key(spec: pb.PlanTask, taken: Collection[str]) -> str:
 
 
 def title_of(prompt: str) -> str:
-    """Returns the first line of a prompt that says something, cut to the length of a title."""
+    """Returns the first line of a prompt that has content, truncated to the length of a title."""
     first = next((line for line in map(str.strip, prompt.splitlines()) if line), "")
     words = re.sub(r"[\x00-\x1f]+", " ", first).lstrip("#-* ")
     return words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…"

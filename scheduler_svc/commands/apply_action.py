@@ -1,7 +1,7 @@
-"""Writes decisions down: each action's change of state, with its events.
+"""Writes decisions to the database: the state change and the events of each action.
 
-Rows may have changed since the snapshot, so each effect checks whether its action still
-holds and drops it if not; the next decision sees why.
+Rows may have changed since the snapshot. Each effect therefore checks that its action still
+applies and otherwise drops it; the next decision sees the new state.
 """
 
 from collections.abc import Callable
@@ -39,10 +39,10 @@ _ACTOR = "scheduler"
 
 Kind = TypeVar("Kind", bound=Action)
 
-# Writes an action; False, and nothing is written, where it no longer holds. The last argument is the time.
+# Writes an action. Returns False and writes nothing if it no longer applies. The last argument is the time.
 Effect: TypeAlias = Callable[[Connection, Kind, int], bool]
 
-# By the class of the action.
+# Effects by class of action.
 EFFECTS: Final[dict[type, Effect[Any]]] = {}
 
 
@@ -55,7 +55,7 @@ def _effect_of(kind: type[Kind]) -> Callable[[Effect[Kind]], Effect[Kind]]:
 
 
 def act(connection: Connection, action: Action, now: int) -> bool:
-    """Writes one action; returns False if it no longer holds, and then writes nothing."""
+    """Writes one action; returns False and writes nothing if the action no longer applies."""
     return EFFECTS[type(action)](connection, action, now)
 
 
@@ -66,7 +66,7 @@ def _stop_attempt(connection: Connection, action: StopAttempt, _now: int) -> boo
 
 @_effect_of(ParkAttempt)
 def _park_attempt(_connection: Connection, _action: ParkAttempt, _now: int) -> bool:
-    # Its worker decides whether it still waits, so nothing is written before it has ended.
+    # The worker decides whether the session still waits, so nothing is written until it has ended.
     return True
 
 

@@ -1,4 +1,4 @@
-"""What an operator's answer to a question comes to. Pure."""
+"""Resolves an operator's answer to a question. Pure."""
 
 from heddle import pb
 from heddle.errors import invalid_field
@@ -6,9 +6,9 @@ from heddle.plan.permission_patterns import Pattern, rule_for
 
 
 def answer_to(asked: pb.Approval | None, request: pb.ResolveApprovalRequest) -> pb.ApprovalResolved:
-    """Returns the answer with its rule, where it is to hold for more than this call; raises INVALID_FIELD.
+    """Returns the answer, with its rule if it applies beyond this call; raises INVALID_FIELD.
 
-    `asked` is None for a question that is not open: what its answer should allow is then not known, and the first
+    `asked` is None if the question is not open. It is then unknown what the answer should allow, and the first
     answer stays.
     """
     said = pb.ApprovalResolved(

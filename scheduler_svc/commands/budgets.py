@@ -1,4 +1,4 @@
-"""A budget that an operator gives to a run, or to an epic or task of it, and an agent that is to work below one."""
+"""Sets the budget of a run, epic or task, and checks that a budget can stop an agent."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,14 +16,14 @@ from scheduler_svc.store.rows import epics, runs, tasks
 
 
 class NewBudget(NamedTuple):
-    """How many micros all of `name` may cost."""
+    """The amount that `name` may cost in total, in micros."""
 
     name: RunName | EpicName | TaskName
     micros: int
 
     @classmethod
     def of(cls, request: pb.ResumeRunRequest) -> Self | None:
-        """Returns what a request asks for, None if it asks for none; raises INVALID_FIELD."""
+        """Returns the budget of a request, None if it has none; raises INVALID_FIELD."""
         if not request.HasField("budget_usd_micros"):
             if request.budget_of:
                 raise invalid_field("budget_usd_micros", f"say what {request.budget_of} may cost")
@@ -38,7 +38,7 @@ class NewBudget(NamedTuple):
 
 
 def set_budget(connection: Connection, budget: NewBudget) -> None:
-    """Replaces what the run, epic or task may cost; raises NOT_FOUND."""
+    """Replaces the budget of the run, epic or task; raises NOT_FOUND."""
     match budget.name:
         case TaskName():
             known = tasks.change(connection, budget.name, budget_micros=budget.micros)
@@ -51,7 +51,7 @@ def set_budget(connection: Connection, budget: NewBudget) -> None:
 
 
 async def check_budget(database: Database, workers: Workers, budget: NewBudget) -> None:
-    """Raises INVALID_FIELD if the budget could not stop the agent of a task that has not ended."""
+    """Raises INVALID_FIELD if a task that has not ended has an agent that the budget cannot stop."""
     found = await database.read(partial(open_specs, name=budget.name))
     for worker, task, spec in found:
         programs = workers.get(worker).state.agents
@@ -66,9 +66,9 @@ async def check_budget(database: Database, workers: Workers, budget: NewBudget) 
 async def check_agent(
     database: Database, workers: Workers, name: TaskName | EpicName, agent: str, project_budget: int | None
 ) -> None:
-    """Raises UNKNOWN_AGENT unless the run's worker can start the agent, and INVALID_FIELD if no budget can stop it.
+    """Raises UNKNOWN_AGENT if the run's worker cannot start the agent, INVALID_FIELD if no budget can stop it.
 
-    `name` is the task that it is to do, or the epic whose conflict it is to resolve.
+    `name` is the agent's task, or the epic whose conflict the agent is to resolve.
     """
     worker, spec, budgets = await database.read(partial(last_spec, name=name))
     programs: Sequence[pb.AgentProgram] = workers.get(worker).state.agents

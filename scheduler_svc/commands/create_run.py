@@ -1,4 +1,4 @@
-"""Creates a run: everything is checked first, then written in one transaction."""
+"""Creates a run: checks everything first, then writes it in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.rows import epics, requests, runs, tasks
 
-# Seconds that looking at a project may take.
+# Timeout for inspecting a project, in seconds.
 _INSPECT_TIMEOUT: Final = 30.0
-# The same where it has to be cloned first.
+# The same if the project must be cloned first.
 _CLONE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True)
 class _Base:
-    """What a run starts from, and where it runs."""
+    """The base of a run, and where it runs."""
 
     worker: str
     project: str
     base_commit: str
-    # Empty: it begins from a tag or commit.
+    # Empty: the run starts from a tag or commit.
     base_branch: str
     max_parallel: int
     # None: the project has none.
     file: pb.ProjectFile | None = None
-    # None: its branch lacks nothing of the one that it follows, or follows none.
+    # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
 
 
@@ -50,7 +50,7 @@ async def create_run(
     *,
     project_budget: int | None = None,
 ) -> pb.Run:
-    """Returns the new run, or the one that this request_id made before. `project_budget` is in micros."""
+    """Returns the new run, or the run that this request_id already created. `project_budget` is in micros."""
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
         return await _read(database, before)
@@ -92,7 +92,7 @@ def _check_request(request: pb.CreateRunRequest) -> None:
 def _check_agents(
     request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgram], project_budget: str
 ) -> None:
-    """Raises where the worker cannot start an agent, or no limit would hold it. `project_budget`: empty for none."""
+    """Raises if the worker cannot start an agent or no limit could stop it. `project_budget`: empty if none."""
     plan = request.plan
     if request.agent:
         check_form(request.agent, programs)
@@ -135,7 +135,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
 
 
 def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
-    """Returns the run that would be created; it has no name."""
+    """Returns the run that would be created, without a name."""
     count = sum(len(epic.tasks) for epic in request.plan.epics)
     return pb.Run(
         title=request.plan.name,
@@ -189,7 +189,7 @@ def _write(
         if ready:
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     if full:
-        # Runs that are there already heard of it when it began.
+        # Existing runs received this event when the worker became full.
         report = pb.WorkerFull(worker=base.worker, reason=full)
         events.append(event(name, "scheduler", worker_full=report))
     epics.insert(connection, epic_rows)

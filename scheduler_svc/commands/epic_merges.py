@@ -1,4 +1,4 @@
-"""What an operator may ask about the merge of an epic: that it is done, done again, or left."""
+"""Commands of an operator about the merge of an epic: merge, retry, resolve or drop it."""
 
 from heddle import pb
 from heddle.errors import not_found
@@ -23,7 +23,7 @@ def get_epic(connection: Connection, name: EpicName) -> pb.Epic:
 
 
 def retry_merge(connection: Connection, name: EpicName, actor: str, now: int) -> None:
-    """Has an epic merged that awaits it, or again; reopens it, and its run, where they had ended."""
+    """Requests an epic's merge, or a retry of it; reopens the epic and its run if they have ended."""
     epic = epic_status(connection, name)
     if epic not in transitions.EPIC_MERGE_AGAIN.sources:
         advice = (
@@ -37,7 +37,7 @@ def retry_merge(connection: Connection, name: EpicName, actor: str, now: int) ->
 
 
 def resolve(connection: Connection, name: EpicName, agent: str, actor: str, now: int) -> None:
-    """Has an agent resolve what an epic conflicts over; reopens it, and its run, where they had ended."""
+    """Has an agent resolve an epic's conflict; reopens the epic and its run if they have ended."""
     epic = epic_status(connection, name)
     conflict = pb.MergeConflicted.FromString(epic_row(connection, name).conflict or b"")
     if epic not in transitions.EPIC_RESOLVE.sources or not (conflict.files or conflict.failed_checks):
@@ -48,7 +48,7 @@ def resolve(connection: Connection, name: EpicName, agent: str, actor: str, now:
 
 
 def drop(connection: Connection, name: EpicName, actor: str, now: int) -> None:
-    """Ends an epic unmerged; its run, where that had ended because of it, is judged again."""
+    """Ends an epic without a merge; reopens its run if it has ended, to determine its outcome again."""
     epic = epic_status(connection, name)
     if epic.state == pb.EPIC_STATE_DROPPED:
         return

@@ -1,4 +1,4 @@
-"""What need not be kept any longer: worktrees and logs of ended runs."""
+"""Finds worktrees and logs of ended runs that can be removed."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,14 +19,14 @@ from scheduler_svc.store.rows.retention import Retention
 # Seconds.
 _DELETE_TIMEOUT: Final = 120.0
 
-# Sessions of one request to a worker.
+# Maximum number of sessions in one request to a worker.
 _SESSIONS: Final = 500
 
 
 async def find_garbage(
     read: Read, workers: Workers, retention: Retention, now: int
 ) -> pb.CollectGarbageResponse:
-    """Returns what may be removed now."""
+    """Returns the worktrees and logs that can be removed now."""
     rows = await read(partial(worktrees.read_due, retention=retention, now=now))
     garbage = pb.CollectGarbageResponse(worktrees=await worktree_list.describe(workers, retention, rows))
     for run in await read(partial(expired, before=now - retention.logs)):
@@ -40,12 +40,12 @@ async def find_garbage(
 
 
 async def delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: int | None) -> int:
-    """Has a run's worker remove its sessions; returns the bytes that they take. Without an epoch nothing is removed."""
+    """Removes a run's sessions from its worker; returns their size in bytes. No epoch: removes nothing."""
     worker_name, names = await read(partial(_sessions, run=run))
     try:
         worker = workers.get(worker_name)
     except HeddleError:
-        # It is gone for good, and what it kept with it.
+        # The worker no longer exists, and neither do its sessions.
         return 0
     size = 0
     for first in range(0, len(names), _SESSIONS):

@@ -1,4 +1,4 @@
-"""Pushes again what the remote of a run's project did not take, when the operator asks for it."""
+"""Retries, on an operator's request, the push of branches that the project's remote refused."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,7 +19,10 @@ _TIMEOUT: Final = 600.0
 
 
 async def push_run(database: Database, workers: Workers, name: RunName, actor: str, now: int) -> Work[None]:
-    """Pushes the branches; returns what writes down how that went. Raises NOT_FOUND, NO_WORKER or what git says."""
+    """Pushes the branches; returns the function that records the result.
+
+    Raises NOT_FOUND, NO_WORKER or git's error.
+    """
     row = await database.read(partial(run_row, name=name))
     branches = sorted(unpushed(row.unpushed))
     refused: Mapping[str, str] = {}
@@ -44,6 +47,6 @@ def _record(
     append(connection, [event(name, actor, push_failed=each) for each in failed], now)
     result = run_row(connection, name).merge_into or name.branch
     pushed = result in branches and result not in refused
-    # Judged again: it may have failed for nothing else.
+    # Re-evaluates the run: the refused push may be the only reason that it failed.
     if pushed and runs.try_to(connection, name, transitions.RUN_JUDGE_AGAIN):
         append(connection, [event(name, actor, run_resumed=pb.RunResumed())], now)

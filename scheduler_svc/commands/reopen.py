@@ -1,4 +1,4 @@
-"""Has runs and epics continue that had ended: the one place for what an operator reopens."""
+"""Reopens ended runs and epics. All reopening by an operator goes through this module."""
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
@@ -12,13 +12,13 @@ from scheduler_svc.store.rows import epics, runs, tasks
 
 
 def reopen_run(connection: Connection, name: RunName, actor: str, now: int) -> None:
-    """Has an ended run continue; raises NOT_FOUND, and WRONG_STATE while it is being cancelled."""
+    """Reopens an ended run; raises NOT_FOUND, and WRONG_STATE while the run is being cancelled."""
     _check_not_cancelling(connection, name)
     runs.reopen(connection, name, actor, now)
 
 
 def reopen_task(connection: Connection, name: TaskName, actor: str, now: int) -> None:
-    """Has the task's epic run it, also where epic or run had ended, or the epic is merged."""
+    """Reopens the task's epic and run if necessary, so that the epic runs the task."""
     set_up_again(connection, name.parent)
     runs.reopen(connection, name.parent.parent, actor, now)
     epic = name.parent
@@ -29,12 +29,12 @@ def reopen_task(connection: Connection, name: TaskName, actor: str, now: int) ->
 
 
 def is_closed(connection: Connection, name: EpicName) -> bool:
-    """Says whether an epic's tasks were over: it has ended, is merged, conflicts, or awaits its merge."""
+    """Returns whether an epic runs no more tasks: it has ended, is merged, conflicts, or awaits its merge."""
     return transitions.is_closed(epic_status(connection, name))
 
 
 def check_reopenable(connection: Connection, name: EpicName) -> "pb.RunState.ValueType":
-    """Returns the run's state; raises WRONG_STATE while the run is cancelled or the epic merged."""
+    """Returns the run's state; raises WRONG_STATE while the run is cancelling or the epic is merging."""
     state = _check_not_cancelling(connection, name.parent)
     if epic_status(connection, name).merge_state == MergeState.MERGING:
         advice = "wait until the merge is done, then try again"
@@ -43,7 +43,7 @@ def check_reopenable(connection: Connection, name: EpicName) -> "pb.RunState.Val
 
 
 def set_up_again(connection: Connection, name: EpicName) -> None:
-    """Lets the epic's setup be tried again, and what was skipped because it had failed."""
+    """Allows another try of the epic's failed setup, and of the tasks that were skipped because of it."""
     if epics.clear_setup_failure(connection, name):
         tasks.put_back(connection, name)
 

@@ -1,4 +1,4 @@
-"""Tasks in which an agent resolves what keeps an epic from being merged."""
+"""Adds tasks in which an agent resolves the conflict that prevents the merge of an epic."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -14,13 +14,13 @@ from scheduler_svc.store.rows import epics, tasks
 
 _KEY: Final = "resolve"
 
-# Of a prompt: files that it names, and what it quotes of a failed check.
+# Limits of a prompt: the number of files that it lists, and the output that it quotes of a failed check.
 _MOST_FILES: Final = 100
 _OUTPUT_CHARACTERS: Final = 4 << 10
 
 
 def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
-    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; reopens it."""
+    """Adds the task at the end of the epic and reopens the epic; empty `agent`: that of its last task."""
     rows = task_rows(connection, epic)
     last = pb.PlanTask.FromString([each for each in rows if not each.resolves][-1].spec)
     conflict = pb.MergeConflicted.FromString(epic_row(connection, epic).conflict or b"")
@@ -41,7 +41,7 @@ def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int
 
 
 def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent: str) -> pb.PlanTask:
-    """Returns the task, as the epic's last one but for what it is about."""
+    """Returns the task: a copy of the epic's last task with its own key, title and prompt."""
     spec = pb.PlanTask()
     spec.CopyFrom(last)
     for field in ("script", "estimate", "budget_usd_micros"):
@@ -50,7 +50,7 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
         # Each kind of agent has its own names for models.
         spec.model = ""
     spec.agent = agent or last.agent
-    # It may be right to leave the epic as it is.
+    # The correct resolution may leave the epic unchanged.
     spec.expect = pb.EXPECT_ANY
     spec.key = key
     spec.title = f"Resolve the merge with {conflict.target_branch}"
@@ -59,7 +59,7 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
 
 
 def prompt(conflict: pb.MergeConflicted) -> Iterator[str]:
-    """Yields the lines of what the agent is told."""
+    """Yields the lines of the agent's prompt."""
     other = conflict.target_branch
     yield f"The work of this branch is done, but it does not fit to what was merged into {other} meanwhile."
     yield "This worktree holds the merge of both, not committed. Make it right, so that what either side wanted holds."
@@ -77,8 +77,8 @@ def prompt(conflict: pb.MergeConflicted) -> Iterator[str]:
 
 
 def _files(conflict: pb.MergeConflicted) -> Iterator[str]:
-    """Yields what conflicts: first what has markers, then what has none and is to be decided."""
-    # Of a file without regions, git says what both sides did.
+    """Yields the conflicts: first files with conflict markers, then files without, which need a decision."""
+    # For a file without conflict regions, git describes what both sides did.
     notes = {hunk.file: hunk.text for hunk in conflict.hunks if not hunk.line}
     marked = [file for file in conflict.files if file not in notes]
     yield ""
@@ -98,7 +98,7 @@ def _files(conflict: pb.MergeConflicted) -> Iterator[str]:
 
 
 def _said(text: str, conflict: pb.MergeConflicted) -> str:
-    """Returns git's words with the names of the branches in place of their commits."""
+    """Returns git's message with commit ids replaced by branch names."""
     for commit, name in (
         (conflict.source_commit, "this branch"),
         (conflict.target_commit, conflict.target_branch),

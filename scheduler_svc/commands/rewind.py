@@ -1,6 +1,6 @@
-"""What an operator has an epic do again: a task that is over, and all that came after it.
+"""Repeats part of an epic on an operator's request: a completed task and all tasks that ended after it.
 
-Its branch goes back when its next attempt asks for the worktree; it is not merged before that.
+The epic's branch is reset when the next attempt requests the worktree. The epic is not merged before that.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,10 @@ _NOT_OVER: Final = {
 
 
 def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: str, now: int) -> pb.Task:
-    """Puts an accepted or failed task back, and all of its epic that ended after it; reopens epic and run.
+    """Makes a task and the later ones of its epic pending again; reopens epic and run.
 
-    `agent` does the one task from now on; empty leaves the one that it has.
+    The task is accepted or failed; the later ones are those that ended after it. `agent` replaces the agent of
+    this one task; empty keeps it.
     """
     task = get_task(connection, name)
     if task.state not in _OVER:
@@ -56,7 +57,7 @@ def _accepted(rows: Sequence[Row]) -> list[str]:
 
 
 def _check_free(connection: Connection, name: EpicName, rows: Sequence[Row]) -> None:
-    """Raises WRONG_STATE where the epic is merged, or something of it runs or waits for the operator."""
+    """Raises WRONG_STATE if the epic is merged, or one of its attempts runs or waits for the operator."""
     epic = epic_row(connection, name)
     state = pb.EpicState.Name(epic.state)
     if epic.merge_commit:
@@ -72,7 +73,7 @@ def _check_free(connection: Connection, name: EpicName, rows: Sequence[Row]) -> 
 
 
 def _reopen(connection: Connection, name: TaskName, row: Row, actor: str, now: int, *, wanted: bool) -> None:
-    """Puts one task back. One that resolved a conflict of what is done again is not needed, unless it is `wanted`."""
+    """Makes one task pending again; skips a task that resolved an obsolete conflict, unless it is `wanted`."""
     if row.resolves and not wanted and row.state == pb.TASK_STATE_FAILED:
         return
     events = [event(name, actor, task_reopened=pb.TaskReopened(commit=row.commit_id))]
@@ -86,7 +87,7 @@ def _reopen(connection: Connection, name: TaskName, row: Row, actor: str, now: i
 
 
 def _rewind(connection: Connection, name: EpicName, kept: Sequence[str], set_aside: Sequence[str]) -> None:
-    """Has the epic's branch go back to before the first of the commits that are `set_aside`, if there are any."""
+    """Has the epic's branch reset to the parent of the first commit in `set_aside`, if there is one."""
     if set_aside:
         head = kept[-1] if kept else ""
         epics.change(connection, name, rewind_to=f"{set_aside[0]}^", head_commit=head)

@@ -1,4 +1,4 @@
-"""What an operator may ask of a run, a task or an attempt. Each is one function of a transaction."""
+"""Commands of an operator on runs, tasks and attempts. Each function runs inside one transaction."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ _NO_SKIP: Final = {
 
 
 def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> pb.Run:
-    """Keeps new tasks from starting."""
+    """Pauses a run: no new task starts."""
     state = _run_state(connection, name)
     if state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
         runs.move(connection, name, transitions.RUN_PAUSE)
@@ -49,7 +49,7 @@ def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> pb
 def resume_run(
     connection: Connection, name: RunName, actor: str, now: int, *, budget: NewBudget | None = None
 ) -> pb.Run:
-    """Resumes a paused run; `budget` is set before, also on a run that is not paused."""
+    """Sets `budget`, even if the run is not paused, then resumes a paused run."""
     state = _run_state(connection, name)
     if state not in {pb.RUN_STATE_PAUSED, pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
         raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
@@ -70,7 +70,7 @@ def resume_run(
 
 
 def update_run(connection: Connection, name: RunName, actor: str, max_parallel: int, now: int) -> pb.Run:
-    """Changes the limit on the run's sessions; those that run continue."""
+    """Changes the limit on the run's parallel sessions; running sessions continue."""
     state = _run_state(connection, name)
     if state in ENDED_RUN:
         raise wrong_state(name, pb.RunState.Name(state), "only a run that has not ended can be changed")
@@ -81,7 +81,7 @@ def update_run(connection: Connection, name: RunName, actor: str, max_parallel: 
 
 
 def cancel_run(connection: Connection, name: RunName, actor: str) -> None:
-    """Has the loop stop everything of the run; it ends when that is done."""
+    """Has the loop stop all sessions of the run; the run ends when they have stopped."""
     state = _run_state(connection, name)
     if state in {pb.RUN_STATE_CANCELLING, pb.RUN_STATE_CANCELLED}:
         return
@@ -91,7 +91,7 @@ def cancel_run(connection: Connection, name: RunName, actor: str) -> None:
 
 
 def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> pb.Attempt:
-    """Has the loop stop a live attempt, ends the wait of a parked one; any other is returned as it is."""
+    """Has the loop stop a live attempt, or ends the wait of a parked one; returns any other unchanged."""
     get_attempt(connection, name)
     reason = f"stopped by {actor}"
     if not parked_sessions.stop(connection, name, reason, now):
@@ -102,10 +102,10 @@ def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> pb.
 def retry_task(
     connection: Connection, name: TaskName, actor: str, agent: str, now: int, *, resume: bool = False
 ) -> pb.Task:
-    """Puts a failed or skipped task back; reopens its epic and its run where they had ended.
+    """Makes a failed or skipped task pending again; reopens its epic and its run if they have ended.
 
-    `agent` does it from now on; empty leaves the one that it has. With `resume` the next
-    attempt continues the session of the newest one.
+    `agent` replaces the agent of the task; empty keeps it. With `resume`, the next attempt
+    continues the session of the newest one.
     """
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
@@ -124,7 +124,7 @@ def retry_task(
 
 
 def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> pb.Task:
-    """Takes a pending or failed task out; after a failed one the epic continues without it."""
+    """Skips a pending or failed task; the epic continues without it."""
     task = get_task(connection, name)
     if task.state == pb.TASK_STATE_SKIPPED:
         return task
@@ -148,7 +148,7 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> p
 
 
 def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
-    """Has another agent do the task; raises INVALID_FIELD where it cannot."""
+    """Replaces the agent of the task; raises INVALID_FIELD if the agent cannot do it."""
     spec = get_spec(connection, name)
     if agent != SCRIPTED and not spec.prompt.strip():
         raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")

@@ -1,4 +1,4 @@
-"""The worktrees of epics: what the database knows of them, and what their workers see."""
+"""Lists the worktrees of epics, with data from the database and from their workers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,17 +16,17 @@ from scheduler_svc.store.rows.retention import Retention
 
 Read = Callable[[Work[Any]], Awaitable[Any]]
 
-# Seconds; a worker takes a git for each worktree.
+# Seconds; a worker runs git once per worktree.
 _LOOK_TIMEOUT: Final = 60.0
 
-# Of one answer of a worker.
+# Maximum number of worktrees in one response of a worker.
 _PAGE: Final = 1000
 
 
 async def list_worktrees(
     read: Read, workers: Workers, retention: Retention, request: pb.ListEpicWorktreesRequest
 ) -> pb.ListEpicWorktreesResponse:
-    """Returns a page, by name; raises NOT_FOUND."""
+    """Returns a page of worktrees, sorted by name; raises NOT_FOUND."""
     size = page_tokens.page_size(request.page_size, 100, 500)
     rows = await read(partial(worktrees.read_page, request=request, size=size))
     more = page_tokens.token(rows[size - 1].run, rows[size - 1].epic) if len(rows) > size else ""
@@ -37,7 +37,7 @@ async def list_worktrees(
 async def get_worktree(
     read: Read, workers: Workers, retention: Retention, name: WorktreeName
 ) -> pb.EpicWorktree:
-    """Returns one; raises NOT_FOUND."""
+    """Returns one worktree; raises NOT_FOUND."""
     row = await read(partial(worktrees.read_worktree, name=name))
     [worktree] = await describe(workers, retention, [row])
     return worktree
@@ -46,7 +46,7 @@ async def get_worktree(
 async def describe(
     workers: Workers, retention: Retention, rows: Sequence[Row], *, look: bool = True
 ) -> list[pb.EpicWorktree]:
-    """Returns the worktrees of rows, with what their workers say of them."""
+    """Returns the worktrees of the rows, with the data that their workers report."""
     asked = sorted({(row.worker, row.run) for row in rows if row.worktree_path})
     answers = await asyncio.gather(*(_ask(workers, worker, run, look=look) for worker, run in asked))
     seen = dict(zip(asked, answers, strict=True))
@@ -56,7 +56,7 @@ async def describe(
 async def _ask(
     workers: Workers, worker_name: str, run: str, *, look: bool
 ) -> Mapping[str, pb.Worktree] | HeddleError:
-    """Returns what a worker says of a run's worktrees, by epic; or why it says nothing."""
+    """Returns a worker's report on a run's worktrees, by epic, or the reason why there is none."""
     found: dict[str, pb.Worktree] = {}
     request = pb.ListWorktreesRequest(run=str(RunName(run)), look=look, page_size=_PAGE)
     try:
@@ -108,5 +108,5 @@ def _add(worktree: pb.EpicWorktree, seen: pb.Worktree) -> None:
 
 
 def epics_of(worktrees: Iterable[pb.EpicWorktree]) -> list[EpicName]:
-    """Returns whose they are."""
+    """Returns the epics that own the worktrees."""
     return [WorktreeName.parse(each.name).parent for each in worktrees]

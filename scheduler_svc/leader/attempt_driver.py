@@ -1,7 +1,7 @@
-"""Brings one attempt from its start to its end on a worker.
+"""Drives one attempt from start to end on a worker.
 
-Every step is idempotent and every result is in the database before the next step,
-so whoever leads after a break runs the same steps again from where they stood.
+Every step is idempotent, and every result is in the database before the next step.
+After an interruption, the next leader therefore repeats the same steps from the last stored result.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,20 +34,20 @@ from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
 
-# Seconds. Git in a large repository takes its time.
+# Seconds. Git can be slow in a large repository.
 _GIT_TIMEOUT: Final = 600.0
 
-# With these outcomes the next attempt continues the session. One that is over its share of a budget may get another.
+# After these outcomes the next attempt resumes the session. A session over its budget share may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
 class _StoppedError(Exception):
-    """The attempt was stopped before it had a session, or after its worker, which is away, let go of it."""
+    """The attempt was stopped before it had a session, or after its unreachable worker released it."""
 
 
 class AttemptDriver:
-    """Conducts one attempt."""
+    """Drives one attempt."""
 
     def __init__(self, term: Term, attempt: AttemptName) -> None:
         self._term = term
@@ -57,10 +57,9 @@ class AttemptDriver:
         self._stored = False
 
     async def drive(self, started: Assignment | None = None) -> None:
-        """Returns when the attempt has ended. `started`: this leader started it just now.
+        """Returns when the attempt has ended. `started` is set if this leader has just started it.
 
-        Whatever goes wrong ends this attempt and no other; only STALE_EPOCH is
-        raised.
+        An error ends only this attempt; the only error that is raised is STALE_EPOCH.
         """
         assignment = started or await self._assignment()
         if assignment is None:
@@ -89,7 +88,7 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
-        except Exception as error:  # noqa: BLE001 (a defect may end this attempt and no other)
+        except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
                 assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
@@ -100,7 +99,7 @@ class AttemptDriver:
         return await self._term.read(partial(read_assignment, attempt=self._attempt))
 
     async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
-        """Starts the session unless there is one; returns how it ended."""
+        """Starts the session unless it already exists; returns its result."""
         if fresh or not await self._has_session(assignment):
             if assignment.started:
                 return _lost("its worker no longer knows the session")
@@ -199,14 +198,14 @@ class AttemptDriver:
         )
 
     async def _prompt(self, spec: pb.PlanTask) -> str:
-        """Returns what the agent is told: after a failure also what failed. A script heeds nothing."""
+        """Returns the agent's prompt, with the cause of the last failure unless the agent is scripted."""
         if self._attempt.number == 1 or spec.agent == SCRIPTED:
             return spec.prompt
         failed = await self._term.read(partial(get_last_failed, name=self._attempt.parent))
         return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
-        """Takes the session's events in until its last; resumes after every break."""
+        """Stores the session's events up to the last; resumes after each interruption."""
         after = assignment.session_sequence
         has_let_go = partial(self._term.workers.has_let_go, assignment.worker)
         async for _ in tries():
@@ -229,7 +228,7 @@ class AttemptDriver:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
                     return _lost("its worker no longer has the session's log")
-                # A worker without descriptors cannot open the log now; the session continues.
+                # A worker without free file descriptors cannot open the log now; the session continues.
                 short = problem.reason == pb.ERROR_REASON_NO_DESCRIPTORS
                 if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error
@@ -267,21 +266,21 @@ class AttemptDriver:
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
 
     async def _park(self, result: pb.SessionFinished) -> bool:
-        """Writes down that the session is parked; False where it is to stop for good instead."""
+        """Records that the session is parked; returns False if the attempt must end instead."""
         park = partial(
             parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._term.now()
         )
         return await self._term.write("park", park, LOOP, self._run, str(self._attempt))
 
     async def _suspend(self, result: pb.SessionFinished) -> bool:
-        """Writes down that the provider takes no work; False where the attempt is to end for good instead."""
+        """Records that the provider accepts no work; returns False if the attempt must end instead."""
         suspend = partial(
             provider_outages.suspend, attempt=self._attempt, result=result, now=self._term.now()
         )
         return await self._term.write("suspend", suspend, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
-        """Makes sure that nothing of the attempt still runs; returns the failure to record."""
+        """Makes sure that the attempt's session has stopped; returns the failure to record."""
         await stop_session(self._term, self._attempt, assignment.worker, reason)
         return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
 
@@ -297,7 +296,7 @@ class AttemptDriver:
         await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
-        """Keeps what the attempt left behind. Trouble only logs: EnsureWorktree keeps it then."""
+        """Keeps the changes of a failed attempt. Only logs an error, because EnsureWorktree then keeps them."""
         request = pb.DiscardAttemptRequest(
             project=assignment.project, attempt=str(self._attempt), epoch=self._term.epoch
         )
@@ -322,11 +321,12 @@ class AttemptDriver:
         stoppable: Callable[[], bool] = lambda: False,
         waits: bool = False,
     ) -> T:
-        """Asks the worker until it answers: waits while it is away or has no slot.
+        """Calls the worker until it answers; waits while the worker is unreachable or has no slot.
 
-        `stoppable` says whether nothing of the attempt can run on a worker that is
-        away, so that a stop ends the wait. With `waits`, so it does for what the
-        worker's environment lacks; what it refused then has changed nothing.
+        `stoppable` returns whether nothing of the attempt can still run on an unreachable
+        worker; then a stop request ends the wait. With `waits`, the call also waits while the
+        worker's environment lacks something, because a call refused for that has changed nothing.
+        A stop request ends that wait too.
         """
         pauses = tries()
         async with self._term.faults.around(self._attempt) as note:

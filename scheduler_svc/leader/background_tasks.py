@@ -1,4 +1,4 @@
-"""One asyncio task for each thing that a leader has under way, so that none stops another."""
+"""Runs each background activity of a leader in its own asyncio task, so that none blocks another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,10 +24,10 @@ from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds before something that failed beyond its own means may be begun again.
+# Seconds before a task that ended with an unexpected error may start again.
 _PAUSE: Final = 1.0
 
-# Microseconds for which a request that is done can be asked about.
+# Microseconds for which the answer of a completed request stays available.
 _REMEMBERED: Final = 86_400_000_000
 
 T = TypeVar("T")
@@ -36,17 +36,17 @@ _Key: TypeAlias = tuple[str, str]
 
 
 class BackgroundTasks:
-    """Attempt drivers, stops, looks ahead, merges and ends of one leader's term, each at most once at a time."""
+    """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
     def __init__(self, term: Term) -> None:
         self._term = term
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
-        # Set when a worker or the database knows a newer leader.
+        # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
         self._forecasts = ConflictForecasts(term)
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Begins whatever the snapshot says is in progress and has no task here, also after a restart."""
+        """Starts the missing tasks for work that is in progress in the snapshot, as after a restart."""
         for run in snapshot.runs:
             if run.merging_into:
                 self.merge_run(run.name)
@@ -61,9 +61,9 @@ class BackgroundTasks:
 
     def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
-            # A worktree must not go while a reopened run comes back to it.
+            # A worktree must not be removed while a reopened run starts to use it again.
             waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
-            # The wait was for an end of its worktree, which the assignment still names.
+            # After such a wait the worktree may be gone, but the assignment still names it.
             assignment = None if any(waited) else started
             await attempt_driver.AttemptDriver(self._term, attempt).drive(assignment)
             self._begin("forecast", attempt, lambda: self._forecasts.look(attempt))
@@ -89,7 +89,7 @@ class BackgroundTasks:
         self._begin("clean", run, lambda: cleanup.clean(self._term, run))
 
     def keep_house(self) -> None:
-        """Removes what is no longer kept: worktrees, then logs."""
+        """Removes worktrees and logs whose retention has expired, worktrees first."""
 
         async def begin() -> None:
             left = partial(worktrees.left_behind, retention=self._term.retention, now=self._term.now())
@@ -101,7 +101,7 @@ class BackgroundTasks:
         self._begin("keep_house", "", begin)
 
     def answer_request(self, asked: LeaderRequest) -> None:
-        """Does what a replica asked for; how it ends is written down for whoever waits there."""
+        """Executes a replica's request and stores the result for the replica that waits for it."""
 
         async def begin() -> None:
             ended: Message | HeddleError
@@ -144,7 +144,7 @@ class BackgroundTasks:
         return done
 
     async def _expire(self) -> tuple[set[str], list[str]]:
-        """Removes old logs; returns whose, and what stood in the way of others."""
+        """Removes old logs; returns the runs whose logs were removed, and the problems with others."""
         before = self._term.now() - self._term.retention.logs
         removed, problems = set(), []
         for run in await self._term.read(partial(log_retention.expired, before=before)):
@@ -161,13 +161,13 @@ class BackgroundTasks:
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:
-        """Does something about the worktrees of an ended run while no other task does, and no attempt begins there."""
+        """Runs `work` on an ended run's worktrees while no other task uses them and no attempt starts there."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def begin() -> None:
             try:
                 done.set_result(await work())
-            except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
+            except Exception as error:  # noqa: BLE001 (the awaiting caller raises it)
                 done.set_exception(error)
 
         while await self._settled("clean", run):
@@ -176,7 +176,7 @@ class BackgroundTasks:
         return await done
 
     async def dismiss(self) -> None:
-        """Ends all tasks. What they had in progress continues at the workers; the next leader takes it up."""
+        """Cancels all tasks. Their work continues on the workers, and the next leader resumes it."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

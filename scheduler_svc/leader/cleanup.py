@@ -1,7 +1,8 @@
-"""Ends runs, and removes worktrees when it is time. Branches stay.
+"""Ends runs, and removes worktrees when they are due. Branches stay.
 
-At the end of a run the worktrees go that need no look, so that run_finished is the last
-word where all is well. The others are only torn down then; they go once they were kept long enough.
+When a run ends, worktrees that no one needs to inspect are removed before run_finished, so
+that run_finished is the last event of a successful run. The others are only torn down then, and
+removed once their retention has expired.
 """
 
 import asyncio
@@ -29,20 +30,20 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Seconds.
 _REMOVE_TIMEOUT: Final = 120.0
 
-# Worktrees that are torn down at the same time.
+# Maximum number of worktrees that are torn down in parallel.
 _AT_ONCE: Final = 4
 
 
 async def finish_run(term: Term, action: FinishRun) -> None:
-    """Cleans up after the run, then ends it, unless something of it was reopened meanwhile."""
+    """Cleans up after the run, then ends it unless part of it was reopened meanwhile."""
     await _clean(term, action.run, ended_only=False)
     await term.write("act", partial(act, action=action, now=term.now()), LOOP, str(action.run))
 
 
 async def clean(term: Term, run: RunName) -> list[str]:
-    """Tears down the worktrees of an ended run and removes those whose time has come, a few at a time.
+    """Tears down the worktrees of an ended run and removes those that are due, a few at a time.
 
-    Returns why any could not be removed, which is also logged; it is tried again each hour.
+    Returns and logs the reason for each worktree that could not be removed; the removal is retried every hour.
     """
     return await _clean(term, run, ended_only=True)
 
@@ -61,7 +62,7 @@ async def _clean(term: Term, run: RunName, *, ended_only: bool) -> list[str]:
 
 
 async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
-    """Returns why it could not be done; empty if it was."""
+    """Cleans up one epic; returns the problem, empty on success."""
     await tear_down(term, name, epic)
     try:
         worker = term.workers.get(epic.worker)
@@ -86,7 +87,7 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
 
 
 def _released(connection: Connection, epic: EpicName, path: str) -> None:
-    """Notes that a worktree which stays was torn down: setup must run there before it is worked in again."""
+    """Records that a worktree which stays was torn down: setup must run in it before its next use."""
     epics.release_worktree(connection, epic, path)
 
 

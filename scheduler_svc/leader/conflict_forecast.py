@@ -1,4 +1,4 @@
-"""Says which epics will conflict, hours before they are merged: looks after each accepted task."""
+"""Forecasts after each accepted task which epics will conflict, hours before they are merged."""
 
 import asyncio
 from collections import defaultdict
@@ -29,7 +29,7 @@ _TIMEOUT: Final = 60.0
 
 @dataclass(frozen=True)
 class _Scene:
-    """The epics of a run that could still conflict, by branch, and where to ask."""
+    """Input of a forecast: the epics of a run that could still conflict, by branch, and the worker to ask."""
 
     worker: str
     project: str
@@ -49,14 +49,14 @@ class _Scene:
 
 
 class ConflictForecasts:
-    """Looks for conflicts in one leader's term."""
+    """Forecasts conflicts during one leader's term."""
 
     def __init__(self, term: Term) -> None:
         self._term = term
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def look(self, attempt: AttemptName) -> None:
-        """Writes what an attempt's accepted work will conflict with. Trouble only logs: the next task looks again."""
+        """Stores a forecast for an attempt's accepted work. Only logs an error: the next task tries again."""
         async with self._looking[attempt.run]:
             scene = await self._term.read(partial(_scene, attempt=attempt))
             if scene is None:
@@ -75,7 +75,7 @@ class ConflictForecasts:
 
 
 def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
-    """Returns what to look at; None unless the attempt was accepted and its run has not ended."""
+    """Returns the input of the forecast; None unless the attempt was accepted and its run has not ended."""
     run = accepted_run(connection, attempt)
     if run is None:
         return None
@@ -98,7 +98,7 @@ def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
 def _record_forecast(
     connection: Connection, run: str, new: pb.ConflictForecast, events: list[pb.Event], now: int
 ) -> None:
-    """Keeps the forecast and adds the events, unless the run has ended meanwhile: its end is its last event."""
+    """Stores the forecast and its events, unless the run has ended: run_finished must be the last event."""
     if is_open(connection, run):
         write_forecast(connection, run, new)
         append(connection, events, now)

@@ -1,4 +1,4 @@
-"""Which attempts and merges of a leader's term wait for their environment, so that a run tells it once."""
+"""Tracks which attempts and merges of a leader's term wait for their environment."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds between two tries at most: a fault that is gone is seen, and a stop heard, within these.
+# Maximum seconds between two tries; the end of a fault, or a stop request, is noticed within this time.
 LONGEST_PAUSE: Final = 5.0
 
 Note: TypeAlias = Callable[[HeddleError], Awaitable[None]]
 
 
 class Faults:
-    """Who waits, and since when; what they wait for is in the database."""
+    """The waiting attempts and merges, and since when; the database has what they wait for."""
 
     def __init__(self, term: "Term") -> None:
         self._term = term
-        # When each began to, in microseconds.
+        # Start of each wait, in microseconds.
         self._waiting: dict[Waiter, int] = {}
-        # Runs of which no fault is noted that an earlier leader left.
+        # Runs without a recorded fault of an earlier leader.
         self._clean: set[RunName] = set()
 
     @asynccontextmanager
     async def around(self, name: Waiter) -> AsyncIterator[Note]:
-        """Yields what notes a fault that `name` waits for; its end is noted when the block is left."""
+        """Yields a function that records a fault `name` waits for; records its end when the block exits."""
 
         async def note(error: HeddleError) -> None:
             if name not in self._waiting:
@@ -72,7 +72,7 @@ class Faults:
         self._clean.add(run)
 
     async def _forget_old(self, run: RunName) -> None:
-        """Removes what an earlier leader noted, once something of the run gets through."""
+        """Clears a fault that an earlier leader recorded, once any work of the run succeeds."""
         if run in self._clean or any(_run(each) == run for each in self._waiting):
             return
         self._clean.add(run)

@@ -1,4 +1,4 @@
-"""What a look of the forecast means for a run: the new forecast, and the events that tell what changed. Pure."""
+"""Computes a run's new conflict forecast and the events for the changes. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from heddle.plan import globs
 from scheduler_svc.store.db.events import event
 from scheduler_svc.store.db.times import timestamp
 
-# In one event.
+# Maximum number in one event.
 _MOST_PATHS: Final = 100
 
 _ACTOR: Final = "scheduler"
@@ -21,7 +21,7 @@ class EpicInPlay:
     """An epic that could still conflict."""
 
     name: EpicName
-    # Where its branch began. Empty: at the run's base.
+    # The start of its branch. Empty: the run's base.
     start: str
     merged: bool
     touches: tuple[str, ...]
@@ -40,7 +40,7 @@ def forecast(
     attempt: AttemptName,
     now: int,
 ) -> tuple[pb.ConflictForecast, list[pb.Event]]:
-    """Returns what is foreseen after an attempt was accepted, and the events for what is new.
+    """Returns the forecast after an attempt was accepted, and the events for its changes.
 
     `in_play` is by branch, in the order of the plan.
     """
@@ -71,10 +71,10 @@ def forecast(
 def _conflicts(
     in_play: Mapping[str, EpicInPlay], pairs: Iterable[pb.ConflictingPair]
 ) -> list[pb.PredictedConflict]:
-    """Returns the pairs that matter, as of epics: what was merged conflicts no more among itself."""
+    """Returns the relevant conflicts as pairs of epics; merged epics no longer conflict with each other."""
     found: list[pb.PredictedConflict] = []
     of_run: list[tuple[EpicInPlay, set[str]]] = []
-    # By epic that is not merged: the files in which it conflicts with one that is.
+    # For each unmerged epic, the files in which it conflicts with a merged one.
     explained: dict[str, set[str]] = {}
     for pair in pairs:
         one, other = in_play[pair.branch], in_play.get(pair.with_branch)
@@ -132,7 +132,7 @@ def _predicted(
 def _cleared(
     new: pb.ConflictForecast, before: pb.ConflictForecast, keys: set[str], attempt: AttemptName
 ) -> Iterable[pb.Event]:
-    """Yields an event for each conflict that is gone though both of its epics are still there."""
+    """Yields an event for each conflict that has disappeared although both of its epics still exist."""
     now = {_key(each) for each in new.conflicts}
     for each in before.conflicts:
         if _key(each) not in now and {each.epic, each.with_epic or each.epic} <= keys:
@@ -154,7 +154,7 @@ def _outside(
 
 
 def _sides(conflict: pb.PredictedConflict, attempt: AttemptName) -> tuple[AttemptName | EpicName, str]:
-    """Returns what an event is about, which is the attempt if its epic is one of the two, and the other's key."""
+    """Returns the subject of an event, the attempt if its epic is one of the two, and the other epic's key."""
     one, other = conflict.epic, conflict.with_epic
     if other == attempt.epic:
         one, other = other, one

@@ -1,4 +1,4 @@
-"""Restores archived worktrees, finds what is no longer kept, and removes old logs."""
+"""Restores archived worktrees and removes old logs."""
 
 from functools import partial
 from typing import Any, Final
@@ -26,9 +26,9 @@ _RESTORE_TIMEOUT: Final = 600.0
 
 
 def _restorable(connection: Connection, name: EpicName, asked: int) -> Any:
-    """Returns the row of an epic whose worktree is to be restored; raises NOT_FOUND or WRONG_STATE.
+    """Returns the row of an epic whose worktree must be restored; raises NOT_FOUND or WRONG_STATE.
 
-    None: that was done since it was `asked`, by a leader that died before it could say so.
+    None: a leader that died before it could answer has restored it since the request was `asked`.
     """
     row = worktrees.read_restorable(connection, name)
     if row.worktree_path:
@@ -52,9 +52,9 @@ def _restorable(connection: Connection, name: EpicName, asked: int) -> Any:
 
 
 async def restore(term: Term, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
-    """Has the worker restore an archived worktree, and notes it; raises as the RPC says.
+    """Has the worker restore an archived worktree, and records it; raises the errors of the RPC.
 
-    Idempotent: it is done once for what was `asked` at one time.
+    Idempotent: runs once per request, which its time `asked` identifies.
     """
     row = await term.read(partial(_restorable, name=name.parent, asked=asked))
     if row is not None:
@@ -84,9 +84,9 @@ def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) 
 
 
 async def expire_logs(term: Term, run: RunName) -> int:
-    """Removes a run's logs, the spools of its sessions first; returns the bytes that these took.
+    """Removes a run's logs, the spools of its sessions first; returns the size of the spools in bytes.
 
-    Raises HeddleError where their worker is away: then nothing of the run's logs is removed.
+    Raises HeddleError and removes nothing if their worker is unreachable.
     """
     freed = await delete_sessions(term.read, term.workers, run, epoch=term.epoch)
     before = term.now() - term.retention.logs

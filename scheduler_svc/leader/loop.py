@@ -33,15 +33,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Decide = Callable[[Snapshot], list[Action]]
 
-# Seconds after which the loop looks even if nothing rang.
+# Seconds after which the loop runs even if the doorbell did not ring.
 _SAFETY_TICK: Final = 1.0
 
-# Seconds between looks for what is no longer kept.
+# Seconds between removals of expired worktrees and logs.
 _KEEP_HOUSE: Final = 3600.0
 
 
 class Loop:
-    """Runs what is to run, while this replica leads."""
+    """The scheduling loop, which is active while this replica leads."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Loop:
         workers.on_change = self._worker_changed
 
     async def run(self) -> None:
-        """Leads whenever it can, until it is cancelled."""
+        """Leads whenever possible, until cancelled."""
         while True:
             epoch = await self._leadership.acquire()
             term = Term(
@@ -102,7 +102,7 @@ class Loop:
         self._doorbell.ring([LOOP])
 
     async def _serve(self, term: Term, background: BackgroundTasks) -> None:
-        """Returns when a newer leader is at work."""
+        """Schedules until a newer leader exists, then returns."""
         keep_house_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not background.deposed.is_set():
@@ -140,7 +140,7 @@ class Loop:
         actions = self._decide(snapshot)
         for end in actions:
             if isinstance(end, FinishRun):
-                # Written once the run's worktrees are gone.
+                # It is written after the run's worktrees are removed.
                 background.finish_run(end)
         rest = [action for action in actions if not isinstance(action, FinishRun)]
         if not rest:
@@ -150,7 +150,7 @@ class Loop:
             begin[action.follow_up](action, assignment)
 
     async def _act(self, term: Term, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
-        """Writes the actions in one transaction; returns those that held, each start with its assignment."""
+        """Writes the actions in one transaction; returns those that applied, each start with its assignment."""
 
         def act_on(
             connection: Connection, chosen: Sequence[Action]
@@ -166,7 +166,7 @@ class Loop:
         except HeddleError:
             raise
         except Exception:
-            # One of them meets a defect; the others must not wait for its cure.
+            # One action fails because of a defect, which must not block the others.
             log.exception("actions_failed", actions=len(actions))
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
@@ -183,7 +183,7 @@ class Loop:
         self._doorbell.ring([LOOP])
 
     async def _report_workers(self, term: Term) -> None:
-        """Writes into the log of each run that has not ended which workers were lost, are full, or take work again."""
+        """Logs in each open run which workers were lost, are full, or accept work again."""
         while self._changed_workers:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")
@@ -204,7 +204,7 @@ def _assignment(connection: Connection, action: Action) -> Assignment | None:
 
 
 def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any, Assignment | None], None]]:
-    """Returns what begins each follow-up of an action; the action is of a kind that declares it."""
+    """Returns the function that starts each follow-up, for an action of a kind that declares it."""
     return {
         FollowUp.NONE: lambda _action, _assignment: None,
         FollowUp.DRIVE_ATTEMPT: lambda action, assignment: background.drive(action.attempt, assignment),
@@ -216,6 +216,6 @@ def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any,
 
 
 def _topics(actions: Sequence[Action]) -> set[str]:
-    """Returns the names of the runs that actions change, and LOOP where more can be decided at once."""
+    """Returns the names of the runs that actions change, and LOOP if more can be decided immediately."""
     topics = {str(action.run_name) for action in actions if action.wakes is not Wakes.NO_ONE}
     return topics | {LOOP for action in actions if action.wakes is Wakes.LEADER}

@@ -1,4 +1,4 @@
-"""What a worker is asked for a merge; waits for a worker that is away, and for what its environment lacks."""
+"""Calls to a worker for a merge; they wait for an unreachable worker and for its environment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,14 +29,14 @@ _PAUSE: Final = 0.5
 
 
 class MergeCalls:
-    """Calls about the merges into one target."""
+    """Calls for the merges into one target branch."""
 
     def __init__(self, term: Term, context: MergeContext) -> None:
         self._term = term
         self._context = context
 
     async def merge(self, source: Source) -> pb.MergeBranchResponse:
-        """Merges one branch at once."""
+        """Merges one branch immediately, without checks."""
         request = pb.MergeBranchRequest(
             project=self._context.project,
             epoch=self._term.epoch,
@@ -50,7 +50,7 @@ class MergeCalls:
         return await self._ask(lambda worker: worker.worktree.MergeBranch, request, source.name)
 
     async def open(self, sources: Sequence[Source]) -> pb.OpenMergeResponse:
-        """Lays out what merging all of them would give."""
+        """Merges all of the branches as a trial, without moving the target."""
         request = pb.OpenMergeRequest(
             project=self._context.project,
             epoch=self._term.epoch,
@@ -73,7 +73,7 @@ class MergeCalls:
         return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._context.run)
 
     async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
-        """Ends an open merge; the answer says whether the target was moved."""
+        """Ends an open merge; the response contains whether the target was moved."""
         request = pb.CloseMergeRequest(
             project=self._context.project,
             epoch=self._term.epoch,
@@ -86,9 +86,9 @@ class MergeCalls:
         return await self._ask(lambda worker: worker.worktree.CloseMerge, request, self._context.run)
 
     async def run_checks(self, opened: pb.OpenMergeResponse) -> list[pb.CheckFinished] | None:
-        """Returns the reports of all checks, or of the setup where that fails.
+        """Returns the reports of all checks, or of the setup if it fails.
 
-        None where the worker went away or lost the folder meanwhile.
+        None if the worker became unreachable or lost the folder meanwhile.
         """
         file, checks = self._context.project_file, self._context.checks
         setup = _commands("setup", file.setup)
@@ -98,7 +98,7 @@ class MergeCalls:
             whole = checks.timeout if checks.HasField("timeout") else None
             reports = await self._run(opened, checks.checks, whole)
         if reports is not None and file.teardown:
-            # Whatever comes of it: the worktree goes.
+            # The worktree is removed whatever the result.
             await self._run(opened, _commands("teardown", file.teardown), TEARDOWN_LIMIT)
         return reports
 
@@ -125,7 +125,7 @@ class MergeCalls:
         else:
             failpoint("RunChecks.after_call")
             return reports
-        # Of a folder that is not there any more, the argument is said to be wrong.
+        # The worker reports a folder that no longer exists as an invalid argument.
         if problem.code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT}:
             raise problem
         log.info("merge_checks_broken", run=str(self._context.run), error=problem.message)

@@ -1,8 +1,8 @@
-"""Merges epics into their run's branch, and a run's branch into the one that its user named.
+"""Merges epics into their run's branch, and a run's branch into the branch that its user named.
 
-Where checks must pass first, all that wait for the target are tested together. A
-batch that fails is halved until the good ones are merged and the others named.
-Every step can be done again: what the target holds already counts as merged.
+If checks must pass first, all branches that wait for the target are tested together. A
+batch that fails is halved until the good branches are merged and the bad ones are known.
+Every step can be repeated: a branch that the target already contains counts as merged.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# What somebody ends who moves or leaves a branch: until then the merge waits.
+# Errors that end when someone moves or leaves a branch; until then the merge waits.
 _WAITS: Final = frozenset({pb.ERROR_REASON_BRANCH_CHECKED_OUT, pb.ERROR_REASON_BRANCH_DIVERGED})
 
 # Seconds before such a merge is tried again.
 _HOLD: Final = 1.0
 
-# Of a failed check, in the state of an epic; its event has all.
+# Maximum output of a failed check in the state of an epic; its event has the full output.
 _OUTPUT_CHARACTERS: Final = 8 << 10
 
 
 async def merge_epics(term: Term, run: RunName) -> None:
-    """Does the merges of a run's epics that are noted as under way; each end is noted, whatever it is."""
+    """Performs the merges of a run's epics that are recorded as in progress; records every outcome."""
     while True:
         context, sources = await term.read(partial(merge_outcomes.read_epic_merges, run=run))
         if not sources:
@@ -46,7 +46,7 @@ async def merge_epics(term: Term, run: RunName) -> None:
 
 
 async def merge_run(term: Term, run: RunName) -> None:
-    """Does the merge that is noted as under way; its end is noted, whatever it is."""
+    """Performs the merge of the run that is recorded as in progress; records its outcome."""
     while found := await term.read(partial(merge_outcomes.read_run_merge, run=run)):
         context, source = found
         target = _Target(term, context)
@@ -63,11 +63,11 @@ class _Target:
         self._term = term
         self._context = context
         self._calls = MergeCalls(term, context)
-        # True: a branch stands in the way, and the merge is to be tried again.
+        # True: a branch blocks the merge, which must be retried.
         self.held = False
 
     async def land(self, sources: Sequence[Source]) -> None:
-        """Merges all that can be merged; notes of the others why not."""
+        """Merges all branches that can be merged; records the reason for the others."""
         if not self._context.checks.checks:
             for source in sources:
                 await self._land_untested(source)
@@ -82,7 +82,7 @@ class _Target:
                 if len(waiting) == 1:
                     await self._stopped(waiting[0], error)
                     return
-                # One of them is to blame.
+                # One of them is the cause.
                 first, waiting = _halves(waiting)
                 await self.land(first)
 
@@ -105,14 +105,14 @@ class _Target:
             await self._conflicted(source, answer.conflict)
 
     async def _land_some(self, sources: list[Source]) -> list[Source]:
-        """Tests a batch and merges it if it is good; returns those about whom nothing is known yet."""
+        """Tests a batch and merges it if it passes; returns the branches without a verdict."""
         opened = await self._calls.open(sources)
         by_branch = {source.branch: source for source in sources}
         left_out = [by_branch[each.branch] for each in opened.conflicting]
         batch = [(by_branch[each.branch], each) for each in opened.merged]
         if not batch:
             await self._calls.close(opened, apply=False)
-            # With the target itself: nothing else was in the way.
+            # They conflict with the target itself, because nothing else was merged.
             for each in opened.conflicting:
                 await self._conflicted(by_branch[each.branch], each.conflict)
             return []
@@ -141,7 +141,7 @@ class _Target:
     async def _test(
         self, opened: pb.OpenMergeResponse, members: Sequence[Source]
     ) -> list[pb.CheckFinished] | None:
-        """Runs the checks on a merged tree; returns None where the worker lost it."""
+        """Runs the checks on a merged tree; returns None if the worker lost the tree."""
         names = [source.name for source in members]
         reports = await self._calls.run_checks(opened)
         for report in reports or []:
@@ -216,8 +216,8 @@ class _Target:
         await self._term.write("record_conflict", write, LOOP, str(self._context.run))
 
     async def _stopped(self, source: Source, error: HeddleError) -> None:
-        """Notes why a merge was not done: it waits for whoever stands in its way, or has failed."""
-        # The user's own branch may come back too.
+        """Records why a merge was not done: it waits until its branch is unblocked, or it failed."""
+        # The user's own branch may reappear too.
         gone = error.reason == pb.ERROR_REASON_UNKNOWN_REVISION and isinstance(source.name, RunName)
         if self._context.cancelling or not (error.reason in _WAITS or gone):
             await self._failed(source, error.message)

@@ -1,4 +1,4 @@
-"""What a project does to the place of an epic: its setup before the first session, its teardown after the last."""
+"""A project's setup of an epic's worktree before the first session, and its teardown after the last."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,17 +19,17 @@ from scheduler_svc.store.queries.assignments import Assignment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Where the project says nothing.
+# Limits that apply if the project sets none.
 SETUP_LIMIT: Final = Duration(seconds=15 * 60)
 
 TEARDOWN_LIMIT: Final = Duration(seconds=2 * 60)
 
-# Seconds that a worker's answer may take beyond what its commands may.
+# Seconds that a worker's response may take beyond the time limit of its commands.
 _MARGIN: Final = 30.0
 
 
 def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
-    """Returns what must run in the worktree before the agent; None where it has run there, or there is none."""
+    """Returns the setup that must run in the worktree before the agent; None if it has run or there is none."""
     file = assignment.project_file
     if not file.setup or assignment.set_up == worktree.incarnation:
         return None
@@ -39,7 +39,7 @@ def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
 
 # Any: a row with the columns that `cleaning` reads.
 async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
-    """Runs the project's teardown in a worktree at the end of its run, once. Whatever comes of it only is told."""
+    """Runs the project's teardown once in a worktree at the end of its run; only reports a failure."""
     file = pb.ProjectFile.FromString(row.project_file or b"")
     if not file.teardown or not row.worktree_path or row.lease is None:
         return
@@ -70,7 +70,7 @@ async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
 
 
 def _told(reports: Sequence[pb.CheckFinished]) -> pb.TeardownFinished:
-    """Returns how a teardown went: the first command that failed, if one did."""
+    """Returns the result of a teardown: the first command that failed, if any."""
     failed = next((each for each in reports if not each.ok), None)
     finished = pb.TeardownFinished(ok=failed is None)
     finished.duration.FromNanoseconds(sum(each.duration.ToNanoseconds() for each in reports))

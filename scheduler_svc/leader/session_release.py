@@ -1,4 +1,4 @@
-"""Tells a worker that a session's events are stored, so that they need not be kept twice."""
+"""Tells a worker that a session's events are stored, so that the worker can delete its copy."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _TIMEOUT: Final = 30.0
 
 
 async def release_session(term: Term, attempt: AttemptName, worker: str) -> None:
-    """Releases the session of an attempt that has ended; tried once, as its log goes with the run's logs anyway."""
+    """Releases an ended attempt's session; tries once, as its log is removed with the run's logs anyway."""
     request = pb.ReleaseSessionRequest(attempt=str(attempt), epoch=term.epoch)
     try:
         await call(worker, term.workers.get(worker).agent.ReleaseSession, request, _TIMEOUT)

@@ -1,4 +1,4 @@
-"""Stops and parks sessions at their workers."""
+"""Stops and parks sessions on their workers."""
 
 from functools import partial
 from typing import Final
@@ -15,12 +15,12 @@ from scheduler_svc.store.queries.assignments import read_assignment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds that a worker may take to start or end a session: what it has to know is on disk at once.
+# Seconds that a worker may take to start or end a session: it only has to write the request to disk.
 SESSION_TIMEOUT: Final = 60.0
 
 
 async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: str) -> bool:
-    """Stops a session, however long its worker is away; returns False if there is none."""
+    """Stops a session, however long its worker is unreachable; returns False if the session does not exist."""
     request = pb.StopSessionRequest(attempt=str(attempt), epoch=term.epoch, reason=reason)
     async for _ in tries():
         try:
@@ -36,7 +36,7 @@ async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: st
 
 
 async def park_session(term: Term, attempt: AttemptName) -> None:
-    """Parks the session of a live attempt if it still waits for the operator; its driver sees how it ended."""
+    """Parks a live attempt's session if it still waits for the operator; the driver receives the result."""
     assignment = await term.read(partial(read_assignment, attempt=attempt))
     if assignment is None or assignment.result:
         return
@@ -47,12 +47,12 @@ async def park_session(term: Term, attempt: AttemptName) -> None:
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:
             raise
-        # It has its answer, or its worker is away: the loop looks again.
+        # It has its answer, or its worker is unreachable: the loop decides again.
         log.info("session_not_parked", attempt=str(attempt), error=error.message)
 
 
 async def stop(term: Term, attempt: AttemptName) -> None:
-    """Stops the session of an attempt that has been asked to stop; also one that is only about to start."""
+    """Stops the session of an attempt that has been asked to stop, even if the session is about to start."""
     async for _ in tries():
         assignment = await term.read(partial(read_assignment, attempt=attempt))
         if assignment is None or assignment.result or assignment.stop_reason is None:

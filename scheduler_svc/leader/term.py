@@ -1,4 +1,4 @@
-"""What a leader may do: read, and write under its epoch."""
+"""The database access of a leader: reads, and writes under its epoch."""
 
 import asyncio
 from functools import partial
@@ -23,14 +23,14 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
-    """Yields without end: at once, then after pauses that grow to `longest` seconds.
+    """Yields forever: first immediately, then after pauses that grow to `longest` seconds.
 
-    Not a generator: one that is left early costs the event loop a task to close it.
+    Not a generator: leaving a generator early costs the event loop a task to close it.
     """
 
     def __init__(self, longest: float = _LONGEST_PAUSE) -> None:
         self._pause = 0.0
-        # May be changed between two tries.
+        # Can be changed between two tries.
         self.longest = longest
 
     def __aiter__(self) -> Self:
@@ -70,9 +70,10 @@ class Term:
         return micros(self._clock())
 
     async def write(self, point: str, work: Work[T], *topics: str) -> T:
-        """Writes, however long the database is away; raises STALE_EPOCH once a newer leader is at work.
+        """Writes, however long the database is unavailable; raises STALE_EPOCH if a newer leader exists.
 
-        `point` names the transaction in the list of failpoints. `work` may run again after a commit in doubt, so it checks what it finds.
+        `point` names the transaction in the list of failpoints. `work` may run again after a commit
+        in doubt, so it checks the existing rows.
         """
         failpoint(f"{point}.before_commit")
         async for _ in tries():
@@ -87,7 +88,7 @@ class Term:
         raise AssertionError("tries() has no end")
 
     async def read(self, work: Work[T]) -> T:
-        """Reads, however long the database is away."""
+        """Reads, however long the database is unavailable."""
         async for _ in tries():
             try:
                 return await self._database.read(work)

@@ -11,9 +11,9 @@ KEPT: Final = 36
 def counted(before: Sequence[int], before_time: int, times: Sequence[int]) -> list[int]:
     """Returns the counts per span, up to the span of the newest of `times`.
 
-    `before` ends with the span of `before_time`. All times are seconds since 1970,
-    `times` those of new events, of which there is at least one. A clock that went
-    back counts for the newest span.
+    `before` ends with the span of `before_time`. All times are seconds since 1970.
+    `times` are the times of the new events, at least one. If the clock went back, an
+    event counts in its own earlier span, or is dropped if that is before the first.
     """
     last = before_time // SPAN if before else min(times) // SPAN - 1
     newest = max(last, max(times) // SPAN)

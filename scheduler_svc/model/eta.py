@@ -19,7 +19,7 @@ _GOING_ON: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
 
 @dataclass(frozen=True)
 class TaskStand:
-    """A task as input of a forecast. Durations are in seconds."""
+    """A task as the input of a forecast. Durations are in seconds."""
 
     epic: str
     state: "pb.TaskState.ValueType"
@@ -70,8 +70,8 @@ def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[Ta
 def _correction(estimate: float, measured: Sequence[TaskStand]) -> float:
     """Returns the factor between actual and estimated durations of tasks that had an estimate.
 
-    Their time weighs against the task's own: many minutes that took half as long say
-    much about the next minute, a few quick seconds next to nothing about the next hour.
+    Their total time is weighed against that of the task itself: many minutes that took half as
+    long say much about the next minute, but a few quick seconds say little about the next hour.
     """
     judged = [each for each in measured if each.estimate]
     estimated = sum(each.estimate or 0.0 for each in judged)

@@ -32,7 +32,7 @@ def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
 def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> list[pb.PlanTask]:
     """Returns the epic's tasks in the order in which they run.
 
-    `agent` replaces the plan's default; empty leaves that.
+    `agent` replaces the plan's default agent; empty keeps it.
     """
     permissions = permission_rules.merged(epic.permissions, defaults.permissions)
     tasks = [_resolved_task(task, defaults, agent, permissions) for task in epic.tasks]
@@ -40,10 +40,10 @@ def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> 
 
 
 def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
-    """Returns the checks of a merged tree: those of the plan, else those of the defaults.
+    """Returns the checks of a merged tree: those of the plan, or else those of the defaults.
 
-    These are with the project's own. Not those of all tasks: what one task is checked by may be changed by the next,
-    on purpose.
+    The defaults include the project's own checks. The checks of the tasks do not count: a task may deliberately
+    change what an earlier task was checked for.
     """
     said = plan.merge_checks
     resolved = pb.MergeChecks(checks=said.checks if plan.HasField("merge_checks") else defaults.checks)
@@ -97,5 +97,5 @@ def _resolved_task(
 
 
 def background_wait(spec: pb.PlanTask) -> Duration:
-    """Returns how long a session of the task waits for background tasks of its agent."""
+    """Returns how long a session of the task waits for its agent's background tasks."""
     return spec.background_wait if spec.HasField("background_wait") else Duration(seconds=BACKGROUND_WAIT)

@@ -4,7 +4,7 @@ from typing import Final
 
 from heddle import pb
 
-# Of what is added to a prompt, and of the command and name of one check within.
+# Size limits: the text added to a prompt, the command or name of a check in it, and the reason.
 MAX_BYTES: Final = 4 << 10
 _MAX_LABEL_BYTES: Final = 200
 _MAX_REASON_BYTES: Final = 1200
@@ -16,7 +16,7 @@ _FAILED_BY_A_CHECK: Final = "Checks that must pass did not. The end of what each
 
 
 def prompt_after(prompt: str, failed: pb.Attempt) -> str:
-    """Returns the prompt with what failed in `failed` at its end, marked, in at most 4 KiB."""
+    """Returns the prompt followed by a marked report on the attempt `failed`, of at most 4 KiB."""
     number = failed.name.rpartition("/")[2]
     reason = _head(failed.reason, _MAX_REASON_BYTES)
     lines = [
@@ -35,7 +35,7 @@ def prompt_after(prompt: str, failed: pb.Attempt) -> str:
 
 
 def _checks(checks: list[pb.CheckFinished], room: int) -> str:
-    """Returns every failed check with as many of its last lines as fit."""
+    """Returns every failed check with as many of its last lines of output as fit."""
     text = f"{_FAILED_BY_A_CHECK}\n"
     room -= len(text.encode())
     for place, check in enumerate(checks):
@@ -54,7 +54,7 @@ def _last_words(failed: pb.Attempt, room: int) -> str:
 
 
 def _quoted(title: str, text: str, room: int) -> str:
-    """Returns the title and the end of `text`, set off from what the reader is told to do."""
+    """Returns the title and the end of `text`, quoted to separate it from the instructions."""
     ends = text.rstrip().splitlines()
     kept: list[str] = []
     left = room - len(title.encode())

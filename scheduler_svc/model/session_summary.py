@@ -19,9 +19,9 @@ _INPUT_CHARACTERS: Final = 200
 def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
     """Returns `attempt` updated with the events.
 
-    That is its state, summary, usage, checks, approvals, session_sequence, agent_session
-    and background_stopped. In `summary.last_lines` an empty last one says that the line before it is
-    complete; `closed_lines` takes it off again.
+    Updates state, summary, usage, checks, approvals, session_sequence, agent_session
+    and background_stopped. In `summary.last_lines`, an empty last line marks the line before it as
+    complete; `closed_lines` removes it.
     """
     folded = pb.Attempt()
     folded.CopyFrom(attempt)
@@ -48,14 +48,14 @@ def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
 
 
 def closed_lines(summary: pb.SessionSummary) -> None:
-    """Takes off the mark of a complete line, and keeps the newest lines."""
+    """Removes the mark of a complete line, and keeps the newest lines."""
     lines = [line for line in summary.last_lines if line]
     summary.last_lines[:] = lines[-_LINES:]
 
 
 def _spoken(message: pb.Message) -> str:
     if message.kind == pb.MESSAGE_KIND_OPERATOR:
-        # On a line of its own, wherever the agent is in its own words.
+        # On its own line, even if the agent's text is in the middle of a line.
         return f"\nOperator: {message.text}\n"
     return message.text + "\n" if message.last else message.text
 
@@ -108,7 +108,7 @@ def _take_own(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
 
 def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
     if ended.outcome == pb.OUTCOME_PARKED:
-        # Its questions stay open.
+        # The questions of a parked session stay open.
         return
     attempt.state = pb.ATTEMPT_STATE_CHECKING
     attempt.summary.ClearField("waiting_for")
@@ -116,7 +116,7 @@ def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
 
 
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
-    """Keeps the list of open questions; an agent may ask several at once."""
+    """Updates the list of open questions; an agent may ask several at the same time."""
     asked, resolved = event.approval_requested, event.approval_resolved.approval_id
     if event.approval_resolved.rule:
         attempt.allowed_rules.append(event.approval_resolved.rule)
@@ -133,7 +133,7 @@ def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
 
 
 def is_overdue(approval: pb.Approval, now: int) -> bool:
-    """Says whether a question counts as denied at `now`, in microseconds."""
+    """Returns whether a question counts as denied at `now`, in microseconds."""
     return approval.HasField("deny_time") and approval.deny_time.ToMicroseconds() <= now
 
 
@@ -168,7 +168,7 @@ def _approval(asked: pb.ApprovalRequested, time: Timestamp) -> pb.Approval:
 
 
 def _write(summary: pb.SessionSummary, text: str) -> None:
-    """Continues the newest line with `text`, which may hold many lines and end within one."""
+    """Appends `text` to the newest line; `text` may contain many lines and end in the middle of one."""
     if not text:
         return
     pieces = text.split("\n")

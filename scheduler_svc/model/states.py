@@ -1,4 +1,4 @@
-"""Which states count as live or ended, and the name of each outcome."""
+"""Defines which states count as open or ended, and the outcome of each ended state."""
 
 import enum
 from typing import Final
@@ -12,7 +12,7 @@ class MergeState(enum.IntEnum):
     NONE = 0
     MERGING = 1
     MERGED = 2
-    # Or failed in another way.
+    # The merge conflicted or failed in another way.
     CONFLICTED = 3
 
 
@@ -27,7 +27,7 @@ ENDED_EPIC: Final = (
     pb.EPIC_STATE_DROPPED,
 )
 
-# Not over: such a task keeps its epic open.
+# A task in one of these states keeps its epic open.
 OPEN_TASK: Final = (pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING)
 
 RUN_OUTCOME: Final = {

@@ -1,7 +1,7 @@
-"""What a status of a run, epic, task or attempt is, and how a move changes it. Pure.
+"""The status of a run, epic, task or attempt, and how a move changes it. Pure.
 
-A status is what a row's state columns hold; its fields are named after these columns. A merge
-is part of the status of what is merged.
+A status consists of the state columns of a row; its fields have the names of these columns. A merge
+is part of the status of the run or epic that is merged.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from scheduler_svc.model.states import MergeState
 
 
 class RunStatus(NamedTuple):
-    """`merge_state` is that of the run's branch on its way into the user's."""
+    """`merge_state` is that of the merge of the run's branch into the user's branch."""
 
     state: "pb.RunState.ValueType"
     merge_state: MergeState = MergeState.NONE
 
 
 class EpicStatus(NamedTuple):
-    """`merge_state` is that of the epic's branch on its way into the run's."""
+    """`merge_state` is that of the merge of the epic's branch into the run's branch."""
 
     state: "pb.EpicState.ValueType"
     merge_state: MergeState = MergeState.NONE
@@ -42,7 +42,7 @@ class AttemptStatus(NamedTuple):
 Status = TypeVar("Status", RunStatus, EpicStatus, TaskStatus, AttemptStatus)
 AnyStatus: TypeAlias = RunStatus | EpicStatus | TaskStatus | AttemptStatus
 
-# A value that a column gets.
+# A value of a column.
 Value: TypeAlias = str | int | bool | None
 
 # The enum of the API by the kind of status.
@@ -55,7 +55,7 @@ STATES: Final[Mapping[type[AnyStatus], Any]] = {
 
 
 class IllegalMoveError(HeddleError):
-    """WRONG_STATE: the move is not possible from the status that `name` has."""
+    """WRONG_STATE: the current status of `name` does not allow the move."""
 
     def __init__(self, name: object, status: AnyStatus, event: str) -> None:
         state = STATES[type(status)].Name(status.state)
@@ -68,7 +68,7 @@ class IllegalMoveError(HeddleError):
 
 
 def wrong_state(name: object, state: str, advice: str) -> HeddleError:
-    """Returns the error for something that a resource's state does not allow."""
+    """Returns the error for an operation that a resource's state does not allow."""
     word = state.partition("_STATE_")[2].lower()
     return HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} is {word}: {advice}", state=state)
 
@@ -78,25 +78,25 @@ def wrong_state(name: object, state: str, advice: str) -> HeddleError:
 class Move(Generic[Status]):
     """One kind of change of a status."""
 
-    # What happens, as an error message names it.
+    # The name of the event in error messages.
     event: str
     sources: frozenset[Status]
-    # The state columns that change. One that is left out keeps its value.
+    # The state columns that change. Other state columns keep their values.
     to: Mapping[str, int]
-    # The columns whose content is out of date after the move, with what they hold then. A writer may give
-    # another value instead.
+    # The columns whose content is outdated after the move, with their new values. A writer may
+    # override these values.
     resets: Mapping[str, Value] = field(default_factory=dict)
     # The column that gets the time of the move. Empty: none does.
     stamp: str = ""
 
     def after(self, status: Status, name: object = "it") -> Status:
-        """Returns the status that follows; raises IllegalMoveError."""
+        """Returns the status after the move; raises IllegalMoveError."""
         if status not in self.sources:
             raise IllegalMoveError(name, status, self.event)
         return status._replace(**self.to)  # type: ignore[arg-type]  # the table's columns are those of the status
 
     def columns(self, now: int | None = None) -> dict[str, object]:
-        """Returns what the move writes; `now`, in microseconds, is needed by a move with a stamp."""
+        """Returns the columns that the move writes; a move with a stamp needs `now`, in microseconds."""
         if self.stamp and now is None:
             raise ValueError(f"{self.event} needs the time")
         stamped = {self.stamp: now} if self.stamp else {}

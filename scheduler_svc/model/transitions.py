@@ -1,7 +1,7 @@
-"""The legal moves of runs, epics, tasks, attempts and merges, and what each of them resets. Pure.
+"""The legal moves of runs, epics, tasks, attempts and merges, and the columns that each one resets. Pure.
 
 The modules of `store/rows` write every change of a status as one of the moves below, and only
-from a status that the move may leave.
+from one of the move's source statuses.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ RUN_PAUSE: Final = Move(
     _UNPAUSED,
 )
 RUN_RESUME: Final = Move("resuming", _runs([pb.RUN_STATE_PAUSED]), {"state": pb.RUN_STATE_RUNNING}, _UNPAUSED)
-# Nothing of it has started.
+# No task of the run has started.
 RUN_RESUME_PENDING: Final = Move(
     "resuming", _runs([pb.RUN_STATE_PAUSED]), {"state": pb.RUN_STATE_PENDING}, _UNPAUSED
 )
@@ -52,7 +52,7 @@ RUN_FINISH: Final = {
     pb.RUN_STATE_FAILED: Move(
         "failing", _runs(_OPEN_RUN, _SETTLED), {"state": pb.RUN_STATE_FAILED}, _UNPAUSED, "ended_at"
     ),
-    # The reason of the cancellation stays.
+    # The reason for the cancellation stays.
     pb.RUN_STATE_CANCELLED: Move(
         "the end of a cancellation",
         _runs([pb.RUN_STATE_CANCELLING], _SETTLED),
@@ -158,7 +158,7 @@ EPIC_REOPEN: Final = Move(
     {"state": pb.EPIC_STATE_RUNNING, "merge_state": _NONE},
     _REOPENED | {"merge_wanted": False},
 )
-# Nothing of it has started: it may still wait for a dependency.
+# No task of the epic has started: the epic may still wait for a dependency.
 EPIC_REOPEN_BLOCKED: Final = Move(
     "reopening",
     _CLOSED,
@@ -202,7 +202,7 @@ EPIC_MOVES: Final[tuple[Move[EpicStatus], ...]] = (
 
 
 def is_closed(status: EpicStatus) -> bool:
-    """Says whether an epic has to be reopened before another task of it can run."""
+    """Returns whether an epic must be reopened before another of its tasks can run."""
     return status in EPIC_REOPEN.sources
 
 
@@ -217,7 +217,7 @@ _ACCEPTED: Final = pb.TASK_STATE_ACCEPTED
 _FAILED: Final = pb.TASK_STATE_FAILED
 _SKIPPED: Final = pb.TASK_STATE_SKIPPED
 
-# What keeps its next attempt from starting at once.
+# The columns that delay its next attempt.
 _PACE: Final[Mapping[str, Value]] = {"quick_failures": 0, "outages": 0, "start_after": 0}
 _RESULT: Final[Mapping[str, Value]] = {"commit_id": "", "unchanged": False}
 _LIVE: Final = _tasks(_RUNNING, _WAITING)
@@ -227,9 +227,9 @@ TASK_ASK: Final = Move("a question", _tasks(_RUNNING), {"state": _WAITING})
 TASK_WORK: Final = Move("working with an answer", _tasks(_WAITING), {"state": _RUNNING})
 TASK_ACCEPT: Final = Move("accepting", _LIVE, {"state": _ACCEPTED}, {"reason": "", **_PACE})
 TASK_FAIL: Final = Move("failing", _LIVE, {"state": _FAILED}, _PACE)
-# It gets another attempt.
+# The task gets another attempt.
 TASK_FAIL_ONCE: Final = Move("failing", _LIVE, {"state": _PENDING}, _PACE)
-# Its session has ended, and its question is open.
+# The task's session has ended while its question is open.
 TASK_PARK: Final = Move("parking", _LIVE, {"state": _WAITING}, {"reason": ""})
 TASK_PARK_ANSWERED: Final = Move("parking", _LIVE, {"state": _PENDING}, {"reason": ""})
 TASK_SUSPEND: Final = Move("waiting for the provider", _LIVE, {"state": _PENDING})
@@ -237,7 +237,7 @@ TASK_ANSWERED: Final = Move("the last answer to a parked session", _tasks(_WAITI
 TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state": _FAILED})
 TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED})
 TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED})
-# The operator may also give up a failed one.
+# The operator may also skip a failed task.
 TASK_TAKE_OUT: Final = Move("skipping", _tasks(_PENDING, _WAITING, _FAILED), {"state": _SKIPPED})
 TASK_PUT_BACK: Final = Move("putting back", _tasks(_SKIPPED), {"state": _PENDING}, {"reason": ""})
 TASK_RETRY: Final = Move(
@@ -246,14 +246,14 @@ TASK_RETRY: Final = Move(
     {"state": _PENDING},
     {"reason": "", "skipped_by": "", **_PACE},
 )
-# What it had brought is set aside.
+# The task's commit is set aside.
 TASK_REOPEN: Final = Move(
     "reopening",
     _tasks(_ACCEPTED, _FAILED, _SKIPPED),
     {"state": _PENDING},
     {"reason": "", "skipped_by": "", **_RESULT, **_PACE},
 )
-# It resolved a conflict of work that is set aside.
+# The task resolved a conflict of work that is set aside.
 TASK_OBSOLETE: Final = Move("skipping", _tasks(_ACCEPTED, _SKIPPED), {"state": _SKIPPED}, _RESULT)
 TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_START,
@@ -288,7 +288,7 @@ _LIVE_ATTEMPT: Final = (
     pb.ATTEMPT_STATE_CHECKING,
 )
 
-# What its session reports, by the state that this gives it.
+# Reports of the session, by the state that they give the attempt.
 ATTEMPT_REPORT: Final = {
     state: Move(
         f"a report that it is {pb.AttemptState.Name(state)}",
@@ -312,7 +312,7 @@ ATTEMPT_END: Final = {
         pb.ATTEMPT_STATE_PARKED,
     )
 }
-# Its session ended when it was parked.
+# The session has already ended: it was parked.
 ATTEMPT_STOP_PARKED: Final = Move(
     "stopping", _attempts(pb.ATTEMPT_STATE_PARKED), {"state": pb.ATTEMPT_STATE_STOPPED}
 )

@@ -6,7 +6,7 @@ from heddle import pb
 
 
 def add_report(totals: pb.UsageTotals, report: pb.Usage) -> None:
-    """Adds a report of an agent to the totals and to those of its model."""
+    """Adds a report of an agent to the totals and to the totals of its model."""
     of_model = _of_model(totals, report.model)
     _add_usage(totals, report)
     _add_usage(of_model, report)

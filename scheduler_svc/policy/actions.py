@@ -1,7 +1,7 @@
-"""What `policy.decide` says: one class for each kind of action, with what it wakes and what follows it.
+"""The actions that `policy.decide` returns: one class for each kind, with whom it wakes and its follow-up.
 
-A new kind of action is a class here, a decider in this package that yields it, and an effect in
-`commands/apply_action.py` that writes it. What follows is begun by `leader/loop.py` once it is written.
+A new kind of action needs a class here, a decider in this package that yields it, and an effect in
+`commands/apply_action.py` that writes it. `leader/loop.py` starts the follow-up once the action is written.
 """
 
 import enum
@@ -13,18 +13,18 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 
 
 class Wakes(enum.Enum):
-    """Who looks again once an action is written."""
+    """Who is notified once an action is written."""
 
-    # It changes nothing by itself.
+    # The action itself changes nothing.
     NO_ONE = enum.auto()
-    # Those who watch its run. What follows the action wakes the leader when it ends.
+    # The watchers of its run. The follow-up wakes the leader when it ends.
     WATCHERS = enum.auto()
-    # The leader too: more can be decided at once.
+    # The leader too: more can be decided immediately.
     LEADER = enum.auto()
 
 
 class FollowUp(enum.Enum):
-    """The background task of the leader that an action begins."""
+    """The background task of the leader that an action starts."""
 
     NONE = enum.auto()
     DRIVE_ATTEMPT = enum.auto()
@@ -35,7 +35,7 @@ class FollowUp(enum.Enum):
 
 
 class _Action:
-    """The first field of each names what it is about."""
+    """Base class of actions. The first field of each subclass names the affected resource."""
 
     wakes: ClassVar[Wakes] = Wakes.LEADER
     follow_up: ClassVar[FollowUp] = FollowUp.NONE
@@ -43,20 +43,20 @@ class _Action:
     @property
     def run_name(self) -> RunName:
         """The run that it changes."""
-        about = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]  # each that inherits is a dataclass
+        about = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]  # each subclass is a dataclass
         return RunName(about.run)
 
 
 @dataclass(frozen=True)
 class ReadyEpic(_Action):
-    """Its dependencies are merged."""
+    """The epic's dependencies are merged."""
 
     epic: EpicName
 
 
 @dataclass(frozen=True)
 class StartTask(_Action):
-    """Begin this attempt; the worker is its run's."""
+    """Start this attempt on the worker of its run."""
 
     wakes: ClassVar[Wakes] = Wakes.WATCHERS
     follow_up: ClassVar[FollowUp] = FollowUp.DRIVE_ATTEMPT
@@ -73,13 +73,13 @@ class StopAttempt(_Action):
     follow_up: ClassVar[FollowUp] = FollowUp.STOP_ATTEMPT
     attempt: AttemptName
     reason: str
-    # False: its task runs again, and no retry is used up.
+    # False: its task runs again without using up a retry.
     counts: bool = True
 
 
 @dataclass(frozen=True)
 class ParkAttempt(_Action):
-    """End this session, which waits for the operator, for one that can work; its task continues later."""
+    """End this session, which waits for the operator, to free its slot; its task continues later."""
 
     wakes: ClassVar[Wakes] = Wakes.NO_ONE
     follow_up: ClassVar[FollowUp] = FollowUp.PARK_ATTEMPT
@@ -88,17 +88,17 @@ class ParkAttempt(_Action):
 
 @dataclass(frozen=True)
 class DenyOverdue(_Action):
-    """This parked attempt has had no answer in time."""
+    """This parked attempt was not answered in time."""
 
     attempt: AttemptName
 
 
 @dataclass(frozen=True)
 class SpentBudget:
-    """A budget of which nothing is left. Both sums are micros."""
+    """A budget that is used up. Both amounts are in micros."""
 
     level: "pb.BudgetLevel.ValueType"
-    # Whose it is; of a project's, the run that it stops.
+    # The resource that owns the budget; for a budget of a project, the run that it stops.
     name: RunName | EpicName | TaskName
     budget: int
     spent: int
@@ -106,18 +106,18 @@ class SpentBudget:
 
 @dataclass(frozen=True)
 class PauseRun(_Action):
-    """Start nothing more of it until a person says so."""
+    """Start no more tasks of the run until an operator resumes it."""
 
     run: RunName
     reason: str
     spent: tuple[SpentBudget, ...] = ()
-    # The provider whose refusal is the reason. Empty: none is.
+    # The provider whose refusal is the reason. Empty: the reason is not a provider.
     held_by: str = ""
 
 
 @dataclass(frozen=True)
 class SkipTask(_Action):
-    """It will not run."""
+    """The task will not run."""
 
     task: TaskName
     reason: str
@@ -134,21 +134,21 @@ class MergeEpic(_Action):
 
 @dataclass(frozen=True)
 class AwaitMerge(_Action):
-    """The operator has to say that the epic is to be merged."""
+    """Wait for the operator to request the epic's merge."""
 
     epic: EpicName
 
 
 @dataclass(frozen=True)
 class ResolveConflict(_Action):
-    """An agent is to resolve what the epic conflicts over."""
+    """Have an agent resolve the epic's conflict."""
 
     epic: EpicName
 
 
 @dataclass(frozen=True)
 class FinishEpic(_Action):
-    """All of its tasks are over, and its merge if it gets one."""
+    """End the epic: its tasks have ended, and so has its merge if it has one."""
 
     epic: EpicName
     state: "pb.EpicState.ValueType"
@@ -166,7 +166,7 @@ class MergeRun(_Action):
 
 @dataclass(frozen=True)
 class FinishRun(_Action):
-    """Nothing is left to do."""
+    """End the run: no work is left."""
 
     run: RunName
     state: "pb.RunState.ValueType"

@@ -1,8 +1,8 @@
-"""Which budgets are used up while there is still work below them, and the messages about that. Pure.
+"""Finds budgets that are used up while work below them remains, and writes the messages about them. Pure.
 
-What a session spends is known after each turn of its agent. So where k sessions
-share a budget, it is overrun by at most one turn of each of them: those that are
-under way when the report arrives that reaches it.
+The cost of a session is known after each turn of its agent. If k sessions share a
+budget, it is overrun by at most one turn of each: the turns that are in progress
+when the report arrives that reaches the budget.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ def used_up(run: RunView) -> list[SpentBudget]:
 
 
 def halted(run: RunView, spent: Iterable[SpentBudget]) -> Iterator[StopAttempt | PauseRun]:
-    """Yields what ends the spending below the budgets in `spent`, and pauses the run."""
+    """Yields the actions that end the spending below the budgets in `spent` and pause the run."""
     spent = tuple(spent)
     told: set[TaskName] = set()
     for each in spent:
@@ -53,7 +53,7 @@ def _way_on(spent: SpentBudget) -> str:
     if spent.level == pb.BUDGET_LEVEL_PROJECT:
         return f"raise HEDDLE_PROJECT_BUDGET_USD of the scheduler, then {again}"
     whose = f" --of {_inside(spent.name)}" if _inside(spent.name) else ""
-    # As much again as was planned.
+    # Suggests another budget of the planned size.
     return f"{again}{whose} --budget-usd {dollars(spent.spent + spent.budget)[1:]}"
 
 
@@ -63,7 +63,7 @@ def _inside(name: RunName | EpicName | TaskName) -> str:
 
 
 def _budgets(run: RunView) -> Iterator[SpentBudget]:
-    """Yields all budgets that apply to the run, with the amount spent of each."""
+    """Yields all budgets that apply to the run or its parts, with the amount spent of each."""
     if run.project_budget is not None:
         yield SpentBudget(pb.BUDGET_LEVEL_PROJECT, run.name, run.project_budget, run.project_spent)
     if run.budget is not None:
@@ -79,7 +79,7 @@ def _budgets(run: RunView) -> Iterator[SpentBudget]:
 
 
 def _wants_more(run: RunView, budget: SpentBudget) -> bool:
-    """Returns whether anything below a budget spends, or would without the budget."""
+    """Returns whether any task below a budget spends money, or would do so without the budget."""
     return any(_spends(task) or _waits(task) for task in _below(run, budget))
 
 

@@ -1,20 +1,20 @@
-"""Decides what happens next. Together with slots.py, which fills the slots, the only module that decides on order.
+"""Decides what happens next. Only this module and slots.py, which fills the slots, decide on the order.
 
-`decide` looks at everything and says what to do; it has no clock and no I/O, and
-answers the same for the same snapshot. Whoever acts on it changes what the next
-snapshot shows, and asks again.
+`decide` maps a snapshot to actions. It has no clock and no I/O, and returns the same
+actions for the same snapshot. The caller executes the actions, which changes the next
+snapshot, and calls it again.
 
 - An epic has at most one session, and its tasks start in order.
-- An epic starts once all that it depends on is merged.
-- No run has more sessions than its max_parallel, no worker more than its slots;
-  and no slot idles while an epic could use it.
-- Nothing starts without a share of every budget above it, reserved before.
-- Nothing starts below a budget that is used up; sessions below it are stopped,
+- An epic starts once all of its dependencies are merged.
+- No run has more sessions than its max_parallel, and no worker more than its slots.
+  No slot is idle while an epic could use it.
+- No task starts without a reserved share of every budget above it.
+- No task starts below a budget that is used up; sessions below it are stopped,
   and their run is paused.
-- No task starts whose agent's provider wants to be left alone.
-- A session that waits for the operator gives its slot to an epic that can use it,
-  where its agent can go on later; once answered it goes on before all others.
-- Whatever fails, every other epic goes on, unless on_failure is STOP_RUN.
+- No task starts while its agent's provider is on hold.
+- A session that waits for the operator yields its slot to an epic that can use it,
+  if its agent can resume later. Once answered, it resumes before all others.
+- If an epic fails, the others continue, unless on_failure is STOP_RUN.
 - Every run ends.
 """
 
@@ -74,9 +74,9 @@ def decide(snapshot: Snapshot) -> list[Action]:
 def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:
     """Returns whether a task is retried automatically after an attempt that ended with `outcome`.
 
-    `attempts` are all so far that count, `lost` those of them that were lost; both
-    include the one that has just ended. Lost ones do not use up `retries`. An outage of
-    the provider comes here only where it happened too often.
+    `attempts` is the number of attempts so far that count, `lost` the number of those that were
+    lost; both include the one that has just ended. Lost attempts do not use up `retries`. `outcome`
+    is an outage of the provider only if that happened too often.
     """
     if outcome == pb.OUTCOME_LOST:
         return lost <= MAX_LOSSES
@@ -86,7 +86,7 @@ def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, l
 
 
 def _causes(run: RunView) -> dict[str, Cause]:
-    """Returns the causes by key; the epics without one may continue."""
+    """Returns why epics must not continue, by key; an epic without a cause may continue."""
     keys = [epic.name.epic for epic in run.epics]
     if run.state == pb.RUN_STATE_CANCELLING:
         return dict.fromkeys(keys, Cause("the run was cancelled", cancelled=True, stops=True))

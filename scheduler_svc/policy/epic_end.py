@@ -1,4 +1,4 @@
-"""What happens to an epic whose tasks have ended: it is merged, waits for its operator, or ends. Pure."""
+"""Decides whether an epic whose tasks have ended is merged, waits for its operator, or ends. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Cause(NamedTuple):
 
     reason: str
     cancelled: bool = False
-    # True: its live attempt is stopped too.
+    # True: the epic's live attempt is stopped too.
     stops: bool = False
 
 
@@ -40,7 +40,7 @@ def closed(epic: EpicView, cause: Cause | None, *, connected: bool) -> Iterator[
 
 
 def _mergeable(epic: EpicView) -> bool:
-    """Returns whether the work of an epic whose tasks have ended is to be merged into the run's branch."""
+    """Returns whether an epic whose tasks have ended must be merged into the run's branch."""
     counts = _counts(epic)
     if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic) or epic.rewinds:
         return False

@@ -1,11 +1,11 @@
-"""How much of each budget is reserved for running sessions, and how much a new one may have. Pure.
+"""Tracks how much of each budget running sessions have reserved, and how much a new one may have. Pure.
 
-A budget is a promise to its owner, so what several sessions may spend of it together
-is shared out before they start. What a turn costs is known once it is over: a session
-may still overrun its share by one turn. While others share its budget it is stopped
-before that could overrun the budget itself; the last one alone may run until the
-budget is used up. So a budget is overrun by one turn altogether, as far as a turn is
-no dearer than the dearest that its session had before.
+A budget is a promise to its owner, so sessions that share a budget each reserve a share of
+it before they start. The cost of a turn is known only after the turn, so a session can overrun
+its share by one turn. While other sessions share the budget, a session is stopped before its
+next turn could overrun the budget itself. The last session alone may run until the budget is
+used up. The total overrun of a budget is therefore at most one turn, as long as no turn costs
+more than the most expensive earlier turn of its session.
 """
 
 from collections import defaultdict
@@ -16,10 +16,10 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.policy.actions import StopAttempt
 from scheduler_svc.policy.snapshot import EpicView, RunView, TaskView
 
-# Budgets by resource name; that of a project by its path.
+# Key of a budget: a resource name, or the path of a project.
 _Key: TypeAlias = str | RunName | EpicName | TaskName
 
-# The minimum share of a task, as a multiple of the cost of similar tasks: some cost more than most.
+# The minimum share of a task, as a multiple of the typical cost of a task, because some cost more than most.
 _ROOM: Final = 2
 
 
@@ -63,8 +63,8 @@ class Ledger:
     def share(self, run: RunView, epic: EpicView, task: TaskView, at_once: int) -> int | None:
         """Returns the amount that a session of the task may spend; 0: none now; None: no budget applies.
 
-        `at_once` is how many sessions of its run could start now. Where nothing runs
-        below a budget its whole rest may be had, so something always runs.
+        `at_once` is the number of sessions of its run that could start now. If no session runs below
+        a budget, even a small rest of it may be spent, so that the work always progresses.
         """
         shares = []
         for key in self._above(run, epic, task):

@@ -1,10 +1,10 @@
-"""How long work waits after a failure before it is retried. Part of the policy; pure."""
+"""Computes how long work waits after a failure before a retry. Part of the policy; pure."""
 
 from typing import Final
 
 from heddle import pb
 
-# The model's provider is unavailable. That is no failure of the task: it uses no retry, and continues with its
+# The model's provider is unavailable. The task has not failed: it uses no retry, and continues with its
 # session and files.
 OUTAGES: Final = frozenset(
     {
@@ -42,8 +42,8 @@ _LAST_RETRY: Final = 60.0
 def hold_seconds(outcome: "pb.Outcome.ValueType", failures: int, wish: float | None) -> float | None:
     """Returns the seconds that a provider is on hold; None: until the operator lifts the hold.
 
-    `failures` sessions in a row met it, the last with `outcome`. `wish` are the seconds
-    that the provider asks for; None: it does not say.
+    `failures` is the number of consecutive sessions with an outage, the last of which ended with `outcome`.
+    `wish` is the wait in seconds that the provider requests; None: it requests none.
     """
     if outcome in _NEEDS_OPERATOR:
         return None

@@ -1,4 +1,4 @@
-"""Runs in memory: applies the actions of `policy.decide` without a database, git or agents."""
+"""Simulates runs in memory: applies the actions of `policy.decide` without a database, git or agents."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,8 +29,8 @@ from scheduler_svc.policy.snapshot import EpicView, Snapshot, TaskView
 class Board:
     """A mutable copy of a snapshot that applies actions instantly.
 
-    Sessions and merges stay under way until `end_attempt`, `end_merge` and
-    `end_run_merge` say how they ended.
+    Sessions and merges stay in progress until `end_attempt`, `end_merge` and
+    `end_run_merge` end them.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -95,7 +95,7 @@ class Board:
                 self.ended[run] = action
 
     def end_attempt(self, name: TaskName, state: "pb.TaskState.ValueType") -> None:
-        """Ends the live attempt of a task, which is then in `state`."""
+        """Ends the live attempt of a task and sets the task to `state`."""
         self.change_task(name, state=state, live_attempt=None, stopping=False)
 
     def end_merge(self, epic: EpicName, *, merged: bool) -> None:

@@ -1,10 +1,10 @@
-"""Simulates a plan in memory with the real policy: its duration if all estimates are right.
+"""Simulates a plan in memory with the real policy, to find its duration if all estimates are right.
 
     python -m scheduler_svc.policy.simulation MAX_PARALLEL … < PLAN
 
-PLAN is a serialised Plan in which each task has its estimate, or none has: then lengths
-count tasks. It prints a JSON object a line for each MAX_PARALLEL, in their order: max_parallel,
-makespan, and busy, the share of the sessions' time in which one was at work.
+PLAN is a serialised Plan in which either all tasks have an estimate or none has; without estimates,
+lengths count tasks. Prints one JSON object per line for each MAX_PARALLEL, in their order: max_parallel,
+makespan, and busy, the share of the available session time that was used.
 """
 
 import heapq
@@ -27,7 +27,7 @@ _WORKER: Final = "simulated"
 
 
 class Played(NamedTuple):
-    """The result of a plan with a number of parallel sessions."""
+    """The result of a simulation with a given number of parallel sessions."""
 
     max_parallel: int
     makespan: float
@@ -52,7 +52,7 @@ def play(plan: pb.Plan, max_parallel: int) -> Played:
 
 
 def _started(board: Board) -> Iterator[TaskName]:
-    """Decides and acts until only sessions are left to wait for; yields the started ones."""
+    """Decides and acts until only running sessions remain; yields the sessions that it started."""
     changed = True
     while changed:
         changed = False

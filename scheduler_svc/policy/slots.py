@@ -1,4 +1,4 @@
-"""Which epics get the free slots, and which sessions are parked for them. Part of the policy; pure."""
+"""Decides which epics get the free slots, and which sessions are parked for them. Part of the policy; pure."""
 
 from collections.abc import Container, Iterable, Iterator
 from functools import cached_property
@@ -17,7 +17,7 @@ _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
 def is_ready(epic: EpicView, done: set[str], causes: Container[str]) -> bool:
     """Returns whether an epic's pending tasks lack only a free slot to run.
 
-    `done` are the merged epics, `causes` those that are not to go on, by key.
+    `done` contains the keys of the merged epics, `causes` the keys of the epics that must not continue.
     """
     if epic.state in ENDED_EPIC or epic.name.epic in causes:
         return False
@@ -30,7 +30,7 @@ def merged(run: RunView) -> set[str]:
 
 
 def dependencies(run: RunView) -> dict[str, tuple[str, ...]]:
-    """Returns what each epic depends on, by key."""
+    """Returns the dependencies of each epic, by key."""
     return {epic.name.epic: epic.depends_on for epic in run.epics}
 
 
@@ -40,7 +40,7 @@ class Gate:
     def __init__(self, providers: Iterable[ProviderView]) -> None:
         self._known = {each.name: each for each in providers}
         self._closed = {each.name for each in self._known.values() if each.held or each.tried}
-        # False: all are admitted.
+        # False: all tasks are admitted.
         self.narrow = bool(self._known)
         self.refuses = any(each.refusal for each in self._known.values())
 
@@ -76,7 +76,7 @@ class Queue:
         self.place = place
         live = [task for epic in run.epics for task in epic.tasks if task.live]
         self.live = len(live)
-        # Attempts without a session that wait for their environment: others may use their slots.
+        # Attempts without a session that wait for their environment: other attempts may use their slots.
         self.stalled = sum(task.starting for task in live) if run.faulty else 0
         # Sessions whose slots will soon be free.
         self.leaving = sum(task.stopping for task in live)
@@ -101,7 +101,7 @@ class Queue:
     def refused(self) -> PauseRun | None:
         """Returns the pause of a run whose next task needs a provider that requires action of the operator.
 
-        Nothing of it starts from then on.
+        After this, no task of the run starts.
         """
         if not self._may_start or not self._gate.refuses:
             return None
@@ -115,7 +115,7 @@ class Queue:
         return None
 
     def start_next(self) -> StartTask | None:
-        """Returns the start of its best epic; None if too little of a budget is free for it."""
+        """Returns the start of the best epic; None if too little of a budget is free for it."""
         admitted = self._admitted()
         at_once = min(len(admitted), self.run.max_parallel - self.live)
         epic = admitted[-1]
@@ -158,7 +158,7 @@ class Queue:
 
 
 def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
-    """Yields the starts that fill the `free` slots; the run with the fewest sessions goes first."""
+    """Yields the starts that fill the `free` slots; the run with the fewest sessions comes first."""
     for queue in queues:
         if queue.run.worker in free:
             free[queue.run.worker] -= queue.live - queue.stalled
@@ -173,8 +173,8 @@ def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
 def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
     """Yields the sessions to park for epics without a slot: at most one for each.
 
-    Slots of sessions that end anyway count as free. Asked again before a parked
-    session has ended, it says the same again.
+    Slots of sessions that end anyway count as free. Repeats the result if called again before a
+    parked session has ended.
     """
     here = [queue for queue in queues if queue.run.worker in free]
     if not any(queue.parkable for queue in here):
@@ -212,9 +212,9 @@ def _next(epic: EpicView) -> TaskView | None:
 def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:
     """Returns for each epic its remaining work plus the longest chain of dependent work.
 
-    In seconds, or in tasks where nothing is known about their length. Without
-    the chains, plans with dependencies took 1.1 to 1.3 times the lower bound in
-    tests/bench/makespan.py; with them 1.01.
+    The unit is seconds, or tasks if their lengths are unknown. Without the
+    chains, plans with dependencies took 1.1 to 1.3 times the lower bound in
+    tests/bench/makespan.py; with them, 1.01.
     """
     typical = typical_seconds or _mean_estimate(run) or 1.0
     remaining = {epic.name.epic: _remaining(epic, typical) for epic in run.epics}

@@ -1,4 +1,4 @@
-"""What `policy.decide` sees: plain values, no clock, no I/O."""
+"""The input of `policy.decide`: plain values without a clock or I/O."""
 
 from dataclasses import dataclass
 
@@ -8,54 +8,55 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task of an epic. A failure that gets another attempt leaves its state PENDING."""
+    """A task of an epic. After a failed attempt that is retried, its state is PENDING."""
 
     name: TaskName
     state: "pb.TaskState.ValueType"
-    # How many attempts were ever started; the next one is this plus one.
+    # Number of attempts started so far; the next attempt has the next number.
     attempts: int
-    # Seconds that its author expects. None: did not say.
+    # Estimate of its author, in seconds. None: no estimate.
     estimate: float | None = None
-    # The attempt that holds a slot now. None: none does.
+    # The attempt that occupies a slot now. None: no attempt does.
     live_attempt: AttemptName | None = None
-    # True: the live attempt has been asked to stop already.
+    # True: the live attempt has already been asked to stop.
     stopping: bool = False
-    # True: the operator skipped it, so its epic is whole without it.
+    # True: the operator skipped it, so its epic is complete without it.
     waived: bool = False
-    # Since when it asks the operator, in microseconds. None: it asks nothing.
+    # The time of its open question to the operator, in microseconds. None: no question is open.
     asked_at: int | None = None
-    # True: it asks, and its session may be ended meanwhile.
+    # True: a question is open, and the session may be ended while it waits.
     parkable: bool = False
-    # True: it asked longer than it may, with no session left to say so itself.
+    # True: its question has expired, and there is no session left to report that.
     overdue: bool = False
-    # True: it has its answer, and continues where a parked session stopped.
+    # True: its question was answered, and its next attempt resumes a parked session.
     resumes: bool = False
-    # True: an agent resolves a conflict in it. One that failed counts as skipped: the epic is whole without it.
+    # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
+    # without it.
     resolves: bool = False
-    # True: its next attempt is to wait, as the last ones failed at once.
+    # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
-    # That of its agent, where Snapshot.providers has it. Empty: nothing is known against that.
+    # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.
     provider: str = ""
     # True: the agent of its live attempt has ended.
     checking: bool = False
     # True: its live attempt has no session yet.
     starting: bool = False
-    # Micros that all of its attempts may cost, and have cost. None: no limit.
+    # The budget of all of its attempts and their cost so far, in micros. None: no limit.
     budget: int | None = None
     spent: int = 0
-    # Micros that its live session may still spend before more is promised to it, and that its dearest turn
-    # has cost.
+    # The rest of its live session's reserved share, and the cost of the session's most expensive turn,
+    # in micros.
     reserved: int = 0
     turn: int = 0
 
     @property
     def live(self) -> bool:
-        """True: it holds a slot."""
+        """True: it occupies a slot."""
         return self.live_attempt is not None
 
     @property
     def startable(self) -> bool:
-        """True: another attempt may start once it is its turn."""
+        """True: another attempt can start when it is the task's turn."""
         return self.state == pb.TASK_STATE_PENDING and not self.live
 
     @property
@@ -79,61 +80,61 @@ class EpicView:
     tasks: tuple[TaskView, ...]
     # True: its accepted commits are in the run's branch.
     merged: bool = False
-    # True: a merge of it is under way.
+    # True: its merge is in progress.
     merging: bool = False
     # Resolved.
     merge: "pb.MergePolicy.ValueType" = pb.MERGE_POLICY_AUTO
     # True: the operator wants it merged.
     merge_wanted: bool = False
     on_conflict: "pb.OnConflict.ValueType" = pb.ON_CONFLICT_WAIT
-    # Why its merge did not succeed. Empty: it did, or was not tried yet.
+    # Why its merge did not succeed. Empty: it succeeded, or was not tried yet.
     conflict: str = ""
-    # Micros that its tasks may cost together. None: no limit.
+    # The budget of all of its tasks, in micros. None: no limit.
     budget: int | None = None
-    # Why its worktree could not be made ready. Empty: it could, or was not tried.
+    # Why the setup of its worktree failed. Empty: it succeeded, or was not tried.
     setup_failure: str = ""
-    # True: its branch still holds what its operator has set aside; its next attempt takes that off.
+    # True: its branch still contains commits that the operator has set aside; its next attempt removes them.
     rewinds: bool = False
 
     @property
     def busy(self) -> bool:
-        """True: one of its tasks has begun and is not over."""
+        """True: one of its tasks has started and has not ended."""
         return any(task.live or task.parked for task in self.tasks)
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run that has not ended. All of its epics live on one worker's disk."""
+    """A run that has not ended. All of its epics are on the disk of one worker."""
 
     name: RunName
     state: "pb.RunState.ValueType"
     worker: str
     max_parallel: int
     epics: tuple[EpicView, ...]
-    # The user's branch to move in the end. Empty: none.
+    # The user's branch that the run is merged into at its end. Empty: none.
     merge_into: str = ""
-    # True: that branch has been moved, or cannot be: see merge_into_conflict.
+    # Whether that merge succeeded, and whether it conflicted or failed.
     merged_into: bool = False
     merge_into_conflict: bool = False
-    # True: the merge into that branch is under way.
+    # True: the merge into that branch is in progress.
     merging_into: bool = False
-    # True: it waits for something that its environment lacks.
+    # True: it waits for something that is missing in its environment.
     faulty: bool = False
-    # Why the remote has not taken the branch of the result. Empty: it has, or there is none.
+    # Why the remote refused the result branch. Empty: it did not, or there is no remote.
     unpushed: str = ""
-    # Micros that it may cost. None: no limit.
+    # Its budget, in micros. None: no limit.
     budget: int | None = None
     project: str = ""
-    # Micros that an accepted task of the project has cost on average. 0: not known.
+    # Average cost of an accepted task of the project, in micros. 0: unknown.
     typical_cost: int = 0
-    # Micros that all runs of its project may cost, and have cost.
+    # The budget of all runs of its project and their cost so far, in micros.
     project_budget: int | None = None
     project_spent: int = 0
 
 
 @dataclass(frozen=True)
 class WorkerView:
-    """A worker that can be reached."""
+    """A worker that is reachable."""
 
     name: str
     slots: int
@@ -141,25 +142,25 @@ class WorkerView:
 
 @dataclass(frozen=True)
 class ProviderView:
-    """A provider of models that is held, or was and has not shown yet that it works again."""
+    """A provider of models that is on hold, or that has not accepted work since its last hold."""
 
     name: str
-    # True: none of its agents starts.
+    # True: no agent of this provider starts.
     held: bool
-    # What the operator has to act upon, in plain words. Empty: it passes by itself.
+    # The problem that the operator must resolve, as text. Empty: the hold ends without the operator.
     refusal: str = ""
-    # True: a session tries it now.
+    # True: a session currently tests whether it is available.
     tried: bool = False
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a decision depends on."""
+    """The complete input of a decision."""
 
     # Oldest first.
     runs: tuple[RunView, ...]
-    # Only those that are connected.
+    # Only the connected workers.
     workers: tuple[WorkerView, ...]
-    # Seconds that accepted tasks took on average. None: nothing was learned yet.
+    # Average duration of accepted tasks, in seconds. None: unknown.
     typical_seconds: float | None = None
     providers: tuple[ProviderView, ...] = ()

@@ -59,8 +59,8 @@ class Worker:
     def renewing(self) -> Self:
         """Returns the worker for a request that renews its lease; raises NO_WORKER while it is unreachable.
 
-        What is sent then may arrive without our hearing of it, and would prolong a
-        lease of which we believe that it runs out.
+        A request that is sent to an unreachable worker could arrive unnoticed and extend a
+        lease that this leader considers expired.
         """
         if not self.state.connected:
             raise no_worker(f"worker {self.name} is unreachable: {self.state.reason}")
@@ -68,14 +68,14 @@ class Worker:
         return self
 
     def has_let_go(self) -> bool:
-        """Returns whether its lease has expired while it was unreachable, so that no session of it is left."""
+        """Returns whether its lease expired while it was unreachable, so that none of its sessions is left."""
         if self.state.connected or not self.state.HasField("lease"):
             return False
         return time.monotonic() - self.renewed > self.state.lease.ToNanoseconds() / 1e9
 
     @property
     def pause(self) -> float:
-        """Seconds until its next heartbeat."""
+        """The number of seconds until its next heartbeat."""
         if not self.state.connected:
             return _POLL_LOST
         lease = self.state.lease.ToNanoseconds() / 1e9
@@ -83,7 +83,7 @@ class Worker:
 
 
 class Workers:
-    """All configured workers. `on_change` is called when one is lost, full, or available again."""
+    """All configured workers. Calls `on_change` when a worker is lost, full, or available again."""
 
     def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None) -> None:
         self._addresses = tuple(addresses)
@@ -91,12 +91,12 @@ class Workers:
         self._channels: list[grpc.aio.Channel] = []
         self._workers: dict[str, Worker] = {}
         self._polls: list[asyncio.Task[None]] = []
-        # The epoch of the leader in this replica; 0 while it is not leader.
+        # The epoch of this replica as leader; 0 while it does not lead.
         self._epoch = 0
         self.on_change: Callable[[pb.Worker], None] = lambda _: None
 
     async def start(self) -> None:
-        """Connects; returns when each worker has answered or has failed to once."""
+        """Connects; returns when each worker has answered or failed its first heartbeat."""
         for address in self._addresses:
             agent = open_channel(address.agent, self._tls)
             worktree = open_channel(address.worktree, self._tls)
@@ -134,12 +134,15 @@ class Workers:
         return worker.state.slots if worker else 0
 
     def has_let_go(self, name: str) -> bool:
-        """Returns whether a worker has been unreachable for longer than its lease, so that no session of it is left."""
+        """Returns whether a worker's lease expired while it was unreachable: none of its sessions is left."""
         worker = self._workers.get(name)
         return worker is not None and worker.has_let_go()
 
     def most_free(self) -> Worker:
-        """Returns the connected worker with the most free slots, those with a full disk last; raises NO_WORKER if none is connected."""
+        """Returns the connected worker with the most free slots; raises NO_WORKER if none is connected.
+
+        A worker with a full disk is the last choice.
+        """
         connected = [worker for worker in self._workers.values() if worker.state.connected]
         if not connected:
             reasons = "; ".join(f"{each.name}: {each.state.reason}" for each in self._workers.values())

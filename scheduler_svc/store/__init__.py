@@ -1,1 +1,1 @@
-"""The scheduler's database: tables, the writer, leadership, and how rows become resources."""
+"""The scheduler's database: tables, the writer, leadership, and the conversion of rows to resources."""

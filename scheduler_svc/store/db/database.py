@@ -1,8 +1,9 @@
-"""One writer with group commit, and readers next to it.
+"""The scheduler's database, with one writer that uses group commit, and concurrent readers.
 
-A commit costs an fsync. So functions that wait to write share one transaction.
-If one of them fails, all are undone and run once more, each inside a savepoint:
-so it leaves its neighbours alone, and those that never fail pay for none.
+A commit costs an fsync, so functions that wait to write share one transaction.
+If one of them fails, the transaction is rolled back and all run again, each in a
+savepoint. The failure does not affect the others, and a group without failures
+needs no savepoints.
 """
 
 import asyncio
@@ -27,22 +28,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
-# A transaction, and a row of what it reads, for modules that write no SQL.
+# Aliases of the transaction and row types, for modules that contain no SQL.
 Connection: TypeAlias = sa.Connection
 Row: TypeAlias = sa.Row[Any]
 
 Work: TypeAlias = Callable[[Connection], T]
 
-# Runs first in a transaction and raises if this writer may not write.
+# Runs first in a transaction, and raises if this writer is not allowed to write.
 Guard: TypeAlias = Callable[[sa.Connection], None]
 
-# Functions in one transaction; more would only make the first of them wait.
+# Maximum number of functions in one transaction; more would only delay the first of them.
 _LARGEST_GROUP: Final = 256
 
 _READERS: Final = 4
 
-# The connection or the disk failed, not the work: the whole group must go again. The last is what work
-# meets that continues with a connection which broke under it.
+# The connection or the disk failed, not the work: the whole group must run again. The last error occurs
+# when work continues on a broken connection.
 _LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
 
 
@@ -55,7 +56,7 @@ class _Job:
 
 
 def unavailable(error: Exception) -> errors.HeddleError:
-    """Returns the error for a database that cannot be used now."""
+    """Returns the error for a database that is currently unavailable."""
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()
     return errors.HeddleError(
         pb.ERROR_REASON_DATABASE_UNAVAILABLE,
@@ -64,7 +65,7 @@ def unavailable(error: Exception) -> errors.HeddleError:
 
 
 class Database:
-    """The scheduler's database. Everything before `open` and after `close` is DATABASE_UNAVAILABLE."""
+    """The scheduler's database. Before `open` and after `close`, every call raises DATABASE_UNAVAILABLE."""
 
     def __init__(self, url: str, doorbell: Doorbell) -> None:
         self.engine = open_engine(url)
@@ -76,9 +77,9 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
-        """Brings the schema to its newest version and begins to write.
+        """Migrates the schema to the newest version and starts the writer.
 
-        Raises DATABASE_UNAVAILABLE; may be called again then.
+        Raises DATABASE_UNAVAILABLE, after which it can be called again.
         """
         self._loop = asyncio.get_running_loop()
         try:
@@ -92,7 +93,7 @@ class Database:
         self._writer.start()
 
     async def close(self) -> None:
-        """Writes what is queued, then closes every connection. Idempotent."""
+        """Writes the queued work, then closes every connection. Idempotent."""
         writer, self._writer = self._writer, None
         if writer:
             self._queue.put(None)
@@ -105,10 +106,10 @@ class Database:
     async def submit(self, work: Work[T], *topics: str, guard: Guard | None = None) -> T:
         """Runs `work` in the writer's next transaction; returns its result after the commit.
 
-        What it raises is raised here, and only its own changes are undone. After
-        the commit `topics` are rung. Work may run more than once: it keeps nothing
-        of a run before, and checks what it finds. `guard` runs once for all work
-        of a transaction that shares it; what it raises is raised to each.
+        Raises the error of `work`, and rolls back only the changes of this work. Rings
+        `topics` after the commit. `work` may run more than once: it must keep no state
+        of an earlier run, and check the existing rows. `guard` runs once for all work of
+        a transaction that shares it; each caller receives its error.
         """
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
@@ -117,7 +118,7 @@ class Database:
         return await future
 
     async def read(self, work: Work[T]) -> T:
-        """Runs `work` on a reader's thread, in one consistent view of the database."""
+        """Runs `work` on a reader thread with one consistent view of the database."""
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
@@ -147,7 +148,7 @@ class Database:
                 return
 
     def _transact(self, group: Sequence[_Job]) -> list[Any]:
-        """Returns for each job its result, or the exception that it is to raise."""
+        """Returns the result of each job, or the exception to raise to its caller."""
         try:
             with self.engine.connect() as connection:
                 connection.execution_options(**{WRITES: True})
@@ -157,14 +158,14 @@ class Database:
                 except _LOST:
                     raise
                 except Exception as error:
-                    # Else it is some job's own; the next lines find out whose.
+                    # Otherwise one of the jobs failed; the next lines find out which.
                     if connection.invalidated:
                         raise
                     if len(group) == 1:
                         return [error]
                 with connection.begin():
                     return _run_apart(group, connection)
-        except Exception as error:  # noqa: BLE001 (each job gets it; the writer must continue)
+        except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
             log.warning("database_unavailable", error=str(error))
             return [unavailable(error)] * len(group)
 
@@ -208,6 +209,6 @@ def _run_apart(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
         except Exception as error:
             if connection.invalidated:
                 raise
-            # It is raised where the work was submitted.
+            # The caller of `submit` raises it.
             outcomes.append(error)
     return outcomes

@@ -1,4 +1,4 @@
-"""Tells waiting coroutines that something changed. It carries no news: they read the table."""
+"""Notifies waiting coroutines of changes. A ring carries no data: the coroutines read the tables."""
 
 import asyncio
 from collections import defaultdict
@@ -8,20 +8,20 @@ from typing import Final
 
 from heddle import errors, pb
 
-# Rung for every change that the scheduler's loop could act upon.
+# Rung for every change that the scheduler's loop could react to.
 LOOP: Final = "loop"
 
-# Rung for every change of any run that its log or its state tells.
+# Rung for every change in the log or the state of any run.
 RUNS: Final = "runs"
 
 
 def summaries(run: object) -> str:
-    """Returns the topic of news in a run's sessions that its log does not hold."""
+    """Returns the topic of changes in a run's sessions that are not in the run's log."""
     return f"{run}/summaries"
 
 
 class Listener:
-    """What one waiter has not heard yet."""
+    """The rings that one waiter has not received yet."""
 
     def __init__(self) -> None:
         self._rung: set[str] = set()
@@ -37,7 +37,7 @@ class Listener:
         self._event.set()
 
     async def wait(self, timeout: float) -> set[str]:
-        """Returns the topics rung since the last call, none after `timeout` seconds.
+        """Waits; returns the topics rung since the last call, or none after `timeout` seconds.
 
         Raises DRAINING once the doorbell is closed.
         """
@@ -56,7 +56,7 @@ class Listener:
 
 
 class Doorbell:
-    """Topics are resource names, LOOP, RUNS and summaries(run). Belongs to one event loop."""
+    """The doorbell of one event loop. Topics are resource names, LOOP, RUNS and summaries(run)."""
 
     def __init__(self) -> None:
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
@@ -64,7 +64,7 @@ class Doorbell:
 
     @contextmanager
     def listen(self, *topics: str) -> Iterator[Listener]:
-        """Listens from here on: read the table inside, and no change is missed."""
+        """Listens inside the block. A caller that reads the tables inside misses no change."""
         listener = Listener()
         for topic in topics:
             self._listeners[topic].add(listener)
@@ -88,11 +88,11 @@ class Doorbell:
                     listener.hear((topic,))
 
     def ring_all(self) -> None:
-        """Wakes everybody, as after a time in which rings may have been lost."""
+        """Wakes all listeners, for use after rings may have been lost."""
         self.ring(list(self._listeners))
 
     def close(self) -> None:
-        """Ends every wait, now and later, with DRAINING."""
+        """Ends every current and future wait with DRAINING."""
         self._closed = True
         for listeners in self._listeners.values():
             for listener in listeners:

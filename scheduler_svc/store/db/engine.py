@@ -12,13 +12,13 @@ from heddle.config import ConfigError
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
-# Milliseconds after which PostgreSQL takes its locks from a replica that is frozen: it says nothing more.
+# Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
 
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
 
-# A server that the network hides is given up soon; the system's own patience is a quarter of an hour.
+# Gives up soon on a server that the network no longer reaches; the system's default is 15 minutes.
 _PATIENCE: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -29,9 +29,9 @@ _PATIENCE: Final = {
 
 
 def open_engine(url: str) -> sa.Engine:
-    """Returns an engine that connects when it is first used; makes the folder of a SQLite file.
+    """Returns an engine that connects on first use; creates the folder of a SQLite file.
 
-    Raises ConfigError, which names the setting, if that cannot work.
+    Raises ConfigError, which names the setting, if the URL is not usable.
     """
     try:
         parsed = sa.make_url(url)
@@ -46,12 +46,12 @@ def open_engine(url: str) -> sa.Engine:
         ) from error
     except (sa.exc.ArgumentError, ValueError):
         pass
-    # The URL itself may hold a password.
+    # The message omits the URL, which may contain a password.
     raise ConfigError("HEDDLE_DATABASE_URL takes sqlite:////absolute/path or postgresql://user@host/database")
 
 
 def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
-    """Returns whether this is SQLite, and not PostgreSQL."""
+    """Returns whether the database is SQLite rather than PostgreSQL."""
     return engine.dialect.name == "sqlite"
 
 
@@ -60,7 +60,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # Only who writes locks what others wait for; who reads may take time over what was read.
+        # Only a writer holds locks that others wait for; a reader may pause between reads.
         if connection.get_execution_options().get(WRITES):
             connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE}")
 
@@ -79,7 +79,7 @@ def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
-        # The driver's own BEGIN comes too late for savepoints and for reads; ours is below.
+        # The driver's own BEGIN comes too late for savepoints and reads; the BEGIN below replaces it.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_BUSY}")
         _enter_wal(connection)
@@ -89,7 +89,7 @@ def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get(WRITES)
-        # A transaction that reads first and writes later could be refused; IMMEDIATE waits instead.
+        # SQLite could reject a transaction that reads first and writes later; IMMEDIATE waits instead.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -1,4 +1,4 @@
-"""A run's log: appending facts, reading pages of them."""
+"""A run's log: appends events and reads pages of events."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +13,12 @@ from scheduler_svc.store.db.statements import INSERT_EVENTS, TAKE_NUMBERS
 from scheduler_svc.store.db.tables import run_events
 from scheduler_svc.store.db.times import timestamp
 
-# Where a connection keeps the events of its transaction.
+# Key under which a connection stores the events of its transaction.
 _APPENDED: Final = "heddle_appended"
 
 
 def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **payload: Any) -> pb.Event:
-    """Returns an event about `name`; the one keyword is the field of its payload."""
+    """Returns an event about `name`; the keyword argument is the payload field."""
     made = pb.Event(run=f"runs/{name.run}", actor=actor, **payload)
     if not isinstance(name, RunName):
         made.epic = name.epic
@@ -31,15 +31,15 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
 
 @contextmanager
 def collecting(connection: sa.Connection) -> Iterator[None]:
-    """Lets `append` be called inside; what it was given is written at the end, each run's at once.
+    """Collects the events that `append` receives inside the block, and writes them per run at its end.
 
-    Where the block raises nothing is written.
+    Writes nothing if the block raises.
     """
     appended: defaultdict[str, list[pb.Event]] = defaultdict(list)
     connection.info[_APPENDED] = appended
     try:
         yield
-        # In one order everywhere, so that transactions that meet on two runs cannot block each other.
+        # The order is always the same, so that transactions on the same runs cannot deadlock.
         for run in sorted(appended):
             _write(connection, run, appended[run])
     finally:
@@ -47,7 +47,7 @@ def collecting(connection: sa.Connection) -> Iterator[None]:
 
 
 def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> None:
-    """Adds events to the logs of their runs; those without a time get `now` (microseconds).
+    """Adds events to the logs of their runs; an event without a time gets `now`, in microseconds.
 
     They are numbered and written at the end of the transaction.
     """
@@ -58,10 +58,10 @@ def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> N
 
 
 def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
-    """Numbers events of one run and writes them.
+    """Numbers and writes events of one run.
 
-    The counter is the run's row, so numbers are taken in the order of commits,
-    and a transaction that fails takes none.
+    The counter is in the run's row, so sequences follow the order of commits, and a
+    transaction that fails uses none.
     """
     run = RunName.parse(name).run
     last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
@@ -73,7 +73,7 @@ def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> 
 
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
-    """Returns the oldest sequence of a run's log that is there; the next one to come where none is."""
+    """Returns the oldest sequence in a run's log; the next future sequence if the log is empty."""
     chosen = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run)
     oldest = connection.execute(chosen).scalar_one()
     return last + 1 if oldest is None else int(oldest)
@@ -82,7 +82,7 @@ def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
 def read_events(
     connection: sa.Connection, run: str, after: int, limit: int, max_bytes: int
 ) -> list[pb.Event]:
-    """Returns the events after a sequence, at least one if there are any, until a limit is met."""
+    """Returns events after a sequence, up to a limit; at least one if there are any."""
     rows = connection.execute(
         sa.select(run_events.c.event)
         .where(run_events.c.run == run, run_events.c.sequence > after)

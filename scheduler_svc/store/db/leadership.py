@@ -1,4 +1,4 @@
-"""Which replica leads: a lock that dies with its holder, and an epoch that fences the holder before."""
+"""Elects the leader, with a lock that ends with its holder and an epoch that fences off earlier leaders."""
 
 import asyncio
 import fcntl
@@ -19,21 +19,21 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # PostgreSQL's lock of the leader.
 _LOCK: Final = 0x4845_4C45
 
-# Seconds between tries of a replica that does not lead, and between signs of life of the one that does.
+# Seconds between tries of a replica that does not lead, and between signs of life of the leader.
 _RETRY: Final = 1.0
 
 
 class Lock(Protocol):
-    """A lock that only one process holds and that goes with it."""
+    """A lock that only one process can hold, and that ends with this process."""
 
     def try_acquire(self) -> bool:
-        """Returns whether it is held from now on."""
+        """Tries to take the lock; returns whether this process now holds it."""
 
     def is_held(self) -> bool:
-        """Returns whether it still is; gives a sign of life where the lock needs one."""
+        """Returns whether this process still holds the lock; sends a sign of life if the lock needs one."""
 
     def release(self) -> None:
-        """Gives it back. Idempotent."""
+        """Releases the lock. Idempotent."""
 
 
 class FileLock:
@@ -65,14 +65,13 @@ class FileLock:
 class AdvisoryLock:
     """A session advisory lock of PostgreSQL, on a connection of its own.
 
-    It ends with its connection, which the server cuts where a frozen leader says
-    nothing on it.
+    It ends with its connection, which the server closes if a frozen leader sends nothing on it.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._connection: sa.Connection | None = None
-        # A sign of life may still be on its way when the lock is given back.
+        # A sign of life may still be in progress when the lock is released.
         self._mutex = threading.RLock()
 
     def try_acquire(self) -> bool:
@@ -98,12 +97,12 @@ class AdvisoryLock:
         with self._mutex:
             connection, self._connection = self._connection, None
             if connection is not None:
-                # Not back to the pool: the lock ends with the session.
+                # Does not return the connection to the pool: the lock ends with the session.
                 connection.invalidate()
                 connection.close()
 
 
-# PostgreSQL before 14 knows no such limit: there, a frozen leader keeps the lock.
+# PostgreSQL before version 14 has no such limit: a frozen leader keeps the lock there.
 _LIMIT_SILENCE = sa.text(
     "SELECT set_config(name, :silence, false) FROM pg_settings WHERE name = 'idle_session_timeout'"
 )
@@ -120,7 +119,7 @@ class Leadership:
         )
 
     async def acquire(self) -> int:
-        """Waits until this replica leads; returns its epoch, higher than every one before."""
+        """Waits until this replica leads; returns its epoch, which is higher than all earlier ones."""
         while True:
             try:
                 if await asyncio.to_thread(self._lock.try_acquire):
@@ -133,8 +132,8 @@ class Leadership:
             await asyncio.sleep(_RETRY)
 
     async def lost(self) -> None:
-        """Returns once this replica leads no longer."""
-        while await asyncio.to_thread(self._lock.is_held):  # noqa: ASYNC110 (each look is a sign of life)
+        """Returns once this replica no longer leads."""
+        while await asyncio.to_thread(self._lock.is_held):  # noqa: ASYNC110 (each check is a sign of life)
             await asyncio.sleep(_RETRY)
 
     async def release(self) -> None:
@@ -148,7 +147,7 @@ def _next_epoch(connection: sa.Connection) -> int:
 
 
 def read_epoch(connection: sa.Connection) -> int:
-    """Returns the newest leader's epoch; 0 before the first."""
+    """Returns the newest leader's epoch; 0 before the first leader."""
     return int(connection.execute(sa.select(leadership.c.epoch)).scalar_one())
 
 
@@ -157,7 +156,7 @@ _EPOCH = sa.select(leadership.c.epoch).with_for_update(read=True)
 
 
 def check_epoch(connection: sa.Connection, epoch: int) -> None:
-    """Raises STALE_EPOCH if a newer leader is at work. Opens every transaction of the loop."""
+    """Raises STALE_EPOCH if a newer leader exists. Runs first in every transaction of the loop."""
     newest = int(connection.execute(_EPOCH).scalar_one())
     if newest != epoch:
         raise errors.HeddleError(

@@ -1,4 +1,4 @@
-"""Brings a database's schema to the newest version with Alembic."""
+"""Migrates a database's schema to the newest version with Alembic."""
 
 from pathlib import Path
 from typing import Final
@@ -11,12 +11,12 @@ from scheduler_svc.store.db.engine import WRITES, is_sqlite
 
 _SCRIPTS: Final = Path(__file__).resolve().parent.parent / "migrations"
 
-# PostgreSQL's lock that lets one replica migrate while the others wait.
+# Key of the PostgreSQL lock that lets one replica migrate while the others wait.
 _LOCK: Final = 0x4845_4444
 
 
 def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Applies what is missing, in one transaction; replicas that start together wait for each other."""
+    """Applies the missing migrations in one transaction; replicas that start together wait for each other."""
     with engine.connect() as connection:
         connection.execution_options(**{WRITES: True})
         with connection.begin():

@@ -16,13 +16,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _CHANNEL: Final = "heddle"
 _NOTIFY: Final = sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload")))
 
-# PostgreSQL takes less than 8000 bytes.
+# PostgreSQL accepts payloads of less than 8000 bytes.
 _LARGEST_PAYLOAD: Final = 7000
 
-# Seconds between looks at whether to end, and before a broken connection is renewed.
+# Seconds between checks for the end, and before a broken connection is renewed.
 _PAUSE: Final = 0.5
 
-# Seconds that a start waits.
+# Maximum seconds that `start` waits.
 _PATIENCE: Final = 5.0
 
 
@@ -30,7 +30,7 @@ class RemoteDoorbell:
     """Sends this replica's rings to the others, and rings theirs here.
 
     NOTIFY inside a writing transaction would serialise all commits of the
-    server, so rings are sent after it, in a transaction of their own.
+    server. Rings are therefore sent after the commit, in a separate transaction.
     """
 
     def __init__(self, engine: sa.Engine, doorbell: Doorbell, loop: asyncio.AbstractEventLoop) -> None:
@@ -43,7 +43,7 @@ class RemoteDoorbell:
         self._thread = threading.Thread(target=self._hear, name="database-listener", daemon=True)
 
     def start(self) -> None:
-        """Begins to hear; blocks until it does, or for a moment if it cannot yet."""
+        """Starts to listen; blocks until it listens, or for a short time if it cannot yet."""
         self._thread.start()
         self._hearing.wait(_PATIENCE)
 
@@ -52,7 +52,7 @@ class RemoteDoorbell:
         self._thread.join()
 
     def ring(self, topics: Iterable[str]) -> None:
-        """Sends `topics`; failure only logs, since watchers also look from time to time."""
+        """Sends `topics`; only logs a failure, because watchers also poll from time to time."""
         try:
             with self._engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -74,19 +74,19 @@ class RemoteDoorbell:
         while not self._ending.is_set():
             try:
                 self._hear_until_broken()
-            except Exception as error:  # noqa: BLE001 (whatever broke, the cure is a new connection)
+            except Exception as error:  # noqa: BLE001 (a new connection fixes any error)
                 log.warning("doorbell_broken", error=str(error))
                 self._ending.wait(_PAUSE)
 
     def _hear_until_broken(self) -> None:
         borrowed = self._engine.raw_connection()
-        # psycopg's own connection: its listening has no form in SQLAlchemy.
+        # psycopg's own connection, because SQLAlchemy has no interface for LISTEN.
         connection: Any = borrowed.driver_connection
         borrowed.detach()
         try:
             connection.autocommit = True
             connection.execute(f"LISTEN {_CHANNEL}")
-            # Rings before this moment were not heard.
+            # Rings before this moment were not received.
             self._loop.call_soon_threadsafe(self._doorbell.ring_all)
             self._hearing.set()
             while not self._ending.is_set():

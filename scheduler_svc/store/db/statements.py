@@ -1,4 +1,4 @@
-"""Statements that every task runs, built once: to build one again costs more than to run it.
+"""Statements that every task needs. They are built once, because building one costs more than running it.
 
 Each takes `of(name)`.
 """
@@ -24,7 +24,7 @@ _THIS_ATTEMPT: Final = (
 
 
 def of(name: RunName | EpicName | TaskName | AttemptName) -> dict[str, object]:
-    """Returns the parameters that pick the row of `name`."""
+    """Returns the parameters that select the row of `name`."""
     return {f"of_{field}": value for field, value in zip(name._fields, name, strict=True)}
 
 
@@ -74,7 +74,7 @@ RUN_OF_EPIC: Final = sa.select(
 INSERT_CHUNK: Final = sa.insert(session_chunks)
 INSERT_EVENTS: Final = sa.insert(run_events)
 
-# Also takes `count`, how many numbers to take.
+# Has another parameter, `count`: how many numbers to take.
 TAKE_NUMBERS: Final = (
     sa.update(runs)
     .where(runs.c.run == _RUN)

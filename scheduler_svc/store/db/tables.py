@@ -1,8 +1,8 @@
 """The tables. Natural keys: the parts of a resource name are the primary key.
 
 Times are microseconds since 1970 (UTC). States are the numbers of their enums.
-Columns hold what is queried; the rest of a resource is one protobuf message in
-a column of bytes, named next to it.
+Columns contain the fields that queries need. The rest of a resource is one protobuf
+message in a column of bytes; a comment names its type.
 """
 
 from typing import Final
@@ -26,40 +26,40 @@ runs = sa.Table(
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("base_ref", sa.Text, nullable=False),
     sa.Column("base_commit", sa.Text, nullable=False),
-    # The local branch of base_ref. Empty: it names none.
+    # The local branch of base_ref. Empty: base_ref names no branch.
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
-    # pb.BaseBehind, as it was when the run was created. Null: it lacked nothing.
+    # pb.BaseBehind at the creation of the run. Null: the base was up to date.
     sa.Column("base_behind", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
-    # True: each merge is one commit without the branch's own.
+    # True: each merge is one commit, without the branch's own commits.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
     # pb.MergeChecks
     sa.Column("merge_checks", sa.LargeBinary),
-    # The last tree on which they passed.
+    # The last tree on which the merge checks passed.
     sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
-    # What a merge under way waits for. Empty: for nothing.
+    # What the merge in progress waits for. Empty: nothing.
     sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
-    # Of the run's branch. Empty: nothing was merged yet.
+    # Commit of the run's branch. Empty: nothing was merged yet.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("max_parallel", sa.Integer, nullable=False),
-    # The provider whose hold paused it. Empty: something else did, or it is not paused.
+    # The provider whose hold paused the run. Empty: not paused by a hold.
     sa.Column("held_by", sa.Text, nullable=False, server_default=""),
-    # What all below may cost, here and in the two tables that follow. Null: no limit.
+    # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
-    # pb.Plan, as it was submitted, with what the operator allowed for the whole run since.
+    # pb.Plan as submitted, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The actor who asked for it.
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
-    # What its environment lacks now. Empty: nothing.
+    # What the run's environment currently lacks. Empty: nothing.
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
-    # pb.Run with the branches that its remote has not taken. Null: none.
+    # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
-    # The newest event; taken in the same transaction as the event.
+    # Sequence of the newest event, assigned in the transaction that writes the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
-    # pb.ProjectFile, as it was when the run was created. Null: the project has none.
+    # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
@@ -81,32 +81,32 @@ epics = sa.Table(
     # pb.PlanEpic without its tasks.
     sa.Column("spec", sa.LargeBinary, nullable=False),
     sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
-    # pb.Lease, of its worktree. Null: it had none yet.
+    # pb.Lease of its worktree. Null: it had none yet.
     sa.Column("lease", sa.LargeBinary),
     # The incarnation of its worktree in which setup has run.
     sa.Column("set_up", sa.Text, nullable=False, server_default=""),
-    # Why its setup failed. Empty: it did not, or is to run again.
+    # Why its setup failed. Empty: it did not fail, or must run again.
     sa.Column("setup_failure", sa.Text, nullable=False, server_default=""),
-    # What is archived of its worktree, now or before. Empty: nothing is.
+    # Commit with the archived content of its worktree, current or earlier. Empty: none.
     sa.Column("archive_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("archived_at", sa.BigInteger),
-    # When its worktree was restored. Null: it was not, or an attempt had it since.
+    # When its worktree was restored. Null: it was not, or an attempt has used it since.
     sa.Column("restored_at", sa.BigInteger),
-    # What its branch starts from. Empty: it has none yet.
+    # Start commit of its branch. Empty: it has no branch yet.
     sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
-    # The last accepted one.
+    # The last accepted commit.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
-    # Where its branch goes back to when its next attempt begins. Empty: it stays.
+    # Revision to which its branch is reset when its next attempt starts. Empty: no reset.
     sa.Column("rewind_to", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
-    # What a merge under way waits for. Empty: for nothing.
+    # What the merge in progress waits for. Empty: nothing.
     sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
-    # True: the operator said so; until then an epic that is merged by hand waits.
+    # True: the operator requested the merge; an epic with manual merge waits for that.
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
-    # pb.MergeConflicted, of the merge that conflicts.
+    # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
@@ -128,21 +128,21 @@ tasks = sa.Table(
     # pb.PlanTask with every default filled in.
     sa.Column("spec", sa.LargeBinary, nullable=False),
     sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
-    # The accepted one.
+    # The accepted commit.
     sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
-    # The operator who did, while it is skipped. Empty: none did; a skipped task then misses in its epic.
+    # The operator who skipped it. Empty: no operator did; if the task is skipped, its epic is then incomplete.
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
     # True: it merges the run's branch into the epic's, to resolve a conflict.
     sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Number of the attempt whose session the operator wants the next one to resume. Null: of none.
+    # Number of the attempt whose session the next attempt must resume on the operator's request. Null: none.
     sa.Column("resume_from", sa.Integer),
-    # True: it was accepted without a change, and its plan does not say whether it should change anything.
+    # True: it was accepted without a change, and its plan does not specify whether it should change anything.
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
-    # How many of its newest attempts failed at once, and how many lost their provider, in a row.
+    # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
-    # When its next attempt may start. 0: at once.
+    # When its next attempt may start. 0: immediately.
     sa.Column("start_after", sa.BigInteger, nullable=False, server_default="0"),
     _key("run", "epic", parent="epics"),
 )
@@ -159,15 +159,15 @@ attempts = sa.Table(
     sa.Column("worker", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
     sa.Column("started_at", sa.BigInteger, nullable=False),
-    # Null while it holds its slot.
+    # Null while it occupies its slot.
     sa.Column("ended_at", sa.BigInteger),
-    # Why it was told to stop. Null: it was not.
+    # Why it was asked to stop. Null: it was not asked.
     sa.Column("stop_reason", sa.Text),
-    # False: its task runs again without using up a retry.
+    # False: its task runs again without using a retry.
     sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
-    # What it may spend of the budgets above it: reserved before it began. Null: none applies.
+    # Share of the budgets above it, reserved before it started. Null: no budget applies.
     sa.Column("share_micros", sa.BigInteger),
-    # The dearest of its reports of usage.
+    # Cost of its most expensive report of usage.
     sa.Column("turn_micros", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("session_sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.SessionFinished. Null until the session has ended.
@@ -176,9 +176,9 @@ attempts = sa.Table(
     sa.Column("summary", sa.LargeBinary, nullable=False),
     # pb.UsageTotals
     sa.Column("usage", sa.LargeBinary, nullable=False),
-    # That of its usage.
+    # Cost of its usage.
     sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"),
-    # pb.Attempt with the fields that no query asks for: commit, kept_ref, diff_stat, checks, approvals.
+    # pb.Attempt with the fields that no query needs: commit, kept_ref, diff_stat, checks, approvals.
     sa.Column("record", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", parent="tasks"),
     sa.Index("attempts_by_end", "ended_at"),
@@ -214,7 +214,7 @@ requests = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     # SHA-256 of the method and the request.
     sa.Column("hash", sa.LargeBinary, nullable=False),
-    # The resource that it made or changed.
+    # The resource that the request created or changed.
     sa.Column("resource", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
@@ -231,15 +231,15 @@ forecasts = sa.Table(
 holds = sa.Table(
     "holds",
     metadata,
-    # As provider_of in heddle/agents.py names it.
+    # Name of the provider, as returned by provider_of in heddle/agents.py.
     sa.Column("provider", sa.Text, primary_key=True),
     # When its agents may start again.
     sa.Column("until", sa.BigInteger, nullable=False),
-    # How often in a row a session met an outage again after that.
+    # How many sessions in a row met an outage again after the hold.
     sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
-    # True: not before the operator says so.
+    # True: the hold lasts until the operator lifts it.
     sa.Column("needs_operator", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The pb.Outcome of the session that met it, and its reason.
+    # The pb.Outcome of the session that met the outage, and the reason.
     sa.Column("cause", sa.Integer, nullable=False, server_default="10"),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False, server_default="0"),
@@ -250,15 +250,15 @@ leader_requests = sa.Table(
     metadata,
     # The request_id.
     sa.Column("id", sa.Text, primary_key=True),
-    # The name of the request's message, and the message.
+    # The message name of the request, and the message.
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("request", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    # Null until it is done.
+    # Null until the request is done.
     sa.Column("ended_at", sa.BigInteger),
-    # The response's message.
+    # The response message.
     sa.Column("answer", sa.LargeBinary),
-    # The google.rpc.Status of what it ended with instead.
+    # The google.rpc.Status if the request failed instead.
     sa.Column("error", sa.LargeBinary),
 )
 

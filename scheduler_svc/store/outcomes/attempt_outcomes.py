@@ -1,4 +1,4 @@
-"""Writes what became of an attempt. Each write is done once, however often it is asked for."""
+"""Writes the progress and the outcome of an attempt. Every write is idempotent."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -38,14 +38,14 @@ _ENDED_AS: Final = {
 }
 
 
-# The task is not to blame: it runs again without using up a retry.
+# The task did not cause these outcomes: it runs again without using up a retry.
 _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
 
 
 def record_worktree(
     connection: sa.Connection, attempt: AttemptName, ensured: pb.EnsureWorktreeResponse, worker: str, now: int
 ) -> None:
-    """Notes where the epic's worktree is, what it has of its worker, and what lay there though no attempt made it."""
+    """Records the epic's worktree, its lease, and any changes found in it that no attempt has made."""
     epic, worktree = attempt.parent.parent, ensured.worktree
     if ensured.HasField("found"):
         _note_found(connection, attempt, ensured.found, now)
@@ -75,7 +75,7 @@ def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.Chang
 def ingest(
     connection: sa.Connection, attempt: AttemptName, events: Sequence[pb.Event], now: int
 ) -> pb.SessionFinished | None:
-    """Takes a batch of a session's events in, each exactly once; returns the session's end if it is there."""
+    """Stores a batch of a session's events, each exactly once; returns the session's result if included."""
     row = _live(connection, attempt)
     if row is None:
         return None
@@ -117,12 +117,12 @@ def ingest(
 
 
 def _shows_a_model(said: pb.Event) -> bool:
-    """Says whether an event can only follow an answer of the agent's model."""
+    """Returns whether an event can only occur after a response of the agent's model."""
     return said.HasField("tool_started") or said.usage.output_tokens > 0
 
 
 def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
-    """Remembers in which worktree a setup has run well, so that no other attempt runs it there again."""
+    """Records the worktree in which a setup has succeeded, so that no later attempt runs it there again."""
     for each in fresh:
         if each.setup_finished.ok:
             epics.change(connection, attempt.parent.parent, set_up=each.setup_finished.incarnation)
@@ -133,7 +133,7 @@ def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None
 
 
 def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
-    """Fills in what a worker need not say."""
+    """Fills in the fields that a worker can omit."""
     each.run = f"runs/{attempt.run}"
     each.epic, each.task, each.attempt = attempt.epic, attempt.task, attempt.number
     if not each.actor:
@@ -170,7 +170,7 @@ def _save(
 
 
 def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
-    """Copies into the run's log what the run is judged by."""
+    """Copies the events that determine the run's outcome into the run's log."""
     promoted: list[pb.Event] = []
     for each in fresh:
         kind = each.WhichOneof("payload")
@@ -192,7 +192,7 @@ def _set_waiting(
     was: "pb.AttemptState.ValueType",
     now_is: "pb.AttemptState.ValueType",
 ) -> None:
-    """Keeps the task's state in step with its attempt's."""
+    """Updates the task's state to match its attempt's state."""
     waiting = now_is == pb.ATTEMPT_STATE_WAITING
     if waiting != (was == pb.ATTEMPT_STATE_WAITING):
         tasks.move(connection, attempt.parent, transitions.TASK_ASK if waiting else transitions.TASK_WORK)
@@ -224,7 +224,7 @@ def accept(
     holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
     if committed.merged_commit:
-        # What it merged in is not the epic's own work.
+        # The merged commits are not the epic's own work.
         epic["start_commit"] = committed.merged_commit
     epics.change(connection, attempt.parent.parent, **epic)
     accepted = pb.TaskAccepted(
@@ -243,7 +243,7 @@ def accept(
 
 
 def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
-    """Returns in plain words what marks an accepted task that changed nothing."""
+    """Returns the reason that is shown for an accepted task that changed nothing."""
     ignored = committed.ignored_files
     if not ignored.count:
         return "it changed nothing"
@@ -252,7 +252,7 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
 
 
 def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
-    """Says whether the plan leaves open if the attempt's task is to change anything."""
+    """Returns whether the plan does not specify if the attempt's task must change anything."""
     spec = connection.execute(sa.select(tasks_table.c.spec).where(*is_task(attempt.parent))).scalar_one()
     return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
@@ -266,7 +266,7 @@ def fail(
     should_retry: ShouldRetry,
     now: int,
 ) -> None:
-    """Ends the attempt; the task gets another or fails. Does nothing if the attempt has ended."""
+    """Ends the attempt; the task gets another attempt or fails. Does nothing if the attempt has ended."""
     row = _live(connection, attempt)
     if row is None:
         return
@@ -293,7 +293,7 @@ def fail(
 
 
 def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:
-    """Returns the columns of a task that delay its next attempt after one that took `took` microseconds, if it is delayed."""
+    """Returns the columns that delay a task's next attempt after one of `took` microseconds, if any."""
     if not failed_at_once(took / 1e6):
         return {}
     before = sa.select(tasks_table.c.quick_failures).where(*is_task(attempt.parent))
@@ -311,7 +311,7 @@ def _end(
     counts: bool = True,
     now: int,
 ) -> None:
-    # No question is open any more, also where the session's own end is not known.
+    # No question is open any more, even if the end of the session is unknown.
     record.ClearField("approvals")
     attempts.move(
         connection,
@@ -351,7 +351,7 @@ def _again(
         attempts_table.c.epic == attempt.epic,
         attempts_table.c.task == attempt.task,
     )
-    # Those of a task that was reopened do not count any more.
+    # Attempts before a task was reopened no longer count.
     fresh = attempts_table.c.number > last_accepted(connection, attempt.parent)
     count = sa.select(sa.func.count()).select_from(attempts_table).where(*earlier, fresh)
     counted = connection.execute(count.where(attempts_table.c.counts)).scalar_one()

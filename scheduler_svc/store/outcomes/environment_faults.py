@@ -1,4 +1,4 @@
-"""Notes what a run waits for: something of its environment that is missing for a while."""
+"""Records what a run waits for while something is missing in its environment."""
 
 from typing import Final, TypeAlias
 
@@ -13,25 +13,25 @@ from scheduler_svc.store.rows import epics, runs, tasks
 
 _ACTOR: Final = "scheduler"
 
-# An attempt that waits, or a merge of an epic or a run.
+# The name of what waits: an attempt, or the merge of an epic or run.
 Waiter: TypeAlias = AttemptName | EpicName | RunName
 
 
 def read_fault(connection: sa.Connection, run: RunName) -> str:
-    """Returns what is noted; empty if nothing is."""
+    """Returns the recorded fault of the run; empty if there is none."""
     return str(
         connection.execute(sa.select(runs_table.c.fault).where(runs_table.c.run == run.run)).scalar_one()
     )
 
 
 def is_cancelling(connection: sa.Connection, run: RunName) -> bool:
-    """Says whether the operator has ended the run."""
+    """Returns whether the run is being cancelled."""
     state = sa.select(runs_table.c.state).where(runs_table.c.run == run.run)
     return bool(connection.execute(state).scalar_one() == pb.RUN_STATE_CANCELLING)
 
 
 def record_fault(connection: sa.Connection, name: Waiter, error: HeddleError, now: int) -> None:
-    """Notes that `name` waits, in its own row and its run's."""
+    """Records in its own row and its run's row that `name` waits."""
     runs.change(connection, RunName(name.run), fault=error.message)
     _give_reason(connection, name, error.message)
     reason = pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
@@ -40,7 +40,7 @@ def record_fault(connection: sa.Connection, name: Waiter, error: HeddleError, no
 
 
 def record_recovery(connection: sa.Connection, name: Waiter, now: int, *, began: int, others: bool) -> None:
-    """Notes that `name` no longer waits. `others` of its run still do; times are microseconds."""
+    """Records that `name` no longer waits. `others`: others of its run still wait. Times are microseconds."""
     if not others:
         clear_fault(connection, name)
     _give_reason(connection, name, "")
@@ -50,7 +50,7 @@ def record_recovery(connection: sa.Connection, name: Waiter, now: int, *, began:
 
 
 def clear_fault(connection: sa.Connection, name: Waiter) -> None:
-    """Notes that nothing of the run waits."""
+    """Records that nothing in the run waits."""
     runs.change(connection, RunName(name.run), fault="")
 
 

@@ -1,4 +1,4 @@
-"""Reads what is to be merged, and writes what became of it. Each write is done once, however often it is asked for."""
+"""Reads the merges to perform, and writes their outcomes. Every write is idempotent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 _ACTOR: Final = "scheduler"
 
-# An epic goes into its run's branch, a run into its user's.
+# An epic is merged into its run's branch, a run into its user's branch.
 Name: TypeAlias = EpicName | RunName
 
 
 @dataclass(frozen=True)
 class Source:
-    """A branch that is to be merged."""
+    """A branch to merge."""
 
     name: Name
     subject: str
-    # True: the checks of a merge have passed on its own tree.
+    # True: the merge checks have passed on the tree of this branch.
     tested: bool = False
 
     @property
@@ -45,19 +45,19 @@ class MergeContext:
     worker: str
     project: str
     target: str
-    # Where a target that is not there begins. Empty: it must be there.
+    # The start commit of a target that does not exist yet. Empty: the target must exist.
     create_at: str
     squash: bool
     checks: pb.MergeChecks
     tested_tree: str
-    # True: its operator wants no more of the run.
+    # True: the run is being cancelled.
     cancelling: bool = False
-    # Empty: the project has none.
+    # Empty: the project has no project file.
     project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
 
 
 def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeContext, list[Source]]:
-    """Returns the epics whose merge is noted as under way, in the order of the plan."""
+    """Returns the epics whose merge is recorded as in progress, in the order of the plan."""
     row = connection.execute(sa.select(runs_table).where(runs_table.c.run == run.run)).one()
     context = _context(row, run, run.branch, row.base_commit)
     chosen = (
@@ -75,7 +75,7 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeCont
 
 
 def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[MergeContext, Source] | None:
-    """Returns the merge of a run's branch; None unless it is noted as under way."""
+    """Returns the merge of a run's branch; None unless it is recorded as in progress."""
     row = connection.execute(
         sa.select(runs_table).where(
             runs_table.c.run == run.run, runs_table.c.merge_state == MergeState.MERGING
@@ -103,7 +103,7 @@ def _context(row: Any, run: RunName, target: str, create_at: str) -> MergeContex
 
 
 def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeChecks) -> bool:
-    """Says whether an epic's last accepted task had to pass all of the checks."""
+    """Returns whether an epic's last accepted task had to pass all of the checks."""
     if not checks.checks:
         return True
     chosen = (
@@ -130,9 +130,9 @@ def record_merged(
     refused: Mapping[str, str],
     now: int,
 ) -> None:
-    """Notes what the target holds now, each with the commit that brought it in.
+    """Records the branches that are now in the target, each with its merge commit.
 
-    `tree`: as tested; empty: untested. `refused`: why the remote did not take a branch, by branch.
+    `tree` is the tested tree; empty: untested. `refused` has, by branch, why the remote refused it.
     """
     for name, commit in commits:
         if not _note_merged(connection, name, commit):
@@ -150,13 +150,13 @@ def record_merged(
 def record_conflict(
     connection: sa.Connection, name: Name, conflict: pb.MergeConflicted, reason: str, now: int
 ) -> None:
-    """Notes why a branch was not merged; the policy decides what follows."""
+    """Records why a branch was not merged; the policy decides what follows."""
     if _note_conflict(connection, name, conflict, reason):
         append(connection, [event(name, _ACTOR, merge_conflicted=conflict)], now)
 
 
 def record_merge_failure(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
-    """Notes that a merge could not be done: that ends an epic; a run ends by itself then."""
+    """Records that a merge could not be done. This ends an epic; for a run, the policy then ends it."""
     if isinstance(name, RunName):
         conflict = pb.MergeConflicted(target_branch=target, advice=problem)
         record_conflict(connection, name, conflict, problem, now)
@@ -168,7 +168,7 @@ def record_merge_failure(connection: sa.Connection, name: Name, target: str, pro
 
 
 def record_merge_hold(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
-    """Notes what a merge in progress waits for; one event for each reason."""
+    """Records what a merge in progress waits for; writes one event for each new reason."""
     if isinstance(name, EpicName):
         new = epics.hold_merge(connection, name, problem)
     else:
@@ -181,7 +181,7 @@ def record_merge_hold(connection: sa.Connection, name: Name, target: str, proble
 def record_merge_check(
     connection: sa.Connection, context: MergeContext, names: Sequence[Name], check: pb.CheckFinished, now: int
 ) -> None:
-    """Notes how a check ended on a merged tree; of one epic's alone it is told as that epic's."""
+    """Records a check's result on a merged tree; the event is about the epic if only one epic was merged."""
     keys = [name.epic for name in names if isinstance(name, EpicName)]
     about = names[0] if len(names) == 1 else context.run
     finished = pb.MergeCheckFinished(target_branch=context.target, epics=keys, check=check)

@@ -1,7 +1,7 @@
-"""Sessions that have ended while their question to the operator is open: parked ones.
+"""Parked sessions: sessions that were ended while their question to the operator is open.
 
-Their tasks stay WAITING, without a slot. Once all questions of one are answered its
-task is pending again; the next attempt continues the agent's session with its files.
+Their tasks stay WAITING, without a slot. Once all questions of a session are answered, its
+task is pending again. The next attempt resumes the agent's session with its files.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from scheduler_svc.store.rows import allowed_rules, attempts, tasks
 
 
 def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
-    """Ends a live attempt whose session was parked; False, and nothing is done, if it is to stop for good."""
+    """Ends a live attempt whose session was parked; returns False and does nothing if it must stop for good."""
     row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
         return True
@@ -41,9 +41,9 @@ def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
 def answer(
     connection: sa.Connection, attempt: AttemptName, said: pb.ApprovalResolved, actor: str, now: int
 ) -> None:
-    """Keeps the operator's answer to an attempt that is parked, or about to be. Idempotent: the first stays.
+    """Stores the operator's answer to an attempt that is or will be parked. Idempotent: the first answer stays.
 
-    Raises NOT_FOUND, and WRONG_STATE where it is not open any more.
+    Raises NOT_FOUND, and WRONG_STATE if the question is no longer open.
     """
     row = connection.execute(ANY_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
@@ -72,7 +72,7 @@ def answer(
 
 
 def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
-    """Denies those questions of a parked attempt that were not answered in time; False if there are none."""
+    """Denies the questions of a parked attempt that were not answered in time; False if there are none."""
     row = connection.execute(ANY_ATTEMPT, of(attempt)).one()
     late = [each for each in pb.Attempt.FromString(row.record).approvals if is_overdue(each, now)]
     for each in late if row.state == pb.ATTEMPT_STATE_PARKED else ():
@@ -83,9 +83,9 @@ def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> b
 
 
 def end_wait(connection: sa.Connection, task: TaskName, reason: str) -> AttemptName | None:
-    """Ends what is parked of a task for good, questions and all; returns its attempt, None if nothing is.
+    """Ends a task's parked attempt and its questions for good; returns the attempt, None if there is none.
 
-    The task keeps its state: the caller knows what becomes of it.
+    The task keeps its state, which the caller changes.
     """
     row = connection.execute(_NEWEST.where(*is_task(task))).one_or_none()
     if row is None or row.state != pb.ATTEMPT_STATE_PARKED or row.task_state not in _WAITING:
@@ -99,14 +99,14 @@ def end_wait(connection: sa.Connection, task: TaskName, reason: str) -> AttemptN
 
 
 def _columns(row: Any, record: pb.Attempt) -> dict[str, bytes]:
-    """Returns the columns in which a changed record is kept."""
+    """Returns the columns that store a changed record."""
     summary = pb.SessionSummary.FromString(row.summary)
     show_question(summary, record.approvals)
     return {"record": record.SerializeToString(), "summary": summary.SerializeToString()}
 
 
 def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
-    """Fails the task of a parked attempt; False, and nothing is done, if it is not parked."""
+    """Fails the task of a parked attempt; returns False and does nothing if it is not parked."""
     row: Any = connection.execute(_NEWEST.where(*is_task(attempt.parent))).one_or_none()
     if row is None or row.number != attempt.number or end_wait(connection, attempt.parent, reason) is None:
         return False
@@ -115,7 +115,7 @@ def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
     return True
 
 
-# Answered or not, as long as no other attempt continues it.
+# Whether or not it was answered, as long as no other attempt resumes it.
 _WAITING = frozenset({pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING})
 
 _NEWEST = sa.select(attempts_table, tasks_table.c.state.label("task_state")).join(

@@ -1,6 +1,6 @@
-"""Attempts that ended because their model's provider takes no work, and the operator's end of its hold.
+"""Suspends attempts whose model provider accepts no work, and ends the holds of providers.
 
-Such an attempt is parked: its task is pending, and the next attempt continues with the
+A suspended attempt is parked: its task is pending, and the next attempt continues with the
 agent's session and files.
 """
 
@@ -26,9 +26,9 @@ from scheduler_svc.store.rows import attempts, holds, runs, tasks
 
 
 def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, now: int) -> bool:
-    """Ends a live attempt that an outage ended, and holds its provider.
+    """Ends a live attempt because of an outage, and puts its provider on hold.
 
-    Returns False, and does nothing, where the attempt is to end for good: it was stopped,
+    Returns False and does nothing if the attempt must end for good: it was stopped,
     or its task has lost its provider too often in a row.
     """
     row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
@@ -58,9 +58,9 @@ def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionF
 
 
 def lift_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> list[RunName]:
-    """Ends a provider's hold; returns the runs that it paused, which are resumed.
+    """Ends a provider's hold and resumes the runs that it paused; returns these runs.
 
-    Raises NOT_FOUND where it has none.
+    Raises NOT_FOUND if the provider is not on hold.
     """
     if not provider:
         raise invalid_field("provider", "names none; `heddle holds` lists those that are held")
@@ -84,7 +84,7 @@ def lift_hold(connection: sa.Connection, provider: str, actor: str, now: int) ->
 
 
 def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> bool:
-    """Lets a provider's agents start again; False, and nothing is done, where it is not held."""
+    """Lets a provider's agents start again; returns False and does nothing if it is not on hold."""
     if not holds.remove(connection, provider):
         return False
     for task in _suspended(connection, provider):
@@ -95,7 +95,7 @@ def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> 
 
 
 def _suspended(connection: sa.Connection, provider: str) -> Iterator[TaskName]:
-    """Yields the tasks of a provider's agents that have begun and wait for it."""
+    """Yields the tasks that have started and wait for this provider."""
     waiting = (
         sa.select(tasks_table.c.run, tasks_table.c.epic, tasks_table.c.task, tasks_table.c.spec)
         .join(attempts_table, NEWEST_ATTEMPT)

@@ -1,4 +1,4 @@
-"""What a live attempt is to do, and where."""
+"""Reads assignments: what a live attempt must do, and where."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,39 +14,39 @@ from scheduler_svc.store.db.tables import attempts
 
 @dataclass(frozen=True)
 class Assignment:
-    """Everything that is needed to bring a live attempt to its end."""
+    """The complete input for driving a live attempt to its end."""
 
     project: str
-    # Where a new branch of its epic starts: what its dependencies were merged into, if it has any.
+    # Where a new branch of its epic starts. If the epic has dependencies: the result of their merges.
     base_commit: str
     worker: str
-    # As it was when the run was created.
+    # The project file at the creation of the run.
     project_file: pb.ProjectFile
-    # Empty: the epic has no worktree that the database knows of.
+    # Empty: no worktree of the epic is recorded.
     worktree_path: str
-    # What the epic had of its worker when it last asked.
+    # The epic's lease as of the last response of its worker.
     lease: pb.Lease
-    # The incarnation of its worktree in which setup has run. Empty: it has in none.
+    # The incarnation of its worktree in which setup has run. Empty: none.
     set_up: str
     spec: pb.PlanTask
-    # True: its agent was seen to start.
+    # True: the start of its agent was reported.
     started: bool
     session_sequence: int
     # Set once the session has ended.
     result: pb.SessionFinished | None
     stop_reason: str | None
-    # Micros that its session may cost. None: no limit.
+    # The amount that its session may cost, in micros. None: no limit.
     budget: int | None
-    # The attempt before, where its session was lost or parked, or the operator wants it resumed, and it had the
-    # same agent.
+    # The previous attempt, if it had the same agent and its session was lost or parked or the operator wants it
+    # resumed.
     resume_attempt: str = ""
-    # The same where its files are to be as it left them.
+    # The same attempt, if this attempt also continues with its files.
     continue_attempt: str = ""
-    # What the operator has answered to it.
+    # The operator's answers to that attempt.
     answers: Sequence[pb.ApprovalAnswer] = ()
-    # The branch that it merges into its epic's, to resolve a conflict. Empty: none.
+    # The branch that it merges into its epic's branch, to resolve a conflict. Empty: none.
     merges: str = ""
-    # The revision to which its epic goes back before it begins. Empty: it stays.
+    # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
 
 
@@ -80,14 +80,14 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     )
 
 
-# So ended, an attempt is resumed by the next without being asked for.
+# An attempt that ended in one of these states is resumed by the next attempt without a request.
 _RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
 
 
 def _continued(
     connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
 ) -> dict[str, Any]:
-    """Returns those fields of the assignment that say what the attempt continues.
+    """Returns the fields of the assignment that define what the attempt resumes.
 
     `resume_from` is the number of the attempt that the operator wants resumed.
     """
@@ -102,7 +102,7 @@ def _continued(
     if not (asked or parked) and _had_others_since(connection, attempt, row.ended_at):
         return {}
     record = pb.Attempt.FromString(row.record)
-    # Half of an agent's work is of use only to an agent that remembers it.
+    # Incomplete work is useful only to an agent that remembers it.
     continues = parked or record.HasField("agent_session")
     return {
         "resume_attempt": str(earlier),
@@ -112,7 +112,7 @@ def _continued(
 
 
 def _allowed_before(connection: sa.Connection, attempt: AttemptName) -> Iterator[str]:
-    """Yields what the operator allowed for the rest of the session that `attempt` continues."""
+    """Yields the rules that the operator allowed for the rest of the session that `attempt` resumes."""
     for number in range(attempt.number - 1, 0, -1):
         row = connection.execute(ANY_ATTEMPT, of(attempt.parent.attempt(number))).one()
         if number < attempt.number - 1 and row.state not in _RESUMES:
@@ -121,7 +121,7 @@ def _allowed_before(connection: sa.Connection, attempt: AttemptName) -> Iterator
 
 
 def _had_others_since(connection: sa.Connection, attempt: AttemptName, moment: int) -> bool:
-    """Says whether another task of the epic was tried since: a session from before does not know its files."""
+    """Returns whether another task of the epic started since `moment`; older sessions miss its changes."""
     others = sa.select(attempts.c.task).where(
         attempts.c.run == attempt.run,
         attempts.c.epic == attempt.epic,

@@ -1,4 +1,4 @@
-"""What everything has cost and may cost, one level at a time."""
+"""Reads the costs and budgets of resources, one level at a time."""
 
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +25,7 @@ _OF_TASK: Final = sa.and_(
 def list_costs(
     connection: sa.Connection, request: pb.ListCostsRequest, project_budget: int | None
 ) -> pb.ListCostsResponse:
-    """Returns a page of what is below the parent; raises NOT_FOUND. `project_budget` is in micros."""
+    """Returns a page of the costs below the parent; raises NOT_FOUND. `project_budget` is in micros."""
     parent = request.parent
     match parent.count("/") if parent.startswith("runs/") else None:
         case 1:
@@ -57,7 +57,7 @@ def _projects(
 def _runs(
     connection: sa.Connection, request: pb.ListCostsRequest, project: str, project_budget: int | None
 ) -> pb.ListCostsResponse:
-    """Returns a page of the runs of a project, or of all where `project` is empty."""
+    """Returns a page of the runs of a project, or of all projects if `project` is empty."""
     within = [runs.c.project == project] if project else []
     chosen = sa.select(runs).where(*within).order_by(runs.c.created_at.desc(), runs.c.run.desc())
     if after := page_tokens.texts(request.page_token, 2):
@@ -190,7 +190,7 @@ _NOTHING: Final[_Spending] = (None, 0)
 
 
 class _Sums:
-    """What attempts have used, and what live ones may still spend of their shares, by a key of theirs."""
+    """The usage of attempts, and the unspent shares of the live ones, summed by a key."""
 
     def __init__(
         self, connection: sa.Connection, key: list[sa.Column[Any]], *where: sa.ColumnElement[bool]
@@ -209,14 +209,14 @@ class _Sums:
         return self._usage.get(key), self._reserved.get(key, 0)
 
     def add_to(self, cost: pb.Cost) -> pb.Cost:
-        """Gives `cost` the sum of all."""
+        """Sets the totals in `cost`; returns it."""
         cost.usage.CopyFrom(total(self._usage.values()))
         cost.reserved_usd_micros = sum(self._reserved.values())
         return cost
 
 
 def _left(row: Any) -> int:
-    """Returns what a session may still spend of its share, in micros."""
+    """Returns the unspent part of a session's share, in micros."""
     if row.ended_at is not None or row.share_micros is None:
         return 0
     return max(0, int(row.share_micros) - int(row.cost_micros))
@@ -234,7 +234,7 @@ def _cost(name: str, row: Any, spending: _Spending, budget: int | None, **more: 
     )
 
 
-# What sums are of: all but their usage.
+# The summed columns, except the usage.
 
 
 def _of_run(connection: sa.Connection, name: RunName) -> pb.Cost:

@@ -1,4 +1,4 @@
-"""Pages of runs, epics, tasks, attempts and open questions."""
+"""Reads pages of runs, epics, tasks, attempts and open questions."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from scheduler_svc.store.queries.resources import (
 
 
 def list_runs(connection: sa.Connection, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
-    """Returns a page, newest first."""
+    """Returns a page of runs, newest first."""
     size = page_tokens.page_size(request.page_size, 50, 500)
     chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
     after = page_tokens.texts(request.page_token, 2)
@@ -34,7 +34,7 @@ def list_runs(connection: sa.Connection, request: pb.ListRunsRequest) -> pb.List
 
 
 def list_epics(connection: sa.Connection, request: pb.ListEpicsRequest) -> pb.ListEpicsResponse:
-    """Returns a page in the order of the plan; raises NOT_FOUND."""
+    """Returns a page of epics in the order of the plan; raises NOT_FOUND."""
     run = RunName.parse(request.parent)
     sequence = _sequence(connection, run)
     size = page_tokens.page_size(request.page_size, 100, 500)
@@ -49,7 +49,7 @@ def list_epics(connection: sa.Connection, request: pb.ListEpicsRequest) -> pb.Li
 
 
 def list_tasks(connection: sa.Connection, request: pb.ListTasksRequest) -> pb.ListTasksResponse:
-    """Returns a page in planned order; raises NOT_FOUND."""
+    """Returns a page of tasks in planned order; raises NOT_FOUND."""
     parent = EpicName.parse(request.parent, wildcard=True)
     sequence = _sequence(connection, parent.parent)
     size = page_tokens.page_size(request.page_size, 100, 500)
@@ -67,7 +67,7 @@ def list_tasks(connection: sa.Connection, request: pb.ListTasksRequest) -> pb.Li
 
 
 def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) -> pb.ListAttemptsResponse:
-    """Returns a page, by task in planned order and oldest first; raises NOT_FOUND."""
+    """Returns a page of attempts, by task in planned order, then oldest first; raises NOT_FOUND."""
     parent = TaskName.parse(request.parent, wildcard=True)
     _sequence(connection, parent.parent.parent)
     size = page_tokens.page_size(request.page_size, 100, 500)
@@ -95,7 +95,7 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
 
 
 def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
-    """Returns a page of what attempts of all runs ask, parked ones too, the oldest question first."""
+    """Returns a page of the open questions of all runs, including parked attempts, oldest first."""
     size = page_tokens.page_size(request.page_size, 100, 500)
     waiting = sa.select(attempts).join(tasks, NEWEST_ATTEMPT).where(tasks.c.state == pb.TASK_STATE_WAITING)
     asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
@@ -119,7 +119,7 @@ def _select_attempts() -> sa.Select[Any]:
 
 
 def _sequence(connection: sa.Connection, run: RunName) -> int:
-    """Returns the run's newest event; raises NOT_FOUND."""
+    """Returns the sequence of the run's newest event; raises NOT_FOUND."""
     chosen = sa.select(runs.c.sequence).where(runs.c.run == run.run)
     sequence = connection.execute(chosen).scalar_one_or_none()
     if sequence is None:

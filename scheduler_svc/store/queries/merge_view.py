@@ -1,4 +1,4 @@
-"""What an operator is shown of a run's merges: the forecast, and the queue with what each entry waits for."""
+"""Reads an operator's view of a run's merges: the conflict forecast and the merge queue."""
 
 from typing import Any, Final
 
@@ -12,14 +12,14 @@ from scheduler_svc.store.db.tables import epics, runs, tasks
 from scheduler_svc.store.queries.resources import get_epics
 from scheduler_svc.store.rows.forecasts import read_forecast
 
-# What a merge that has begun says, whatever the epic does.
+# Stages that a started merge determines, whatever the state of the epic.
 _MERGES: Final = {
     MergeState.MERGED: pb.MERGE_STAGE_MERGED,
     MergeState.MERGING: pb.MERGE_STAGE_MERGING,
     MergeState.CONFLICTED: pb.MERGE_STAGE_CONFLICTED,
 }
 
-# In which order the queue shows them.
+# The order of the stages in the queue.
 _ORDER: Final = (
     pb.MERGE_STAGE_MERGING,
     pb.MERGE_STAGE_QUEUED,
@@ -49,7 +49,7 @@ def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsRe
     if run.merge_into:
         queue.append(_run_entry(name, run, open_epics=sum(epic.state not in ENDED_EPIC for epic in listed)))
     forecast = read_forecast(connection, name.run)
-    # Merged since the last look: they did not conflict after all, or somebody mended it.
+    # Merged since the last forecast: they did not conflict, or someone resolved the conflict.
     gone = [each for each in forecast.conflicts if {each.epic, each.with_epic} <= merged]
     for each in gone:
         forecast.conflicts.remove(each)
@@ -88,7 +88,7 @@ def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":
 
 
 def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]) -> str:
-    """Returns in plain words what keeps an epic from being merged."""
+    """Returns a message about what delays the merge of an epic."""
     short = f"{EpicName.parse(epic.name).run}/{epic.key}"
     if stage == pb.MERGE_STAGE_BLOCKED:
         return f"the merge of {', '.join(key for key in epic.depends_on if key not in merged)}"

@@ -1,4 +1,4 @@
-"""Pages: sizes within limits, and tokens that say where the next one begins."""
+"""Page sizes within limits, and page tokens, which mark the start of the next page."""
 
 import base64
 from typing import Final
@@ -9,14 +9,14 @@ _SEPARATOR: Final = "\x1f"
 
 
 def page_size(asked: int, default: int, most: int) -> int:
-    """Returns how many a page holds; raises INVALID_FIELD for a negative number."""
+    """Returns the number of entries of a page; raises INVALID_FIELD for a negative number."""
     if asked < 0:
         raise invalid_field("page_size", "must not be negative")
     return min(asked or default, most)
 
 
 def token(*values: str | int) -> str:
-    """Returns an opaque token of the last entry's place."""
+    """Returns an opaque token for the position of the last entry."""
     return base64.urlsafe_b64encode(_SEPARATOR.join(map(str, values)).encode()).decode()
 
 

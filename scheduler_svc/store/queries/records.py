@@ -1,4 +1,4 @@
-"""Reads the rows that commands decide by."""
+"""Reads the rows that commands base their decisions on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,23 +40,25 @@ def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
 
 
 def read_start(connection: sa.Connection, name: EpicName) -> Row:
-    """Returns what decides whether a task of an epic may start.
+    """Returns the row that determines whether a task of an epic may start.
 
-    `state` and `worker` are the run's; further epic_state, and has_live_attempt of any of its tasks.
+    `state` and `worker` are those of the run. The row also has epic_state, and has_live_attempt, which is
+    true if any task of the epic has a live attempt.
     """
     return connection.execute(RUN_OF_EPIC, of(name)).one()
 
 
 def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
-    """Returns all columns of an epic's tasks, in the order in which they run; none where there is no such epic."""
+    """Returns all columns of an epic's tasks in execution order; empty if the epic does not exist."""
     chosen = sa.select(tasks).where(tasks.c.run == name.run, tasks.c.epic == name.epic)
     return connection.execute(chosen.order_by(tasks.c.position)).all()
 
 
 def tasks_by_end(connection: sa.Connection, name: EpicName) -> Sequence[Any]:
-    """Returns an epic's tasks, each with its newest attempt if it had one, in the order in which these ended.
+    """Returns an epic's tasks, each with its newest attempt if it has one, in the order of the attempts' ends.
 
-    Those without an ended attempt are anywhere. `attempt_state` and `ended_at` are the attempt's.
+    The position of tasks without an ended attempt is undefined. `attempt_state` and `ended_at` are those of
+    the attempt.
     """
     chosen = (
         sa.select(
@@ -82,13 +84,13 @@ def open_runs(connection: sa.Connection) -> Sequence[str]:
 
 
 def is_open(connection: sa.Connection, run: str) -> bool:
-    """Says whether a run has not ended."""
+    """Returns whether a run has not ended."""
     chosen = sa.select(runs.c.run).where(runs.c.run == run, runs.c.ended_at.is_(None))
     return connection.execute(chosen).one_or_none() is not None
 
 
 def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
-    """Returns all columns of an accepted attempt's run; None where it was not accepted, or the run has ended."""
+    """Returns all columns of an accepted attempt's run; None if it was not accepted or the run has ended."""
     return connection.execute(
         sa.select(runs)
         .join(attempts, attempts.c.run == runs.c.run)
@@ -101,8 +103,8 @@ def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
 
 
 def epics_in_play(connection: sa.Connection, run: str) -> Sequence[Any]:
-    """Returns the epics of a run with commits that could conflict, or are merged, in the order of the plan."""
-    # One that conflicts already is still to be merged.
+    """Returns the epics of a run whose commits could conflict or are merged, in the order of the plan."""
+    # An epic that already conflicts can still be merged.
     done_for = [state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]
     return connection.execute(
         sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
@@ -122,7 +124,7 @@ def live_attempts(connection: sa.Connection, run: str) -> list[Row]:
 
 
 def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
-    """Returns all columns of an attempt; no row where it does not exist."""
+    """Returns all columns of an attempt; no row if the attempt does not exist."""
     return connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
 
 
@@ -133,8 +135,8 @@ def newest_runs(connection: sa.Connection, count: int) -> Sequence[Row]:
 
 
 def run_versions(connection: sa.Connection, known: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Returns what no change of a run leaves as it was, of each run that is `known` or has not ended, by its id."""
-    # Cancelling alone has no event.
+    """Returns by id the version, which every change modifies, of each run that is `known` or has not ended."""
+    # Only cancelling has no event.
     version = (runs.c.run, runs.c.sequence, runs.c.state)
     chosen = sa.select(*version).where(sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(known)))
     return {row.run: tuple(row) for row in connection.execute(chosen)}

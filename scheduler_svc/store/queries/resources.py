@@ -1,4 +1,4 @@
-"""Rows as resources of the API."""
+"""Converts rows to resources of the API."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from scheduler_svc.store.queries.spending import usage_by
 
 Row = sa.Row[Any]
 
-# Of one query: databases limit its parameters.
+# Maximum number of names in one query, because databases limit the parameters.
 _MOST_KEYS = 1000
 
 _COUNTED = {
@@ -38,7 +38,7 @@ def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
 
 
 def get_worker(connection: sa.Connection, name: RunName) -> str:
-    """Returns the worker that a run lives on; raises NOT_FOUND."""
+    """Returns the worker of a run; raises NOT_FOUND."""
     worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == name.run)).scalar_one_or_none()
     if worker is None:
         raise not_found(name)
@@ -46,7 +46,7 @@ def get_worker(connection: sa.Connection, name: RunName) -> str:
 
 
 def get_epics(connection: sa.Connection, run: str, keys: Iterable[str] | None = None) -> list[pb.Epic]:
-    """Returns those epics of a run, or all, in the order of the plan."""
+    """Returns the given epics of a run, or all, in the order of the plan."""
     chosen = sa.select(epics).where(epics.c.run == run)
     if keys is not None:
         chosen = chosen.where(epics.c.epic.in_(list(keys)))
@@ -62,7 +62,7 @@ def get_task(connection: sa.Connection, name: TaskName) -> pb.Task:
 
 
 def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
-    """Returns the plan of a task that is there."""
+    """Returns the plan of an existing task."""
     spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(name))).scalar_one()
     return pb.PlanTask.FromString(spec)
 
@@ -70,7 +70,7 @@ def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
 def get_tasks(
     connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
 ) -> list[pb.Task]:
-    """Returns the tasks of a run that (epic, task) name, or all, in planned order."""
+    """Returns the tasks of a run given as (epic, task), or all tasks, in planned order."""
     chosen = select_tasks().where(tasks.c.run == run)
     if keys is not None:
         chosen = chosen.where(sa.tuple_(tasks.c.epic, tasks.c.task).in_(list(keys)))
@@ -87,24 +87,24 @@ def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
 
 
 def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
-    """Returns the newest attempt of a task that failed and was not followed by success; None where none did."""
+    """Returns a task's newest failed attempt since it was last accepted; None if there is none."""
     chosen = sa.select(attempts).where(
         *_attempts_at(name),
         attempts.c.number > last_accepted(connection, name),
         attempts.c.state == pb.ATTEMPT_STATE_FAILED,
-        # A busy provider says nothing about the work.
+        # An attempt that failed because of a busy provider says nothing about the work.
         attempts.c.counts,
     )
     for row in connection.execute(chosen.order_by(attempts.c.number.desc())):
         result = pb.SessionFinished.FromString(row.session_result or b"")
-        # Nor does a setup that failed before the agent began.
+        # Neither does a setup that failed before the agent started.
         if result.outcome != pb.OUTCOME_SETUP_FAILED:
             return attempt_of(row)
     return None
 
 
 def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpan]:
-    """Returns when agents worked on an attempt's task since it was last accepted, as far as workers saw it."""
+    """Returns when agents worked on an attempt's task since it was last accepted, as reported by workers."""
     chosen = sa.select(attempts.c.session_result).where(
         *_attempts_at(name.parent),
         attempts.c.number > last_accepted(connection, name.parent),
@@ -120,7 +120,7 @@ def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpa
 
 
 def last_accepted(connection: sa.Connection, name: TaskName) -> int:
-    """Returns the number of the newest accepted attempt of a task, which may have been reopened; 0 if there is none."""
+    """Returns the number of a task's newest accepted attempt, even if reopened since; 0 if there is none."""
     accepted = sa.select(sa.func.max(attempts.c.number)).where(
         *_attempts_at(name), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
     )
@@ -132,17 +132,17 @@ def _attempts_at(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns the condition on the epics' table."""
+    """Returns the condition that selects the epic in its table."""
     return (epics.c.run == name.run, epics.c.epic == name.epic)
 
 
 def is_task(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns the condition on the tasks' table."""
+    """Returns the condition that selects the task in its table."""
     return (tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task)
 
 
 def is_attempt(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns the condition on the attempts' table."""
+    """Returns the condition that selects the attempt in its table."""
     return (
         attempts.c.run == name.run,
         attempts.c.epic == name.epic,
@@ -152,7 +152,7 @@ def is_attempt(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
-    """Returns the runs of rows of their table, with counts and usage."""
+    """Converts rows of the run table to runs, with counts and usage."""
     rows = list(rows)
     keys = [row.run for row in rows]
     counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys))
@@ -191,7 +191,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
 
 
 def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
-    """Returns the epics of rows of their table, all of one run, with counts and usage."""
+    """Converts rows of the epic table, all of one run, to epics with counts and usage."""
     rows = list(rows)
     if not rows:
         return []
@@ -237,13 +237,13 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
 
 
 def select_tasks() -> sa.Select[Any]:
-    """Returns the query that `tasks_of` takes rows of, without order or condition."""
+    """Returns the query for the rows that `tasks_of` converts, without order or condition."""
     joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic))
     return sa.select(tasks, epics.c.place).select_from(joined)
 
 
 def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
-    """Returns the tasks of rows of `select_tasks`, all of one run, each with its latest attempt."""
+    """Converts rows of `select_tasks`, all of one run, to tasks, each with its latest attempt."""
     rows = list(rows)
     keys = [(row.epic, row.task, row.attempt_count) for row in rows if row.attempt_count]
     latest: dict[tuple[str, str], pb.Attempt] = {}
@@ -284,7 +284,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
 
 
 def attempt_of(row: Row) -> pb.Attempt:
-    """Returns the attempt of a row of its table."""
+    """Converts a row of the attempt table to an attempt."""
     attempt = pb.Attempt.FromString(row.record)
     attempt.name = str(AttemptName(row.run, row.epic, row.task, row.number))
     attempt.state = row.state
@@ -303,7 +303,7 @@ def attempt_of(row: Row) -> pb.Attempt:
 
 
 def summary_of(row: Row) -> pb.SessionSummary:
-    """Returns what a card shows of an attempt."""
+    """Returns the summary of an attempt for its card."""
     summary = pb.SessionSummary.FromString(row.summary)
     closed_lines(summary)
     summary.attempt = str(AttemptName(row.run, row.epic, row.task, row.number))
@@ -322,7 +322,7 @@ def _counts(
         counts = found.setdefault(key, pb.TaskCounts())
         counts.total += count
         setattr(counts, _COUNTED[state], getattr(counts, _COUNTED[state]) + count)
-        # One that was reopened is no longer accepted.
+        # A reopened task is no longer accepted.
         if unchanged and state == pb.TASK_STATE_ACCEPTED:
             counts.unchanged += count
     return found

@@ -1,4 +1,4 @@
-"""A session's log as the scheduler holds it: chunks of events."""
+"""Reads a session's log, which the scheduler stores as chunks of events."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from scheduler_svc.store.db.tables import attempts, session_chunks
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import is_attempt
 
-# What one message of a stream, and one page, hold at most.
+# Maximum sizes of one message of a stream and of one page.
 STREAM_BYTES: Final = 256 << 10
 _PAGE_BYTES: Final = 1 << 20
 
-# Chunks to look at; small ones are joined.
+# Maximum number of chunks in one read; small chunks are joined.
 _CHUNKS: Final = 64
 
 
 @dataclass(frozen=True)
 class Tail:
-    """What comes next in a session's log."""
+    """The next events of a session's log."""
 
     events: list[pb.Event]
     # True: the session has ended and these are its last events.
@@ -32,9 +32,9 @@ class Tail:
 
 
 def read_tail(connection: sa.Connection, name: AttemptName, after: int) -> Tail:
-    """Returns the events behind `after`, as much as a message holds.
+    """Returns the events after sequence `after`, up to the size of one message.
 
-    Raises NOT_FOUND, and SEQUENCE_OUT_OF_RANGE where the log is not that long.
+    Raises NOT_FOUND, and SEQUENCE_OUT_OF_RANGE if the log does not contain that sequence.
     """
     chosen = sa.select(
         attempts.c.session_sequence, attempts.c.session_result.is_not(None), attempts.c.ended_at
@@ -51,7 +51,7 @@ def read_tail(connection: sa.Connection, name: AttemptName, after: int) -> Tail:
 
 
 def check_sequence(after: int, last: int) -> None:
-    """Raises INVALID_FIELD for a negative sequence, SEQUENCE_OUT_OF_RANGE for one that was never reached."""
+    """Raises INVALID_FIELD for a negative sequence, SEQUENCE_OUT_OF_RANGE for one after the end of the log."""
     if after < 0:
         raise invalid_field("after_sequence", "must not be negative")
     if after > last:
@@ -63,7 +63,7 @@ def check_sequence(after: int, last: int) -> None:
 
 
 def check_kept(after: int, last: int, events: Sequence[pb.Event], oldest: Callable[[], int]) -> None:
-    """Raises SEQUENCE_OUT_OF_RANGE where what comes next behind `after` is no longer kept."""
+    """Raises SEQUENCE_OUT_OF_RANGE if the event after `after` has been removed."""
     if after == last or (events and events[0].sequence == after + 1):
         return
     kept_from = oldest()
@@ -76,7 +76,7 @@ def check_kept(after: int, last: int, events: Sequence[pb.Event], oldest: Callab
 
 
 def oldest_sequence(connection: sa.Connection, name: AttemptName, last: int) -> int:
-    """Returns the oldest sequence of a session that is there; the next one to come where none is."""
+    """Returns the oldest stored sequence of a session; the next future sequence if there is none."""
     chosen = sa.select(sa.func.min(session_chunks.c.first_sequence)).where(*_of(name))
     oldest = connection.execute(chosen).scalar_one()
     return last + 1 if oldest is None else int(oldest)
@@ -85,7 +85,7 @@ def oldest_sequence(connection: sa.Connection, name: AttemptName, last: int) -> 
 def list_session_events(
     connection: sa.Connection, request: pb.ListSessionEventsRequest
 ) -> pb.ListSessionEventsResponse:
-    """Returns a page, forwards or backwards; raises NOT_FOUND."""
+    """Returns a page of a session's events, forwards or backwards; raises NOT_FOUND."""
     name = AttemptName.parse(request.parent)
     size = page_tokens.page_size(request.page_size, 500, 5000)
     if request.before_sequence and request.after_sequence:
@@ -126,7 +126,7 @@ def _chunks_of(name: AttemptName) -> sa.Select[Any]:
 def _forwards(
     connection: sa.Connection, name: AttemptName, after: int, max_bytes: int, max_chunks: int
 ) -> list[pb.Event]:
-    # The chunk that holds `after` begins at or before it; keys are by first_sequence.
+    # The chunk that contains `after` starts at or before it; the key is first_sequence.
     begins = (
         sa.select(sa.func.max(session_chunks.c.first_sequence))
         .where(*_of(name), session_chunks.c.first_sequence <= after + 1)
@@ -144,7 +144,7 @@ def _forwards(
         if data and size > max_bytes:
             break
         data.append(chunk)
-    # Serialized messages joined are one message with all of their events.
+    # The concatenation of serialized messages is one message with all of their events.
     events = pb.WatchSessionResponse.FromString(b"".join(data)).events
     return [event for event in events if event.sequence > after]
 

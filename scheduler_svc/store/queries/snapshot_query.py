@@ -1,4 +1,4 @@
-"""Reads the snapshot that decisions are made from: the runs that have not ended."""
+"""Reads the snapshot for decisions, which contains the runs that have not ended."""
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
@@ -21,7 +21,7 @@ from scheduler_svc.store.rows.unpushed_branches import unpushed_error
 # Columns are read by name.
 Row: TypeAlias = Any
 
-# Tasks and epics of which more than the row is kept in memory.
+# Number of tasks and epics that are cached as objects.
 _REMEMBERED: Final = 20_000
 
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
@@ -86,7 +86,7 @@ _TASKS = (
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
 )
-# What the tasks that wait for the operator ask.
+# The questions of the tasks that wait for the operator.
 _WAITING = (
     sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
     .join(attempts, NEWEST_ATTEMPT)
@@ -105,17 +105,17 @@ def observe(
     now: int | None = None,
     park_after: int = 0,
 ) -> Snapshot:
-    """Returns everything that a decision depends on.
+    """Returns the complete input of a decision.
 
-    `project_budget` is what each project may cost, in micros; None: no limit. `now`
-    is in microseconds; None: no task counts as held or paced. A question may be parked once
-    it is `park_after` microseconds old.
+    `project_budget` is the budget of each project, in micros; None: no limit. `now`
+    is in microseconds; None: no task counts as held or paced. A session can be parked once
+    its question is `park_after` microseconds old.
     """
     going_on = connection.execute(_RUNS).all()
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
     task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
-    # Not everybody pays for what only budgets need.
+    # Without budgets, the queries that only budgets need are skipped.
     limited = any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows))
     spent = spent_by_task(connection, _GOING_ON) if limited else {}
     projects = {row.project for row in going_on}
@@ -151,11 +151,11 @@ def observe(
 def _tasks_by_epic(
     rows: Iterable[Row], of_task: "_OfTask", now: int | None
 ) -> defaultdict[tuple[str, str], list[TaskView]]:
-    """Returns the tasks of each epic, by run and epic. Columns by number: it is faster, and there are many tasks."""
+    """Returns the tasks of each epic, by run and epic. Reads columns by number, because that is faster."""
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     for row in rows:
         key = row[:3]
-        # Not the time itself, which no other task has.
+        # The time itself would make the cache useless, because it differs for each task.
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
         of_epic[key[:2]].append(_task((*row[:-1], spent, paced, provider, of_task.waits.get(key, _NO_WAIT))))
@@ -163,7 +163,7 @@ def _tasks_by_epic(
 
 
 def _typical_seconds(rows: Iterable[Row]) -> float | None:
-    """Returns how long the accepted tasks took on average; None if there is none yet."""
+    """Returns the average duration of the accepted tasks in seconds; None if there is none yet."""
     seconds = [
         (row.ended_at - row.started_at) / 1_000_000 for row in rows if row[3] == pb.TASK_STATE_ACCEPTED
     ]
@@ -171,7 +171,7 @@ def _typical_seconds(rows: Iterable[Row]) -> float | None:
 
 
 class _OfTask(NamedTuple):
-    """What other tables know of tasks, by run, epic and task."""
+    """Data on tasks from other tables, by run, epic and task."""
 
     # In micros.
     spent: Mapping[tuple[str, ...], int]
@@ -180,7 +180,7 @@ class _OfTask(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """What a task asks, as TaskView has it."""
+    """The fields of TaskView about a task's open question."""
 
     asked_at: int | None = None
     parkable: bool = False
@@ -207,7 +207,7 @@ def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
 def _waits(
     connection: sa.Connection, rows: Iterable[Row], now: int | None, park_after: int
 ) -> dict[tuple[str, ...], _Wait]:
-    """Returns what each task asks that waits for the operator, by run, epic and task."""
+    """Returns the open question of each task that waits for the operator, by run, epic and task."""
     if all(row[3] != pb.TASK_STATE_WAITING for row in rows):
         return {}
     return {
@@ -217,7 +217,7 @@ def _waits(
 
 
 def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:
-    """Returns the provider of each pending task that has one of these, by run, epic and task."""
+    """Returns the provider of each pending task that uses one of `providers`, by run, epic and task."""
     return {
         (row.run, row.epic, row.task): provider
         for row in connection.execute(_PENDING)
@@ -278,9 +278,9 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
 def _planned(
     spec: bytes,
 ) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType"]:
-    """Returns what an epic depends on, when it is merged, and what follows a conflict.
+    """Returns an epic's dependencies, its merge policy, and its reaction to a conflict.
 
-    Of one from before there was a choice: what was done then.
+    For a plan from before these options existed, returns the behaviour of that time.
     """
     epic = pb.PlanEpic.FromString(spec)
     return (
@@ -290,8 +290,8 @@ def _planned(
     )
 
 
-# From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost, whether
-# it is paced, the provider that it may have to wait for and what it asks: a tuple is compared faster.
+# Cached, because few tasks change between two snapshots. `columns` contains the columns of _TASKS, the task's
+# cost, whether it is paced, its unavailable provider and its question, as a tuple, which is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
     run, epic, task, state, attempt_count, estimate, *rest = columns

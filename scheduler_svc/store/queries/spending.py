@@ -1,4 +1,4 @@
-"""What was spent, and what is left of the budgets that a session has to keep to."""
+"""Reads what runs, tasks and projects have spent."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ _SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
 def usage_by(
     connection: sa.Connection, key: Iterable[sa.Column[Any]], *where: sa.ColumnElement[bool]
 ) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
-    """Returns what attempts have used, summed for each value of `key`: columns of attempts or their runs."""
+    """Returns the usage of attempts, summed by `key`, which are columns of attempts or their runs."""
     parts: dict[tuple[Any, ...], list[pb.UsageTotals]] = {}
     joined = attempts.join(runs, runs.c.run == attempts.c.run)
     chosen = sa.select(attempts.c.usage, *key).select_from(joined).where(*where, attempts.c.usage != b"")
@@ -26,14 +26,14 @@ def usage_by(
 
 
 def spent_by_task(connection: sa.Connection, going_on: sa.ScalarSelect[Any]) -> dict[tuple[str, ...], int]:
-    """Returns what the tasks of these runs have cost, by run, epic and task; only those that cost anything."""
+    """Returns the cost of the tasks of these runs, by run, epic and task; omits tasks without cost."""
     parts = (attempts.c.run, attempts.c.epic, attempts.c.task)
     chosen = sa.select(*parts, _SPENT).where(attempts.c.run.in_(going_on), attempts.c.cost_micros > 0)
     return {tuple(key): int(spent) for *key, spent in connection.execute(chosen.group_by(*parts))}
 
 
 def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
-    """Returns what all runs of each project have cost, ended ones too."""
+    """Returns the cost of all runs of each project, including ended runs."""
     chosen = (
         sa.select(runs.c.project, _SPENT)
         .join(attempts, attempts.c.run == runs.c.run)
@@ -44,7 +44,7 @@ def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict
 
 
 def typical_cost(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
-    """Returns what an accepted attempt of each project has cost on average; only where one cost anything."""
+    """Returns the average cost of an accepted attempt in each project; omits projects without costs."""
     chosen = (
         sa.select(runs.c.project, sa.func.avg(attempts.c.cost_micros))
         .join(attempts, attempts.c.run == runs.c.run)

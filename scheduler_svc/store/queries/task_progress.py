@@ -1,4 +1,4 @@
-"""Reads how far the tasks of a run are, for a forecast."""
+"""Reads the progress of a run's tasks, for a forecast."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs,
 
 
 class RunStand(NamedTuple):
-    """A run as a forecast sees it."""
+    """A run as the input of a forecast."""
 
     plan: pb.Plan
     tasks: list[TaskStand]
@@ -21,7 +21,7 @@ class RunStand(NamedTuple):
 
 
 def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
-    """Returns how far a run is at `now`, in microseconds; raises NOT_FOUND."""
+    """Returns the progress of a run at `now`, in microseconds; raises NOT_FOUND."""
     chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker).where(runs.c.run == name.run)
     row = connection.execute(chosen).one_or_none()
     if row is None:

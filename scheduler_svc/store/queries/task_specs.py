@@ -1,4 +1,4 @@
-"""What tasks are to do, with the worker and the budgets that they have."""
+"""Reads the specifications of tasks, with their workers and budgets."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _OVER: Final = frozenset({pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_
 def open_specs(
     connection: sa.Connection, name: RunName | EpicName | TaskName
 ) -> list[tuple[str, TaskName, pb.PlanTask]]:
-    """Returns the tasks of `name` that are not over, each with its worker."""
+    """Returns the tasks of `name` that have not ended, each with its worker."""
     match name:
         case TaskName():
             chosen = is_task(name)
@@ -60,6 +60,6 @@ def last_spec(
     ).one_or_none()
     if row is None:
         raise not_found(name)
-    # What resolves a conflict has no budget of its own.
+    # A task that resolves a conflict has no budget of its own.
     own = row.budget_micros if isinstance(name, TaskName) else None
     return row.worker, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)

@@ -1,4 +1,4 @@
-"""Reads which epics have worktrees, and which of these are to be removed or torn down."""
+"""Reads which epics have worktrees, and which worktrees must be removed or torn down."""
 
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
@@ -15,8 +15,8 @@ from scheduler_svc.store.rows.retention import Retention
 # Columns are read by name.
 Row: TypeAlias = sa.Row[Any]
 
-# An epic that began and has no worktree that is known: its worker may have made one and not told. Nothing marks
-# one that is clean: each leader asks its worker again, which is rare and cheap.
+# An epic that started but has no recorded worktree: its worker may have created one without reporting it. The
+# database does not record that there is none, so each leader asks the worker again, which is rare and cheap.
 _UNTOLD: Final = sa.and_(
     epics.c.worktree_path == "", epics.c.started_at.is_not(None), epics.c.start_commit == ""
 )
@@ -41,7 +41,7 @@ def _of(name: EpicName | WorktreeName) -> sa.Select[Any]:
 
 
 def read_worktree(connection: sa.Connection, name: WorktreeName) -> Row:
-    """Returns the row of one; raises NOT_FOUND."""
+    """Returns the row of a worktree; raises NOT_FOUND."""
     row = connection.execute(_of(name)).one_or_none()
     if row is None:
         raise not_found(name)
@@ -49,7 +49,7 @@ def read_worktree(connection: sa.Connection, name: WorktreeName) -> Row:
 
 
 def read_page(connection: sa.Connection, request: pb.ListEpicWorktreesRequest, size: int) -> Sequence[Row]:
-    """Returns the rows of a page and, if there are more, one of the next; raises NOT_FOUND."""
+    """Returns the rows of a page and, if there is a next page, its first row; raises NOT_FOUND."""
     chosen = _select().where(sa.or_(epics.c.worktree_path != "", epics.c.archive_commit != ""))
     if request.parent != f"runs/{ANY}":
         run = RunName.parse(request.parent)
@@ -63,19 +63,19 @@ def read_page(connection: sa.Connection, request: pb.ListEpicWorktreesRequest, s
 
 
 def read_due(connection: sa.Connection, retention: Retention, now: int) -> Sequence[Row]:
-    """Returns the rows of worktrees that may go, of runs that have ended."""
+    """Returns the rows of worktrees of ended runs that can be removed."""
     due = (runs.c.ended_at.is_not(None), epics.c.worktree_path != "", retention.is_due(now))
     return connection.execute(_select().where(*due).order_by(epics.c.run, epics.c.epic)).all()
 
 
 def read_archives(connection: sa.Connection, names: Sequence[EpicName]) -> list[tuple[str, str]]:
-    """Returns of each epic the path of its worktree, empty where there is none, and what is archived of it."""
+    """Returns each epic's worktree path, empty if there is none, and its archive commit."""
     rows = [connection.execute(_of(name)).one() for name in names]
     return [(row.worktree_path, row.archive_commit) for row in rows]
 
 
 def left_behind(connection: sa.Connection, retention: Retention, now: int) -> list[RunName]:
-    """Returns the ended runs of which a worktree is to be removed or torn down."""
+    """Returns the ended runs with a worktree that must be removed or torn down."""
     chosen = (
         sa.select(runs.c.run)
         .join(epics, epics.c.run == runs.c.run)
@@ -93,9 +93,9 @@ def to_clean(
     *,
     ended_only: bool,
 ) -> list[Row]:
-    """Returns the epics of a run whose worktrees are to be removed, where `due`, or else torn down.
+    """Returns the epics of a run whose worktrees must be removed, if `due`, or otherwise torn down.
 
-    With `ended_only` there are none before the run has ended.
+    With `ended_only`, returns no epics before the run has ended.
     """
     condition = runs.c.ended_at.is_not(None) if ended_only else sa.true()
     chosen = (
@@ -116,14 +116,14 @@ def to_clean(
 
 
 def _has_work(retention: Retention, now: int) -> sa.ColumnElement[bool]:
-    """Returns the condition on epics of a run that has ended, or ends now."""
-    # Without a lease it was torn down before.
+    """Returns the condition for epics that need cleaning, in a run that has ended or ends now."""
+    # A worktree without a lease has already been torn down.
     there = sa.or_(epics.c.lease.is_not(None), retention.is_due(now))
     return sa.or_(_UNTOLD, sa.and_(epics.c.worktree_path != "", there))
 
 
 def read_restorable(connection: sa.Connection, name: EpicName) -> Any:
-    """Returns what a restoration of an epic's worktree is decided by; `state` is the run's. Raises NOT_FOUND."""
+    """Returns the row that decides on restoring an epic's worktree; `state` is the run's. Raises NOT_FOUND."""
     chosen = sa.select(
         runs.c.project,
         runs.c.worker,

@@ -1,4 +1,4 @@
-"""What operators allow for the rest of a run when they answer a question."""
+"""Stores the rules that operators allow for the rest of a run when they answer a question."""
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ from scheduler_svc.store.rows import runs, tasks
 def take(connection: sa.Connection, attempt: AttemptName, said: pb.ApprovalResolved) -> None:
     """Applies an answer's rule to every later session of the run, if the rule is for the run. Idempotent.
 
-    Tasks that are added later get it from the plan.
+    Tasks that are added later get the rule from the plan.
     """
     if said.scope != pb.APPROVAL_SCOPE_RUN or not said.rule:
         return

@@ -17,7 +17,7 @@ _INSERT = sa.insert(attempts)
 def insert(
     connection: sa.Connection, name: AttemptName, worker: str, agent: str, *, share: int | None, now: int
 ) -> None:
-    """Adds an attempt that starts now; its session may spend `share` micros, None: no budget limits it."""
+    """Adds an attempt that starts now; its session may spend `share` micros, or any amount if None."""
     row = {
         **name._asdict(),
         "state": pb.ATTEMPT_STATE_STARTING,
@@ -40,18 +40,18 @@ def move(
     now: int | None = None,
     **values: object,
 ) -> None:
-    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    """Makes a move and also sets `values`; raises IllegalMoveError."""
     make_move(connection, attempts, name, made, now=now, **values)
 
 
 def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:
-    """Sets columns that are not of its status."""
+    """Sets columns that are not part of the status."""
     connection.execute(_CHANGE, of(name) | values)
 
 
 def ask_to_stop(connection: sa.Connection, name: AttemptName, reason: str, *, counts: bool = True) -> bool:
-    """Notes that a live attempt is to stop; the leader then stops it. False: that was noted before.
+    """Records that a live attempt must stop, so that the leader stops it; returns False if already recorded.
 
-    `counts`: whether the attempt uses up a retry of its task.
+    `counts` is whether the attempt uses up a retry of its task.
     """
     return bool(connection.execute(_STOP, of(name) | {"stop_reason": reason, "counts": counts}).rowcount)

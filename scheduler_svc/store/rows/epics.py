@@ -31,7 +31,7 @@ def move(
     now: int | None = None,
     **values: object,
 ) -> None:
-    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    """Makes a move and also sets `values`; raises IllegalMoveError."""
     make_move(connection, epics, name, made, now=now, **values)
 
 
@@ -43,7 +43,7 @@ def try_to(
     now: int | None = None,
     **values: object,
 ) -> bool:
-    """Makes a move and sets `values` too; False, and nothing is written, where the epic does not allow it."""
+    """Makes a move and also sets `values`; returns False and writes nothing if the epic does not allow it."""
     return try_move(connection, epics, name, made, now=now, **values)
 
 
@@ -55,36 +55,36 @@ def close(
     now: int | None = None,
     **values: object,
 ) -> bool:
-    """Makes a move that needs all of its tasks to be over, as `try_to` does."""
+    """Like `try_to`, for a move that requires all tasks of the epic to have ended."""
     return try_move(connection, epics, name, made, ~_has_open_tasks(name), now=now, **values)
 
 
 def await_merge(connection: sa.Connection, name: EpicName) -> bool:
-    """Has it wait for the operator, unless a task is open or the operator wants the merge already."""
+    """Makes the epic wait for the operator, unless a task is open or the operator has requested the merge."""
     waits = transitions.EPIC_AWAIT_MERGE
     return try_move(connection, epics, name, waits, ~epics.c.merge_wanted, ~_has_open_tasks(name))
 
 
 def start(connection: sa.Connection, name: EpicName, now: int) -> pb.PlanEpic | None:
-    """Starts an epic that is ready and returns its plan; None, and nothing is written, if it is not."""
+    """Starts a ready epic and returns its plan; returns None and writes nothing if it is not ready."""
     columns = transitions.EPIC_START.columns(now)
     spec = connection.execute(_START, of(name) | columns).scalar_one_or_none()
     return None if spec is None else pb.PlanEpic.FromString(spec)
 
 
 def change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
-    """Sets columns that are not of its status; False where there is no such epic."""
+    """Sets columns that are not part of the status; returns False if the epic does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
 
 
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:
-    """Lets its setup be tried again; False where that has not failed."""
+    """Allows another try of the epic's setup; returns False if the setup has not failed."""
     failed = _CHANGE.where(epics.c.setup_failure != "")
     return bool(connection.execute(failed, of(name) | {"setup_failure": ""}).rowcount)
 
 
 def note_worktree(connection: sa.Connection, name: EpicName, worktree: pb.Worktree) -> bool:
-    """Notes which worktree it has, with what that has of its worker; False where the path was known before."""
+    """Records the epic's worktree and its lease; returns False if the path was already recorded."""
     lease = worktree.lease.SerializeToString(deterministic=True)
     change(connection, name, lease=lease, restored_at=None)
     moved = _CHANGE.where(epics.c.worktree_path != worktree.path)
@@ -96,13 +96,13 @@ def note_worktree(connection: sa.Connection, name: EpicName, worktree: pb.Worktr
 
 
 def release_worktree(connection: sa.Connection, name: EpicName, path: str) -> None:
-    """Notes that a worktree which stays was torn down: setup must run there before it is worked in again."""
+    """Records that a worktree which stays was torn down: setup must run in it before its next use."""
     at_path = _CHANGE.where(epics.c.worktree_path == path)
     connection.execute(at_path, of(name) | {"lease": None, "set_up": ""})
 
 
 def remove_worktree(connection: sa.Connection, name: EpicName, path: str, archived: str, now: int) -> bool:
-    """Notes that its worktree is gone, and the commit that archives it; False where it was not at `path`."""
+    """Records that the worktree was removed, and its archive commit; returns False if it was not at `path`."""
     new = _CHANGE.where(epics.c.archive_commit != archived)
     connection.execute(new, of(name) | {"archive_commit": archived, "archived_at": now})
     at_path = _CHANGE.where(epics.c.worktree_path == path)
@@ -111,25 +111,25 @@ def remove_worktree(connection: sa.Connection, name: EpicName, path: str, archiv
 
 
 def restore_worktree(connection: sa.Connection, name: EpicName, path: str, now: int) -> bool:
-    """Notes that its worktree was restored; False where that is known."""
+    """Records that the epic's worktree was restored; returns False if already recorded."""
     moved = _CHANGE.where(epics.c.worktree_path != path)
     values = {"worktree_path": path, "lease": None, "set_up": "", "restored_at": now}
     return bool(connection.execute(moved, of(name) | values).rowcount)
 
 
 def give_merge_reason(connection: sa.Connection, name: EpicName, reason: str) -> None:
-    """Says why its merge waits; does nothing where none is in progress."""
+    """Records why the epic's merge waits; does nothing if no merge is in progress."""
     connection.execute(_CHANGE.where(_MERGES), of(name) | {"reason": reason})
 
 
 def hold_merge(connection: sa.Connection, name: EpicName, problem: str) -> bool:
-    """Notes what its merge waits for; False where that is known, or no merge is in progress."""
+    """Records what the epic's merge waits for; returns False if already recorded or no merge is in progress."""
     waits = _CHANGE.where(_MERGES, epics.c.merge_hold != problem)
     return bool(connection.execute(waits, of(name) | {"merge_hold": problem}).rowcount)
 
 
 def conflicts(connection: sa.Connection, name: EpicName) -> bool:
-    """Says whether it is open, conflicts, and all of its tasks are over."""
+    """Returns whether the epic is open and conflicts, and all of its tasks have ended."""
     chosen = sa.select(epics.c.epic).where(
         *this(epics),
         epics.c.state == pb.EPIC_STATE_MERGING,

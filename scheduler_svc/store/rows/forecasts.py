@@ -1,4 +1,4 @@
-"""The newest forecast of each run."""
+"""Stores the newest forecast of each run."""
 
 import sqlalchemy as sa
 
@@ -7,13 +7,13 @@ from scheduler_svc.store.db.tables import forecasts
 
 
 def read_forecast(connection: sa.Connection, run: str) -> pb.ConflictForecast:
-    """Returns the last forecast; an empty one where it has not looked yet."""
+    """Returns the newest forecast of the run; an empty one if there is none yet."""
     chosen = sa.select(forecasts.c.forecast).where(forecasts.c.run == run)
     return pb.ConflictForecast.FromString(connection.execute(chosen).scalar_one_or_none() or b"")
 
 
 def write_forecast(connection: sa.Connection, run: str, forecast: pb.ConflictForecast) -> None:
-    """Keeps it in place of the one before."""
+    """Replaces the stored forecast of the run."""
     data = forecast.SerializeToString()
     change = sa.update(forecasts).where(forecasts.c.run == run).values(forecast=data)
     if not connection.execute(change).rowcount:

@@ -1,8 +1,7 @@
-"""Which providers of models take no work now, why, and until when.
+"""Stores which model providers are on hold, why, and until when.
 
-The row of a hold that is over stays for a while: as long as no session has shown that the
-provider works again, one tries it before the others follow, and another failure holds it for
-longer.
+The row of a hold that is over stays for a while. Until a session has shown that the provider
+works again, only one session tries it, and another failure holds the provider for longer.
 """
 
 from collections.abc import Iterable
@@ -20,10 +19,10 @@ from scheduler_svc.store.db.tables import attempts, holds, runs, tasks
 
 _MICROS: Final = 1_000_000
 
-# After a hold, its failures are forgotten by then.
+# Time after the end of a hold until its failures are forgotten.
 _FORGOTTEN: Final = 3600 * _MICROS
 
-# Longer than that, seconds do not matter.
+# Times that are further away are shown without seconds.
 _BRIEF: Final = 120 * _MICROS
 
 _REMEMBERED: Final = 20_000
@@ -34,7 +33,7 @@ _WHY: Final = {
 }
 
 
-# Where the session did not say why.
+# Reasons for sessions that reported none.
 _UNTOLD: Final = {
     pb.OUTCOME_UNAUTHORIZED: "it refuses the log-in",
     pb.OUTCOME_OUT_OF_CREDIT: "the account has no credit left",
@@ -43,18 +42,18 @@ _UNTOLD: Final = {
 
 
 class Met(NamedTuple):
-    """A hold as a session has just met it."""
+    """The hold that a session has just met."""
 
     # Microseconds since 1970. None: until the operator lifts it.
     until: int | None
-    # Of the task that waits for it.
+    # The reason for the task that waits.
     reason: str
 
 
 def meet(connection: sa.Connection, provider: str, ended: pb.SessionFinished, now: int) -> Met:
     """Holds a provider because a session `ended` with an outage; a longer hold stays.
 
-    Sessions that meet the same outage side by side count as one.
+    Parallel sessions that meet the same outage count as one.
     """
     row = connection.execute(sa.select(holds).where(holds.c.provider == provider)).one_or_none()
     if row is not None and not row.needs_operator and now - row.until > _FORGOTTEN:
@@ -94,18 +93,18 @@ def _met(
 
 
 def works(connection: sa.Connection, provider: str, now: int) -> None:
-    """Notes that a provider has just taken work; a hold that is not over stays."""
+    """Records that a provider has just accepted work; an active hold stays."""
     over = (holds.c.provider == provider, ~holds.c.needs_operator, holds.c.until <= now)
     connection.execute(sa.delete(holds).where(*over))
 
 
 def remove(connection: sa.Connection, provider: str) -> bool:
-    """Forgets a provider's hold; False where it has none."""
+    """Removes a provider's hold; returns False if there is none."""
     return bool(connection.execute(sa.delete(holds).where(holds.c.provider == provider)).rowcount)
 
 
 def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, ...]:
-    """Returns the providers that are held, and those that have not shown since that they work."""
+    """Returns the providers that are on hold, and those that have not accepted work since their hold."""
     known = [
         row
         for row in connection.execute(sa.select(holds).order_by(holds.c.provider))
@@ -126,7 +125,7 @@ def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, .
 
 
 def list_holds(connection: sa.Connection, now: int) -> pb.ListHoldsResponse:
-    """Returns the holds that are not over, with what waits for them."""
+    """Returns the active holds, with the number of tasks and the runs that wait for them."""
     waiting: dict[str, list[str]] = {}
     response = pb.ListHoldsResponse()
     for row in connection.execute(sa.select(holds).order_by(holds.c.provider)).all():
@@ -149,12 +148,12 @@ def list_holds(connection: sa.Connection, now: int) -> pb.ListHoldsResponse:
 
 @lru_cache(maxsize=_REMEMBERED)
 def provider_of_spec(spec: bytes) -> str:
-    """Returns the provider of the agent that a task, a serialized pb.PlanTask, names."""
+    """Returns the provider of a task's agent; `spec` is a serialized pb.PlanTask."""
     return provider_of(pb.PlanTask.FromString(spec).agent)
 
 
 def _waiting(connection: sa.Connection) -> dict[str, list[str]]:
-    """Returns by provider the runs of its pending tasks, once for each task."""
+    """Returns, by provider, the runs of its pending tasks; each run once per task."""
     pending = sa.select(tasks.c.run, tasks.c.spec).where(
         tasks.c.run.in_(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))),
         tasks.c.state == pb.TASK_STATE_PENDING,
@@ -166,7 +165,7 @@ def _waiting(connection: sa.Connection) -> dict[str, list[str]]:
 
 
 def _tried(connection: sa.Connection, known: Iterable[Any], now: int) -> set[str]:
-    """Returns the providers that a session tries which has not shown yet that they work."""
+    """Returns the providers that a session is trying without a result so far."""
     over = {row.provider: row.until for row in known if not _is_held(row, now)}
     if not over:
         return set()

@@ -1,4 +1,4 @@
-"""Requests of a replica to the leader: stored here, done once, with the answer read from here."""
+"""Stores requests of replicas to the leader, each executed once, and the answers that the replicas read."""
 
 import uuid
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from scheduler_svc.store.rows.requests import reused
 
 @dataclass(frozen=True)
 class LeaderRequest:
-    """One request that only the leader can do."""
+    """A request that only the leader can execute."""
 
     id: str
-    # The name of the request's message.
+    # The message name of the request.
     method: str
     request: bytes
-    # When it was written down first; microseconds.
+    # When it was first stored, in microseconds.
     asked: int
 
 
 def topic(request_id: str) -> str:
-    """Returns what is rung at the request's end."""
+    """Returns the topic that is rung when the request has ended."""
     return f"leader_requests/{request_id}"
 
 
@@ -37,7 +37,10 @@ def new_id(request: Any) -> str:
 
 
 def enter(connection: sa.Connection, request_id: str, request: Message, now: int) -> None:
-    """Writes a request down, once, or again where something was away; raises REQUEST_ID_REUSED if its id came with another one."""
+    """Stores a request once; reopens it if it failed with UNAVAILABLE.
+
+    Raises REQUEST_ID_REUSED if another request had the same id.
+    """
     method, content = type(request).__name__, request.SerializeToString(deterministic=True)
     known = connection.execute(
         sa.select(leader_requests).where(leader_requests.c.id == request_id)
@@ -57,7 +60,7 @@ def enter(connection: sa.Connection, request_id: str, request: Message, now: int
 
 
 def read_open(connection: sa.Connection) -> list[LeaderRequest]:
-    """Returns what is still to be done, the oldest first."""
+    """Returns the requests that have not ended, oldest first."""
     chosen = sa.select(
         leader_requests.c.id,
         leader_requests.c.method,
@@ -72,7 +75,7 @@ def read_open(connection: sa.Connection) -> list[LeaderRequest]:
 
 
 def read_answer(connection: sa.Connection, request_id: str) -> bytes | None:
-    """Returns the answer; None while there is none. Raises what it ended with."""
+    """Returns the answer, or None while there is none; raises the error that the request ended with."""
     row = connection.execute(sa.select(leader_requests).where(leader_requests.c.id == request_id)).one()
     if error := _error(row):
         raise error
@@ -80,7 +83,7 @@ def read_answer(connection: sa.Connection, request_id: str) -> bytes | None:
 
 
 def end_request(connection: sa.Connection, request_id: str, ended: Message | HeddleError, now: int) -> None:
-    """Stores how it ended: with an answer, or the error that its caller gets."""
+    """Stores the result of a request: the answer, or the error for its caller."""
     if isinstance(ended, HeddleError):
         values = {"error": to_status(ended).SerializeToString()}
     else:
@@ -96,5 +99,5 @@ def _error(row: sa.Row[Any]) -> HeddleError | None:
 
 
 def forget_requests(connection: sa.Connection, before: int) -> None:
-    """Removes those that ended before a time: no one asks for them again."""
+    """Removes the requests that ended before a time: their results are no longer needed."""
     connection.execute(sa.delete(leader_requests).where(leader_requests.c.ended_at < before))

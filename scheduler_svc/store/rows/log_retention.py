@@ -1,4 +1,4 @@
-"""Logs of ended runs that are no longer kept: found, weighed, removed a piece at a time."""
+"""Finds, measures and removes expired logs of ended runs, a part at a time."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,12 +9,12 @@ from heddle import pb
 from heddle.names import AttemptName, RunName
 from scheduler_svc.store.db.tables import attempts, run_events, runs, session_chunks
 
-# Rows of one transaction: the writer is everybody's.
+# Maximum number of rows per transaction, because all writes share one writer.
 _AT_ONCE: Final = 500
 
 
 def expired(connection: sa.Connection, before: int) -> list[RunName]:
-    """Returns the runs that ended by a time and still have logs, the oldest first."""
+    """Returns the runs that ended by a given time and still have logs, oldest first."""
     logs = (
         sa.select(table.c.run).where(table.c.run == runs.c.run).exists()
         for table in (run_events, session_chunks)
@@ -24,7 +24,7 @@ def expired(connection: sa.Connection, before: int) -> list[RunName]:
 
 
 def weigh(connection: sa.Connection, run: RunName) -> pb.ExpiredLogs:
-    """Returns how much of a run's logs the database holds."""
+    """Returns the size of a run's logs in the database."""
     size = 0
     for column in (run_events.c.event, session_chunks.c.events):
         total = sa.select(sa.func.sum(sa.func.length(column))).where(column.table.c.run == run.run)
@@ -39,9 +39,9 @@ def sessions_of(connection: sa.Connection, run: RunName) -> Sequence[AttemptName
 
 
 def prune_logs(connection: sa.Connection, run: RunName, before: int) -> bool:
-    """Removes some of a run's events, the oldest of each log first; returns whether there may be more.
+    """Removes some of a run's events, the oldest of each log first; returns whether more may be left.
 
-    Nothing of a run that was reopened.
+    Removes nothing if the run was reopened.
     """
     ended = sa.select(runs.c.run).where(runs.c.run == run.run, runs.c.ended_at <= before)
     if connection.execute(ended).one_or_none() is None:

@@ -1,4 +1,4 @@
-"""Writes a move of the state table to a row: only from a status that the move may leave."""
+"""Writes moves of the transition table to rows, only from a source status of the move."""
 
 from functools import cache
 from typing import Any
@@ -30,9 +30,9 @@ def try_move(
     now: int | None = None,
     **values: object,
 ) -> bool:
-    """Makes the move and sets `values` too; returns False, and writes nothing, where the row does not allow it.
+    """Makes the move and also sets `values`; returns False and writes nothing if the row does not allow it.
 
-    `now` is in microseconds. `conditions` must hold of the row besides.
+    `now` is in microseconds. The row must also meet `conditions`.
     """
     change = change_of(table, move)
     if conditions:
@@ -49,7 +49,7 @@ def make_move(
     now: int | None = None,
     **values: object,
 ) -> None:
-    """Makes the move and sets `values` too; raises IllegalMoveError where the row's status does not allow it."""
+    """Makes the move and also sets `values`; raises IllegalMoveError if the row's status does not allow it."""
     if try_move(connection, table, name, move, now=now, **values):
         return
     row = connection.execute(_status_of(table), of(name)).one()
@@ -58,9 +58,9 @@ def make_move(
 
 @cache
 def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
-    """Returns the update of the row that `of(name)` picks, where its status is one that the move may leave.
+    """Returns the update of the row that `of(name)` selects, if its status is a source of the move.
 
-    It is built once: to build a statement costs more than to run it.
+    The statement is built once, because building it costs more than running it.
     """
     columns = _status_columns(table)
     if len(columns) == 1:
@@ -71,7 +71,7 @@ def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
 
 
 def this(table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """Returns the condition on the row that the parameters `of(name)` pick."""
+    """Returns the condition for the row that the parameters `of(name)` select."""
     return [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key.columns]
 
 

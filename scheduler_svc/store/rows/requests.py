@@ -1,4 +1,4 @@
-"""What a request_id did before, so that a repeated mutation is done once."""
+"""Stores the results of mutations by request_id, so that a repeated mutation runs once."""
 
 import hashlib
 
@@ -11,9 +11,9 @@ from scheduler_svc.store.db.tables import requests
 
 
 def recall(connection: sa.Connection, request_id: str, request: Message) -> str | None:
-    """Returns the resource that this request made before; None if it is new or has no id.
+    """Returns the resource that this request already created; None if it is new or has no id.
 
-    Raises REQUEST_ID_REUSED if the id came with another request.
+    Raises REQUEST_ID_REUSED if another request had the same id.
     """
     if not request_id:
         return None
@@ -26,7 +26,7 @@ def recall(connection: sa.Connection, request_id: str, request: Message) -> str 
 
 
 def reused(request_id: str, resource: str) -> HeddleError:
-    """Returns the error for an id that came with another request before, which was about `resource`."""
+    """Returns the error for an id that an earlier, different request about `resource` had."""
     return HeddleError(
         pb.ERROR_REASON_REQUEST_ID_REUSED,
         f"request_id {request_id!r} was used before with another request; take a new one",
@@ -37,7 +37,7 @@ def reused(request_id: str, resource: str) -> HeddleError:
 def remember(
     connection: sa.Connection, request_id: str, request: Message, resource: object, now: int
 ) -> None:
-    """Writes down what a request made, in the same transaction."""
+    """Stores the resource of a request, in the transaction of its mutation."""
     if request_id:
         row = {
             "request_id": request_id,

@@ -1,4 +1,4 @@
-"""How long what an ended run leaves behind is kept. Pure, but for the conditions being SQL."""
+"""How long worktrees and logs of ended runs are kept. Pure, except that the conditions are SQL."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -9,25 +9,25 @@ from heddle import pb
 from heddle.config import Settings
 from scheduler_svc.store.db.tables import epics, runs
 
-# Epics whose worktrees somebody may want to look at. Those of others go when their run ends.
+# States of epics whose worktrees someone may want to inspect. Other worktrees are removed when their run ends.
 LOOKED_AT: Final = (pb.EPIC_STATE_FAILED, pb.EPIC_STATE_CANCELLED, pb.EPIC_STATE_CONFLICTED)
 
 _DAY: Final = 86_400_000_000
 
-# A hundred years: what is longer does not fit everywhere.
+# One hundred years. Longer times would overflow in some places.
 _LONGEST_DAYS: Final = 36_500
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Microseconds from the end of a run to the removal of worktrees and logs."""
+    """Microseconds from the end of a run to the removal of its worktrees and logs."""
 
     worktrees: int
     logs: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Returns what the settings say."""
+        """Returns the retention of the settings."""
         return cls(
             *(
                 round(min(days, _LONGEST_DAYS) * _DAY)
@@ -36,7 +36,7 @@ class Retention:
         )
 
     def is_due(self, now: int) -> sa.ColumnElement[bool]:
-        """Returns the condition that a worktree which is there may go, of an epic whose run has ended or ends now."""
+        """Returns the condition that an existing worktree can be removed, if its run has ended or ends now."""
         since = sa.func.coalesce(epics.c.restored_at, runs.c.ended_at, now)
         return sa.or_(
             sa.and_(epics.c.restored_at.is_(None), epics.c.state.not_in(LOOKED_AT)),
@@ -44,9 +44,9 @@ class Retention:
         )
 
     def remove_at(self, epic: Any) -> int | None:
-        """Returns when the worktree of a row goes by itself; None while its run has not ended.
+        """Returns when the worktree of a row is removed automatically; None while its run has not ended.
 
-        The row has the epic's state and restored_at, and the run's ended_at.
+        The row contains the epic's state and restored_at, and the run's ended_at.
         """
         if epic.ended_at is None:
             return None

@@ -30,7 +30,7 @@ def move(
     now: int | None = None,
     **values: object,
 ) -> None:
-    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    """Makes a move and also sets `values`; raises IllegalMoveError."""
     make_move(connection, runs, name, made, now=now, **values)
 
 
@@ -42,23 +42,23 @@ def try_to(
     now: int | None = None,
     **values: object,
 ) -> bool:
-    """Makes a move and sets `values` too; False, and nothing is written, where the run does not allow it."""
+    """Makes a move and also sets `values`; returns False and writes nothing if the run does not allow it."""
     return try_move(connection, runs, name, made, now=now, **values)
 
 
 def change(connection: sa.Connection, name: RunName, **values: object) -> bool:
-    """Sets columns that are not of its status; False where there is no such run."""
+    """Sets columns that are not part of the status; returns False if the run does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
 
 
 def reopen(connection: sa.Connection, name: RunName, actor: str, now: int) -> None:
-    """Has an ended run continue, with the event that says so; does nothing to one that has not ended."""
+    """Reopens an ended run and adds the event; does nothing if the run has not ended."""
     if try_to(connection, name, transitions.RUN_REOPEN):
         append(connection, [event(name, actor, run_resumed=pb.RunResumed())], now)
 
 
 def merge(connection: sa.Connection, name: RunName) -> str | None:
-    """Notes that its merge has begun, once all epics have ended; returns the branch that it goes into, None if not."""
+    """Starts the run's merge if all epics have ended; returns the target branch, None if it did not start."""
     begin = change_of(runs, transitions.RUN_MERGE).where(~_has_open_epics(name)).returning(runs.c.merge_into)
     made = connection.execute(begin, of(name) | transitions.RUN_MERGE.columns())
     target: str | None = made.scalar_one_or_none()
@@ -68,14 +68,14 @@ def merge(connection: sa.Connection, name: RunName) -> str | None:
 def finish(
     connection: sa.Connection, name: RunName, state: "pb.RunState.ValueType", reason: str, now: int
 ) -> bool:
-    """Ends it, once all epics have ended. An empty `reason` leaves that of a cancellation."""
+    """Ends the run if all epics have ended. An empty `reason` keeps the reason for a cancellation."""
     values = {"reason": reason} if reason else {}
     ending = transitions.RUN_FINISH[state]
     return try_move(connection, runs, name, ending, ~_has_open_epics(name), now=now, **values)
 
 
 def hold_merge(connection: sa.Connection, name: RunName, problem: str) -> bool:
-    """Notes what its merge waits for; False where that is known, or no merge is in progress."""
+    """Records what the run's merge waits for; returns False if already recorded or no merge is in progress."""
     waits = _CHANGE.where(runs.c.merge_state == MergeState.MERGING, runs.c.merge_hold != problem)
     return bool(connection.execute(waits, of(name) | {"merge_hold": problem}).rowcount)
 

@@ -32,12 +32,12 @@ def insert(connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> N
 
 
 def move(connection: sa.Connection, name: TaskName, made: Move[TaskStatus], **values: object) -> None:
-    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    """Makes a move and also sets `values`; raises IllegalMoveError."""
     make_move(connection, tasks, name, made, now=None, **values)
 
 
 def try_to(connection: sa.Connection, name: TaskName, made: Move[TaskStatus], **values: object) -> bool:
-    """Makes a move and sets `values` too; False, and nothing is written, where the task does not allow it."""
+    """Makes a move and also sets `values`; returns False and writes nothing if the task does not allow it."""
     return try_move(connection, tasks, name, made, now=None, **values)
 
 
@@ -48,30 +48,30 @@ def move_from(
     made: Move[TaskStatus],
     **values: object,
 ) -> None:
-    """Makes a move of a task whose state is still `seen`; raises IllegalMoveError where it has changed since."""
+    """Makes a move if the task's state is still `seen`; raises IllegalMoveError if it has changed since."""
     if not try_move(connection, tasks, name, made, tasks.c.state == seen, now=None, **values):
         state = connection.execute(sa.select(tasks.c.state).where(*this(tasks)), of(name)).scalar_one()
         raise IllegalMoveError(name, TaskStatus(state), made.event)
 
 
 def start(connection: sa.Connection, attempt: AttemptName) -> pb.PlanTask | None:
-    """Starts the next attempt of a pending task and returns its plan; None if `attempt` is not that."""
+    """Starts the next attempt of a pending task and returns its plan; None if `attempt` is not the next one."""
     values = transitions.TASK_START.columns() | {"attempt_count": attempt.number}
     spec = connection.execute(_START, of(attempt) | values).scalar_one_or_none()
     return None if spec is None else pb.PlanTask.FromString(spec)
 
 
 def put_back(connection: sa.Connection, epic: EpicName) -> None:
-    """Makes those tasks of an epic pending that were skipped because another one had failed."""
+    """Makes the tasks of an epic pending that were skipped because another task had failed."""
     connection.execute(_PUT_BACK, of(epic) | transitions.TASK_PUT_BACK.columns())
 
 
 def change(connection: sa.Connection, name: TaskName, **values: object) -> bool:
-    """Sets columns that are not of its status; False where there is no such task."""
+    """Sets columns that are not part of the status; returns False if the task does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
 
 
 def give_reason(connection: sa.Connection, name: TaskName, reason: str) -> None:
-    """Says why a running task waits; does nothing to one that does not run."""
+    """Records why a running task waits; does nothing if the task does not run."""
     running = _CHANGE.where(tasks.c.state == pb.TASK_STATE_RUNNING)
     connection.execute(running, of(name) | {"reason": reason})

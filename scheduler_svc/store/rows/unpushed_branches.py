@@ -1,4 +1,4 @@
-"""Notes which branches the remote of a run's project has not taken."""
+"""Records which branches the remote of a run's project has refused."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from scheduler_svc.store.rows import runs
 def note_pushes(
     connection: sa.Connection, run: RunName, pushed: Iterable[str], refused: Mapping[str, str]
 ) -> None:
-    """Notes the branches that were pushed, and why others were refused, by branch."""
+    """Records which branches were pushed, and why others were refused, by branch."""
     chosen = sa.select(runs_table.c.unpushed).where(runs_table.c.run == run.run)
     stored = connection.execute(chosen).scalar_one_or_none()
     if stored is None and not refused:
@@ -25,12 +25,12 @@ def note_pushes(
 
 
 def unpushed(stored: bytes | None) -> dict[str, str]:
-    """Returns what the column holds: why each branch was not taken, by branch."""
+    """Decodes the column: returns why each branch was refused, by branch."""
     return {each.branch: each.error for each in pb.Run.FromString(stored or b"").unpushed}
 
 
 def unpushed_error(stored: bytes | None, branch: str) -> str:
-    """Returns why the remote has not taken `branch`; empty if it has, or need not."""
+    """Returns why the remote refused `branch`; empty if it did not."""
     return unpushed(stored).get(branch, "") if stored else ""
 
 

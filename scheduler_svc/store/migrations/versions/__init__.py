@@ -1,1 +1,1 @@
-"""The schema's history. A released version is never edited: add the next one."""
+"""The history of the schema. Never edit a released version: add a new one."""

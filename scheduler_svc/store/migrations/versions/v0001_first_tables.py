@@ -1,4 +1,4 @@
-"""First tables."""
+"""Creates the first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """First tables."""
+    """Creates the first tables."""
     op.create_table(
         "runs",
         sa.Column("run", sa.Text, primary_key=True),

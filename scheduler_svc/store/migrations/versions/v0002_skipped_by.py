@@ -1,4 +1,4 @@
-"""Who skipped a task."""
+"""Adds the operator who skipped a task."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Who skipped a task."""
+    """Adds the operator who skipped a task."""
     op.add_column("tasks", sa.Column("skipped_by", sa.Text, nullable=False, server_default=""))

@@ -1,4 +1,4 @@
-"""Budgets, and what attempts have cost."""
+"""Adds budgets and the costs of attempts."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Budgets, and what attempts have cost."""
+    """Adds budgets and the costs of attempts."""
     for table in ("runs", "epics", "tasks"):
         op.add_column(table, sa.Column("budget_micros", sa.BigInteger))
     op.add_column("attempts", sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"))
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def fill_costs(connection: sa.Connection) -> None:
-    """Takes the cost of each attempt out of its usage."""
+    """Copies the cost of each attempt from its usage into the new column."""
     keys: list[sa.ColumnClause[Any]] = [sa.column(name) for name in ("run", "epic", "task", "number")]
     attempts = sa.table("attempts", *keys, sa.column("usage"), sa.column("cost_micros"))
     for *values, usage in connection.execute(sa.select(*keys, attempts.c.usage).select_from(attempts)).all():

@@ -1,4 +1,4 @@
-"""Agents whose providers want to be left alone."""
+"""Adds holds of agents whose providers accept no work."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Agents whose providers want to be left alone."""
+    """Adds holds of agents whose providers accept no work."""
     op.create_table(
         "holds",
         sa.Column("agent", sa.Text, primary_key=True),

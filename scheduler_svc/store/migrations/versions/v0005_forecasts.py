@@ -1,4 +1,4 @@
-"""What the radar saw last, and the branch that a run began from."""
+"""Adds the newest conflict forecast and the base branch of a run."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """What the radar saw last, and the branch that a run began from."""
+    """Adds the newest conflict forecast and the base branch of a run."""
     op.create_table(
         "forecasts",
         sa.Column("run", sa.Text, sa.ForeignKey("runs.run"), primary_key=True),

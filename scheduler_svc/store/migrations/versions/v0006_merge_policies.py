@@ -1,4 +1,4 @@
-"""How a run merges, and which epics the operator wants merged."""
+"""Adds how a run merges, and which epics the operator wants merged."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """How a run merges, and which epics the operator wants merged."""
+    """Adds how a run merges, and which epics the operator wants merged."""
     op.add_column("runs", sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("epics", sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()))

@@ -1,4 +1,4 @@
-"""Who created a run."""
+"""Adds the creator of a run."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Who created a run."""
+    """Adds the creator of a run."""
     op.add_column("runs", sa.Column("creator", sa.Text, nullable=False, server_default=""))

@@ -1,4 +1,4 @@
-"""What must pass on a merged tree, and the last tree on which it did."""
+"""Adds the checks of a merged tree, and the last tree on which they passed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """What must pass on a merged tree, and the last tree on which it did."""
+    """Adds the checks of a merged tree, and the last tree on which they passed."""
     op.add_column("runs", sa.Column("merge_checks", sa.LargeBinary))
     op.add_column("runs", sa.Column("tested_tree", sa.Text, nullable=False, server_default=""))

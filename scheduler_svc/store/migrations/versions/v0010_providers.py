@@ -1,4 +1,4 @@
-"""Holds are of providers, and grow while a provider stays busy."""
+"""Changes holds from agents to providers; holds become longer while a provider stays busy."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,8 +8,8 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Holds are of providers, and grow while a provider stays busy."""
-    # What is held now by an agent's name is over in minutes, and would hold no session.
+    """Changes holds from agents to providers; holds become longer while a provider stays busy."""
+    # Existing holds are stored under names of agents. They end within minutes and would match no provider.
     op.drop_table("holds")
     op.create_table(
         "holds",

@@ -1,4 +1,4 @@
-"""What projects say about the places in which agents work, and what each epic has of them."""
+"""Adds project files, leases, and the progress of setups."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0010"
 
 
 def upgrade() -> None:
-    """Projects' files, leases, and how far setups are."""
+    """Adds project files, leases, and the progress of setups."""
     op.add_column("runs", sa.Column("project_file", sa.LargeBinary))
     op.add_column("epics", sa.Column("lease", sa.LargeBinary))
     op.add_column("epics", sa.Column("set_up", sa.Text, nullable=False, server_default=""))

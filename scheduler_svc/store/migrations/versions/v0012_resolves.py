@@ -1,4 +1,4 @@
-"""Tasks in which an agent resolves a conflict."""
+"""Marks tasks in which an agent resolves a conflict."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    """Tasks in which an agent resolves a conflict."""
+    """Marks tasks in which an agent resolves a conflict."""
     op.add_column("tasks", sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()))

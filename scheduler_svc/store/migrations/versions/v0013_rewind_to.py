@@ -1,4 +1,4 @@
-"""Where epics go back to whose accepted tasks are done again."""
+"""Adds the revision to which an epic is reset when its accepted tasks are repeated."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    """Where epics go back to whose accepted tasks are done again."""
+    """Adds the revision to which an epic is reset when its accepted tasks are repeated."""
     op.add_column("epics", sa.Column("rewind_to", sa.Text, nullable=False, server_default=""))

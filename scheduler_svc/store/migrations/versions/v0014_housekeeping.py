@@ -1,4 +1,4 @@
-"""What is archived of worktrees, and what replicas ask of the leader."""
+"""Adds archives of worktrees, and requests of replicas to the leader."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
-    """What is archived of worktrees, and what replicas ask of the leader."""
+    """Adds archives of worktrees, and requests of replicas to the leader."""
     op.add_column("epics", sa.Column("archive_commit", sa.Text, nullable=False, server_default=""))
     op.add_column("epics", sa.Column("archived_at", sa.BigInteger))
     op.add_column("epics", sa.Column("restored_at", sa.BigInteger))

@@ -1,4 +1,4 @@
-"""Attempts whose sessions the operator wants resumed."""
+"""Adds the attempt whose session the operator wants resumed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0014"
 
 
 def upgrade() -> None:
-    """Attempts whose sessions the operator wants resumed."""
+    """Adds the attempt whose session the operator wants resumed."""
     op.add_column("tasks", sa.Column("resume_from", sa.Integer))

@@ -1,4 +1,4 @@
-"""Holds say why they are, some last until the operator lifts them; attempts that fail at once are spaced out."""
+"""Adds the causes of holds, holds until the operator lifts them, and delays after immediate failures."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _RATE_LIMITED = "10"
 
 
 def upgrade() -> None:
-    """Adds what holds, tasks and paused runs say of their providers."""
+    """Adds data on providers to holds, tasks and paused runs."""
     op.add_column("holds", sa.Column("needs_operator", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("holds", sa.Column("cause", sa.Integer, nullable=False, server_default=_RATE_LIMITED))
     op.add_column("holds", sa.Column("reason", sa.Text, nullable=False, server_default=""))

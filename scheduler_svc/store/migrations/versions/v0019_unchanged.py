@@ -1,4 +1,4 @@
-"""Accepted tasks that changed nothing are counted."""
+"""Adds a mark for accepted tasks that changed nothing."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0018"
 
 
 def upgrade() -> None:
-    """Accepted tasks that changed nothing are counted."""
+    """Adds a mark for accepted tasks that changed nothing."""
     column = sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false())
     op.add_column("tasks", column)

@@ -1,4 +1,4 @@
-"""What a run's environment lacks, and which branches its remote has not taken."""
+"""Adds what a run's environment lacks, and which branches its remote refused."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0021"
 
 
 def upgrade() -> None:
-    """What a run's environment lacks, and which branches its remote has not taken."""
+    """Adds what a run's environment lacks, and which branches its remote refused."""
     op.add_column("runs", sa.Column("fault", sa.Text, nullable=False, server_default=""))
     op.add_column("runs", sa.Column("unpushed", sa.LargeBinary))
