@@ -1,3 +1,3 @@
-"""What every Heddle service and client shares."""
+"""Code that every Heddle service and client shares."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,6 @@
-"""The kinds of agents that a plan may name: Heddle's own, and those of installed packages.
+"""The kinds of agents that a plan can name: built-in kinds and kinds from installed packages.
 
-A kind is declared as facts only, so that a plan is checked without any agent's program or library. agent_svc alone
-loads its driver.
+A kind is plain data, so checking a plan needs no agent program or library. Only agent_svc loads the driver.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from importlib import metadata
 from pkgutil import resolve_name
 from typing import Any, Final
 
-# Heddle's own kinds, as MODULE:NAME of an AgentKind or of a tuple of them, in the order in which people see them.
+# The built-in kinds, as MODULE:NAME of an AgentKind or of a tuple of AgentKinds, in display order.
 REGISTRY: Final = [
     "agent_svc.agents.scripted.kind:KIND",
     "agent_svc.agents.claude.kind:KIND",
@@ -20,55 +19,55 @@ REGISTRY: Final = [
     "agent_svc.agents.command.kind:KIND",
 ]
 
-# Where an installed package declares its own kinds, in the same form.
+# The entry point group in which an installed package declares its kinds, in the same form.
 ENTRY_POINT_GROUP: Final = "heddle.agents"
 
-# The keys of a plan that only some kinds can follow.
+# The plan keys that only some kinds support.
 OPTIONS: Final = ("system_prompt", "effort", "tools", "mcp_servers")
 
 
 @dataclass(frozen=True)
 class AgentKind:
-    """What is true of every agent of one kind, on every worker."""
+    """The properties that all agents of one kind have, on every worker."""
 
-    # What a plan writes. With a colon at its end, the agent's own part follows it: "command:".
+    # The name in a plan. If it ends with a colon, as in "command:", an argument follows.
     name: str
     # MODULE:NAME of a callable that takes this AgentKind and returns an agent_svc.agents.base.driver.Driver.
     driver: str
-    # What follows the colon, for error messages: "a shell command". Empty for a kind without a colon.
+    # The argument, as error messages name it: "a shell command". Empty for a kind without a colon.
     argument: str = ""
-    # How people write it, as "command:SHELL COMMAND". Empty: the name.
+    # The form shown to users, such as "command:SHELL COMMAND". Empty: the name.
     form: str = ""
-    # Whose limits it shares with other kinds, by any name. Empty: each agent has its own.
+    # Kinds with the same provider share its limits. Any string is valid. Empty: each agent has its own limits.
     provider: str = ""
-    # Those of OPTIONS that it follows.
+    # The OPTIONS that it supports.
     options: tuple[str, ...] = ()
-    # True: it reports what it uses after each call of its model, so that a budget can stop it.
+    # True: it reports its usage after each model call, so a budget can stop it.
     reports_usage_live: bool = False
-    # True: max_turns of a task limits it.
+    # True: it respects the max_turns of a task.
     holds_max_turns: bool = False
     # True: it can resume its own session after a crash, an operator's stop or a question.
     resumes: bool = False
-    # True: it receives messages of the operator while it works.
+    # True: it receives messages from the operator while it works.
     takes_messages: bool = False
-    # Names, in lower case, of files and folders of a worktree whose content it obeys, as settings and hooks.
-    # Writing them needs a permission, whichever agent does it.
+    # Lower-case names of worktree files and folders that configure it, such as settings and hooks.
+    # Writing them requires permission, for every agent.
     obeyed: tuple[str, ...] = ()
-    # Why it cannot be used, where its package is broken. Empty: it can.
+    # The reason why its package is broken. Empty: the kind can be used.
     problem: str = ""
 
     @property
     def is_prefix(self) -> bool:
-        """True where the agent's own part follows the name."""
+        """Whether an argument follows the name."""
         return self.name.endswith(":")
 
 
 @cache
 def kinds() -> tuple[AgentKind, ...]:
-    """Returns all kinds, Heddle's own first. A package cannot replace a kind that is there already.
+    """Returns all kinds, built-in kinds first. A package cannot replace an existing kind.
 
-    What a broken package declares is a kind with a `problem`, named as its entry point. The answer is kept:
-    call `kinds.cache_clear` after a change of what is installed.
+    A broken package yields a kind with a `problem`, named after its entry point. The result is cached:
+    call `kinds.cache_clear` after installing or removing a package.
     """
     found: dict[str, AgentKind] = {}
     for reference in REGISTRY:
@@ -79,7 +78,7 @@ def kinds() -> tuple[AgentKind, ...]:
 
 
 def find(agent: str) -> AgentKind | None:
-    """Returns the kind of `agent`, as a plan writes it; None if there is none. Its form is not checked."""
+    """Returns the kind of `agent`, as named in a plan, or None. Does not check the argument."""
     prefixes: list[AgentKind] = []
     for kind in kinds():
         if kind.name == agent:
@@ -90,13 +89,13 @@ def find(agent: str) -> AgentKind | None:
 
 
 def provider_of(agent: str) -> str:
-    """Returns what agents have in common that share a provider's limits; the agent itself where it shares none."""
+    """Returns the provider whose limits the agent shares, or the agent itself if it shares none."""
     kind = find(agent)
     return (kind.provider if kind else "") or agent
 
 
 def problem(agent: str) -> str | None:
-    """Returns what is wrong with an agent of a known kind; None if nothing is."""
+    """Returns why an agent of a known kind cannot be used, or None."""
     kind = find(agent)
     if kind is not None and kind.problem:
         return kind.problem
@@ -106,12 +105,12 @@ def problem(agent: str) -> str | None:
 
 
 def forms() -> list[str]:
-    """Returns how people write each kind; one that a kind with a colon covers is left out."""
+    """Returns the display form of each kind, except kinds that a kind with a colon covers."""
     return [kind.form or kind.name for kind in kinds() if not _covered(kind)]
 
 
 def names_with(option: str) -> list[str]:
-    """Returns the names of the kinds that follow `option`; one that a kind with a colon covers is left out."""
+    """Returns the display forms of kinds that support `option`; omits those that a colon kind covers."""
     able = [kind for kind in kinds() if option in kind.options]
     return [kind.form or kind.name for kind in able if not any(_covers(each, kind) for each in able)]
 
@@ -139,7 +138,7 @@ def _installed() -> Iterator[AgentKind]:
 
 
 def _checked(reference: str, found: Any) -> tuple[AgentKind, ...]:
-    """Returns the kinds at `reference`; raises TypeError or ValueError where they are not valid."""
+    """Returns the kinds at `reference`; raises TypeError or ValueError if they are invalid."""
     declared = found if isinstance(found, tuple) else (found,)
     for kind in declared:
         if not isinstance(kind, AgentKind):

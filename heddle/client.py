@@ -39,8 +39,8 @@ class HeddleClient:
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
-    `patience` seconds. Mutations carry a request_id, so that a repeated one takes
-    effect once. `actor`, such as "user:ada", is recorded in the events of a mutation.
+    `patience` seconds. Mutations carry a request_id, so a repeated mutation
+    takes effect once. `actor`, such as "user:ada", is recorded in the events of a mutation.
 
     Every call raises HeddleError if the server rejected it, ServerUnreachable if
     no server answered.
@@ -198,7 +198,7 @@ class HeddleClient:
     async def list_costs(
         self, parent: str = "", *, page_size: int = 0, page_token: str = ""
     ) -> pb.ListCostsResponse:
-        """Returns one page of what is below `parent`, as in ListCostsRequest; absent: the projects."""
+        """Returns one page of what is below `parent`, as in ListCostsRequest; empty: the projects."""
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
         return await self._caller.call(self._stub.ListCosts, request)
 
@@ -345,7 +345,7 @@ class HeddleClient:
     def watch_runs(
         self, *, newest: int = 0, on_break: OnBreak | None = None
     ) -> AsyncGenerator[pb.WatchRunsResponse, None]:
-        """Yields all active runs and the `newest` others, then each changed run, endlessly.
+        """Yields all active runs and the `newest` others, then each changed run, without end.
 
         After an interruption it starts from the beginning: overwrite earlier state. Otherwise like
         `watch_run`.

@@ -12,19 +12,19 @@ from typing import Self
 
 DEFAULT_PORT = 7400
 
-# Clear of what kernels and Kubernetes hand out by themselves.
+# Outside the ranges that kernels and Kubernetes assign automatically.
 DEFAULT_PORT_RANGE = "20000-29999"
 
 _TLS_NAMES = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
 
 
 class ConfigError(Exception):
-    """A setting is malformed; the message names the variable and what it takes."""
+    """A setting is malformed; the message names the variable and its valid values."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Paths of PEM files. With a CA, both sides must show a certificate of it (mutual TLS)."""
+    """Paths of PEM files. Both sides must present a certificate issued by the authority (mutual TLS)."""
 
     certificate: Path
     key: Path
@@ -33,7 +33,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class WorkerAddress:
-    """Where one worker's two services listen, each as host:port."""
+    """The addresses of one worker's two services, each as host:port."""
 
     name: str
     worktree: str
@@ -42,54 +42,54 @@ class WorkerAddress:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. Absent variables have the embedded mode's defaults."""
+    """The settings from the environment. Absent variables have the defaults of the embedded mode."""
 
-    # HEDDLE_HOME: the data folder; everything that Heddle writes lies below it.
+    # HEDDLE_HOME: the data folder, which contains everything that Heddle writes.
     home: Path
     # HEDDLE_LISTEN: host:port of the service that reads these settings.
     listen: str
     # HEDDLE_SCHEDULER: host:port that clients and ui_svc call.
     scheduler: str
-    # HEDDLE_DATABASE_URL: in SQLAlchemy's form.
+    # HEDDLE_DATABASE_URL: a SQLAlchemy URL.
     database_url: str
     # HEDDLE_WORKERS: name=worktree_host:port+agent_host:port, separated by commas.
     workers: tuple[WorkerAddress, ...]
-    # HEDDLE_WORKER_NAME: what this worker calls itself in events.
+    # HEDDLE_WORKER_NAME: the name of this worker in events.
     worker_name: str
     # HEDDLE_SLOTS: sessions that a worker runs at the same time.
     slots: int
-    # HEDDLE_MIN_FREE_BYTES: a disk with less room takes no new work.
+    # HEDDLE_MIN_FREE_BYTES: free bytes below which a disk accepts no new work.
     min_free_bytes: int
     # HEDDLE_POOL: worktrees that are kept ready for each large project; 0: none.
     pool: int
-    # HEDDLE_FILTERS: filters of a project's own .git/config that may run as they are now, separated by commas;
-    # none: no such filter runs. Absent: those run that were there when the project was first met.
+    # HEDDLE_FILTERS: filters in a project's .git/config that may run as now defined, separated by commas;
+    # none: no such filter runs. Absent: the filters that existed when the project was first used may run.
     filters: tuple[str, ...]
-    # HEDDLE_PORT_RANGE: FIRST-LAST, where epics get their ports.
+    # HEDDLE_PORT_RANGE: FIRST-LAST, the range of the ports of epics.
     port_range: tuple[int, int]
-    # HEDDLE_KEEP_WORKTREES: days that worktrees which somebody may want to look at stay after their run.
+    # HEDDLE_KEEP_WORKTREES: days to keep worktrees that may still be of interest after their run.
     keep_worktrees: float
-    # HEDDLE_KEEP_LOGS: days that the logs of runs and sessions stay after their run.
+    # HEDDLE_KEEP_LOGS: days to keep the logs of runs and sessions after their run.
     keep_logs: float
-    # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
+    # HEDDLE_PROJECT_BUDGET_USD: the maximum total cost of all runs on one repository; 0: no limit.
     project_budget_usd: float
     # HEDDLE_PARK_AFTER: seconds after which a session that waits for the operator may lose its slot.
     park_after: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
     stop_grace: float
-    # HEDDLE_DRAIN: seconds that running sessions get to end by themselves when their worker is shut down.
+    # HEDDLE_DRAIN: seconds that running sessions get to finish when their worker is shut down.
     drain: float
-    # HEDDLE_LEASE: seconds for which a worker's sessions go on without a leader; 0: without end.
+    # HEDDLE_LEASE: seconds for which a worker's sessions continue without a leader; 0: no limit.
     lease: float
-    # HEDDLE_AGENT_MEMORY: bytes that an agent and all that it starts may use together; 0: no limit.
+    # HEDDLE_AGENT_MEMORY: bytes that an agent and its descendants may use in total; 0: no limit.
     agent_memory: int
-    # HEDDLE_SESSION_TEXT: bytes of text that a session stores of what its agent writes; 0: no limit.
+    # HEDDLE_SESSION_TEXT: bytes of agent output that a session stores; 0: no limit.
     session_text: int
     # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
     agent_env: tuple[str, ...]
-    # HEDDLE_SANDBOX: auto, required or off: whether agents live in a sandbox of bubblewrap.
+    # HEDDLE_SANDBOX: auto, required or off: whether agents run in a bubblewrap sandbox.
     sandbox: str
-    # HEDDLE_SANDBOX_WRITABLE: what agents may write besides their own, separated by commas.
+    # HEDDLE_SANDBOX_WRITABLE: additional paths that agents may write, separated by commas.
     sandbox_writable: tuple[Path, ...]
     # HEDDLE_LOG_FORMAT: console or json.
     log_format: str
@@ -203,7 +203,7 @@ def _tls(environ: Mapping[str, str]) -> Tls | None:
 
 
 def _check_pem_files(certificate: Path, key: Path, authority: Path) -> None:
-    """Raises ConfigError where gRPC could not use them: it would only log so, and not serve."""
+    """Raises ConfigError if gRPC cannot use the files: gRPC would only log the error and not serve."""
     for name, path in zip(_TLS_NAMES, (certificate, key, authority), strict=True):
         try:
             path.read_bytes()
@@ -211,7 +211,7 @@ def _check_pem_files(certificate: Path, key: Path, authority: Path) -> None:
             raise ConfigError(f"{name} is {str(path)!r}, which cannot be read: {error.strerror}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        # Without a password, it would ask for one where the key has one.
+        # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         raise ConfigError(

@@ -16,7 +16,7 @@ def _around(event: str, names: Iterable[str]) -> list[str]:
     return [f"{name}.{when}_{event}" for name, when in product(names, ("before", "after"))]
 
 
-# The leader's transactions, by the names that the leader gives them.
+# The leader's transactions, by name.
 COMMITS: Final = (
     "act",
     "act_on",
@@ -102,7 +102,7 @@ STEPS: Final = (
     "close_merge.after_forget",
 )
 
-# Writes of agent_svc to disk; worktree_svc has the fence too.
+# Disk writes of agent_svc; worktree_svc also writes the fence.
 SYNCS: Final = ("events", "reserve", "spec", "artifact", "agent", "result", "said", "fence")
 
 NAMES: Final = frozenset(
@@ -121,7 +121,7 @@ _left = 1
 
 
 def arm(setting: str) -> None:
-    """Makes this process end at the point, and the pass, that `setting` names; "" disarms."""
+    """Arms the failpoint, at the pass, that `setting` names; "" disarms."""
     global _armed, _left
     name, _, nth = setting.partition(":")
     if name and name not in NAMES:

@@ -21,7 +21,7 @@ class EpochFence:
         self._highest = int(path.read_text()) if path.exists() else 0
 
     def check(self, epoch: int) -> None:
-        """Accepts `epoch` if none higher was seen; raises STALE_EPOCH otherwise."""
+        """Accepts `epoch` if no higher one was seen; raises STALE_EPOCH otherwise."""
         if epoch < self._highest:
             raise errors.HeddleError(
                 pb.ERROR_REASON_STALE_EPOCH,

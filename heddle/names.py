@@ -1,6 +1,6 @@
 """Resource names (AIP-122): the ids of runs, epics, tasks and attempts.
 
-Names are parsed once, at the API boundary; internal code passes these tuples.
+Names are parsed once, at the API boundary; internal code uses these tuples.
 `str()` of each is the resource name.
 """
 

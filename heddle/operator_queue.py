@@ -1,4 +1,4 @@
-"""What needs the operator's attention: the shared rules of every attention queue."""
+"""The shared rules for what needs the operator's attention."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from heddle import pb
 # How many of the newest ended runs are examined, in addition to all active ones.
 RUNS_LOOKED_AT: Final = 100
 
-# Hours after its end for which a run can still need attention.
+# Hours after its end during which a run can still need attention.
 RECENT_HOURS: Final = 24
 
 _CALM: Final = frozenset({pb.RUN_STATE_CANCELLED, pb.RUN_STATE_CANCELLING})
@@ -56,7 +56,7 @@ def awaits_operator(epic: pb.Epic) -> bool:
 
 
 def is_held(resource: pb.Epic | pb.Run) -> bool:
-    """Returns whether a merge waits for a branch that is checked out, moved or gone; it then continues automatically."""
+    """Returns whether a merge waits for a branch that is checked out, moved or gone; resumes automatically."""
     return bool(resource.merge_hold)
 
 

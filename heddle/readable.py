@@ -1,4 +1,4 @@
-"""Durations, sizes, money, counts and enum values as people read them, in a terminal, a page or a file."""
+"""Formats durations, sizes, money, counts and enum values for terminals, pages and files."""
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -6,18 +6,18 @@ from heddle import pb
 
 
 def outcome(value: "pb.Outcome.ValueType") -> str:
-    """Returns the outcome in lower-case words; one that this version does not know is `unknown`."""
+    """Returns the outcome in lower-case words, or `unknown` if this version does not know it."""
     found = pb.Outcome.DESCRIPTOR.values_by_number.get(value)
     return found.name.removeprefix("OUTCOME_").lower().replace("_", " ") if found else "unknown"
 
 
 def conflict_side(side: "pb.ConflictSide.ValueType") -> str:
-    """Returns what an epic conflicts with, where that is no other epic."""
+    """Returns what an epic conflicts with, if that is not another epic."""
     return "the project's own branch" if side == pb.CONFLICT_SIDE_UPSTREAM else "what the run has merged"
 
 
 def dollars(micros: int) -> str:
-    """Returns dollars and cents, and four digits where that would hide the sum."""
+    """Returns dollars and cents, or four decimal places for amounts below one cent."""
     return f"${micros / 1e6:.{2 if micros >= 10_000 or not micros else 4}f}"
 
 
@@ -48,5 +48,5 @@ def size(number: int) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Returns `1 task`, `3 tasks`."""
+    """Returns the number with its noun, such as `1 task` or `3 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

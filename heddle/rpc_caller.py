@@ -44,7 +44,7 @@ class ServerUnreachable(Exception):  # noqa: N818 (a temporary state rather than
 
 
 class Caller:
-    """Makes the calls of `HeddleClient`, and explains why a call was given up."""
+    """Makes the calls of `HeddleClient`, and explains why a call failed."""
 
     def __init__(self, address: str, actor: str, patience: float) -> None:
         self._address = address
@@ -87,7 +87,7 @@ class Caller:
             tries += 1
 
     def _cause_of_break(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
-        """Returns what broke the call; raises if a retry cannot help."""
+        """Returns why the call broke; raises if a retry cannot help."""
         if isinstance(error, asyncio.CancelledError):
             # grpc.aio also raises it for the status CANCELLED of a server.
             task = asyncio.current_task()

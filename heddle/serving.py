@@ -41,7 +41,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """What one process serves.
+    """The gRPC services of one process.
 
     `names` are full gRPC service names; `start` is awaited once the server
     listens, `drain` when it must end.
@@ -54,7 +54,7 @@ class Service:
 
 
 class Server:
-    """A listening gRPC server of one `Service`. `address` has the actual port, also if port 0 was requested."""
+    """A listening gRPC server of one `Service`. `address` has the actual port, even if port 0 was requested."""
 
     def __init__(self, service: Service, address: str, tls: Tls | None = None) -> None:
         self._service = service

@@ -1,7 +1,7 @@
-"""Tests, benches and what they stand on."""
+"""Tests, benchmarks and their support code."""
 
 import os
 
-# PostgreSQL is started as a user of its own, for which Python forks in earnest; gRPC's part in that crashes now and
-# then where gRPC has threads. It reads this once, when it is imported.
+# PostgreSQL is started as a separate user, for which Python calls fork. gRPC's fork handlers sometimes crash if
+# gRPC has threads. gRPC reads this variable once, when it is imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

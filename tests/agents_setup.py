@@ -1,8 +1,8 @@
-"""Gets the real agents that the tests run: `python -m tests.agents_setup`, with `more` also those of `make agents`.
+"""Installs the real agents for the tests: `python -m tests.agents_setup`; `more` adds those of `make agents`.
 
-What pip has goes into this environment, what npm has into its folder `agents`. A part
-whose pins have not changed since is not touched again. What cannot be had is said,
-and is no failure here: its tests say the same, and fail only where CI=true.
+pip packages go into this environment, npm packages into its folder `agents`. A part whose
+pins have not changed is not installed again. A part that cannot be installed is reported but is
+not a failure: its tests report the same, and fail only if CI=true.
 """
 
 import hashlib
@@ -20,26 +20,26 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = Path(sys.prefix) / "agents"
 NODE_PACKAGES: Final = ("package.json", "package-lock.json")
 
-# Seconds: Claude alone has 170 MB.
+# Seconds. Claude alone is 170 MB.
 TIMEOUT: Final = 900
 
-# Runs a command in a folder; returns why it failed, or nothing.
+# Runs a command in a folder; returns why it failed, or an empty string.
 Run = Callable[[Sequence[str], Path], str]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Agents that one package manager brings."""
+    """Agents that one package manager installs."""
 
     name: str
     agents: str
-    # What they are pinned in: another content means another installation.
+    # The file with their pins. A change triggers a new installation.
     pins: Path
     install: Callable[[Run], str]
 
 
 def main() -> int:
-    """Gets what is missing; returns the exit code, which is always 0."""
+    """Installs missing agents; returns the exit code, which is always 0."""
     FOLDER.mkdir(exist_ok=True)
     usual, more = ROOT / "tests" / "agents", ROOT / "tests" / "agents" / "presets"
     print(
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def get(part: Part, folder: Path, runs: Run) -> str:
-    """Installs a part unless its stamp in `folder` says that it is there; returns what to tell people."""
+    """Installs a part unless its stamp in `folder` is current; returns a message for the user."""
     stamp = folder / f"{part.name}.stamp"
     wanted = hashlib.sha256(part.pins.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
@@ -73,24 +73,24 @@ def get(part: Part, folder: Path, runs: Run) -> str:
 
 
 def with_pip(runs: Run) -> str:
-    """Installs the optional extras into this environment; returns why it failed, or nothing."""
+    """Installs the optional extras into this environment; returns why it failed, or an empty string."""
     pins = str(ROOT / "requirements" / "agents.txt")
     options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
     return runs([sys.executable, "-m", "pip", "install", *options, "--requirement", pins], ROOT)
 
 
 def with_npm(pins: Path, folder: Path, runs: Run) -> str:
-    """Installs the packages that `pins` names into `folder`; returns why it failed, or nothing."""
+    """Installs the packages that `pins` names into `folder`; returns why it failed, or an empty string."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "Node.js and npm are not installed"
     for name in NODE_PACKAGES:
         shutil.copy(pins / name, folder)
-    # No scripts: what is installed brings its programs as they are.
+    # No install scripts: the packages contain ready-made programs.
     return runs(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
 
 
 def run(command: Sequence[str], folder: Path) -> str:
-    """Runs a command; returns the last line of why it failed, or nothing."""
+    """Runs a command; returns the last line of its error output, or an empty string if it succeeded."""
     try:
         done = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""Makes sure that a Chromium is there for the browser tests: `python -m tests.browser_setup`."""
+"""Finds or installs a Chromium for the browser tests: `python -m tests.browser_setup`."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from tests import system_packages
 
-# Without a window to draw, the first does the same for two thirds of the work.
+# The first one draws no window and so needs a third less processor time.
 PROGRAMS: Final = (
     "chromium-headless-shell",
     "chromium",
@@ -28,7 +28,7 @@ ADVICE: Final = (
 
 
 def chromium_path() -> str | None:
-    """Returns the Chromium to test with: what HEDDLE_CHROMIUM names, one on PATH, or Playwright's own."""
+    """Returns the Chromium to test with: the one named by HEDDLE_CHROMIUM, one on PATH, or Playwright's own."""
     named = os.environ.get("HEDDLE_CHROMIUM")
     if named:
         return shutil.which(named)
@@ -37,7 +37,7 @@ def chromium_path() -> str | None:
 
 
 def main() -> int:
-    """Finds or installs a Chromium and says which; returns the exit code."""
+    """Finds or installs a Chromium and prints its path; returns the exit code."""
     found = chromium_path()
     if found is None and os.environ.get("HEDDLE_CHROMIUM"):
         print(f"HEDDLE_CHROMIUM names {os.environ['HEDDLE_CHROMIUM']}, which is no program.", file=sys.stderr)
@@ -55,10 +55,10 @@ def main() -> int:
 
 
 def _playwrights_own() -> str | None:
-    """Returns its build without a window, or else its whole one."""
+    """Returns Playwright's headless build, or else its full build; None if neither is installed."""
     with sync_playwright() as playwright:
         whole = Path(playwright.chromium.executable_path)
-    # …/chromium-1255/…, beside which lies …/chromium_headless_shell-1255/…
+    # …/chromium-1255/…, next to …/chromium_headless_shell-1255/…
     folder = next(each for each in whole.parents if each.name.startswith("chromium-"))
     name = folder.name.replace("chromium-", "chromium_headless_shell-")
     found = [*folder.with_name(name).glob("*/*headless*shell"), whole]

@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 
 
 def generate(into: Path) -> None:
-    """Writes the stubs of every proto below `into`, the folder that is to hold `heddle`."""
+    """Writes the stubs of every proto below `into`, the parent folder of `heddle`."""
     messages = sorted(str(path) for path in PROTOS.rglob("*.proto"))
     services = [path for path in messages if path.endswith("_service.proto")]
     plugins = [f"--plugin=protoc-gen-{name}={BIN / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]

@@ -66,7 +66,7 @@ def render(folder: Path) -> list[Manifest]:
 
 
 def check(manifests: list[Manifest]) -> None:
-    """Raises ManifestError for the first manifest that the newest Kubernetes would refuse."""
+    """Raises ManifestError for the first manifest that the newest Kubernetes would reject."""
     names = [_identity(manifest) for manifest in manifests]
     for name in names:
         if names.count(name) > 1:
@@ -88,7 +88,7 @@ def rendered_by_kubectl(folder: Path) -> list[Manifest]:
 
 
 def ordered(manifests: list[Manifest]) -> list[Manifest]:
-    """Returns the manifests, and the containers of each, in an order that does not depend on who rendered them."""
+    """Returns the manifests, and the containers of each, in an order that is independent of the renderer."""
     found = sorted(copy.deepcopy(manifests), key=_identity)
     for pod in map(_pod, found):
         if "containers" in pod:
@@ -98,7 +98,7 @@ def ordered(manifests: list[Manifest]) -> list[Manifest]:
 
 def _documents(path: Path) -> Iterator[Manifest]:
     for document in yaml.safe_load_all(path.read_text()):
-        # What YAML anchors share must become copies: a later change touches one place only.
+        # Copies values that YAML anchors share, so that a later change affects only one place.
         yield json.loads(json.dumps(document))
 
 

@@ -1,6 +1,6 @@
-"""Makes sure that bubblewrap is there for the tests of the write boundary: `python -m tests.sandbox_setup`.
+"""Finds or installs bubblewrap for the write boundary tests: `python -m tests.sandbox_setup`.
 
-Where it cannot be had, it says so and the tests are skipped; where CI=true that is a failure.
+If bubblewrap does not work, prints why, and the tests are skipped. If CI=true, this is a failure.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.system_packages import install
 
 
 def trouble() -> str:
-    """Returns why there is no sandbox here; empty where there is one."""
+    """Returns why no sandbox works here; empty if one works."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             Bubblewrap.find(Path(folder))
@@ -23,7 +23,7 @@ def trouble() -> str:
 
 
 def main() -> int:
-    """Finds or installs bubblewrap and says whether it works; returns the exit code."""
+    """Finds or installs bubblewrap and prints whether it works; returns the exit code."""
     problem = trouble()
     if problem.startswith(f"{PROGRAM} is not on PATH") and install("bubblewrap"):
         problem = trouble()

@@ -1,4 +1,4 @@
-"""Gets a program that the tests need from the system's package manager, as root if that needs no password."""
+"""Installs programs for the tests with the system's package manager, as root if that needs no password."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-# How each manager installs. apt's list of packages may be missing, so it is brought first.
+# The install commands of each manager. apt's package list may be missing, so it is updated first.
 MANAGERS: Final = {
     "apt-get": (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq"]),
     "dnf": (["dnf", "install", "-y", "-q"],),
@@ -16,7 +16,7 @@ MANAGERS: Final = {
 
 
 def install(package: str) -> bool:
-    """Installs a package; returns whether it is there. Prints what is done, and why it failed."""
+    """Installs a package; returns whether this succeeded. Prints the progress and any error."""
     manager = next(filter(shutil.which, MANAGERS), None)
     if manager is None:
         print("This system has none of " + ", ".join(MANAGERS) + ".")
@@ -29,7 +29,7 @@ def install(package: str) -> bool:
 
 
 def run(command: Sequence[str]) -> bool:
-    """Runs a command; prints why it failed, if it did."""
+    """Runs a command; returns whether it succeeded, and prints the error if it did not."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(

@@ -1,8 +1,8 @@
-"""Gets the tools of the browser's code and runs one of their scripts: `python -m tests.web_tools check`.
+"""Installs the tools for the browser code and runs one of their scripts: `python -m tests.web_tools check`.
 
-npm installs them below ui_svc/web/node_modules, as pinned by the lock file there. Without a script they are
-only installed. A machine without Node.js, or without a network, is told so; only where CI=true is that a
-failure, as it is for the agents of tests/agents_setup.py.
+npm installs them below ui_svc/web/node_modules, as pinned by the lock file there. Without a script, they are
+only installed. If Node.js or the network is missing, an error is printed; it is a failure only if CI=true,
+as for the agents of tests/agents_setup.py.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def install(folder: Path, runs: Run) -> str:
-    """Installs what the lock file in `folder` pins, unless it did before; returns why it failed, or nothing."""
+    """Installs the packages that `folder` pins, unless they are current; returns an error or nothing."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "Node.js and npm are not on the PATH"
     # npm removes node_modules first, and the stamp with it.
@@ -42,7 +42,7 @@ def install(folder: Path, runs: Run) -> str:
     if stamp.exists() and stamp.read_text() == wanted:
         return ""
     print("Getting the tools of the browser's code by npm …", flush=True)
-    # No scripts: the packages bring their programs as they are.
+    # No install scripts: the packages contain ready-made programs.
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     if problem := runs(["npm", "ci", *options], folder):
         return problem

@@ -1,4 +1,4 @@
-"""How each kind of event is treated, as the options of its field in event.proto say."""
+"""How each kind of event is handled, from the options of its field in event.proto."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from typing import Final
 
 from heddle import pb
 
-# By name of the kind, in the order of the contract.
+# By kind name, in the order of event.proto.
 OPTIONS: Final[Mapping[str, pb.EventKind]] = MappingProxyType(
     {
         field.name: field.GetOptions().Extensions[pb.event_kind]
@@ -19,23 +19,23 @@ def _kinds(fits: Callable[[pb.EventKind], bool]) -> frozenset[str]:
     return frozenset(name for name, options in OPTIONS.items() if fits(options))
 
 
-# What the log of a run holds.
+# Kinds in the log of a run.
 RUN: Final = _kinds(lambda kind: kind.run)
 
-# What the scheduler copies from the log of a session to that of its run.
+# Kinds that the scheduler copies from a session's log to the log of its run.
 PROMOTED: Final = _kinds(lambda kind: kind.session and kind.run)
 
-# What the host program of an agent may write.
+# Kinds that the host program of an agent may write.
 HOST: Final = _kinds(lambda kind: kind.host)
 
-# Pieces of a text, which follow each other without a line break.
+# Kinds that are pieces of a text, joined without line breaks.
 TEXT: Final = _kinds(lambda kind: kind.text)
 
-# What begins another state of a task.
+# Kinds that change the state of a task.
 TASK_STATES: Final = _kinds(lambda kind: kind.task_state)
 
-# What begins or ends an attempt, a merge, or the wait for an answer.
+# Kinds that begin or end an attempt, a merge, or the wait for an answer.
 SPANS: Final = _kinds(lambda kind: kind.span)
 
-# What the state of a run at any moment is derived from.
+# Kinds from which the state of a run at any time is derived.
 HISTORY: Final = _kinds(lambda kind: kind.history)

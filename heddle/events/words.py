@@ -1,7 +1,7 @@
-"""What happened, in English: the one place where an event becomes a sentence.
+"""Event descriptions in English: the only place where an event becomes a sentence.
 
-The command line, the web app and its report use it. Texts of agents are in these sentences as they are: whoever
-shows them makes them safe.
+The command line, the web app and its report use it. The sentences contain agent text unescaped:
+the caller must escape them for its output.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +12,9 @@ from heddle.readable import conflict_side, count, dollars, outcome, size, span
 
 
 def describe(event: pb.Event) -> str:
-    """Returns what happened, without the event's place and time.
+    """Returns a description of the event, without its place and time.
 
-    It has line breaks only where a text in the payload has some.
+    It contains line breaks only if a text in the payload does.
     """
     kind = event.WhichOneof("payload")
     if kind is None:
@@ -25,7 +25,7 @@ def describe(event: pb.Event) -> str:
 
 
 def explain(event: pb.Event) -> str:
-    """Returns what happened and, on further lines, what helps to fix a failed setup, teardown or merge."""
+    """Returns the description and, on further lines, help to fix a failed setup, teardown or merge."""
     kind = event.WhichOneof("payload")
     field = _EXPLANATIONS.get(kind or "")
     more = getattr(getattr(event, kind), field) if kind and field else ""
@@ -33,7 +33,7 @@ def explain(event: pb.Event) -> str:
 
 
 def nested(event: pb.ToolStarted | pb.Message) -> str:
-    """Returns the mark of what a sub-agent says and does; empty for the agent itself."""
+    """Returns the prefix for messages and tool calls of a sub-agent; empty for the main agent."""
     return "↳ " if event.parent_tool_call_id else ""
 
 
@@ -214,7 +214,7 @@ def _budget_reached(event: pb.BudgetReached) -> str:
     return f"budget of {dollars(event.budget_usd_micros)} reached, {dollars(event.spent_usd_micros)} spent"
 
 
-# Any: each takes the message of its own kind. task_failed also needs the event's time.
+# Any: each function takes the message of its kind. task_failed also needs the event's time.
 _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_created": _run_created,
     "run_started": lambda _: "run started",

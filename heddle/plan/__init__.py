@@ -1,1 +1,1 @@
-"""Plan files: how they are read, judged and predicted."""
+"""Plan files: reading, validation and analysis."""

@@ -1,4 +1,4 @@
-"""The part of a plan file that says what an agent gets besides its prompt, as pydantic models."""
+"""The options of an agent besides its prompt in a plan file, as pydantic models."""
 
 from typing import Final, Literal
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from heddle import agents
 from heddle.plan.text_rules import one_of
 
-# How `agent` may be written, in the published schema.
+# The valid forms of `agent`, for the published schema.
 AGENTS: Final = f"{one_of(agents.forms())}."
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]

@@ -1,4 +1,4 @@
-"""What a plan will do, computed before it runs. Pure; takes only valid plans."""
+"""Predicts how a plan will run. Pure; accepts only valid plans."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from heddle import pb
 from heddle.plan import globs, graph
 
-# The priority of an epic or task that names none.
+# The default priority of an epic or task.
 DEFAULT_PRIORITY: Final = 999
 
 
@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Analysis:
-    """What `heddle plan check` shows. Lengths are seconds, or tasks where the plan has no estimates."""
+    """The result of `heddle plan check`. Lengths are in seconds, or in tasks if the plan has no estimates."""
 
     in_seconds: bool
     # How many tasks may run at the same time.
@@ -42,9 +42,9 @@ class Analysis:
     critical_path: tuple[str, ...]
     critical_length: float
     total_work: float
-    # No order can be faster than this.
+    # The shortest possible duration in any order.
     lower_bound: float
-    # How long it takes in the scheduler's order, if every estimate is right.
+    # The duration in the scheduler's order if every estimate is correct.
     makespan: float
     overlaps: tuple[Overlap, ...]
 
@@ -112,7 +112,7 @@ def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
 
 
 def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> float:
-    """Returns when the last task of the schedule that `played` returns ends."""
+    """Returns the end of the last task in the schedule from `played`."""
     return max(
         (span.end for spans in played(plan, lengths, parallel).values() for span in spans), default=0.0
     )
@@ -159,7 +159,7 @@ def played(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int)
 
 
 def overlaps(plan: pb.Plan) -> list[Overlap]:
-    """Returns the pairs of epics whose `touches` overlap, each with the first pair of globs that does.
+    """Returns the pairs of epics whose `touches` overlap, each with the first pair of overlapping globs.
 
     If one epic depends on the other, the pair is left out: they never write at the
     same time.

@@ -19,7 +19,7 @@ def budget_of(plan: pb.Plan, epic: pb.PlanEpic, task: pb.PlanTask) -> str:
 
 
 def needs_limit(path: str, agent: str, budget: str, *, holds_max_turns: bool = False) -> Violation:
-    """Returns the violation of the task at `path`, which needs a limit of its own; it names the possible limits."""
+    """Returns the violation for the task at `path`, which needs its own limit; it names possible limits."""
     limit = "`timeout` or `max_turns`" if holds_max_turns else "`timeout`"
     return Violation(
         f"{path}.timeout",
@@ -29,5 +29,5 @@ def needs_limit(path: str, agent: str, budget: str, *, holds_max_turns: bool = F
 
 
 def stoppable_agents() -> str:
-    """Returns the agents that a budget can stop, as they report their usage while they run."""
+    """Returns the agents that a budget can stop, because they report their usage while they run."""
     return one_of([kind.name for kind in agents.kinds() if kind.reports_usage_live and kind.provider])

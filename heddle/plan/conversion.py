@@ -19,7 +19,7 @@ from heddle.plan.text_rules import did_you_mean, shown
 # Replacing a value can trigger a part's own validators, whose errors show only then.
 _MAX_PASSES: Final = 4
 
-# More would not be read.
+# Users would not read more errors.
 _MAX_ERRORS: Final = 1_000
 
 Path: TypeAlias = tuple[Step, ...]

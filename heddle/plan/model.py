@@ -45,7 +45,7 @@ MergeStyle = Annotated[
 
 
 def _checks(value: list["Check"] | None, dump: SerializerFunctionWrapHandler) -> object:
-    """Dumps a list as the message that holds it: an empty list differs from an absent one."""
+    """Dumps a list as the message that contains it: an empty list differs from an absent one."""
     return None if value is None else {"checks": dump(value)}
 
 

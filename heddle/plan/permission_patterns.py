@@ -26,14 +26,14 @@ from heddle.plan import globs
 
 COMMAND_TOOLS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 
-# The other tools that a name covers.
+# The additional tools that a name covers.
 _FAMILIES: Final = {
     "Edit": frozenset({"Write", "MultiEdit", "NotebookEdit"}),
     "Read": frozenset({"Grep", "Glob", "LS", "NotebookRead"}),
 }
-# Their target is a text that runs.
+# Tools whose target is code to run.
 _RUN_TEXTS: Final = COMMAND_TOOLS | {"REPL", "Workflow"}
-# Their target is a path.
+# Tools whose target is a path.
 _TOUCH_FILES: Final = frozenset({*_FAMILIES, "Delete", "Move"}).union(*_FAMILIES.values())
 _WILD: Final = re.compile(r"[*?]")
 _PATTERN: Final = re.compile(r"([A-Za-z0-9_*.-]+)(?:\((.+)\))?", re.DOTALL)
@@ -74,7 +74,7 @@ class Pattern:
         return self._target(target)
 
     def is_exactly(self, tool: str, target: str) -> bool:
-        """Says whether it is about this very call, whatever parts a command has: what `rule_for` returns is."""
+        """Returns whether the pattern names exactly this call, even a compound command; see `rule_for`."""
         return self._names(tool) and bool(self.argument) and self.argument == glob.escape(target.strip())
 
     def denies(self, tool: str, target: str) -> bool:
@@ -106,15 +106,15 @@ class Pattern:
 
 
 def rule_for(tool: str, target: str) -> str:
-    """Returns the narrowest useful pattern that allows such calls; empty where there is none.
+    """Returns the narrowest useful pattern that allows such calls; empty if there is none.
 
-    The same command or file, the same host for a URL, every call for other tools.
+    It covers the same command or file, the same host for a URL, or every call of any other tool.
     """
     target = target.strip()
     if tool in _RUN_TEXTS:
         return _checked(f"{tool}({glob.escape(target)})") if target else ""
     if tool in _TOUCH_FILES and target:
-        # A path has no way to say that a star stands for itself.
+        # A path pattern cannot escape a star.
         return "" if _WILD.search(target) else _checked(f"{tool}({target})")
     host = urlsplit(target).hostname if tool == "WebFetch" else None
     return _checked(f"{tool}({_DOMAIN}{host})" if host else tool)

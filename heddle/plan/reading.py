@@ -28,7 +28,7 @@ class Form(Generic[M]):
     # takes longer than most commands, which read none.
     models: str
     message: type[M]
-    # Returns the violations of a message whose values are valid one by one.
+    # Returns the violations of a message whose single values are valid.
     violations: Callable[[M], Sequence[Violation]]
     # The error for a file without content. Empty: such a file is valid.
     empty: str

@@ -16,9 +16,9 @@ MAX_TASKS: Final = 10_000
 MAX_PROMPT_BYTES: Final = 200_000
 # Per kind of report of a check, and for allow_files.
 MAX_GLOBS: Final = 20
-# A plan travels in one gRPC message, which takes 4 MiB.
+# A plan is sent in one gRPC message, which is limited to 4 MiB.
 MAX_PLAN_BYTES: Final = 3_000_000
-# More would not be read, and a hostile plan could have millions.
+# Users would not read more errors, and a hostile plan could have millions.
 MAX_VIOLATIONS: Final = 1_000
 
 

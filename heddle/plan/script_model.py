@@ -9,7 +9,7 @@ from heddle.plan.field_types import Count, Duration, ShortPart, Tokens, Usd
 
 
 def _message(field: str) -> PlainSerializer:
-    """Dumps a plain value as the message that holds it in `field`."""
+    """Dumps a plain value as a message with the value in `field`."""
     return PlainSerializer(lambda value: {field: value})
 
 

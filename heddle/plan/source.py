@@ -1,7 +1,7 @@
 """YAML as plain values with their positions, built from the parser's events.
 
 PyYAML's own composer follows aliases, keeps the last of two equal keys and
-recurses as deep as the text does. This one reports all three as errors. It also does
+recurses as deep as the text nests. This one reports all three as errors. It also does
 not read a plain word as YAML 1.1 does, where 010 is 8, 1_0 is 10, 1:30 is 90 and off
 is false: see scalars.py.
 """

@@ -28,7 +28,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """Returns `text` quoted for a message, and cut where it is long."""
+    """Returns `text` quoted for a message, and truncated if it is long."""
     return repr(text if len(text) <= _LONGEST_WORD else f"{text[:_LONGEST_WORD]}…")
 
 

@@ -18,7 +18,7 @@ MAX_PATHS: Final = 100
 MAX_PORTS: Final = 100
 MAX_VARIABLES: Final = 200
 MAX_VALUE_BYTES: Final = 32 << 10
-# It travels with every request for a worktree.
+# Every request for a worktree includes the file.
 MAX_FILE_BYTES: Final = 64 << 10
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

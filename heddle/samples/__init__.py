@@ -31,7 +31,7 @@ def make_sample_repository(path: Path) -> None:
     """Creates the sample project as a git repository with one commit on branch main.
 
     Idempotent: a repository with a commit is left unchanged, and an interrupted
-    creation is completed. Raises SampleError if `path` holds other
+    creation is completed. Raises SampleError if `path` contains other
     files, if it cannot be written, or if git is missing.
     """
     try:

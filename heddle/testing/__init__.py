@@ -1,1 +1,1 @@
-"""Fakes of Heddle's services, for tests of whatever talks to them."""
+"""Fakes of Heddle's services, for tests of their clients."""

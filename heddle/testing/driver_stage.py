@@ -1,4 +1,4 @@
-"""What the driver suite does with one agent_svc: start sessions, read them, answer them, end them."""
+"""Operations of the driver suite on one agent_svc: start, read, answer and end sessions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +11,7 @@ import psutil
 from heddle import pb
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 
-# Seconds after which something that should have happened has not.
+# Seconds to wait for an expected event.
 DEADLINE: Final = 60.0
 
 
@@ -57,7 +57,7 @@ class Stage:
         raise AssertionError(f"the session ended before that: {last}")
 
     async def stop(self, attempt: str) -> None:
-        """Stops a session; returns when it is gone."""
+        """Stops a session; returns after it has ended."""
         request = pb.StopSessionRequest(attempt=attempt, epoch=1, reason="the suite says so")
         await self._stub.StopSession(request, timeout=DEADLINE)
 
@@ -74,7 +74,7 @@ class Stage:
 
 
 def said(events: Sequence[pb.Event]) -> str:
-    """Returns what the agent said, be it as a model or on its standard output."""
+    """Returns the agent's text, from model messages and from standard output."""
     return "".join(
         event.message.text if event.message.kind == pb.MESSAGE_KIND_TEXT else event.output.text
         for event in events
@@ -83,7 +83,7 @@ def said(events: Sequence[pb.Event]) -> str:
 
 
 def output_text(events: Sequence[pb.Event]) -> str:
-    """Returns all text that is in the log: what was said, written and answered by tools."""
+    """Returns all text in the log: messages, output and tool results."""
     return "".join(event.message.text + event.output.text + event.tool_finished.result for event in events)
 
 
@@ -93,15 +93,15 @@ def payloads(events: Sequence[pb.Event], kind: str) -> list[pb.Event]:
 
 
 def ending(events: Sequence[pb.Event]) -> pb.SessionFinished:
-    """Returns how the session ended; its log has no other end than one."""
+    """Returns how the session ended; session_finished must occur once, as the last event."""
     assert [event.HasField("session_finished") for event in events] == [False] * (len(events) - 1) + [True]
     return events[-1].session_finished
 
 
 def tree(events: Sequence[pb.Event]) -> list[psutil.Process]:
-    """Returns the session's processes: first the one that agent_svc started, then all below it.
+    """Returns the session's processes: first the one that agent_svc started, then all of its descendants.
 
-    None are left of a session that is over, nor of one that could not start.
+    Returns an empty list if the session has ended or could not start.
     """
     started = next(event.session_started for event in events if event.HasField("session_started"))
     try:

@@ -1,12 +1,12 @@
-"""The conformance suite of drivers: what Heddle promises of every agent, whichever it is.
+"""The conformance suite of drivers: what Heddle guarantees for every agent.
 
-Whoever writes a driver runs it over theirs:
+The author of a driver runs it as follows:
 
     class TestMyAgent(DriverSuite):
         subject = MySubject()
 
 where MySubject is a Subject: it makes its agent do what a Scenario says. Needs pytest
-with pytest-asyncio. A scenario that the agent cannot have is declared in `unsupported`
+with pytest-asyncio. A scenario that the agent lacks is declared in `unsupported`
 with its reason, and is listed as skipped.
 """
 
@@ -38,11 +38,11 @@ LONG_LINE: Final = "0123456789" * 500_000
 
 
 class Scenario(Enum):
-    """What a subject makes its agent do."""
+    """A behaviour that a subject triggers in its agent."""
 
     # Says TEXT and ends.
     TEXT = "text"
-    # Writes CONTENT to FILE by a tool for files, runs COMMAND by one for commands, ends.
+    # Writes CONTENT to FILE with a file tool, runs COMMAND with a command tool, and ends.
     TOOLS = "tools"
     # Runs a command that exits with 3, says RECOVERED, ends.
     FAILING_TOOL = "failing tool"
@@ -55,11 +55,11 @@ class Scenario(Enum):
     # Tries to run APPROVED_COMMAND, for which the request's permissions require a question.
     APPROVAL_GRANTED = "approval granted"
     APPROVAL_DENIED = "approval denied"
-    # The same with a wait of half a second.
+    # Like APPROVAL_GRANTED, but the question waits only half a second.
     APPROVAL_UNANSWERED = "approval unanswered"
     # Tries to run APPROVED_COMMAND, which the request's permissions deny.
     DENIED = "denied"
-    # Says WORKING and then works for ever.
+    # Says WORKING and then works forever.
     STOP = "stop"
     TIMEOUT = "timeout"
     CRASH = "crash"
@@ -68,13 +68,13 @@ class Scenario(Enum):
     RATE_LIMITED = "429"
     OVERLOADED = "529"
     UNREACHABLE = "unreachable"
-    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` says which.
+    # Says TEXT and ends, also when resumed. `Scene.went_on` returns whether it knew its first session.
     RESUME = "resume"
-    # Is to resume a session that its agent does not know; says TEXT and ends.
+    # Resumes a session that the agent does not know; says TEXT and ends.
     RESUME_UNKNOWN = "resume unknown"
 
 
-# What the reason of each failure has to name: the status, and what is wrong.
+# Text that the reason of each failure must contain: the status and the problem.
 REASONS: Final = {
     Scenario.UNAUTHORISED: ("401", "log in"),
     Scenario.RATE_LIMITED: ("429", "rate limit"),
@@ -82,7 +82,7 @@ REASONS: Final = {
     Scenario.UNREACHABLE: ("connect",),
 }
 
-# The outcome of a driver that can distinguish it; others say that the session failed.
+# The outcome if the driver can distinguish the cause; other drivers report OUTCOME_FAILED.
 OUTCOMES: Final = {
     Scenario.UNAUTHORISED: pb.OUTCOME_UNAUTHORIZED,
     Scenario.UNREACHABLE: pb.OUTCOME_PROVIDER_UNAVAILABLE,
@@ -93,38 +93,38 @@ OUTCOMES: Final = {
 
 @dataclass(frozen=True)
 class Scene:
-    """A scenario that is set: an agent_svc with the driver, and the session to start on it."""
+    """A prepared scenario: an agent_svc with the driver, and the session to start on it."""
 
     channel: grpc.aio.Channel
     # An empty folder on the disk of the agent_svc.
     worktree: Path
     # Without attempt, epoch and worktree, which the suite fills in.
     request: pb.StartSessionRequest
-    # For RESUME: says whether the agent's second session knew of the first.
+    # For RESUME: returns whether the agent's second session knew of the first.
     went_on: Callable[[], bool] = lambda: False
     # For RESUME_UNKNOWN: makes the agent forget its sessions.
     forget: Callable[[], None] = lambda: None
 
 
 class Subject(Protocol):
-    """A driver with its agent, set up so that the suite decides what the agent does."""
+    """A driver with its agent, which the suite controls."""
 
-    # By scenario: why the agent cannot have it.
+    # By scenario: why the agent does not support it.
     unsupported: Mapping[Scenario, str]
 
     def scene(self, scenario: Scenario, folder: Path) -> AbstractAsyncContextManager[Scene]:
-        """Sets a scenario up in an empty folder; skips the test where the agent is not installed."""
+        """Prepares a scenario in an empty folder; skips the test if the agent is not installed."""
         ...
 
 
 @pytest.mark.asyncio
 class DriverSuite:
-    """One test for each promise."""
+    """One test for each guarantee."""
 
     subject: ClassVar[Subject]
 
     async def test_says_what_the_agent_says(self, tmp_path: Path) -> None:
-        """Text arrives whole, and an agent that exits without an error has succeeded."""
+        """All text arrives, and the session of an agent that exits without an error succeeds."""
         events = await self._play(Scenario.TEXT, tmp_path)
         assert said(events).strip() == TEXT
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
@@ -132,7 +132,7 @@ class DriverSuite:
         assert all(message.last for message in messages[-1:])
 
     async def test_reports_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
-        """Each call names its tool, its kind, and the file in the worktree or the command; then its end."""
+        """Each tool call reports its tool, its kind, its file or command, and its end."""
         async with self._set(Scenario.TOOLS, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
             assert (stage.worktree / FILE).read_text() == CONTENT
@@ -166,16 +166,16 @@ class DriverSuite:
         ids=["lines", "one-line-of-5-MB"],
     )
     async def test_nothing_is_too_long(self, scenario: Scenario, text: str, tmp_path: Path) -> None:
-        """A long text arrives whole and in order, in events of bounded size."""
+        """A long text arrives completely and in order, in events of bounded size."""
         events = await self._play(scenario, tmp_path)
-        # Not compared by assert: its explanation of two such texts takes minutes.
+        # Compared outside the assert: pytest's diff of two such texts takes minutes.
         whole = said(events).strip() == text.strip()
         assert whole
         assert max(event.ByteSize() for event in events) <= 64 << 10
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_other_bytes_are_replaced(self, tmp_path: Path) -> None:
-        """Output that is not UTF-8 neither breaks the session nor hides what is around it."""
+        """Output that is not UTF-8 neither breaks the session nor hides the text around it."""
         events = await self._play(Scenario.OTHER_BYTES, tmp_path)
         assert "caf" in output_text(events)
         assert " end" in output_text(events)
@@ -183,7 +183,7 @@ class DriverSuite:
 
     @pytest.mark.parametrize("approved", [True, False], ids=["granted", "denied"])
     async def test_waits_for_the_operator(self, approved: bool, tmp_path: Path) -> None:
-        """What needs an approval happens after a yes, and never after a no."""
+        """A call that needs approval runs only if the operator approves it."""
         scenario = Scenario.APPROVAL_GRANTED if approved else Scenario.APPROVAL_DENIED
         async with self._set(scenario, tmp_path) as (stage, scene):
             attempt = await stage.start(scene.request)
@@ -198,7 +198,7 @@ class DriverSuite:
         assert ending(events).outcome in outcomes
 
     async def test_a_question_without_an_answer_is_denied(self, tmp_path: Path) -> None:
-        """A question that waits longer than the plan allows counts as denied, and the log says so."""
+        """A question that waits longer than the plan allows is denied, and the log shows it."""
         async with self._set(Scenario.APPROVAL_UNANSWERED, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
             assert not (stage.worktree / APPROVED_FILE).exists()
@@ -216,7 +216,7 @@ class DriverSuite:
         assert not any(event.tool_finished.ok for event in payloads(events, "tool_finished"))
 
     async def test_stops_amid_a_turn(self, tmp_path: Path) -> None:
-        """A stopped agent is gone with all of its processes."""
+        """Stopping a session ends its agent and all of the agent's processes."""
         async with self._set(Scenario.STOP, tmp_path) as (stage, scene):
             attempt, processes = await self._until_it_works(stage, scene)
             await stage.stop(attempt)
@@ -225,11 +225,11 @@ class DriverSuite:
         assert not _alive(processes)
 
     async def test_takes_no_longer_than_allowed(self, tmp_path: Path) -> None:
-        """An agent over its time limit is ended, with all of its processes."""
+        """An agent that exceeds its time limit is ended with all of its processes."""
         seen: list[pb.Event] = []
         processes: set[psutil.Process] = set()
         async with self._set(Scenario.TIMEOUT, tmp_path) as (stage, scene):
-            # On a busy machine it may be over before the agent has said a word.
+            # On a busy machine, the limit may expire before the agent writes anything.
             scene.request.timeout.FromMilliseconds(2500)
             attempt = await stage.start(scene.request)
             async for event in stage.watch(attempt):
@@ -240,12 +240,12 @@ class DriverSuite:
         assert not _alive(processes)
 
     async def test_a_killed_agent_is_no_hanging_session(self, tmp_path: Path) -> None:
-        """An agent whose program is killed fails with a reason, or continues by itself."""
+        """If the agent's program is killed, the session fails with a reason or the agent recovers."""
         async with self._set(Scenario.CRASH, tmp_path) as (stage, scene):
             attempt, processes = await self._until_it_works(stage, scene)
             # The host survives; the program below it is killed.
             for process in processes[1:] or processes:
-                # One may have ended by itself, or with the one before.
+                # The process may already have ended, possibly because of the previous kill.
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             events = await stage.events(attempt)
@@ -256,7 +256,7 @@ class DriverSuite:
 
     @pytest.mark.parametrize("scenario", list(REASONS), ids=lambda scenario: scenario.value)
     async def test_says_why_the_model_does_not_answer(self, scenario: Scenario, tmp_path: Path) -> None:
-        """A model that refuses or is away ends the session with a reason that says what it is."""
+        """If the model refuses or is unreachable, the session fails with a reason that names the cause."""
         events = await self._play(scenario, tmp_path)
         finished = ending(events)
         assert finished.outcome in {pb.OUTCOME_FAILED, OUTCOMES.get(scenario, pb.OUTCOME_FAILED)}
@@ -264,7 +264,7 @@ class DriverSuite:
             assert part in finished.reason.lower()
 
     async def test_resumes_an_earlier_session(self, tmp_path: Path) -> None:
-        """A resumed agent knows what it did before."""
+        """A resumed agent remembers its earlier session."""
         async with self._set(Scenario.RESUME, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
             assert ending(await stage.events(first)).outcome == pb.OUTCOME_SUCCEEDED
@@ -274,7 +274,7 @@ class DriverSuite:
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_starts_a_new_session_if_it_cannot_resume(self, tmp_path: Path) -> None:
-        """For a session that the agent no longer knows, a new one starts, and the log says so."""
+        """If the agent no longer knows a session, a new one starts, and the log shows it."""
         async with self._set(Scenario.RESUME_UNKNOWN, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
             await stage.events(first)

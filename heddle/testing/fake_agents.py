@@ -1,4 +1,4 @@
-"""AgentService without agents: what a session does is a coroutine that the test gives."""
+"""An AgentService without agents: each session runs a coroutine that the test provides."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ class FakeAgents(AgentServiceServicer):
         self._playing: set[asyncio.Task[None]] = set()
 
     async def drain(self) -> None:
-        """Ends what plays, without a word."""
+        """Cancels running sessions without emitting events."""
         for task in self._playing:
             task.cancel()
         await asyncio.gather(*self._playing, return_exceptions=True)

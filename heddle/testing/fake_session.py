@@ -1,4 +1,4 @@
-"""A session in memory: what the fake worker runs in place of an agent."""
+"""A session in memory, which the fake worker runs in place of an agent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,15 +19,15 @@ class FakeSession:
         self.result: pb.SessionFinished | None = None
         self.stopping = asyncio.Event()
         self.ended = asyncio.Event()
-        # By approval_id: True if the operator said yes.
+        # By approval_id: True if the operator approved.
         self.answers: dict[str, bool] = {}
-        # What the operator said, by message_id.
+        # The operator's messages, by message_id.
         self.heard: dict[str, str] = {}
         self.parked = False
         self._news = asyncio.Event()
 
     def emit(self, **payload: Any) -> None:
-        """Adds an event to the log; the one keyword is the field of its payload."""
+        """Adds an event to the log; the only keyword argument is the field of its payload."""
         event = pb.Event(run=f"runs/{self.name.run}", epic=self.name.epic, task=self.name.task, **payload)
         event.attempt = self.name.number
         event.sequence = len(self.events) + 1
@@ -48,12 +48,12 @@ class FakeSession:
         return True
 
     def ring(self) -> None:
-        """Wakes everybody who waits for news."""
+        """Wakes all callers of `news`."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 
     def park(self) -> None:
-        """Begins to end the session; raises WRONG_STATE unless it waits for an answer."""
+        """Parks the session, which then ends; raises WRONG_STATE unless it waits for an answer."""
         asked = {each.approval_requested.approval_id for each in self.events} - {""}
         if not self.parked and not asked - self.answers.keys():
             raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it does not wait", state="running")
@@ -61,7 +61,7 @@ class FakeSession:
         self.stopping.set()
 
     def answer(self, approval_id: str, *, approved: bool) -> None:
-        """Takes the operator's answer; raises WRONG_STATE once the session is parked."""
+        """Records the operator's answer; raises WRONG_STATE if the session is parked."""
         if self.parked:
             raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it is parked", state="parked")
         self.answers[approval_id] = approved
@@ -85,10 +85,10 @@ Play = Callable[[FakeSession], Awaitable[pb.SessionFinished]]
 
 
 async def fail_setup(_session: FakeSession) -> pb.SessionFinished:
-    """Ends at once, as the project's setup failed."""
+    """Ends immediately because the project's setup failed."""
     return pb.SessionFinished(outcome=pb.OUTCOME_SETUP_FAILED, reason="the project's setup failed: no rule")
 
 
 async def succeed(_session: FakeSession) -> pb.SessionFinished:
-    """Ends at once and well."""
+    """Succeeds immediately."""
     return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)

@@ -1,4 +1,4 @@
-"""What a fake worker keeps, and the rules that both of its services follow."""
+"""The state of a fake worker, and the rules that both of its services follow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from heddle.testing.fake_session import FakeSession, Play, succeed
 
 @dataclass
 class FakeState:
-    """The state. Fields may be changed while it is served; `play` decides what sessions do."""
+    """The state of one fake worker. Tests may change fields while it serves; `play` runs the sessions."""
 
     slots: int = 8
     play: Play = succeed
     # The agents that it can start.
     programs: tuple[str, ...] = ("scripted", "command:")
-    # Those of them that do not report their usage while they work.
+    # The agents that do not report their usage while they work.
     late_programs: tuple[str, ...] = ("command:",)
-    # Those of them that max_turns limits.
+    # The agents that respect max_turns.
     turn_limited_programs: tuple[str, ...] = ()
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
@@ -28,26 +28,26 @@ class FakeState:
     teardown_end: pb.CheckFinished = field(default_factory=lambda: pb.CheckFinished(ok=True))
     # Keys of epics whose setup fails.
     failing_setups: set[str] = field(default_factory=set)
-    # Why the remote does not take a branch, by branch.
+    # By branch: why the remote rejects its push.
     refused: dict[str, str] = field(default_factory=dict)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
-    # Says of the branches of an open merge whether the checks of a merge pass.
+    # Given the branches of an open merge: returns whether its checks pass.
     merge_is_good: Callable[[list[str]], bool] = lambda _branches: True
-    # What PredictConflicts answers, of the branches that it is asked about.
+    # The conflicts that PredictConflicts returns, if they are between requested branches.
     foreseen: list[pb.ConflictingPair] = field(default_factory=list)
-    # By the key of an epic: the paths that PredictConflicts says it has changed.
+    # By epic key: the changed paths that PredictConflicts reports.
     written: dict[str, list[str]] = field(default_factory=dict)
     # Called with (method, request) before each call that changes something; may raise.
     before: Callable[[str, Any], None] = lambda _method, _request: None
     sessions: dict[str, FakeSession] = field(default_factory=dict)
     # Every request that was served, in order: (method, request).
     calls: list[tuple[str, Any]] = field(default_factory=list)
-    # By epic's name.
+    # By epic name.
     worktrees: dict[str, pb.Worktree] = field(default_factory=dict)
     # By branch: the commits on it, oldest first, each with the attempt that made it.
     commits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    # By the attempt for which they were set aside: commits that were on its branch, oldest first.
+    # By attempt: the commits that were removed from its branch when it started, oldest first.
     rewound: dict[str, list[str]] = field(default_factory=dict)
     # By target branch.
     merged: dict[str, list[str]] = field(default_factory=dict)
@@ -55,22 +55,22 @@ class FakeState:
     open_merges: dict[str, list[str]] = field(default_factory=dict)
     # Names of epics whose worktrees contain something that was not accepted.
     dirty: set[str] = field(default_factory=set)
-    # By epic's name: what is archived of its worktree.
+    # By epic name: the archive commit of its worktree.
     archived: dict[str, str] = field(default_factory=dict)
-    # What each worktree, and each session, takes on the disk.
+    # The disk usage of each worktree and of each session.
     worktree_bytes: int = 1 << 20
     session_bytes: int = 1 << 10
-    # Why it takes no new work.
+    # Why the worker accepts no new work; empty if it does.
     full: str = ""
     # The most sessions that ran at the same time.
     peak: int = 0
     epoch: int = 0
-    # How many worktrees were ever made.
+    # The number of worktrees created so far.
     made: int = 0
 
     @property
     def live(self) -> list[FakeSession]:
-        """The sessions that run now."""
+        """The running sessions."""
         return [session for session in self.sessions.values() if session.result is None]
 
     def called(self, method: str) -> list[Any]:
@@ -78,7 +78,7 @@ class FakeState:
         return [request for name, request in self.calls if name == method]
 
     def changing(self, method: str, request: Any) -> None:
-        """Opens a call that changes something; raises STALE_EPOCH to a deposed leader."""
+        """Records a mutating call; raises STALE_EPOCH for a deposed leader."""
         self.calls.append((method, request))
         if request.epoch < self.epoch:
             raise errors.HeddleError(

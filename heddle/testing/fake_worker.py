@@ -1,7 +1,7 @@
 """A worker in memory: AgentService and WorktreeService without agents, git or a disk.
 
-It keeps the promises of both services that a scheduler relies on: calls are
-idempotent, an old epoch or attempt is refused, a watch resumes.
+It provides the guarantees of both services that a scheduler needs: calls are
+idempotent, an old epoch or attempt is rejected, a watch resumes.
 """
 
 import grpc
@@ -15,10 +15,10 @@ from heddle.v1.worktree_service_pb2_grpc import add_WorktreeServiceServicer_to_s
 
 
 class FakeWorker(FakeState):
-    """The worker: its state, served."""
+    """A worker that serves its state."""
 
     def service(self) -> Service:
-        """Returns both services, to be served at one address."""
+        """Returns both services, for a server at one address."""
         agent, worktree = FakeAgents(self), FakeWorktrees(self)
 
         def register(server: grpc.aio.Server) -> None:

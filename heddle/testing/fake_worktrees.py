@@ -203,7 +203,7 @@ class FakeWorktrees(WorktreeServiceServicer):
         yield pb.DiffRevisionsResponse(text=f"diff {request.from_revision}{dots}{request.to_revision}\n")
 
     def _rewind(self, branch: str, revision: str, attempt: str) -> None:
-        """Takes the commit that `revision` is the parent of, and all after it, off a branch. Idempotent."""
+        """Removes the child commit of `revision` (COMMIT^), and all later ones, from a branch. Idempotent."""
         made = [commit for commit, _ in self._worker.commits.get(branch, [])]
         if (first := revision.removesuffix("^")) in made:
             place = made.index(first)

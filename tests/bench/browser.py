@@ -33,7 +33,7 @@ VIEWERS: Final = 20
 # Seconds of each measurement under load.
 PERIOD: Final = 10.0
 
-# Seconds for each of the measurements, of which there are four: the whole ends within eight
+# Seconds for each of the four measurements, so that the benchmark ends within eight
 # minutes. A measurement that takes longer is a row without a figure, so that the others are still shown.
 BOUND: Final = 110
 
@@ -44,7 +44,7 @@ _SLOW: Final = "too slow"
 
 _T = TypeVar("_T")
 
-# Notes in the page, for every text that says when it was sent, how many ms ago that was,
+# Records in the page the age in ms of every text that contains its send time,
 # and when each frame was drawn.
 _OBSERVE: Final = """() => {
   window.delays = [];
@@ -197,7 +197,7 @@ async def _crowd(sessions: int) -> tuple[float, float]:
     """Returns the share of a core that the web app needs for VIEWERS of a board, and the bytes a second to each.
 
     Every session has the two summaries a second that the API allows. The viewers
-    are sockets that take every frame, as a browser's does.
+    are sockets that receive every frame, like a browser's socket.
     """
     async with _web_app(BusyScheduler(sessions, 2 * sessions)) as (url, process_id):
         viewers = [socketio.AsyncClient() for _ in range(VIEWERS)]

@@ -2,7 +2,7 @@
 
 It answers the calls of a board and a modal, and sends summaries of its sessions at a
 given rate. Each summary's last line ends in the time at which it was sent, so that
-a browser can tell how old it is once it is on the page.
+a browser can compute its age when it appears on the page.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def attempt_of(number: int) -> AttemptName:
 
 
 class BusyScheduler(FakeScheduler):
-    """One run with `sessions` live sessions; `rate` summaries a second over all of them.
+    """One run with `sessions` live sessions; `rate` summaries a second in total.
 
     Every session's log has `log_lines` lines of output.
     """

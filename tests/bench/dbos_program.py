@@ -25,7 +25,7 @@ from dbos import DBOS, DBOSConfig
 
 QUEUE: Final = "tasks"
 
-# It polls, by default once a second. A shorter interval than this was slower again, on both databases.
+# DBOS polls, by default once a second. Shorter intervals than this were slower, on both databases.
 POLL_SECONDS: Final = 0.02
 
 

@@ -1,7 +1,7 @@
 """Merges random histories with git and with libgit2, and counts the merges that differ.
 
-`pip install pygit2==1.21.0`, then `python -m tests.bench.libgit2`. ADR 7 has the figures. pygit2 is no
-dependency of the project: this is why.
+`pip install pygit2==1.21.0`, then `python -m tests.bench.libgit2`. ADR 7 has the figures. They are
+the reason why the project does not depend on pygit2.
 """
 
 import random
@@ -61,14 +61,14 @@ def make_history(root: Path, chance: random.Random) -> Path:
 
 
 def merged_by_git(repository: Path) -> str:
-    """Returns the tree of the merge of `two` into `one`; empty where it conflicts."""
+    """Returns the tree of the merge of `two` into `one`; empty if it conflicts."""
     command = ["git", "merge-tree", "--write-tree", "one", "two"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     return "" if done.returncode else done.stdout.strip()
 
 
 def merged_by_libgit2(pygit2: Any, repository: Path) -> str:
-    """Returns the same by libgit2."""
+    """Returns the tree of the same merge by libgit2; empty if it conflicts."""
     opened = pygit2.Repository(str(repository))
     one, two = (opened.branches[name].target for name in ("one", "two"))
     index = opened.merge_commits(one, two)

@@ -1,4 +1,4 @@
-"""How soon a scheduler that was killed during many sessions decides again.
+"""Measures how soon a scheduler decides again after it was killed during many sessions.
 
 The scheduler is a separate process; its worker is a fake behind the same gRPC services,
 whose sessions continue while it is dead. One of them ends meanwhile, so there is something to

@@ -32,7 +32,7 @@ RUNS: Final = 3
 
 
 class Figures(NamedTuple):
-    """What one run took, in seconds."""
+    """The times of one run, in seconds."""
 
     # From the start of the first task to the end of the last.
     wall: float

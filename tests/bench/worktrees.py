@@ -1,7 +1,7 @@
 """The worktree service compared with the git commands that do the same, on a generated repository.
 
-Each measured call goes over gRPC to a service in this process. git has its own
-settings, so unlike the service's its commit does not wait for the disk.
+Each measured call goes over gRPC to a service in this process. git has its default
+settings, so its commit, unlike the service's, does not wait for the disk.
 HEDDLE_BENCH_FILES sets the size of the repository: 5,000 files if absent.
 """
 
@@ -32,7 +32,7 @@ LINES: Final = 40
 # The pause before each measured call.
 CALM_SECONDS: Final = 0.05
 
-# What fifty epics of a busy operator do together in a minute.
+# The commits of fifty epics of a busy operator in a minute.
 COMMITS_A_MINUTE: Final = 50
 
 
@@ -165,7 +165,7 @@ async def _previews(worker: Worker, names: list[str]) -> list[list[str]]:
 
 
 async def _forecaster(worker: Worker, names: list[str]) -> list[list[str]]:
-    """Fifty epics, of which neighbours change a common file; in each round one of them commits."""
+    """Measures fifty epics whose neighbours change a common file; in each round, one epic commits."""
     branches = [f"heddle/r1/epics/e{number}" for number in range(EPICS)]
     for number, branch in enumerate(branches):
         _commit(worker.project, branch, "main", names[number * CHANGED : (number + 1) * CHANGED + 1])
@@ -230,7 +230,7 @@ async def _calm() -> None:
 
 
 async def _written() -> None:
-    """Does that, and syncs the files of the previous call to the disk."""
+    """Syncs the files of the previous call to the disk, then waits like `_calm`."""
     await asyncio.to_thread(os.sync)
     await _calm()
 
@@ -253,6 +253,6 @@ async def _compared(
             await call(number)
             seconds.append(time.perf_counter() - begun)
     one, other = map(statistics.median, figures)
-    # Of adjacent pairs: the other load of the machine is then the same for both.
+    # Computed for adjacent pairs, so that other load on the machine affects both equally.
     ratio = statistics.median(one / other for one, other in zip(*figures, strict=True))
     return [name, milliseconds(one), milliseconds(other), f"{ratio:.3f}"]

@@ -1,4 +1,4 @@
-"""A folder with what the JavaScript client needs, made once and kept below the environment."""
+"""The npm packages of the JavaScript client, installed once below the environment."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ INSTALL_TIMEOUT = 90
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """Returns a folder of installed packages; skips where Node.js, npm or the packages cannot be had."""
+    """Returns a folder of installed packages; skips the test if Node.js, npm or the packages are missing."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("Node.js and npm are not installed, so no JavaScript client was run")
     folder = Path(sys.prefix) / "polyglot"

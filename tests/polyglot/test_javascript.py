@@ -1,4 +1,4 @@
-"""A program in another language needs the protos and nothing else."""
+"""A program in another language needs only the protos."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A generic gRPC client needs nothing at all: the services describe themselves."""
+"""A generic gRPC client does not even need the protos: the services describe themselves."""
 
 import asyncio
 import json

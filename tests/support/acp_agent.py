@@ -1,12 +1,11 @@
 """A small agent that speaks the Agent Client Protocol: `python acp_agent.py`, controlled by its prompt.
 
-A prompt is a list of steps, one a line: a word of ACTS and its argument. It does
-what a real agent can hardly be made to do on demand. A prompt of another form is
-answered by its own text. `--auth` makes it require a login, `--load` lets it load
-sessions, `--forgetful` lets it load none of them.
+A prompt is a list of steps, one a line: a word of ACTS and its argument. The steps are
+hard to trigger in a real agent. The agent echoes a line that does not start with a word of ACTS.
+`--auth` makes it require a login, `--load` lets it load sessions, `--forgetful` makes each load fail.
 
 It writes the protocol's messages itself (https://agentclientprotocol.com, version 1): JSON-RPC, one
-object a line. So it starts at once, and is not only understood by a library that also speaks for it.
+object a line. So it starts quickly, and the tests do not rely on one library for both sides.
 """
 
 import json
@@ -145,7 +144,7 @@ class Agent:
             self.say(f"refused: {error}\n")
 
     def run_command(self, command: str) -> None:
-        """Runs `command` in a terminal of the client's, as a tool call."""
+        """Runs `command` in a terminal of the client, as a tool call."""
         call = self._call()
         try:
             made = self._request("terminal/create", command=command, outputByteLimit=100)
@@ -168,7 +167,7 @@ class Agent:
         self._update("tool_call_update", toolCallId=call, status=status, rawOutput=output)
 
     def leave(self, command: str) -> None:
-        """Runs `command` in a terminal of the client's and does not wait for its end."""
+        """Runs `command` in a terminal of the client and does not wait for its end."""
         self._request("terminal/create", command=command)
 
     def dawdle(self, seconds: str) -> None:

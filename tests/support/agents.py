@@ -19,7 +19,7 @@ from heddle.config import Settings
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from tests.support.services import serving
 
-# Seconds after which a test stops waiting for something that should have happened.
+# Seconds for which a test waits for an expected event.
 DEADLINE = 90.0
 
 Step = pb.ScriptStep
@@ -176,7 +176,7 @@ class Agents:
 
 
 def settings(home: Path, **environ: str) -> Settings:
-    """Settings of a worker whose agents get half a second to end by themselves."""
+    """Returns settings of a worker whose agents get half a second between SIGTERM and SIGKILL."""
     return Settings.read(
         {"HEDDLE_HOME": str(home), "HEDDLE_STOP_GRACE": "0.5", "HEDDLE_MIN_FREE_BYTES": "0", **environ}
     )
@@ -253,7 +253,7 @@ def ending(events: Sequence[pb.Event]) -> tuple[str, str]:
 
 
 def living(marker: str) -> list[psutil.Process]:
-    """Returns the processes whose command line holds `marker`, zombies not counted."""
+    """Returns the processes whose command line contains `marker`, except zombies."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""Certificates for 127.0.0.1, each set of an authority of its own."""
+"""Certificates for 127.0.0.1, each set from its own authority."""
 
 from pathlib import Path
 

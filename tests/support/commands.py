@@ -26,7 +26,7 @@ STARTERS = ("up", "demo")
 
 
 class Command:
-    """One running command. `out` and `err` hold what it has printed so far."""
+    """One running command. `out` and `err` contain its output so far."""
 
     def __init__(self, process: Started, out: int, err: int) -> None:
         self.process = process

@@ -231,7 +231,7 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         return pb.Run(name=RUN, title=self.title, state=self.run_state, sequence=self.length)
 
     def service(self) -> Service:
-        """Returns what tests.support.services serves."""
+        """Returns the service, for tests.support.services."""
 
         def register(server: grpc.aio.Server) -> None:
             scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(self, server)

@@ -1,4 +1,4 @@
-"""The real services as real processes, each of which a test may kill and start again."""
+"""The real services as processes that a test can kill and restart."""
 
 import asyncio
 import os
@@ -79,7 +79,7 @@ class Fleet:
         )
 
     async def start(self, *services: str) -> None:
-        """Starts the services and waits until each says SERVING; fails with its log if one does not."""
+        """Starts the services and waits until each reports SERVING; fails with its log if one does not."""
         for service in services:
             self.spawn(service)
         await asyncio.gather(*(self._serving(service) for service in services))

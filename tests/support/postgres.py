@@ -40,7 +40,7 @@ class Postgres:
         psutil.wait_procs([postmaster], timeout=30)
 
     def restart(self) -> None:
-        """Starts it again after a crash; returns once it takes connections."""
+        """Restarts the server after a crash; returns once it accepts connections."""
         self._server.ensure_postgres_running()
 
 
@@ -65,7 +65,7 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
 
 
 def _server_module() -> ModuleType:
-    """Imports the package late: it chooses the folder of its lock and its sockets then."""
+    """Imports the package late: on import, it chooses the folder of its lock and its sockets."""
     with warnings.catch_warnings():
         # There may be no login session; the temporary folder works as well.
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.scheduler import eventually
 
 REPLICAS = ("one", "two", "three")
-# Who holds the lock, as the server itself sees it: its process there, and the name of its connection.
+# The lock holder according to PostgreSQL: its backend process and the name of its connection.
 HOLDER = """
     SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND objid = 1212501061
@@ -36,7 +36,7 @@ class Replicas:
 
     def __init__(self, folder: Path, url: str) -> None:
         self._url = url.replace("+psycopg", "")
-        # Each has a folder of its own; the first also has the worker.
+        # Each scheduler has its own folder; the first also has the worker.
         self.fleets = {name: Fleet(folder / name) for name in REPLICAS}
         worker = self.fleets["one"]
         for name, fleet in self.fleets.items():
@@ -53,7 +53,7 @@ class Replicas:
             return cursor.fetchall() if cursor.description else []
 
     def holders(self) -> list[str]:
-        """Returns the leader; none while the server is unavailable."""
+        """Returns the names of the lock holders; empty while the database is unavailable."""
         try:
             return [str(name) for _, name in self.query(HOLDER)]
         except psycopg.OperationalError:
@@ -65,7 +65,7 @@ class Replicas:
         return name
 
     async def fails_over(self, blow: Callable[[str], None]) -> str:
-        """Makes the leader fail; returns its name once another one holds the lock, and prints how long that took."""
+        """Makes the leader fail; returns its name once a new leader has the lock, and prints the duration."""
         leader = await self.leader()
         term = self._epoch()
         begun = time.monotonic()
@@ -102,7 +102,7 @@ class Replicas:
 
 @asynccontextmanager
 async def running_replicas(replicas: Replicas) -> AsyncIterator[Replicas]:
-    """Runs all of them, and the worker."""
+    """Runs all schedulers and the worker."""
     first, *others = replicas.fleets.values()
     try:
         await first.start(*GRPC_SERVICES)

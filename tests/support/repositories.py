@@ -30,7 +30,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def git_fails(folder: Path, *arguments: str) -> None:
-    """Runs a git command that must fail, for the state that it leaves; raises AssertionError if it succeeds."""
+    """Runs a git command whose failure leaves a state to test; raises AssertionError if it succeeds."""
     try:
         said = git(folder, *arguments)
     except subprocess.CalledProcessError:

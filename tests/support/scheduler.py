@@ -53,7 +53,7 @@ class Scheduler:
         return (await self.api.GetRun(pb.GetRunRequest(name=name))).run
 
     async def worker(self) -> pb.Worker:
-        """Returns its one worker."""
+        """Returns the only worker."""
         return (await self.api.ListWorkers(pb.ListWorkersRequest())).workers[0]
 
     async def tasks(self, run: str) -> dict[str, pb.Task]:
@@ -67,7 +67,7 @@ class Scheduler:
 
 
 async def eventually(check: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Waits until `check` returns True, if there is no event to wait for; fails after 60 seconds."""
+    """Polls until `check` returns True, for lack of an event to wait for; fails after 60 seconds."""
     async with asyncio.timeout(60):
         while True:
             said = check()

@@ -14,7 +14,7 @@ WORKER = "local"
 def a_task(
     key: str, state: "pb.TaskState.ValueType" = pb.TASK_STATE_PENDING, *, epic: str = "a", **changes: Any
 ) -> TaskView:
-    """Returns a task of run r; one that is not pending has had an attempt, which is live if it runs."""
+    """Returns a task of run r; unless pending or skipped, it has one attempt, live if the task runs."""
     name = TaskName(RUN.run, epic, key)
     attempts = 0 if state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_SKIPPED} else 1
     running = state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}

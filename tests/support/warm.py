@@ -36,7 +36,7 @@ _IMPORTED: Final = (
     "heddle.plan.conversion",
     "typer._adapters",
 )
-# The most bytes of one request: more than any environment takes.
+# The maximum size of a request in bytes: larger than any environment.
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -95,7 +95,7 @@ def start(
     stdout: int,
     stderr: int,
 ) -> Process:
-    """Starts `python -m MODULE ARGUMENTS`. The files are descriptors, which remain the caller's."""
+    """Starts `python -m MODULE ARGUMENTS`. The files are descriptors, which the caller closes."""
     request = {
         "module": module,
         "arguments": arguments,

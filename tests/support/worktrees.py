@@ -130,7 +130,7 @@ async def worker(
     port_range: tuple[int, int] | None = None,
     filters: str = "",
 ) -> AsyncIterator[Worker]:
-    """Serves worktrees below `home`, with a pool of size `pool`; the calls of the yielded worker are about `project`."""
+    """Serves worktrees below `home` with a pool of size `pool`; yields a client for repository `project`."""
     environment = {"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": filters}
     settings = replace(Settings.read(environment), min_free_bytes=1 << 20, pool=pool)
     if port_range:
@@ -164,7 +164,7 @@ def fingerprint(project: Path) -> dict[str, str]:
 
 
 async def refused(call: Awaitable[object]) -> HeddleError:
-    """Returns the error with which the service refuses `call`; fails if it does not."""
+    """Returns the error with which the service rejects `call`; fails if `call` succeeds."""
     with pytest.raises(grpc.RpcError) as raised:
         await call
     error = from_rpc(raised.value)
@@ -173,7 +173,7 @@ async def refused(call: Awaitable[object]) -> HeddleError:
 
 
 async def merge_a_task(worker: Worker, remote: Path, base: str) -> Path:
-    """Accepts a task of a project by URL and merges its epic into trunk; both must be pushed. Returns its worktree."""
+    """Accepts a task, merges its epic into trunk, and checks that both were pushed; returns the worktree."""
     branch = "heddle/r1/epics/api"
     path = await worker.ready(attempt(), base=base)
     (path / "b.txt").write_text("b\n")

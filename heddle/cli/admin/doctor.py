@@ -153,5 +153,5 @@ def _write_boundary(worker: pb.Worker) -> Finding:
     if found.held:
         return Finding(subject, True, f"agents can write only to their own files, enforced by {found.detail}")
     detail = f"agents can write wherever agent_svc can: {found.detail}"
-    # Agents run without it too; what they write elsewhere is reported.
+    # Agents also run without the boundary; their writes elsewhere are reported.
     return Finding(subject, None, detail, found.advice)

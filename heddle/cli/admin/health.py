@@ -13,7 +13,7 @@ from heddle.channels import open_channel
 from heddle.cli.admin.ports import Endpoints
 from heddle.config import Tls
 
-# Seconds between two checks, and before the operator is told which service is missing.
+# Seconds between two checks, and seconds until missing services are reported to the operator.
 INTERVAL: Final = 0.1
 PATIENCE: Final = 20.0
 
@@ -50,7 +50,7 @@ async def is_web_serving(address: str, timeout: float = 2.0) -> bool:
 
 
 async def wait_until_serving(endpoints: Endpoints, tls: Tls | None, tell: Callable[[str], None]) -> None:
-    """Returns when all four services serve; names those still missing every PATIENCE seconds."""
+    """Waits until all four services serve; reports those still missing every PATIENCE seconds."""
 
     async def one(name: str, ask: Callable[[], Awaitable[bool]]) -> None:
         waited = 0.0

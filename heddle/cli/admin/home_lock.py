@@ -15,11 +15,11 @@ from heddle.cli.console.failure import Failure
 def held(home: Path, scheduler: str) -> Iterator[None]:
     """Locks `home` for this process; raises Failure that names the holder if it is locked.
 
-    The system releases the lock when this process ends, however it ends.
+    The operating system releases the lock when this process ends for any reason.
     """
     make(home)
     path = home / "up.lock"
-    # Opened without truncating: until the lock is ours, the text names its holder.
+    # Opened without truncating: until this process has the lock, the text names the current holder.
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,7 +37,7 @@ def held(home: Path, scheduler: str) -> Iterator[None]:
 
 
 def leftovers(home: Path) -> list[psutil.Process]:
-    """Returns the running services of this folder; while we hold the lock, those of an `up` that was killed."""
+    """Returns the running services of this folder; if the caller has the lock, a killed `up` left them."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

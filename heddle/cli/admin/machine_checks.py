@@ -103,7 +103,7 @@ def _room(subject: str, folder: Path, needed: int) -> Finding:
 
 
 def repository(folder: Path, needed: int) -> list[Finding]:
-    """Checks a repository as tasks need it: `needed` bytes free on its disk, and write access for git."""
+    """Checks what tasks need in a repository: `needed` bytes free on its disk, and write access for git."""
     subject = f"repository {folder}"
     if not folder.is_dir():
         advice = "restore or mount it; runs on it wait for that and then continue"

@@ -12,7 +12,7 @@ from typing import Final
 MAX_BYTES: Final = 10 << 20
 LONGEST_LINE: Final = 64 << 10
 
-# As heddle.logs writes a level: "[warning  ]" for people, "level": "warning" for machines.
+# The level as heddle.logs writes it: "[warning  ]" for people, "level": "warning" for machines.
 _LEVEL: Final = re.compile(r'^\d{4}-\S+ \[(\w+) *\]|"level": ?"(\w+)"')
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TOLD: Final = frozenset({"warning", "error", "critical"})
@@ -36,7 +36,7 @@ class ServiceLog:
         self._file = _LineFile(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
 
     async def read(self, stream: asyncio.StreamReader) -> None:
-        """Logs every line until the service closes its end."""
+        """Logs every line until the service closes its end of the stream."""
         pending = b""
         while piece := await stream.read(LONGEST_LINE):
             *lines, pending = (pending + piece).split(b"\n")

@@ -19,7 +19,7 @@ from heddle.cli.console.exit_codes import INTERRUPTED
 from heddle.cli.console.failure import Failure
 from heddle.config import Settings
 
-# A service that ends sooner than this, this often in a row, is given up.
+# A service that ends within QUICK_DEATH seconds, QUICK_DEATHS times in a row, is not restarted.
 QUICK_DEATH: Final = 10.0
 QUICK_DEATHS: Final = 3
 
@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 class Supervisor:
     """Runs the services of one embedded Heddle until it is asked to end.
 
-    `tell` gets lines for the operator: restarts, warnings of the services, and how the
+    `tell` receives lines for the operator: restarts, warnings of the services, and how the
     services ended.
     """
 

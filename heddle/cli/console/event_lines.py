@@ -6,12 +6,12 @@ from heddle.events.words import explain
 
 
 def line(event: pb.Event) -> str:
-    """Returns sequence, time, place and what happened, without a line break."""
+    """Returns the sequence, time, place and description of an event, without a line break."""
     place = "/".join(filter(None, (event.epic, event.task, str(event.attempt or ""))))
     what = " | ".join(describe(event).splitlines())
     return f"{event.sequence:>5}  {words.clock(event.time)}  {f'{place}: ' if place else ''}{what}".rstrip()
 
 
 def describe(event: pb.Event) -> str:
-    """Returns what happened, in words that are safe for a terminal."""
+    """Returns the description of an event, safe for a terminal."""
     return words.plain(explain(event))

@@ -4,5 +4,5 @@ from typing import Final
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
-# As shells report a program that SIGINT ended: 128 + 2.
+# Shells report 128 + 2 for a program that SIGINT ended.
 INTERRUPTED: Final = 130

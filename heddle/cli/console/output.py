@@ -42,7 +42,7 @@ def print_retention_notice(oldest: int) -> None:
 
 
 def line(text: str) -> None:
-    """Prints one line of the result as it is."""
+    """Prints one line of the result verbatim."""
     out.print(text, markup=False, soft_wrap=True)
 
 
@@ -57,7 +57,7 @@ def print_plain_json(value: object) -> None:
 
 
 def _write_json(text: str) -> None:
-    # Not through rich, which would wrap and colour it.
+    # rich would wrap and colour the text.
     sys.stdout.write(visible_json(text) + "\n")
     sys.stdout.flush()
 
@@ -69,7 +69,7 @@ def connect(patience: float = PATIENCE) -> HeddleClient:
 
 
 async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
-    """Calls `call` with a client of its own and returns the result."""
+    """Calls `call` with a new client and returns the result."""
     async with connect() as client:
         return await call(client)
 

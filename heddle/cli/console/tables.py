@@ -12,7 +12,7 @@ from heddle.cli.console import words
 from heddle.cli.console.run_board import STYLES
 from heddle.cli.console.safe_output import SafeText
 
-# Columns whose text may take several lines.
+# Columns whose text may wrap.
 _WRAPPED: Final = {
     "WHY",
     "PROJECT",
@@ -80,7 +80,7 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
 
 
 def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> Table:
-    """Returns a row for each run or epic that needs an answer of the operator."""
+    """Returns a row for each run or epic that needs an answer from the operator."""
     table = _table("NEEDS ANSWER", "SINCE", "COMMAND", "WHY")
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
@@ -215,7 +215,7 @@ def _state(resource: pb.Run | pb.Epic | pb.Task) -> SafeText:
 
 
 def context_fills(tasks: Iterable[pb.Task]) -> Iterator[str]:
-    """Yields how full the context of each session is that runs now, where its agent says it."""
+    """Yields the context usage of each running session whose agent reports it."""
     for task in tasks:
         attempt = task.latest_attempt
         if attempt.summary.context_tokens and not attempt.HasField("end_time"):

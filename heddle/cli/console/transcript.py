@@ -1,4 +1,4 @@
-"""A session's log as text that reads on, for `heddle logs`."""
+"""A session's log as continuous text, for `heddle logs`."""
 
 from heddle import pb
 from heddle.cli.console import event_lines, words
@@ -7,13 +7,13 @@ from heddle.events.words import nested
 
 
 class Transcript:
-    """Turns a session's events, in order, into text; joins the pieces that a message came in."""
+    """Turns a session's events, in order, into text; joins the pieces of a message."""
 
     def __init__(self) -> None:
         self._open_line = False
 
     def text(self, event: pb.Event) -> str:
-        """Returns what `event` adds."""
+        """Returns the text that `event` adds."""
         kind = event.WhichOneof("payload")
         if kind in TEXT and event.message.kind != pb.MESSAGE_KIND_OPERATOR:
             text = words.plain(getattr(event, kind).text)

@@ -1,4 +1,4 @@
-"""Values as people read them: states, money, durations, times."""
+"""Values in readable form: states, money, durations, times."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from heddle import pb, readable
 from heddle.cli.console.safe_output import visible
 
-# Commands find all words in this module; the web app and the words of events use these too.
+# Re-exported, so that commands need only this module; the web app and event descriptions use these too.
 conflict_side = readable.conflict_side
 count = readable.count
 dollars = readable.dollars

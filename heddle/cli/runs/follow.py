@@ -18,7 +18,7 @@ async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json
 
     A terminal shows a bar for each epic; any other output gets a line for each event.
     """
-    # A missing server or run fails at once; only later interruptions are waited out.
+    # A missing server or run fails immediately; only later interruptions are retried.
     await client.get_run(name)
     state = run_board.RunBoard()
     outage = _Outage()

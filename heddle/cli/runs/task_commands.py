@@ -42,7 +42,7 @@ _SCOPES: Final = {
 
 
 class _Answer(NamedTuple):
-    """What the operator says to a question."""
+    """The operator's answer to a question."""
 
     approved: bool
     message: str
@@ -51,7 +51,7 @@ class _Answer(NamedTuple):
 
 
 class _Queue(NamedTuple):
-    """What needs the operator: questions of agents, epics to merge, runs on hold or with a fault."""
+    """Items that need the operator: questions of agents, epics to merge, runs on hold or with a fault."""
 
     questions: list[pb.Approval]
     runs: list[pb.Run]
@@ -234,7 +234,7 @@ def _answer(attempt: str, approval_id: str, said: _Answer, *, as_json: bool) -> 
 
 
 def _chosen(attempt: str, asked: list[pb.Approval], approval_id: str) -> pb.Approval:
-    """Returns the question to answer; also one that is no longer open, since an answer may be repeated."""
+    """Returns the question to answer, even if it is no longer open: an answer may be repeated."""
     if approval_id:
         named = [each for each in asked if each.approval_id == approval_id]
         return named[0] if named else pb.Approval(attempt=attempt, approval_id=approval_id)

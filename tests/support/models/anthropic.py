@@ -27,7 +27,7 @@ ERROR_TYPES = {
 
 
 class AnthropicModel(Endpoint):
-    """The endpoint. What comes without tools belongs to no play."""
+    """The endpoint. Requests without tools are not part of any play."""
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
@@ -68,7 +68,7 @@ def blocks(turn: Turn, number: int) -> list[Json]:
 
 
 def stream(body: Json, turn: Turn, number: int) -> Iterator[Json | None]:
-    """Yields the server-sent events of an answer; None where it holds."""
+    """Yields the server-sent events of an answer; None where the answer stays open."""
     started = {**_message(body, turn, number), "content": [], "stop_reason": None}
     started["usage"] = {**started["usage"], "output_tokens": 1}
     yield {"type": "message_start", "message": started}

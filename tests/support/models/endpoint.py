@@ -23,7 +23,7 @@ class Endpoint:
         self.numbers = count(1)
         self.url = ""
         self.requests: list[Json] = []
-        # Of each request that is in `requests`, their names in small letters.
+        # The headers of each request in `requests`, with lower-case names.
         self.headers: list[dict[str, str]] = []
 
     def play(self, answers: Sequence[Answer], marker: str) -> None:
@@ -41,7 +41,7 @@ class Endpoint:
         return next(play for play in self._plays if play.concerns(body)).next()
 
     async def stream(self, request: web.Request, said: Iterable[Json | None]) -> web.StreamResponse:
-        """Answers by server-sent events; after None it sends nothing more, and the answer stays open."""
+        """Answers with server-sent events; after None, it sends nothing more, and the answer stays open."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:

@@ -17,7 +17,7 @@ NAMES = {"Bash": "run_shell_command", "Write": "write_file", "Read": "read_file"
 
 
 class GeminiModel(Endpoint):
-    """The endpoint. What comes without tools belongs to no play."""
+    """The endpoint. Requests without tools are not part of any play."""
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
@@ -32,7 +32,7 @@ class GeminiModel(Endpoint):
 
 
 def stream(turn: Turn) -> Iterator[Json | None]:
-    """Yields the server-sent events of an answer; None where it holds."""
+    """Yields the server-sent events of an answer; None where the answer stays open."""
     yield _message(turn)
     if turn.holds:
         yield None

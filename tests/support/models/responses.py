@@ -5,7 +5,7 @@ async with responses_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn(
     assert model.requests[0]["model"] == "…"
 
 Calls are written as for other models: Bash becomes codex's exec_command, Write its
-apply_patch; any other name is called as it is.
+apply_patch; any other name is used unchanged.
 """
 
 import json
@@ -74,7 +74,7 @@ def _call(call: Call, call_id: str) -> Json:
 
 
 def stream(turn: Turn, number: int) -> Iterator[Json | None]:
-    """Yields the server-sent events of an answer; None where it holds."""
+    """Yields the server-sent events of an answer; None where the answer stays open."""
     response: Json = {"id": f"resp_{number:08}"}
     yield {"type": "response.created", "response": response}
     for index, item in enumerate(items(turn, number)):
