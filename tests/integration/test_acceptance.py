@@ -1,4 +1,4 @@
-"""What is accepted, marked, named and refused, from the plan to the events: real services, git and processes."""
+"""What is accepted, marked, named and refused, from plan to events, with real services, git and processes."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from heddle.client import HeddleClient
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 
-# By the key of its task, what each agent does.
+# What each agent does, by the key of its task.
 AGENT = """
 case $HEDDLE_TASK in
   generate) test -f config.generated || exit 3; test $HEDDLE_ATTEMPT = 2 ;;
@@ -33,9 +33,9 @@ def make_plan() -> pb.Plan:
 
 @pytest.mark.timeout(120)
 async def test_what_is_not_plainly_good_is_never_silently_accepted(tmp_path: Path) -> None:
-    """Setup's files are there for a retry; empty and ignored changes are marked; a missing change fails and is told.
+    """A retry has setup's files; empty and ignored changes are marked; a missing change fails with a reason.
 
-    What somebody changes by hand after the run is kept as found.
+    Changes that a user makes by hand after the run are kept under a ref.
     """
     files = {".heddle.yaml": "setup: echo cfg > config.generated\n", ".agent": AGENT, ".gitignore": "lib/\n"}
     project = make_repository(tmp_path / "project", files)
@@ -46,7 +46,7 @@ async def test_what_is_not_plainly_good_is_never_silently_accepted(tmp_path: Pat
         tasks = {task.key: task for task in await client.list_tasks(f"{run.name}/epics/e")}
         run = await client.get_run(run.name)
 
-        # Setup ran again, as the failed attempt took what it had made along.
+        # Setting the failed attempt aside also removed setup's files, so setup ran again.
         assert [event.attempt for event in events if event.setup_finished.ok] == [1, 2]
         generate = tasks["generate"]
         assert git(project, "show", f"{generate.commit}:config.generated") == "cfg"

@@ -1,4 +1,4 @@
-"""A user who looks at a run's branch, or deletes it, in the middle of the run, on real git and with all services."""
+"""A user checks out or deletes a run's branch during the run, with real git and all services."""
 
 from pathlib import Path
 
@@ -9,7 +9,10 @@ from tests.support.repositories import git, make_repository
 
 
 async def test_a_look_at_the_result_only_makes_the_merge_wait(tmp_path: Path) -> None:
-    """A run tells what its base lacks. While its branch is checked out the next merge waits; then all is merged."""
+    """A merge waits while the run's branch is checked out; a deleted branch is restored, and all is merged.
+
+    The run also reports how many commits its base lacks.
+    """
     repository = make_repository(tmp_path / "repository")
     first = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t", prompt="p", agent="command:echo a > a")])
     wait = "command:until git rev-parse --quiet --verify refs/tags/go; do sleep 0.1; done; echo b > b"
@@ -39,7 +42,7 @@ async def test_a_look_at_the_result_only_makes_the_merge_wait(tmp_path: Path) ->
                     (entry,) = (e for e in (await client.get_conflicts(run.name)).queue if e.epic == "b")
                     assert entry.waits_for == epic.merge_hold
                     git(repository, "switch", "--quiet", "main")
-                    # Of no use to anybody any more, its user thinks.
+                    # The user assumes that the branch is no longer needed.
                     git(repository, "branch", "--delete", "--force", run.branch)
         ended = await client.get_run(run.name)
         assert (ended.state, ended.reason, ended.base_behind) == (pb.RUN_STATE_SUCCEEDED, "", behind)

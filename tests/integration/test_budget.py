@@ -1,4 +1,4 @@
-"""A budget on real services with real agent processes."""
+"""A budget with real services and real agent processes."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.support.repositories import make_repository
 TURN = 30_000
 BUDGET = 50_000
 
-# Twenty turns of three cents, each of which takes a while.
+# Twenty turns of three cents each; every turn takes some time.
 SCRIPTED = f"""
 name: Dear
 budget_usd: {BUDGET / 1e6}
@@ -49,7 +49,7 @@ async def until(client: HeddleClient, run: str, done: Callable[[pb.Event], bool]
 
 @pytest.mark.timeout(180)
 async def test_five_cents_stop_a_run_within_one_turn(tmp_path: Path) -> None:
-    """At its budget a run is paused, what was done is kept, and the command of its reason lets it go on."""
+    """At its budget a run pauses and keeps its work; the command in its reason resumes it."""
     repository = make_repository(tmp_path / "repository")
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         request = pb.CreateRunRequest(plan=parse(SCRIPTED, "plan.yaml").plan, project=str(repository))
@@ -75,7 +75,7 @@ async def test_five_cents_stop_a_run_within_one_turn(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(180)
 async def test_claude_is_stopped_within_one_turn(tmp_path: Path) -> None:
-    """A budget below the price of one turn lets the real Claude Code take that turn and no more."""
+    """If the budget is below the price of one turn, the real Claude Code completes only that turn."""
     need_package("claude_agent_sdk")
     repository = make_repository(tmp_path / "repository")
     plan = pb.Plan(

@@ -1,4 +1,4 @@
-"""Two epics that change the same line, on real git, and an operator who fixes it."""
+"""Two epics that change the same line, with real git and an operator who fixes the conflict."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ async def finished(client: HeddleClient, run: str, after: int = 0) -> list[pb.Ev
 
 
 async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
-    """The second epic conflicts and loses nothing; its advice fixes it, and a retried merge ends the run well."""
+    """The second epic conflicts and loses nothing; after the advised fix, a retried merge completes the run."""
     repository = make_repository(tmp_path / "repository", {"app.conf": f"{BEFORE}\n"})
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=a_plan(), project=str(repository)))
@@ -53,7 +53,7 @@ async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
             await client.retry_merge(merged.name)
         assert refused.value.reason == pb.ERROR_REASON_WRONG_STATE
 
-        # Nothing was mended, so it conflicts again.
+        # Nothing was fixed, so the merge conflicts again.
         await client.retry_merge(conflicted.name)
         events += await finished(client, run.name, events[-1].sequence)
         assert (await client.get_run(run.name)).state == pb.RUN_STATE_FAILED
@@ -73,10 +73,10 @@ async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
 
 
 def follow(advice: str, mended: str, command: str = "") -> None:
-    """Runs the commands as they stand; at the one comment the operator fixes app.conf, or does `command`."""
+    """Runs the advised commands; at the one comment, fixes app.conf or runs `command`."""
     lines = []
     for line in advice.splitlines():
-        # A merge that conflicts ends with 1.
+        # A merge that conflicts exits with 1.
         lines.append(f"! {line}" if line.startswith("git merge ") and not command else line)
         if line.startswith("#"):
             lines.append(command or f"echo '{mended}' > app.conf")

@@ -1,4 +1,4 @@
-"""Worktrees after their run, on real git and by the command: kept, archived, removed, restored."""
+"""Worktrees after their run, with real git and the command: kept, archived, removed, restored."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 from tests.support.scheduler import eventually
 
-# Two seconds, in days.
+# Two seconds, expressed in days.
 SOON = "0.00002"
 
 
 async def test_work_in_a_worktree_outlives_it(tmp_path: Path) -> None:
-    """What somebody left in a failed epic's worktree is archived when that goes, and one command brings it back."""
+    """Work in a failed epic's worktree is archived when that is removed, and one command restores it."""
     repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
     plan = pb.Plan(
         name="Paint",

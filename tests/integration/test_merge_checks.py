@@ -1,4 +1,4 @@
-"""Both green, merged red: caught before the target moves, on real git and real processes."""
+"""Two epics pass alone but fail merged; the failure is found before the target moves."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 from tests.support.scheduler import eventually
 
-# Each epic is green alone; "spoiler" is red beside "cook".
+# Each epic passes alone; "spoiler" fails together with "cook".
 CHECK = "! test -e cook.txt || ! test -e spoiler.txt || { echo too many cooks; exit 1; }"
 
 
@@ -24,7 +24,7 @@ def a_plan(*keys: str, check: str = CHECK) -> pb.Plan:
 
 
 async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) -> None:
-    """The others are merged; the culprit's output is told; its advice, followed to the letter, ends the run well."""
+    """The failing epic is named with its output; the others merge, and its advice completes the run."""
     repository = make_repository(tmp_path / "repository")
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         plan = a_plan("cook", "spoiler", "waiter")
@@ -32,7 +32,7 @@ async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) ->
         events = await finished(client, run.name)
 
         epics = {epic.key: epic for epic in await client.list_epics(run.name)}
-        # Whichever of the two came first is in.
+        # Whichever of the two was first is merged.
         (culprit,) = (epic for epic in epics.values() if epic.state == pb.EPIC_STATE_CONFLICTED)
         assert culprit.key in {"cook", "spoiler"}
         assert culprit.reason == f"checks fail on the merge with {run.branch}: kitchen"
@@ -53,7 +53,7 @@ async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) ->
 
 
 async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
-    """Every service is killed while the checks of a merge run; started again, the run ends as it would have, without litter."""
+    """If each service is killed and restarted during a merge's checks, the run succeeds without leftovers."""
     repository = make_repository(tmp_path / "repository")
     (shared := tmp_path / "shared").mkdir()
     gate = shared / "gate"
@@ -78,7 +78,7 @@ async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
 
 
 async def test_a_merge_is_tested_in_a_place_of_its_own(tmp_path: Path) -> None:
-    """The temporary worktree has what the project copies, its setup, a slot and a port; a failed setup is named."""
+    """The temporary worktree has the copied files, setup, a slot and a port; a failed setup is named."""
     file = "setup: echo set up > ready\ncopy: .env\nports: 1\nteardown: echo $HEDDLE_PORT > gone\n"
     ignored = ".env\nready\n"
     repository = make_repository(tmp_path / "repository", {".heddle.yaml": file, ".gitignore": ignored})

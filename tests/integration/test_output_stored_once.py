@@ -1,4 +1,4 @@
-"""What a loud session writes, in the worker's spool and in the scheduler's database."""
+"""What a session with much output stores in the worker's spool and in the scheduler's database."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ LIMIT = 4 << 20
 
 @pytest.mark.timeout(180)
 async def test_text_is_bounded_and_stored_once(tmp_path: Path) -> None:
-    """30 MB of output end as one copy within the limit, readable as before; a quiet session's log stays in the spool."""
+    """30 MB of output are stored once, within the limit; a session with little output stays in the spool."""
     repository = make_repository(tmp_path / "repository")
     loud = pb.PlanTask(key="loud", prompt="Do it", agent="command:seq 1 4000000; touch a; echo done")
     quiet = pb.PlanTask(key="quiet", prompt="Do it", agent="command:touch b; echo done")
@@ -30,7 +30,7 @@ async def test_text_is_bounded_and_stored_once(tmp_path: Path) -> None:
             pass
         assert (await client.get_run(run.name)).state == pb.RUN_STATE_SUCCEEDED
         async with asyncio.timeout(60):
-            while len(list(home.rglob("events.log"))) > 1:  # noqa: ASYNC110 (a released log rings no bell)
+            while len(list(home.rglob("events.log"))) > 1:  # noqa: ASYNC110 (a released log sends no notification)
                 await asyncio.sleep(0.05)
         [kept] = home.rglob("events.log")
         assert "quiet" in str(kept)

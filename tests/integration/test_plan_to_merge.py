@@ -1,4 +1,4 @@
-"""A plan on a real repository: real services, real git, real agent processes."""
+"""A plan on a real repository with real services, git and agent processes."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.repositories import git, make_repository
 EPICS = ("api", "web")
 TASKS = ("one", "two", "three")
 
-# An agent that writes its file only once the other epic is at the same task too: if epics ran one
+# An agent that writes its file only once the other epic has reached the same task: if epics ran one
 # after the other, every attempt would give up.
 AGENT = """
 import os, pathlib, sys, time
@@ -62,7 +62,7 @@ async def whole_run(client: HeddleClient, run: str) -> list[pb.Event]:
 
 @pytest.mark.timeout(180)
 async def test_two_epics_of_three_tasks(tmp_path: Path) -> None:
-    """Tasks are committed in order within each epic, epics overlap in time, and the run's branch holds all."""
+    """Tasks are committed in order within an epic, epics overlap in time, and the run's branch contains all."""
     repository = make_repository(tmp_path / "repository")
     before = (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD"))
     (meeting := tmp_path / "meeting").mkdir()
@@ -84,7 +84,7 @@ async def test_two_epics_of_three_tasks(tmp_path: Path) -> None:
         trailers = "%(trailers:key=Heddle-Task,valueonly,separator=%x2C)"
         log = git(repository, "log", "--first-parent", "--reverse", f"--format={trailers}", f"main..{branch}")
         assert log.splitlines() == list(TASKS)
-        # Each task found the files of those before it.
+        # Each task found the files of the tasks before it.
         last = git(repository, "show", f"{branch}:{epic}/three.txt")
         assert last == "one two"
 
@@ -103,7 +103,7 @@ async def test_two_epics_of_three_tasks(tmp_path: Path) -> None:
 
 
 def session_spans(events: list[pb.Event]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Returns when the session of each (epic, task) started and finished, in nanoseconds."""
+    """Returns the start and end of each session by (epic, task), in nanoseconds."""
     moments: dict[tuple[str, str], list[int]] = defaultdict(list)
     for event in events:
         if event.WhichOneof("payload") in {"session_started", "session_finished"}:

@@ -1,4 +1,4 @@
-"""Two runs on a real project with a file .heddle.yaml, on one worker: real services, git and processes."""
+"""Two runs on a real project with .heddle.yaml on one worker, with real services, git and processes."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ pathlib.Path(f"{os.environ['HEDDLE_EPIC']}-{os.environ['HEDDLE_TASK']}.txt").wri
 def make_plan(agent: str) -> pb.Plan:
     tasks = [pb.PlanTask(key=key, prompt=f"Do {key}") for key in ("one", "two")]
     epics = [pb.PlanEpic(key=key, tasks=tasks) for key in ("api", "web")]
-    # Without any: the places of epics alone are looked at.
+    # No merge checks: the test looks only at the workspaces of epics.
     none = pb.MergeChecks()
     return pb.Plan(name="Places", defaults=pb.TaskDefaults(agent=agent), epics=epics, merge_checks=none)
 
@@ -61,10 +61,10 @@ async def ended(client: HeddleClient, run: str) -> list[pb.Event]:
 
 @pytest.mark.timeout(180)
 async def test_two_runs_with_a_place_each(tmp_path: Path) -> None:
-    """Epics have disjoint ports, setup runs once in each worktree, .env is there and in no commit.
+    """Epics have disjoint ports, setup runs once in each worktree, and .env is present but not committed.
 
-    What an agent writes into .heddle.yaml changes nothing that Heddle runs. The
-    scheduler is killed meanwhile.
+    An agent's changes to .heddle.yaml do not affect what Heddle runs. The
+    scheduler is killed and restarted during the runs.
     """
     project = make_repository(tmp_path / "project", {".heddle.yaml": FILE, "README.md": "# Sample\n"})
     (project / ".env").write_text("SECRET=1")
@@ -107,7 +107,7 @@ async def test_two_runs_with_a_place_each(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_failed_setup_is_mended_and_retried(tmp_path: Path) -> None:
-    """The epic fails with the output, its log has all of it; after mending, a retry runs setup and the task."""
+    """A failed setup fails the epic with its output; once it is fixed, a retry runs setup and the task."""
     tool = tmp_path / "tools" / "tool"
     file = 'setup: "echo looking for the tool; test -e \\"$TOOL\\""\n' + f'env: {{TOOL: "{tool}"}}\n'
     project = make_repository(tmp_path / "project", {".heddle.yaml": file})
@@ -117,7 +117,7 @@ async def test_a_failed_setup_is_mended_and_retried(tmp_path: Path) -> None:
         epics=[pb.PlanEpic(key="a", tasks=[pb.PlanTask(key=key, prompt="Do it") for key in ("one", "two")])],
     )
     tool.parent.mkdir()
-    # In a sandbox, nothing else of the system's temporary folder is seen.
+    # A sandbox hides everything else in the system's temporary folder.
     seen = {"HEDDLE_SANDBOX_WRITABLE": str(tool.parent)}
     async with running_fleet(tmp_path / "home", seen) as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(project)))

@@ -1,4 +1,4 @@
-"""Limits and refusals of a provider on real services with the real Claude Code."""
+"""A provider's limits and refusals with real services and the real Claude Code."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ from tests.support.scheduler import eventually
 async def limited_fleet(
     tmp_path: Path, answers: list[Answer]
 ) -> AsyncIterator[tuple[HeddleClient, AnthropicModel]]:
-    """Serves a fleet whose Claude asks a scripted model; Claude tries each call twice."""
+    """Serves a fleet whose Claude uses a scripted model; Claude tries each call twice."""
     need_package("claude_agent_sdk")
     async with anthropic_model(answers) as model:
         extra = environment(tmp_path, model.url)
@@ -34,7 +34,7 @@ async def limited_fleet(
 
 
 def a_plan(name: str, *epics: str) -> pb.Plan:
-    """Returns a plan without retries, of epics with two tasks for Claude."""
+    """Returns a plan of epics with two Claude tasks each and no retries."""
     allow = pb.Permissions(allow=["Bash(*)"])
     tasks = [pb.PlanTask(key=key, prompt=f"Do {key}", agent="claude") for key in ("one", "two")]
     return pb.Plan(
@@ -45,7 +45,7 @@ def a_plan(name: str, *epics: str) -> pb.Plan:
 
 
 async def until(client: HeddleClient, run: str, kind: str, after: int = 0) -> list[pb.Event]:
-    """Returns a run's events up to the first of a kind."""
+    """Returns a run's events up to the first event of a kind."""
     events: list[pb.Event] = []
     async for answer in client.watch_run(run, after=after):
         for event in answer.events:
@@ -57,7 +57,7 @@ async def until(client: HeddleClient, run: str, kind: str, after: int = 0) -> li
 
 @pytest.mark.timeout(180)
 async def test_a_rate_limited_claude_continues_by_itself(tmp_path: Path) -> None:
-    """A task without retries that meets an overload amid its work waits, then continues with its session and files."""
+    """A task without retries waits when the model is overloaded, then continues with its session and files."""
     repository = make_repository(tmp_path / "repository")
     busy = Failure(529, "Overloaded")
     write = Turn(calls=[Call("Bash", {"command": "echo half > part.txt"})])
@@ -72,13 +72,13 @@ async def test_a_rate_limited_claude_continues_by_itself(tmp_path: Path) -> None
     assert not [event for event in events if event.HasField("task_failed")]
     [waiting] = [event.task_waiting for event in events if event.HasField("task_waiting")]
     assert waiting.reason.startswith("rate-limited until ")
-    # It is not Claude's own half a second between two tries.
+    # This is not Claude's own half second between two tries.
     held = waiting.until.ToMicroseconds() - next(
         event.time.ToMicroseconds() for event in events if event.HasField("task_waiting")
     )
     assert held == pytest.approx(10e6, abs=1e6)
     assert task.attempt_count == 2
-    # Four calls and no more: the second session knows what the first did, and has its file.
+    # Exactly four calls: the second session knows what the first did, and has its file.
     assert len(model.requests) == 4
     assert "part.txt" in str(model.requests[-1]["messages"])
     assert git(repository, "show", f"{task.commit}:part.txt") == "half"
@@ -86,7 +86,7 @@ async def test_a_rate_limited_claude_continues_by_itself(tmp_path: Path) -> None
 
 @pytest.mark.timeout(180)
 async def test_a_refused_login_pauses_the_run(tmp_path: Path) -> None:
-    """Where the API refuses the credentials, no epic burns its tasks: the run asks, and resumes once that is settled."""
+    """If the API refuses the credentials, the run pauses without failed tasks, and resumes after the fix."""
     repository = make_repository(tmp_path / "repository")
     async with limited_fleet(tmp_path, [Failure(401, "invalid x-api-key")]) as (client, model):
         plan = a_plan("Refused", "a", "b", "c")
@@ -96,7 +96,7 @@ async def test_a_refused_login_pauses_the_run(tmp_path: Path) -> None:
         assert paused.held_by == "anthropic"
         assert "log in with `claude` on the worker" in paused.reason
         assert f"heddle resume {run.name.removeprefix('runs/')}" in paused.reason
-        # Those that had begun side by side, each once.
+        # Tasks that had started in parallel, each once.
         started = [event for event in events if event.HasField("task_started")]
 
         async def at_rest() -> bool:
@@ -109,7 +109,7 @@ async def test_a_refused_login_pauses_the_run(tmp_path: Path) -> None:
 
         work = [Turn(calls=[Call("Bash", {"command": "date +%N >> work.txt"})]), Turn("Done.")]
         model.play(work * 6, "")
-        # One after the other, so that each gets its own answers.
+        # One at a time, so that each task gets its own answers.
         await client.update_run(run.name, max_parallel=1)
         await client.resume_run(run.name)
         await until(client, run.name, "run_finished", paused.sequence)

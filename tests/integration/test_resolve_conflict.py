@@ -1,4 +1,4 @@
-"""An agent resolves what two epics conflict over, on real git."""
+"""An agent resolves a conflict between two epics, with real git."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.integration.test_conflict import finished
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 
-# Paints in its own task. Asked to resolve, it leaves the markers once, and then takes both colours.
+# Writes its color in its own task. When asked to resolve, leaves the markers once, then keeps both colors.
 PAINTER = r"""
 case $HEDDLE_TASK/$HEDDLE_ATTEMPT in
   paint/*) echo "color = $HEDDLE_EPIC" > app.conf; echo $HEDDLE_EPIC > $HEDDLE_EPIC.txt ;;
@@ -30,7 +30,7 @@ def a_plan(on_conflict: "pb.OnConflict.ValueType") -> pb.Plan:
 
 
 def check_resolved(repository: Path, run: pb.Run, epic: pb.Epic, target_before: str) -> None:
-    """The epic's last commit has both sides as parents; both sides' lines are in the target."""
+    """Checks that the epic's last commit has both sides as parents, and the target both sides' lines."""
     accepted = git(repository, "rev-parse", epic.branch)
     assert epic.head_commit == accepted
     first, second = git(repository, "show", "-s", "--format=%P", accepted).split()
@@ -41,7 +41,7 @@ def check_resolved(repository: Path, run: pb.Run, epic: pb.Epic, target_before: 
 
 
 async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
-    """With on_conflict agent the epic gets a task; markers that are left fail its first attempt; the second is merged."""
+    """The resolving task fails while conflict markers are left, and its second attempt is merged."""
     repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_AGENT), project=str(repository))
@@ -57,7 +57,7 @@ async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
         assert "conflict markers are left in app.conf" in failed.reason, failed.reason
         assert accepted.state == pb.ATTEMPT_STATE_ACCEPTED
         check_resolved(repository, run, epic, conflict.merge_conflicted.target_commit)
-        # What it merged in is not its own work.
+        # Merged-in changes do not count as its own work.
         diff = (await client.get_diff(epic.name)).text
         other = "two" if epic.key == "one" else "one"
         assert f"{epic.key}.txt" in diff
@@ -65,7 +65,7 @@ async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
 
 
 async def test_the_operator_has_an_agent_resolve_it(tmp_path: Path) -> None:
-    """An epic that waits conflicted ends its run; resolved by another agent, epic and run end well."""
+    """An unresolved conflict ends the run; once another agent resolves it, epic and run succeed."""
     repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_WAIT), project=str(repository))

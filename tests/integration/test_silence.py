@@ -1,4 +1,4 @@
-"""An agent that falls silent, with all services real."""
+"""An agent that stops producing output, with all services real."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ STEPS = ("session_silent", "session_finished", "task_failed", "task_accepted")
 
 @pytest.mark.timeout(180)
 async def test_silent_agent_is_reported_then_stopped_then_tried_again(tmp_path: Path) -> None:
-    """The run's log tells the silence before the end that it led to, and the next attempt is accepted."""
+    """The run's log reports the silence before the session's end, and the next attempt is accepted."""
     repository = make_repository(tmp_path / "repository")
     defaults = pb.TaskDefaults(agent=AGENT, retries=1, silence=seconds(6))
     plan = pb.Plan(name="Silent", defaults=defaults)

@@ -1,4 +1,4 @@
-"""A run on a project that is a URL, through all services."""
+"""A run whose project is a URL, with all services."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from heddle.errors import HeddleError
 from tests.support.fleet import running_fleet
 from tests.support.repositories import fast_import, git
 
-# Heddle's branches of an epic are not taken; the merged work is.
+# The remote rejects Heddle's epic branches and accepts the merged work.
 HOOK = "#!/bin/sh\ncase $1 in refs/heads/heddle/*/epics/*) echo 'no such branches here' >&2; exit 1;; esac\n"
 
 
 async def test_a_run_on_a_url_is_pushed_and_says_what_was_not(tmp_path: Path) -> None:
-    """The plan runs on a clone; its work is merged and pushed. A branch that the remote refuses is an event."""
+    """The plan runs on a clone and its merged work is pushed; a branch that the remote rejects is an event."""
     remote = tmp_path / "app.git"
     remote.mkdir()
     git(remote, "init", "--quiet", "--bare", "--initial-branch=trunk")

@@ -1,4 +1,4 @@
-"""What an agent's program leaves running when it ends."""
+"""Processes that an agent's program leaves running when it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ def _work(events: list[pb.Event]) -> list[pb.BackgroundWork]:
 
 
 async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> None:
-    """A child that outlives its program finishes its work, and its output is kept, before the first check looks at the files."""
+    """Checks start only after a child that outlives the agent's program has ended and its output is stored."""
     command = "command:(sleep 2.5; echo late; echo x > late.txt) & echo begun"
     events = await worker.run(command, checks={"there": "cat late.txt"}, background_wait=60)
     assert ending(events) == ("SUCCEEDED", "")
@@ -34,7 +34,7 @@ async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> No
 
 
 async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
-    """At its limit what still runs is ended, named by its command line; the session then continues with its checks."""
+    """At the limit, a process that still runs is ended and named by its command line; the checks then run."""
     command = "command:setsid sleep 617.5 & echo begun"
     events = await worker.run(command, checks={"gone": "! pgrep -f 'sleep 617[.]5'"}, background_wait=0.5)
     assert ending(events) == ("SUCCEEDED", "")
@@ -44,7 +44,7 @@ async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
 
 
 async def test_idle_server_is_not_waited_for(worker: Agents) -> None:
-    """What listens and does nothing else will not end by itself: it is ended long before the limit, and reported."""
+    """An idle server is ended and reported long before the limit, because it would never end."""
     server = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print('up', flush=True); time.sleep(600)"
     async with asyncio.timeout(45):
         events = await worker.run(f'command:python3 -c "{server}" & sleep 1; echo done', background_wait=600)
@@ -53,14 +53,14 @@ async def test_idle_server_is_not_waited_for(worker: Agents) -> None:
 
 
 async def test_failed_agent_is_not_waited_for(worker: Agents) -> None:
-    """What an agent that failed left running is of no use: it is ended at once."""
+    """Processes that a failed agent left running are ended at once."""
     events = await worker.run("command:sleep 618 & exit 3", background_wait=600)
     assert ending(events) == ("FAILED", "the agent exited with code 3")
     assert not _work(events)
 
 
 async def test_stop_ends_the_wait(worker: Agents) -> None:
-    """An operator need not wait for the limit."""
+    """A stop by the operator ends the wait before its limit."""
     attempt = await worker.start("command:sleep 619 & echo begun", background_wait=600)
     await worker.until(attempt, lambda event: event.HasField("background_work"))
     await worker.stop(attempt)

@@ -1,6 +1,6 @@
-"""The write boundary: what an agent tries to write outside of its worktree does not come to be.
+"""The write boundary: an agent cannot write outside its worktree.
 
-Each attack is also made without a sandbox, where it must succeed: else it would prove nothing.
+Each attack also runs without a sandbox, where it must succeed; otherwise it would prove nothing.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.support.programs import need_sandbox
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import attempt
 
-# Shell commands that end well where they did harm. PROJECT is the user's checkout, OTHER another
+# Shell commands that succeed if they did harm. PROJECT is the user's checkout, OTHER another
 # epic's worktree, DATA is HEDDLE_HOME, GIT the worktree's own git folder, SERVICE agent_svc's process.
 ATTACKS = {
     "other worktree": "echo x > $OTHER/README.md",
@@ -53,7 +53,7 @@ ATTACKS = {
     "memory of the supervisor": "cat /proc/$PPID/environ",
 }
 
-# Too dangerous to be made for real.
+# Too dangerous to run for real.
 SANDBOX_ONLY = {
     "system": "touch /etc/heddle-test",
     "remount": "mount -o remount,rw /",
@@ -67,7 +67,7 @@ SANDBOX_ONLY = {
 
 @dataclass
 class Ground:
-    """A worker whose sessions start in the worktree of an epic, and the folders around it."""
+    """A worker whose sessions start in the worktree of an epic, and the surrounding folders."""
 
     agents: Agents
     worktrees: worktrees.Worker
@@ -83,7 +83,7 @@ class Ground:
         )
 
     async def attack(self, attacks: dict[str, str]) -> set[str]:
-        """Makes all attacks from one session; returns those that succeeded."""
+        """Runs all attacks in one session and returns the names of those that succeeded."""
         script = "".join(
             f"( {shell} ) >/dev/null 2>&1 && echo 'BROKE {name}'\n" for name, shell in attacks.items()
         )
@@ -94,7 +94,7 @@ class Ground:
 
 @pytest.fixture(name="folder")
 def _folder() -> Iterator[Path]:
-    """A folder that a sandbox shows, unlike those below /tmp."""
+    """A folder that is visible in a sandbox, unlike folders below /tmp."""
     path = Path(tempfile.mkdtemp(prefix="heddle-test-", dir="/var/tmp"))
     yield path
     shutil.rmtree(path)
@@ -129,32 +129,32 @@ async def ground(folder: Path, **environ: str) -> AsyncIterator[Ground]:
 
 
 def around(folder: Path) -> dict[str, bytes]:
-    """Returns every file that no session may change, the worktrees' own git folders aside."""
+    """Returns every file that no session may change, except the worktrees' own git folders."""
     files = [*folder.glob("user/**/*"), *folder.glob("project/**/*"), *folder.glob("home/worktrees/r1/**/*")]
     ours = folder / "project/.git/worktrees/e"
     return {
         str(path): path.read_bytes()
         for path in files
-        # A branch's folder is there for the session, and so is what it puts among the objects.
+        # A session may write its branch's folder, and add objects.
         if path.is_file() and ours not in path.parents and "objects" not in path.parts
     }
 
 
 async def test_attacks_work_where_nothing_holds_them(folder: Path) -> None:
-    """Without a sandbox, every attack of this file does what it is meant to do."""
+    """Without a sandbox, every attack in this file succeeds."""
     async with ground(folder, HEDDLE_SANDBOX="off") as it:
-        # Each from where the one before left the worktree would break the next.
+        # Run one after another, each attack would break the next one's worktree.
         broke = set()
         for names in (ATTACKS.keys() - {"pointer", "common folder", "accepted work"}, {"accepted work"}):
             broke |= await it.attack({name: ATTACKS[name] for name in ATTACKS if name in names})
         broke |= await it.attack({name: ATTACKS[name] for name in ("common folder", "pointer")})
-    # A supervisor shows its memory to root alone.
+    # Only root can read a supervisor's memory.
     expected = set(ATTACKS) - (set() if os.geteuid() == 0 else {"memory of the supervisor"})
     assert broke == expected
 
 
 async def test_attacks_fail_in_the_sandbox(folder: Path) -> None:
-    """In a sandbox no attack succeeds, nothing outside has changed, and a check is held as the agent is."""
+    """In a sandbox no attack succeeds, nothing outside changes, and a check is as restricted as the agent."""
     need_sandbox()
     async with ground(folder, HEDDLE_SANDBOX="required") as it:
         before = around(folder)
@@ -166,7 +166,7 @@ async def test_attacks_fail_in_the_sandbox(folder: Path) -> None:
 
 
 async def test_attacks_fail_where_proc_is_shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a container forbids a new /proc, processes of others are seen and can be ended, and no more."""
+    """If a container forbids a new /proc, other processes are visible and can be ended, but nothing more."""
     need_sandbox()
     monkeypatch.setattr(bubblewrap, "WAYS", bubblewrap.WAYS[1:])
     async with ground(folder, HEDDLE_SANDBOX="required") as it:
@@ -176,7 +176,7 @@ async def test_attacks_fail_where_proc_is_shared(folder: Path, monkeypatch: pyte
 
 
 async def test_work_in_the_sandbox_is_accepted(folder: Path) -> None:
-    """In a sandbox an agent writes its worktree and its temporary folder, commits, and its work is accepted."""
+    """A sandboxed agent can write its worktree and temporary folder and commit, and its work is accepted."""
     need_sandbox()
     work = (
         "set -e; echo mine > new.txt; git add --all; git commit --quiet --message=Mine; git log --oneline"
@@ -186,7 +186,7 @@ async def test_work_in_the_sandbox_is_accepted(folder: Path) -> None:
     async with ground(folder, HEDDLE_SANDBOX="required") as it:
         events = await it.run(work, c="git log --format=%s -1 | grep Mine && test -e new.txt")
         assert ending(events) == ("SUCCEEDED", ""), output(events, pb.OUTPUT_STREAM_STDERR)
-        assert not Path("/tmp/heddle-test").exists()  # noqa: S108 (the very name that the agent used)
+        assert not Path("/tmp/heddle-test").exists()  # noqa: S108 (the exact name that the agent used)
         commit = (await it.worktrees.commit(attempt("e", "t", run="r"))).commit
         assert it.worktrees.git("show", f"{commit}:new.txt") == "mine"
         assert it.worktrees.git("show", f"{commit}:README.md") == "# Sample\nmore"
@@ -194,7 +194,7 @@ async def test_work_in_the_sandbox_is_accepted(folder: Path) -> None:
 
 
 async def test_operator_allows_more(folder: Path) -> None:
-    """HEDDLE_SANDBOX_WRITABLE adds what every agent may write."""
+    """HEDDLE_SANDBOX_WRITABLE adds paths that every agent may write."""
     need_sandbox()
     cache = folder / "cache"
     cache.mkdir()
@@ -205,7 +205,7 @@ async def test_operator_allows_more(folder: Path) -> None:
 
 
 async def test_secrets_are_out_of_reach(folder: Path) -> None:
-    """In a sandbox nothing shows the service's environment, its files below HEDDLE_HOME, or its private key."""
+    """A sandbox hides the service's environment, its files below HEDDLE_HOME, and its private key."""
     need_sandbox()
     home, key = folder / "home", folder / "key.pem"
     home.mkdir()
@@ -220,7 +220,7 @@ async def test_secrets_are_out_of_reach(folder: Path) -> None:
         events = await worker.run(f"command:({look}) 2>/dev/null | tr '\\0' '\\n'; echo looked")
     assert "canary-7d21" not in output(events)
     assert output(events).splitlines()[-1] == "looked"
-    # Of a run whose sessions are kept there.
+    # The name of a run whose sessions are stored there.
     assert "r" not in output(events).splitlines()
     resident = bubblewrap.Resident(None, folder, folder, os.environ)
     wrapper = bubblewrap.Bubblewrap.find(home, secrets=[key]).wrapper(resident)

@@ -15,21 +15,21 @@ async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
 
 
 async def test_prompt_comes_twice(worker: Agents) -> None:
-    """A command finds its prompt on standard input and in HEDDLE_PROMPT."""
+    """A command receives its prompt on standard input and in HEDDLE_PROMPT."""
     events = await worker.run('command:cat; echo; echo "$HEDDLE_PROMPT"; cat < /dev/null', prompt="Tell\nme")
     assert output(events) == "Tell\nme\nTell\nme\n"
     assert ending(events) == ("SUCCEEDED", "")
 
 
 async def test_long_prompt_comes_on_standard_input(worker: Agents) -> None:
-    """A prompt too long for an environment still comes on standard input, and the log says so."""
+    """A prompt too long for an environment variable comes only on standard input, and the log says so."""
     events = await worker.run('command:wc -c; echo "[$HEDDLE_PROMPT]"', prompt="x" * 500_000)
     assert output(events).split() == ["500000", "[]"]
     assert "too long for HEDDLE_PROMPT" in output(events, pb.OUTPUT_STREAM_SYSTEM)
 
 
 async def test_both_streams_are_told_apart(worker: Agents) -> None:
-    """Standard output and error keep their stream."""
+    """Each output event names its stream: standard output or standard error."""
     events = await worker.run("command:echo out; echo err >&2")
     assert (output(events), output(events, pb.OUTPUT_STREAM_STDERR)) == ("out\n", "err\n")
 
@@ -44,18 +44,18 @@ async def test_both_streams_are_told_apart(worker: Agents) -> None:
     ],
 )
 async def test_exit_code_is_the_outcome(worker: Agents, command: str, outcome: str, reason: str) -> None:
-    """How the command ends is how the session ends."""
+    """The exit code of the command determines the session's outcome."""
     assert ending(await worker.run(f"command:{command}")) == (outcome, reason)
 
 
 async def test_bytes_that_are_no_text(worker: Agents) -> None:
-    """Bytes that are not UTF-8 become U+FFFD; a character cut between two writes stays whole."""
+    """Bytes that are not UTF-8 become U+FFFD; a character split across two writes is preserved."""
     events = await worker.run(r"command:printf 'a\377b'; printf '\303'; sleep 0.3; printf '\244!\n'")
     assert output(events) == "a\ufffdbä!\n"
 
 
 async def test_long_line_is_split(worker: Agents) -> None:
-    """A line of 5 MB arrives whole, in events of at most 32 KiB."""
+    """A line of 5 MB arrives complete, in events of at most 32 KiB."""
     events = await worker.run("command:head -c 5000000 /dev/zero | tr '\\0' x")
     assert output(events) == "x" * 5_000_000
     assert max(len(event.output.text) for event in payloads(events, "output")) <= 32 << 10
@@ -67,7 +67,7 @@ async def test_agent_starts_in_the_worktree(worker: Agents) -> None:
 
 
 async def test_checks_all_run(worker: Agents) -> None:
-    """All checks run, also after one that fails; the reason names the failed ones."""
+    """All checks run, even after one fails; the reason names the failed ones."""
     checks = {"lint": "echo bad; exit 1", "tests": "echo good", "types": "exit 2"}
     events = await worker.run("command:true", checks=checks)
     reports = [event.check_finished for event in payloads(events, "check_finished")]
@@ -85,12 +85,12 @@ async def test_checks_all_run(worker: Agents) -> None:
 
 
 async def test_no_checks_after_failed_agent(worker: Agents) -> None:
-    """Checks run only after the agent ended well."""
+    """Checks run only if the agent succeeded."""
     assert "check_finished" not in kinds(await worker.run("command:false", checks={"tests": "true"}))
 
 
 async def test_check_keeps_the_end_of_its_output(worker: Agents) -> None:
-    """A check's report holds the last 64 KiB of both its streams."""
+    """A check's report contains the last 64 KiB of its two streams."""
     events = await worker.run(
         "command:true", checks={"long": "head -c 200000 /dev/zero | tr '\\0' x; echo end >&2"}
     )
@@ -100,7 +100,7 @@ async def test_check_keeps_the_end_of_its_output(worker: Agents) -> None:
 
 
 async def test_check_counts_tests(worker: Agents) -> None:
-    """Tests are counted from the JUnit files that the check itself wrote, not from older ones."""
+    """Tests are counted only from JUnit files that the check itself wrote, not from older ones."""
     report = (
         '<testsuites><testsuite name="s"><testcase name="a"/><testcase name="b"><failure/></testcase>'
         '<testcase name="c"><skipped/></testcase><testcase name="d"><error/></testcase></testsuite></testsuites>'
@@ -114,7 +114,7 @@ async def test_check_counts_tests(worker: Agents) -> None:
 
 
 async def test_worktree_that_is_gone(tmp_path: Path) -> None:
-    """A worktree that the agent removes fails its checks with a reason, and nothing worse."""
+    """If the agent removes its worktree, its checks fail with a reason and the service is not affected."""
     async with agents(tmp_path, HEDDLE_SANDBOX="off") as worker:
         events = await worker.run(f"command:rm -rf {worker.worktree}", checks={"tests": "true"})
     outcome, reason = ending(events)
@@ -123,7 +123,7 @@ async def test_worktree_that_is_gone(tmp_path: Path) -> None:
 
 
 async def test_agent_sees_only_what_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent and its check see allowed variables, and no secret of the service, nor their supervisor's memory."""
+    """An agent and its check see only allowed variables, and neither secrets nor the supervisor's memory."""
     monkeypatch.setenv("CANARY_SECRET", "canary-3b1f")
     monkeypatch.setenv("WANTED", "wanted-value")
     monkeypatch.setenv("LC_TIME", "C")
@@ -142,7 +142,7 @@ async def test_agent_sees_only_what_is_allowed(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_private_temporary_folder(worker: Agents) -> None:
-    """Each session has a TMPDIR of its own, which is removed afterwards."""
+    """Each session has its own TMPDIR, which is removed afterwards."""
     events = await worker.run("command:touch $TMPDIR/x; echo $TMPDIR")
     folder = Path(output(events).strip())
     assert folder.is_relative_to(worker.worktree.parent / "home")

@@ -1,4 +1,4 @@
-"""A worker that is shut down while agents work."""
+"""A worker that shuts down while agents work."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.services import serving
 
 
 async def test_draining_takes_nothing_new(tmp_path: Path) -> None:
-    """A session that runs while the service drains ends as interrupted; its log is whole."""
+    """A session that still runs when the drain ends is interrupted, and its log is complete."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(FOREVER)
         await worker.until_says(attempt, "ready")
@@ -20,7 +20,7 @@ async def test_draining_takes_nothing_new(tmp_path: Path) -> None:
 
 
 async def test_draining_gives_sessions_their_time(tmp_path: Path) -> None:
-    """What ends within HEDDLE_DRAIN ends by itself; the rest is interrupted then."""
+    """A session that ends within HEDDLE_DRAIN ends normally; the others are interrupted after it."""
     chosen = replace(settings(tmp_path / "home"), drain=2.0)
     async with serving(build(chosen)) as channel:
         (tmp_path / "worktree").mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ async def test_draining_gives_sessions_their_time(tmp_path: Path) -> None:
 
 
 async def test_drained_service_refuses(tmp_path: Path) -> None:
-    """Once it drains, a worker asks callers to come back later."""
+    """A worker that drains tells callers to retry later."""
     service = build(settings(tmp_path / "home"))
     async with serving(service) as channel:
         await service.drain()

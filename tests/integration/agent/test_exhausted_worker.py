@@ -1,4 +1,4 @@
-"""A session on a worker that lacks something when it begins."""
+"""A session on a worker that lacks a resource when the session starts."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from tests.support.agents import agents, ending
 async def test_a_session_without_a_descriptor_for_its_lock_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has failed, says why, and gives its slot back; the next one works."""
+    """The session fails with the reason and releases its slot; the next session succeeds."""
     real = SessionFolder.take_lock
 
     def want(folder: SessionFolder) -> int | None:

@@ -1,4 +1,4 @@
-"""A worker whose processes are all suspended for a while, as in a paused container."""
+"""A worker whose processes are all suspended for some time, as in a paused container."""
 
 import asyncio
 import signal
@@ -15,14 +15,14 @@ FROZEN = 6.0
 
 
 def send_all(root: psutil.Process, number: signal.Signals) -> None:
-    """Signals a process and all below it, the ones below last: none may notice that another is suspended."""
+    """Signals a process, then all its descendants, so that no process notices that a child is suspended."""
     for process in (root, *root.children(recursive=True)):
         process.send_signal(number)
 
 
 @pytest.mark.parametrize("limits", [{"timeout": 5.0}, {"silence": 5.0}], ids=["timeout", "silence"])
 async def test_nothing_ends_for_time_that_it_did_not_have(tmp_path: Path, limits: dict[str, float]) -> None:
-    """A session that is frozen for longer than its limit ends well, and is not reported as silent."""
+    """A session that is frozen for longer than its limit succeeds and is not reported as silent."""
     worker = AgentProcess(tmp_path)
     async with worker.serving() as agents:
         command = "command:echo begun; sleep 1; echo done"
@@ -31,7 +31,7 @@ async def test_nothing_ends_for_time_that_it_did_not_have(tmp_path: Path, limits
         assert worker.process is not None
         root = psutil.Process(worker.process.pid)
         send_all(root, signal.SIGSTOP)
-        await asyncio.sleep(FROZEN)  # the time itself is what is tested
+        await asyncio.sleep(FROZEN)  # the elapsed time is the subject of the test
         send_all(root, signal.SIGCONT)
         events = await agents.events(attempt)
     assert ending(events) == ("SUCCEEDED", "")

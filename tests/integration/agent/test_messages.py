@@ -1,4 +1,4 @@
-"""What the operator says to a running agent."""
+"""Messages from the operator to a running agent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ def said(event: pb.Event) -> tuple[str, str]:
 
 
 async def test_message_reaches_an_agent_that_waits(worker: Agents) -> None:
-    """A message is recorded as its sender's before the agent reacts; the same one again is delivered once."""
+    """A message is recorded under its sender before the agent reacts; a repeated message is delivered once."""
     attempt = await worker.start(
         script=[Step(say=Step.Say(text="Begun")), Step(wait=Step.Wait(duration=seconds(60)))]
     )
@@ -58,7 +58,7 @@ async def test_message_reaches_an_agent_that_waits(worker: Agents) -> None:
 
 
 async def test_message_said_as_the_agent_ends_is_heard(worker: Agents) -> None:
-    """A message sent during the last step, which reads none, is received before the agent ends."""
+    """A message sent during the last step, which reads none, is still delivered before the agent ends."""
     last = Step(run=Step.RunCommand(command="until test -e go; do sleep 0.02; done"))
     attempt = await worker.start(script=[last])
     await worker.until(attempt, lambda event: event.HasField("tool_started"))
@@ -70,7 +70,7 @@ async def test_message_said_as_the_agent_ends_is_heard(worker: Agents) -> None:
 
 
 async def test_message_is_no_answer(worker: Agents) -> None:
-    """An agent that waits for an answer receives a message and keeps waiting."""
+    """An agent that waits for an answer receives a message and continues to wait."""
     attempt = await worker.start(
         script=[Step(ask=Step.Ask(question="May I?")), Step(say=Step.Say(text="Done"))]
     )
@@ -85,7 +85,7 @@ async def test_message_is_no_answer(worker: Agents) -> None:
 
 
 async def test_agent_that_cannot_listen_says_so(worker: Agents) -> None:
-    """A command takes no messages; the refusal says why, and nothing is recorded."""
+    """A message to a command is refused with a reason, and nothing is recorded."""
     attempt = await worker.start("command:echo ready; sleep 60")
     await worker.until_says(attempt, "ready")
     assert await refusal(worker, attempt) == pb.ERROR_REASON_CANNOT_LISTEN
@@ -95,7 +95,7 @@ async def test_agent_that_cannot_listen_says_so(worker: Agents) -> None:
 
 
 async def test_messages_are_refused_once_the_checks_run(worker: Agents) -> None:
-    """After the agent has ended, a message is refused while its checks still run."""
+    """After the agent has ended, a message is refused even though its checks still run."""
     attempt = await worker.start(script=[Step(say=Step.Say(text="Done"))], checks={"slow": "sleep 60"})
     await worker.until_says(attempt, "Check 'slow'")
     assert await refusal(worker, attempt) == pb.ERROR_REASON_WRONG_STATE
@@ -104,12 +104,12 @@ async def test_messages_are_refused_once_the_checks_run(worker: Agents) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n", "x" * 40_000], ids=["empty", "blank", "long"])
 async def test_text_that_cannot_be_said_is_refused(worker: Agents, text: str) -> None:
-    """A message says something, and fits into one event."""
+    """An empty message, or one too large for a single event, is refused."""
     attempt = await worker.start(script=[Step(wait=Step.Wait(duration=seconds(60)))])
     assert await refusal(worker, attempt, text) == pb.ERROR_REASON_INVALID_FIELD
     await worker.stop(attempt)
 
 
 async def test_a_message_to_an_unknown_session_is_not_found(worker: Agents) -> None:
-    """A message to an attempt without a session is refused."""
+    """A message to an attempt without a session is not found."""
     assert await refusal(worker, "runs/r/epics/e/tasks/t/attempts/9") == pb.ERROR_REASON_NOT_FOUND

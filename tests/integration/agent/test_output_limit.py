@@ -1,4 +1,4 @@
-"""Agents, setups and checks that write far more than a session stores, as real processes."""
+"""Agents, setups and checks that write far more than a session stores, run as real processes."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def marks(events: list[pb.Event]) -> list[pb.OutputLeftOut]:
 
 
 async def test_an_agent_that_prints_without_end(tmp_path: Path) -> None:
-    """Lines and a line that never ends: beginning and end are kept, the middle is said to be left out, and all runs on."""
+    """Endless output keeps its start and end, reports how much was left out, and does not block the agent."""
     async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
         lines = await worker.run(f"command:{LINES}; echo done", task="lines", checks={"ran": "test ! -e x"})
         line = await worker.run(f"command:{ONE_LINE}; echo; echo done", task="line")
         spooled = sum(path.stat().st_size for path in tmp_path.rglob("events.log"))
 
     for events in (lines, line):
-        # It was neither ended nor held back.
+        # The agent was neither ended nor blocked.
         assert ending(events) == ("SUCCEEDED", "")
         told = marks(events)
         assert told[-1].final
@@ -43,7 +43,7 @@ async def test_an_agent_that_prints_without_end(tmp_path: Path) -> None:
 
 
 async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
-    """A flood of the setup leaves the agent its own room; of a check's only the end was ever stored."""
+    """Setup output does not reduce the agent's limit; of a check's output only the end is stored."""
     async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
         request = pb.StartSessionRequest(
             attempt=attempt_name(),
@@ -62,7 +62,7 @@ async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
     setup, agent = events[:begun], events[begun:]
     assert marks(setup)[-1].final
     assert sum(event.ByteSize() for event in setup) <= LIMIT // 8 + (64 << 10)
-    # All that the agent wrote is there.
+    # All of the agent's output is there.
     assert not marks(agent)
     assert output(agent) == "".join(f"{number}\n" for number in range(1, 100001))
     (check,) = [event.check_finished for event in payloads(events, "check_finished")]
@@ -72,7 +72,7 @@ async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
 
 
 async def test_tool_calls_without_end(tmp_path: Path) -> None:
-    """Beyond the limit, the start and end of each call are still reported, with its details cut."""
+    """Beyond the limit, the start and end of each call are still reported, with shortened details."""
     step = pb.ScriptStep(run=pb.ScriptStep.RunCommand(command="head -c 60000 /dev/zero | tr '\\0' y"))
     async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
         permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
@@ -84,7 +84,7 @@ async def test_tool_calls_without_end(tmp_path: Path) -> None:
 
 
 async def test_a_released_log_is_gone_but_for_what_a_later_session_needs(tmp_path: Path) -> None:
-    """The events of a loud session are removed once they are stored elsewhere; its end and the operator's words stay."""
+    """Release removes a large log; the session's outcome and the operator's messages remain."""
     async with agents(tmp_path) as worker:
         step = pb.ScriptStep(flood=pb.ScriptStep.Flood(lines=20_000, width=100))
         wait = pb.ScriptStep(ask=pb.ScriptStep.Ask(question="Go on?"))
@@ -109,7 +109,7 @@ async def test_a_released_log_is_gone_but_for_what_a_later_session_needs(tmp_pat
 
         again = await worker.run("command:cat", number=2, resume=attempt, prompt="Do it")
         assert "Use tabs" in output(again)
-        # A small log stays.
+        # A small log is kept.
         small = pb.ReleaseSessionRequest(attempt=attempt_name(number=2), epoch=1)
         assert (await worker.stub.ReleaseSession(small)).disk_bytes == 0
         assert await worker.events(attempt_name(number=2)) == again

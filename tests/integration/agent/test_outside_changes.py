@@ -1,4 +1,4 @@
-"""Where no sandbox holds agents: what changes around a session's worktree is reported after it."""
+"""Changes outside a session's worktree are reported after the session if no sandbox prevents them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ def told(events: list[pb.Event]) -> pb.SurroundingsChanged | None:
 
 
 async def test_what_is_written_outside_is_told(tmp_path: Path) -> None:
-    """Files of the checkout, of idle worktrees, and what git runs programs from; one warning says why it could be."""
+    """Changes to the checkout, idle worktrees, git hooks and configuration are reported, with one warning."""
     async with ground(tmp_path) as it:
         wrote = [it.project / "README.md", it.project / "new.txt", it.idle / "README.md"]
         wrote += [it.project / ".git/config", it.project / ".git/hooks/pre-commit"]
@@ -56,7 +56,7 @@ async def test_what_is_written_outside_is_told(tmp_path: Path) -> None:
         assert ending(events)[0] == "SUCCEEDED"
         found = told(events)
         assert found is not None
-        # The folder of the hooks as well: a file was made in it.
+        # The hooks folder is listed too, because a file was created in it.
         expected = sorted(map(str, [*wrote, it.project / ".git/hooks"]))
         assert list(found.paths) == expected
         assert found.count == len(expected)
@@ -65,7 +65,7 @@ async def test_what_is_written_outside_is_told(tmp_path: Path) -> None:
 
 
 async def test_deleted_files_are_told(tmp_path: Path) -> None:
-    """A tracked file that is gone is among what changed."""
+    """A deleted tracked file is reported as a change."""
     async with ground(tmp_path) as it:
         found = told(await it.run(f"rm {it.project}/src/app.py"))
         assert found is not None
@@ -73,14 +73,14 @@ async def test_deleted_files_are_told(tmp_path: Path) -> None:
 
 
 async def test_work_inside_the_worktree_is_not_reported(tmp_path: Path) -> None:
-    """An agent that stays in its worktree, and commits there, is not reported."""
+    """An agent that works and commits only in its worktree causes no report."""
     async with ground(tmp_path) as it:
         commit = "git -c user.name=a -c user.email=a@b commit --quiet --all --message=x"
         assert told(await it.run(f"echo x > README.md; {commit}; git log")) is None
 
 
 async def test_sessions_at_the_same_time_are_not_mixed_up(tmp_path: Path) -> None:
-    """A worktree in which another session ran is left out; who may have done the rest is named."""
+    """Worktrees of concurrent sessions are left out; other sessions that may have made a change are named."""
     async with ground(tmp_path) as it:
         own = it.agents.worktree
         slow = await it.agents.start("command:while [ ! -e go ]; do sleep 0.02; done", task="slow")
@@ -98,13 +98,13 @@ async def test_sessions_at_the_same_time_are_not_mixed_up(tmp_path: Path) -> Non
 
 
 async def test_what_the_service_makes_ready_is_not_told(tmp_path: Path) -> None:
-    """A worktree that worktree_svc resets or makes while a session runs is left out, and so is what was never there."""
+    """Worktrees that worktree_svc resets or creates during a session are not reported, nor are git's locks."""
     async with ground(tmp_path) as it:
         (it.idle / "README.md").write_text("left behind\n")
         session = await it.agents.start("command:while [ ! -e go ]; do sleep 0.02; done")
         await it.worktrees.discard(attempt("idle", "one", run="r"))
         await it.worktrees.ready(attempt("new", "one", run="r"))
-        # What any git of the user's may do there.
+        # Any git command of the user may create and delete this file.
         (it.project / ".git/index.lock").touch()
         (it.project / ".git/index.lock").unlink()
         assert git(it.idle, "status", "--porcelain") == ""
@@ -113,7 +113,7 @@ async def test_what_the_service_makes_ready_is_not_told(tmp_path: Path) -> None:
 
 
 async def test_a_hostile_configuration_starts_nothing(tmp_path: Path) -> None:
-    """Looking around runs no program that an agent has put into the repository's configuration."""
+    """The search for changes runs no program that an agent put into the repository's configuration."""
     async with ground(tmp_path) as it:
         trace = tmp_path / "trace"
         spy = f"touch {trace}"

@@ -1,4 +1,4 @@
-"""A session that waits for the operator is ended, and another resumes it."""
+"""A session that waits for the operator is ended, and a later session resumes it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def asking(worker: Agents) -> tuple[str, pb.ApprovalRequested]:
 
 
 async def test_a_parked_session_goes_on_with_its_answer(worker: Agents) -> None:
-    """Its processes are gone and its question open; the next one asks no more and does nothing twice."""
+    """Parking ends all processes and leaves the question open; the next session asks and does nothing twice."""
     attempt, asked = await asking(worker)
     assert asked.parkable
     started = await worker.until(attempt, lambda event: event.HasField("session_started"))
@@ -85,7 +85,7 @@ async def test_a_parked_session_goes_on_with_its_answer(worker: Agents) -> None:
 
 
 async def test_what_was_lost_is_played_again(worker: Agents) -> None:
-    """Where the files of the parked session are gone, the script starts from its first step; the answer still counts."""
+    """If the parked session's files are lost, the script starts at its first step; the answer still counts."""
     attempt, _ = await asking(worker)
     await park(worker, attempt)
 
@@ -95,7 +95,7 @@ async def test_what_was_lost_is_played_again(worker: Agents) -> None:
 
 
 async def test_only_a_session_that_waits_is_parked(worker: Agents) -> None:
-    """One that works, has its answer, or has ended is left as it is."""
+    """A session that works, has its answer or has ended is not parked."""
     working = await worker.start(task="w", script=[Step(wait=Step.Wait(duration=seconds(60)))])
     assert (await refused(park(worker, working))).reason == pb.ERROR_REASON_WRONG_STATE
     await worker.stop(working)

@@ -1,4 +1,4 @@
-"""No process outlives its session, whatever it does to hide and whoever is killed."""
+"""No process outlives its session, whatever it does to hide and whichever process is killed."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tests.support.agents import (
     output,
 )
 
-# Each hides a process that runs for minutes, with MARK on its command line.
+# Each hides a process that runs for minutes, with MARK in its command line.
 SETSID = "setsid sleep 300.MARK & echo hidden; wait"
 DEAF = "trap '' TERM; sleep 300.MARK & echo hidden; wait; sleep 301.MARK"
 DOUBLE_FORK = f"""{sys.executable} -I -S -c '
@@ -40,7 +40,7 @@ os.wait()
 time.sleep(300)  # MARK
 '"""
 
-# In a sandbox, where bubblewrap is there, the kernel helps; without one, Heddle is alone.
+# In a sandbox (with bubblewrap) the kernel helps; without one, only Heddle ends the processes.
 HIDERS = pytest.mark.parametrize(
     ("hider", "sandbox"),
     [(SETSID, "auto"), (DEAF, "auto"), (SETSID, "off"), (DOUBLE_FORK, "off")],
@@ -50,7 +50,7 @@ HIDERS = pytest.mark.parametrize(
 
 @pytest.fixture(name="mark")
 def _mark() -> Iterator[str]:
-    """Digits that no other process has on its command line; who bears them dies with the test."""
+    """Digits that appear in no other command line; processes that have them are killed after the test."""
     mark = str(uuid.uuid4().int)[:24]
     yield mark
     for process in living(mark):
@@ -58,7 +58,7 @@ def _mark() -> Iterator[str]:
 
 
 def supervisor_of(service: psutil.Process) -> psutil.Process:
-    """Returns the supervisor of the only session, in its sandbox or without."""
+    """Returns the supervisor of the only session, sandboxed or not."""
     return next(
         each
         for each in service.children(recursive=True)
@@ -67,7 +67,7 @@ def supervisor_of(service: psutil.Process) -> psutil.Process:
 
 
 async def start_hidden(worker: Agents, hider: str, mark: str, timeout: float | None = None) -> str:
-    """Starts an agent that hides a process; returns once that runs."""
+    """Starts an agent that hides a process, and returns once that process runs."""
     attempt = await worker.start(f"command:{hider.replace('MARK', mark)}", timeout=timeout)
     await worker.until_says(attempt, "hidden")
     assert living(mark)
@@ -76,7 +76,7 @@ async def start_hidden(worker: Agents, hider: str, mark: str, timeout: float | N
 
 @HIDERS
 async def test_stop_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """When a stop is acknowledged, the agent and all its descendants are gone."""
+    """When a stop is acknowledged, the agent and all its descendants have ended."""
     async with agents(tmp_path, HEDDLE_SANDBOX=sandbox) as worker:
         attempt = await start_hidden(worker, hider, mark)
         session = await worker.stop(attempt)
@@ -88,7 +88,7 @@ async def test_stop_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbo
 
 @HIDERS
 async def test_end_of_agent_ends_leftovers(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """What an agent left running in the background is gone when its session ends."""
+    """Processes that an agent left in the background are gone when its session ends."""
     async with agents(tmp_path, HEDDLE_SANDBOX=sandbox) as worker:
         detached = hider.replace("MARK", mark).replace("'", "'\\''")
         events = await worker.run(f"command:sh -c '{detached}' & sleep 0.3")
@@ -98,7 +98,7 @@ async def test_end_of_agent_ends_leftovers(tmp_path: Path, mark: str, hider: str
 
 @HIDERS
 async def test_timeout_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """A session over its time limit ends with its whole tree."""
+    """A session that exceeds its time limit ends with its whole process tree."""
     async with agents(tmp_path, HEDDLE_SANDBOX=sandbox) as worker:
         attempt = await start_hidden(worker, hider, mark, timeout=1)
         assert ending(await worker.events(attempt)) == ("TIMED_OUT", "over its time limit of 1 s")
@@ -107,7 +107,7 @@ async def test_timeout_leaves_nothing(tmp_path: Path, mark: str, hider: str, san
 
 @HIDERS
 async def test_shutdown_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """SIGTERM to agent_svc ends every session as lost, and leaves no process."""
+    """On SIGTERM, agent_svc ends every session as lost and leaves no process."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox)
     async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
@@ -121,7 +121,7 @@ async def test_shutdown_leaves_nothing(tmp_path: Path, mark: str, hider: str, sa
 
 @HIDERS
 async def test_killed_service_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """SIGKILL to agent_svc: every process of its sessions goes, and the next one reports them as lost."""
+    """After SIGKILL of agent_svc all session processes end, and the next one reports the sessions as lost."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox)
     async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
@@ -145,7 +145,7 @@ async def _first(worker: Agents, attempt: str) -> AsyncIterator[pb.Event]:
 
 @HIDERS
 async def test_killed_supervisor_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """A supervisor that is killed takes nothing with it, and yet nothing stays."""
+    """If a supervisor is killed, its session is lost and no process remains."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox)
     async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
@@ -157,7 +157,7 @@ async def test_killed_supervisor_leaves_nothing(tmp_path: Path, mark: str, hider
 
 
 async def test_broken_supervisor_leaves_nothing(tmp_path: Path, mark: str) -> None:
-    """A supervisor that ends without having ended its tree is noticed, whatever its exit code."""
+    """A supervisor that ends without ending its process tree is detected, whatever its exit code."""
     broken = tmp_path / "broken.py"
     source = Path(supervisor.__file__).read_text()
     broken.write_text(
@@ -174,7 +174,7 @@ async def test_broken_supervisor_leaves_nothing(tmp_path: Path, mark: str) -> No
 
 
 async def test_killed_with_its_supervisors(tmp_path: Path, mark: str) -> None:
-    """When both are killed at once, the next agent_svc finds their processes before it reports the end."""
+    """If agent_svc and a supervisor are killed, the next agent_svc ends the processes, then reports the end."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX="off")
     async with service.serving() as worker:
         attempt = await start_hidden(worker, SETSID, mark)
@@ -191,13 +191,13 @@ async def test_killed_with_its_supervisors(tmp_path: Path, mark: str) -> None:
 
 
 async def test_stop_while_checks_run(tmp_path: Path, mark: str) -> None:
-    """A stop during a check ends the check's tree; later checks do not run."""
+    """A stop during a check ends the check's process tree; later checks do not run."""
     async with agents(tmp_path) as worker:
         checks = {"first": f"setsid sleep 300.{mark} & echo > ready; wait", "second": "true"}
         attempt = await worker.start("command:true", checks=checks)
         await worker.until_says(attempt, "Check 'first'")
         async with asyncio.timeout(DEADLINE):
-            while not (worker.worktree / "ready").exists():  # noqa: ASYNC110 (a file rings no bell)
+            while not (worker.worktree / "ready").exists():  # noqa: ASYNC110 (a file sends no notification)
                 await asyncio.sleep(0.01)
         session = await worker.stop(attempt)
         assert living(mark) == []
@@ -210,7 +210,7 @@ async def test_stop_while_checks_run(tmp_path: Path, mark: str) -> None:
 
 
 async def test_stop_twice(tmp_path: Path, mark: str) -> None:
-    """Stopping again, at once or later, gives the same answer and changes nothing."""
+    """A repeated stop, concurrent or later, gives the same answer and changes nothing."""
     async with agents(tmp_path) as worker:
         attempt = await start_hidden(worker, DEAF, mark)
         first, second = await asyncio.gather(worker.stop(attempt), worker.stop(attempt))
@@ -219,7 +219,7 @@ async def test_stop_twice(tmp_path: Path, mark: str) -> None:
 
 
 async def test_second_stop_may_hurry(tmp_path: Path, mark: str) -> None:
-    """A second stop without grace cuts the first one's grace short."""
+    """A second stop without a grace period cuts short the first stop's grace period."""
     async with agents(tmp_path) as worker:
         attempt = await start_hidden(worker, DEAF, mark)
         patient = asyncio.create_task(worker.stop(attempt, grace=600))
@@ -228,7 +228,7 @@ async def test_second_stop_may_hurry(tmp_path: Path, mark: str) -> None:
 
 
 async def test_agent_may_end_politely(tmp_path: Path) -> None:
-    """What an agent says after SIGTERM is still in its log."""
+    """Output that an agent writes after SIGTERM is still logged."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start("command:trap 'echo goodbye; exit 0' TERM; echo ready; sleep 60 & wait")
         await worker.until_says(attempt, "ready")
@@ -237,7 +237,7 @@ async def test_agent_may_end_politely(tmp_path: Path) -> None:
 
 
 async def test_newer_attempt_replaces_older(tmp_path: Path, mark: str) -> None:
-    """Attempts of one task never overlap: the older one is gone before the newer one starts."""
+    """Attempts of one task never overlap: the older one has ended before the newer one starts."""
     async with agents(tmp_path) as worker:
         older = await start_hidden(worker, DEAF, mark)
         newer = await worker.start(f"command:ps -A -o args | grep -c '[s]leep 300.{mark}'", number=2)
@@ -246,7 +246,7 @@ async def test_newer_attempt_replaces_older(tmp_path: Path, mark: str) -> None:
 
 
 async def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    """Fifty sessions leave no descriptor, process or thread."""
+    """Fifty sessions leak no descriptor, process or thread."""
     async with agents(tmp_path, HEDDLE_SLOTS="50") as worker:
         await worker.run("command:echo hi", task="warm", checks={"c": "true"})
         before, others = descriptors(), psutil.Process().children()
@@ -266,7 +266,7 @@ def descriptors() -> int:
 
 
 async def test_pipe_held_by_a_stranger(tmp_path: Path) -> None:
-    """A process outside the tree that holds the agent's output open does not hold up its end."""
+    """A process outside the tree that keeps the agent's output open does not delay the session's end."""
     async with agents(tmp_path) as worker:
         await worker.run("command:true", task="warm")
         before = descriptors()
@@ -283,7 +283,7 @@ async def test_pipe_held_by_a_stranger(tmp_path: Path) -> None:
 
 
 async def test_supervisor_obeys_sigterm(tmp_path: Path, mark: str) -> None:
-    """SIGTERM to a supervisor ends its tree, as when an operator kills it by hand."""
+    """SIGTERM to a supervisor, such as from an operator, ends its process tree."""
     async with agents(tmp_path) as worker:
         attempt = await start_hidden(worker, SETSID, mark)
         supervisor_of(psutil.Process()).terminate()

@@ -1,4 +1,4 @@
-"""A command under its supervisor, without a session around it."""
+"""A command under its supervisor, without a session."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ async def _command(tmp_path: Path) -> AsyncIterator[supervised.Command]:
 async def test_a_slow_reader_loses_nothing(
     command: supervised.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a command said reaches its reader, though that is busy for long after the command's end."""
+    """All output of a command reaches a reader that is busy long after the command ended."""
     monkeypatch.setattr(supervised, "DRAIN", 0.01)
     heard = bytearray()
     busy = asyncio.Event()

@@ -18,7 +18,7 @@ async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
 
 
 async def test_say_streams_text_that_ends(worker: Agents) -> None:
-    """What the agent says comes in pieces that join to the text, the last one marked."""
+    """A message arrives in pieces that join to the text, the last one marked."""
     script = [Step(say=Step.Say(text="Hello there, world")), Step(think=Step.Say(text="Hmm"))]
     events = await worker.run(script=script, environment={"HEDDLE_SCRIPT_SPEED": "0.01"})
     messages = [event.message for event in payloads(events, "message")]
@@ -30,7 +30,7 @@ async def test_say_streams_text_that_ends(worker: Agents) -> None:
 
 
 async def test_events_name_where_they_belong(worker: Agents) -> None:
-    """Every event is numbered without gaps and names run, epic, task, attempt, time and actor."""
+    """Events are numbered without gaps and carry run, epic, task, attempt, time and actor."""
     events = await worker.run(script=[Step(say=Step.Say(text="Hi"))], number=3)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert {(event.run, event.epic, event.task, event.attempt) for event in events} == {
@@ -78,7 +78,7 @@ async def test_failed_tool_is_no_failed_session(worker: Agents, step: pb.ScriptS
 
 
 async def test_run_tells_output_of_its_tool_call(worker: Agents) -> None:
-    """A command's output, on both streams, carries the id of the tool call."""
+    """A command's output, on both streams, carries the id of its tool call."""
     events = await worker.run(script=[Step(run=Step.RunCommand(command="pwd; echo oops >&2"))])
     (started,) = payloads(events, "tool_started")
     assert (started.tool_started.name, started.tool_started.target) == ("Bash", "pwd; echo oops >&2")
@@ -89,7 +89,7 @@ async def test_run_tells_output_of_its_tool_call(worker: Agents) -> None:
 
 
 async def test_screenshot_is_a_picture_that_can_be_fetched(worker: Agents) -> None:
-    """A screenshot is an artifact: a real PNG, with its caption and size."""
+    """A screenshot is an artifact: a real PNG with its caption and size."""
     script = [Step(screenshot=Step.TakeScreenshot(caption="Login page: it works"))]
     attempt = await worker.start(script=script)
     events = await worker.events(attempt)
@@ -112,7 +112,7 @@ async def test_screenshots_stay_out_of_commits(worker: Agents) -> None:
 
 
 async def test_usage_without_price_stays_unknown(worker: Agents) -> None:
-    """A usage report keeps its tokens, and an unknown price stays unknown."""
+    """A usage report keeps its tokens, and an unknown cost stays unknown."""
     priced = Step.ReportUsage(model="m", input_tokens=5, output_tokens=6, cost_usd_micros=7)
     unpriced = Step.ReportUsage(model="m", cache_read_tokens=8, cache_write_tokens=9)
     events = await worker.run(script=[Step(usage=priced), Step(usage=unpriced)])
@@ -140,7 +140,7 @@ async def test_ask_waits_for_yes(worker: Agents) -> None:
 
 
 async def test_ask_denied_fails_the_session(worker: Agents) -> None:
-    """A denied question ends the session as failed, with the operator's words."""
+    """A denied question ends the session as failed, with the operator's message."""
     attempt = await worker.start(
         script=[Step(ask=Step.Ask(question="May I?")), Step(say=Step.Say(text="Never"))]
     )
@@ -155,7 +155,7 @@ async def test_ask_denied_fails_the_session(worker: Agents) -> None:
 
 
 async def test_wait_takes_its_time(worker: Agents) -> None:
-    """A wait takes as long as it says, whatever the speed."""
+    """A wait lasts as long as its step says, whatever the speed."""
     events = await worker.run(script=[Step(wait=Step.Wait(duration=seconds(0.3)))])
     assert events[-1].session_finished.duration.ToTimedelta().total_seconds() >= 0.3
 
@@ -171,14 +171,14 @@ async def test_fail_says_why(worker: Agents) -> None:
 
 
 async def test_fail_only_in_first_attempts(worker: Agents) -> None:
-    """A fail of 2 attempts lets the third succeed."""
+    """A fail step with 2 attempts lets the third succeed."""
     script = [Step(fail=Step.Fail(message="Not yet", attempts=2))]
     outcomes = [ending(await worker.run(script=script, number=number))[0] for number in (1, 2, 3)]
     assert outcomes == ["FAILED", "FAILED", "SUCCEEDED"]
 
 
 async def test_flood_writes_every_line(worker: Agents) -> None:
-    """A flood writes as many lines, as wide, as the step says."""
+    """A flood writes the number and width of lines that the step says."""
     events = await worker.run(script=[Step(flood=Step.Flood(lines=5000, width=40))])
     lines = output(events).splitlines()
     assert len(lines) == 5000
@@ -186,7 +186,7 @@ async def test_flood_writes_every_line(worker: Agents) -> None:
 
 
 async def test_ignored_sigterm_needs_force(worker: Agents) -> None:
-    """An agent that ignores SIGTERM is ended by force after the grace period."""
+    """An agent that ignores SIGTERM is killed after the grace period."""
     script = [
         Step(ignore_sigterm=Step.IgnoreSigterm()),
         Step(say=Step.Say(text="Deaf now")),
@@ -201,7 +201,7 @@ async def test_ignored_sigterm_needs_force(worker: Agents) -> None:
 
 
 async def test_rehearses_without_script(worker: Agents) -> None:
-    """Without a script the agent says what it was asked, leaves a note, and reports no usage."""
+    """Without a script the agent repeats its prompt, leaves a note, and reports no usage."""
     events = await worker.run(prompt="Build a bridge")
     assert "Build a bridge" in (worker.worktree / "rehearsal/e/t.md").read_text()
     assert "Build a bridge" in "".join(event.message.text for event in payloads(events, "message"))

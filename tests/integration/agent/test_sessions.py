@@ -34,7 +34,7 @@ FOREVER = "command:echo ready; sleep 60"
 
 
 async def refused(call: Awaitable[object]) -> errors.HeddleError:
-    """Returns the error that a call ends with."""
+    """Returns the error that a call fails with."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     error = errors.from_rpc(caught.value)
@@ -43,7 +43,7 @@ async def refused(call: Awaitable[object]) -> errors.HeddleError:
 
 
 async def test_start_twice_is_one_session(tmp_path: Path) -> None:
-    """Starting a known attempt returns it as it is, running or finished."""
+    """Starting a known attempt returns its session unchanged, running or finished."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start("command:echo run >> count; read line", prompt="x\n")
         await worker.start("command:echo run >> count")
@@ -54,7 +54,7 @@ async def test_start_twice_is_one_session(tmp_path: Path) -> None:
 
 
 async def test_start_at_once_is_one_session(tmp_path: Path) -> None:
-    """Many calls at the same moment start one agent."""
+    """Many simultaneous calls start one agent."""
     async with agents(tmp_path) as worker:
         await asyncio.gather(*(worker.start("command:echo run >> count") for _ in range(20)))
         await worker.events(attempt_name())
@@ -62,7 +62,7 @@ async def test_start_at_once_is_one_session(tmp_path: Path) -> None:
 
 
 async def test_known_attempt_after_restart(tmp_path: Path) -> None:
-    """After a restart a finished session is still known, with its whole log."""
+    """After a restart a finished session is still known, with its complete log."""
     async with agents(tmp_path) as worker:
         before = await worker.run("command:echo run >> count; echo hi", checks={"c": "true"})
     async with agents(tmp_path) as worker:
@@ -75,7 +75,7 @@ async def test_known_attempt_after_restart(tmp_path: Path) -> None:
 
 
 async def test_unknown_agent_lists_what_there_is(tmp_path: Path) -> None:
-    """An agent that this worker does not have is refused with the names of those it has."""
+    """An agent that this worker lacks is refused, with the names of the available ones."""
     async with agents(tmp_path) as worker:
         for agent in ("gandalf", "command:", ""):
             error = await refused(worker.start(agent))
@@ -85,7 +85,7 @@ async def test_unknown_agent_lists_what_there_is(tmp_path: Path) -> None:
 
 
 async def test_bad_fields_are_named(tmp_path: Path) -> None:
-    """A malformed name, folder or environment is refused by its field."""
+    """A malformed name, folder or environment is refused, and the error names its field."""
     async with agents(tmp_path) as worker:
         assert (await refused(worker.start(task="../up"))).reason == pb.ERROR_REASON_INVALID_FIELD
         error = await refused(worker.start(environment={"A=B": "c"}))
@@ -96,7 +96,7 @@ async def test_bad_fields_are_named(tmp_path: Path) -> None:
 
 
 async def test_no_slot(tmp_path: Path) -> None:
-    """A worker whose slots are taken refuses; a slot is free as soon as the end is seen."""
+    """A worker without a free slot refuses; a slot is free as soon as the session's end is visible."""
     async with agents(tmp_path, HEDDLE_SLOTS="2") as worker:
         attempts = [await worker.start(FOREVER, task=task) for task in ("a", "b")]
         error = await refused(worker.start(task="c"))
@@ -110,7 +110,7 @@ async def test_no_slot(tmp_path: Path) -> None:
 
 
 async def test_slot_is_free_when_the_end_is_seen(tmp_path: Path) -> None:
-    """Whoever sees session_finished can start the next session in the same slot."""
+    """A client that sees session_finished can start the next session in the same slot."""
     async with agents(tmp_path, HEDDLE_SLOTS="1") as worker:
         for number in range(10):
             attempt = await worker.start("command:true", task=f"t{number}")
@@ -128,7 +128,7 @@ async def test_low_disk_is_refused(tmp_path: Path) -> None:
 
 
 async def test_stale_epoch_is_refused(tmp_path: Path) -> None:
-    """A deposed leader can neither start, stop nor answer, also after a restart."""
+    """A deposed leader can neither start, stop nor answer, even after a restart."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(FOREVER, epoch=5)
         assert (await refused(worker.start(task="u", epoch=4))).reason == pb.ERROR_REASON_STALE_EPOCH
@@ -141,7 +141,7 @@ async def test_stale_epoch_is_refused(tmp_path: Path) -> None:
 
 
 async def test_stale_attempt_is_refused(tmp_path: Path) -> None:
-    """An attempt older than one that is known is refused, also after a restart."""
+    """An attempt older than a known one is refused, even after a restart."""
     async with agents(tmp_path) as worker:
         await worker.run("command:true", number=10)
     async with agents(tmp_path) as worker:
@@ -151,7 +151,7 @@ async def test_stale_attempt_is_refused(tmp_path: Path) -> None:
 
 
 async def test_unknown_session_is_not_found(tmp_path: Path) -> None:
-    """Every call on a session that does not exist says so."""
+    """Every call on a session that does not exist returns NOT_FOUND."""
     async with agents(tmp_path) as worker:
         attempt = attempt_name("unknown")
         for call in (
@@ -166,7 +166,7 @@ async def test_unknown_session_is_not_found(tmp_path: Path) -> None:
 
 
 async def test_answers_that_cannot_be_given(tmp_path: Path) -> None:
-    """An unknown approval is not found; a finished session takes no answer."""
+    """An unknown approval is not found; a finished session accepts no answer."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(FOREVER)
         error = await refused(worker.answer(attempt, "approval-1", approved=True))
@@ -177,7 +177,7 @@ async def test_answers_that_cannot_be_given(tmp_path: Path) -> None:
 
 
 async def test_answer_that_comes_too_late(tmp_path: Path) -> None:
-    """A question that was still open when the session ended takes no answer."""
+    """A question that was still open when the session ended accepts no answer."""
     async with agents(tmp_path) as worker:
         script = [Step(ask=Step.Ask(question="May I?"))]
         attempt = await worker.start(script=script)
@@ -188,7 +188,7 @@ async def test_answer_that_comes_too_late(tmp_path: Path) -> None:
 
 
 async def test_watch_resumes_anywhere(tmp_path: Path) -> None:
-    """Whatever sequence a watch starts after, it returns the same events."""
+    """A watch returns the same events, whatever sequence it starts after."""
     async with agents(tmp_path) as worker:
         say = [Step(say=Step.Say(text=f"Line {number}")) for number in range(60)]
         attempt = await worker.start(script=[*say, Step(flood=Step.Flood(lines=20000))])
@@ -199,7 +199,7 @@ async def test_watch_resumes_anywhere(tmp_path: Path) -> None:
 
 
 async def test_watchers_that_disconnect_see_the_same(tmp_path: Path) -> None:
-    """Watchers that break off at random and resume from their last number see the same list."""
+    """Watchers that disconnect at random and resume from their last number see the same events."""
     async with agents(tmp_path) as worker:
         script = [Step(say=Step.Say(text=f"Message {number} of many")) for number in range(40)]
         attempt = await worker.start(script=script, environment={"HEDDLE_SCRIPT_SPEED": "0.3"})
@@ -222,7 +222,7 @@ async def _unsteady(worker: Agents, attempt: str, seed: int) -> list[pb.Event]:
 
 
 async def test_responses_are_bounded(tmp_path: Path) -> None:
-    """No response is larger than 256 KiB, and each says where to resume."""
+    """No response is larger than 256 KiB, and each contains the number to resume from."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(script=[Step(flood=Step.Flood(lines=30000))])
         await worker.events(attempt)
@@ -234,7 +234,7 @@ async def test_responses_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_idle_watch_sends_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing happens, a watch says where it is."""
+    """An idle watch sends its position."""
     monkeypatch.setattr(recorder, "CHECKPOINT", 0.05)
     async with agents(tmp_path) as worker:
         attempt = await worker.start(FOREVER)
@@ -250,7 +250,7 @@ async def test_idle_watch_sends_checkpoints(tmp_path: Path, monkeypatch: pytest.
 
 
 async def test_watch_beyond_the_end(tmp_path: Path) -> None:
-    """A sequence that was never reached is out of range."""
+    """A sequence that does not exist yet is out of range."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start("command:true")
         events = await worker.events(attempt)
@@ -260,7 +260,7 @@ async def test_watch_beyond_the_end(tmp_path: Path) -> None:
 
 
 async def test_list_pages(tmp_path: Path) -> None:
-    """Sessions are listed by name, page by page, all or only the running ones."""
+    """Sessions are listed by name in pages, either all or only the running ones."""
     async with agents(tmp_path) as worker:
         for number in range(5):
             await worker.run("command:true", task=f"t{number}")
@@ -281,18 +281,18 @@ async def test_list_pages(tmp_path: Path) -> None:
 
 
 async def test_worker_says_what_it_has(tmp_path: Path) -> None:
-    """GetWorker returns name, slots, and each agent with a detail."""
+    """GetWorker returns the name, the slots, and each agent with a detail."""
     async with agents(tmp_path, HEDDLE_WORKER_NAME="w1", HEDDLE_SLOTS="3") as worker:
         found = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
         assert (found.name, found.slots, found.running_sessions) == ("workers/w1", 3, 0)
         available = {program.name for program in found.agents if program.available}
-        # Whether this machine has the others is its own affair.
+        # Whether the others are installed depends on this machine.
         assert available >= {"scripted", "command:"}
         assert all(program.detail for program in found.agents)
 
 
 async def test_timeout_covers_checks(tmp_path: Path) -> None:
-    """The time limit is of the whole session: a check that hangs meets it, later ones do not run."""
+    """The time limit covers the whole session: it ends a check that hangs, and later checks do not run."""
     async with agents(tmp_path) as worker:
         events = await worker.run("command:true", checks={"hang": "sleep 60", "next": "true"}, timeout=4)
         assert ending(events) == ("TIMED_OUT", "over its time limit of 4 s")
@@ -300,14 +300,14 @@ async def test_timeout_covers_checks(tmp_path: Path) -> None:
 
 
 async def test_home_has_one_owner(tmp_path: Path) -> None:
-    """A second agent_svc over the same home is refused, and says what to do."""
+    """A second agent_svc on the same home is refused, and the error says what to do."""
     async with agents(tmp_path):
         with pytest.raises(ConfigError, match="HEDDLE_HOME"):
             build(settings(tmp_path / "home"))
 
 
 async def test_full_disk_fails_the_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fills up, the session ends with that reason, and the service keeps running."""
+    """If the disk fills up, the session ends with that reason, and the service continues to run."""
     real = event_log._write
     full = False
 
@@ -333,7 +333,7 @@ async def test_full_disk_fails_the_session_only(tmp_path: Path, monkeypatch: pyt
 
 
 class BrokenDriver(CommandDriver):
-    """A driver whose translator has a defect."""
+    """A driver whose translator raises an unforeseen error."""
 
     def translator(self) -> CommandTranslator:
         return BrokenTranslator()
@@ -345,7 +345,7 @@ class BrokenTranslator(CommandTranslator):
 
 
 async def test_defect_of_a_driver_fails_the_session(tmp_path: Path) -> None:
-    """A driver with a defect fails its session with that, and does not leave the agent blocked."""
+    """A defect of a driver fails its session with a reason, and does not leave the agent blocked."""
     service = build(settings(tmp_path / "home"), catalogue=Catalogue([BrokenDriver()]))
     async with serving(service) as channel:
         worker = Agents(channel, tmp_path)
@@ -355,7 +355,7 @@ async def test_defect_of_a_driver_fails_the_session(tmp_path: Path) -> None:
 
 
 async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:
-    """A flood of 100,000 lines passes through without staying in memory."""
+    """A flood of 100,000 lines does not stay in memory."""
     service = AgentProcess(tmp_path, HEDDLE_SESSION_TEXT="0")
     async with service.serving() as worker:
         assert service.process is not None
@@ -369,7 +369,7 @@ async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:
 
 
 async def test_no_watcher_no_loss(tmp_path: Path) -> None:
-    """Events that occur while no one watches reach later watchers."""
+    """Events that occur without a watcher reach later watchers."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(
             script=[Step(say=Step.Say(text="Unheard")), Step(wait=Step.Wait(duration=seconds(0.2)))]

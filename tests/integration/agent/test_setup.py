@@ -34,13 +34,13 @@ def setup(*commands: str, timeout: float = 60) -> pb.Setup:
 async def test_setup_runs_before_the_agent_in_its_place(
     worker: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the worktree, in order, with the session's environment and none of the service's secrets; all is logged."""
+    """Setup runs in order in the worktree, with the session's environment, without secrets, and is logged."""
     monkeypatch.setenv("SECRET_OF_THE_SERVICE", "hunter2")
     attempt = await worker.start(
         "command:cat made",
         setup=setup("echo first $PORT; echo one > made", 'echo two >> made; echo "[$SECRET_OF_THE_SERVICE]"'),
         environment={"PORT": "20000"},
-        # Of the session without its setup.
+        # The limit of the session without its setup.
         timeout=30,
     )
     events = await worker.events(attempt)
@@ -65,7 +65,7 @@ async def test_setup_runs_before_the_agent_in_its_place(
 async def test_a_failed_setup_keeps_the_agent_from_starting(
     worker: Agents, command: str, limit: float, reason: str, code: int | None
 ) -> None:
-    """The session ends as SETUP_FAILED with what was said; neither later commands, agent nor checks run."""
+    """The session ends as SETUP_FAILED with the output; no later command, agent or check runs."""
     attempt = await worker.start(
         "command:echo the agent", setup=setup(command, "echo later", timeout=limit), checks={"never": "true"}
     )
@@ -79,7 +79,7 @@ async def test_a_failed_setup_keeps_the_agent_from_starting(
 
 
 async def test_setup_can_be_stopped(worker: Agents) -> None:
-    """A stop ends setup with all that it started, as a stop and not as a failure of setup."""
+    """A stop ends setup and all its processes, and counts as a stop, not as a setup failure."""
     attempt = await worker.start("command:echo the agent", setup=setup("setsid sleep 613 & echo begun; wait"))
     await worker.until_says(attempt, "begun")
     await worker.stop(attempt, grace=0.2)
@@ -90,7 +90,7 @@ async def test_setup_can_be_stopped(worker: Agents) -> None:
 
 
 async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
-    """Killed amid setup, the service ends what ran, and the session is lost, so that its task gets another."""
+    """If the service is killed during setup, setup's processes end and the session is reported as lost."""
     process = AgentProcess(tmp_path)
     async with process.serving() as worker:
         attempt = await worker.start("command:echo the agent", setup=setup("echo begun; sleep 614"))
@@ -105,7 +105,7 @@ async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
 
 
 async def test_setup_agent_and_checks_never_wait_for_a_person(worker: Agents) -> None:
-    """An editor, a question at the terminal or on standard input ends at once in each of them, and says why."""
+    """An editor, or a prompt on the terminal or standard input, fails at once in each of the three."""
     asks = (
         'git init -q . && git commit -q --allow-empty; test $? != 0 && ! read x && ! sh -c "read x </dev/tty"'
     )

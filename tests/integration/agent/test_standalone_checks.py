@@ -1,4 +1,4 @@
-"""Checks outside of any session: streamed, limited, and ended once their caller is gone."""
+"""Checks outside a session: streamed, limited, and ended when their caller disconnects."""
 
 import asyncio
 import uuid
@@ -36,7 +36,7 @@ async def reports(worker: Agents, asked: pb.RunChecksRequest) -> list[pb.CheckFi
 
 
 async def test_every_check_is_reported(worker: Agents) -> None:
-    """They run in the folder, in order; one that fails keeps no other from running."""
+    """Checks run in the folder, in order; a failed check does not stop the others."""
     (worker.worktree / "here").touch()
     asked = request(worker, "test -e here && echo $HEDDLE_RUN", "exit 3", "true")
     found = await reports(worker, asked)
@@ -45,15 +45,15 @@ async def test_every_check_is_reported(worker: Agents) -> None:
 
 
 async def test_a_limit_ends_them(worker: Agents) -> None:
-    """Over the time limit the check that runs has failed, and no other follows."""
+    """At the time limit the running check fails, and no other check starts."""
     (report,) = await reports(worker, request(worker, "sleep 60", "true", timeout=0.3))
     assert not report.ok
     assert "over the time limit of 0.3 s" in report.output
 
 
 async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
-    """Once the caller is gone, or the next call comes, no process is left."""
-    # No other process sleeps for as long. A process id inside a sandbox is not valid outside.
+    """When the caller disconnects, or the next call starts, no process remains."""
+    # No other process sleeps for this time. A process id inside a sandbox is not valid outside.
     sleep = f"sleep 60.{uuid.uuid4().int}"
     for _ in range(2):
         call = worker.stub.RunChecks(request(worker, f"exec {sleep}"))
@@ -66,7 +66,7 @@ async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
 
 
 async def test_a_folder_that_is_not_there(worker: Agents) -> None:
-    """It is said, and nothing runs."""
+    """A missing folder is reported, and nothing runs."""
     asked = request(worker, "true")
     asked.folder = "/nowhere"
     with pytest.raises(grpc.aio.AioRpcError, match="is not there"):

@@ -10,7 +10,7 @@ from tests.support.models.turns import Call, Turn
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
-    """The adapter sends the hook's words as if they were the model's; that no tokens were used shows that they are not."""
+    """A prompt blocked by a repository's hook fails the session, because the model used no tokens."""
     async with adapter(tmp_path) as it:
         settings = it.worker.worktree / ".claude" / "settings.json"
         settings.parent.mkdir()
@@ -23,7 +23,7 @@ async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
-    """Thinking, text, tool calls with their results, and usage with its cost come as events."""
+    """Thinking, text, tool calls with their results, and usage with its cost are reported as events."""
     async with adapter(tmp_path) as it:
         target = it.worker.worktree / "docs" / "a.txt"
         answers = [
@@ -58,7 +58,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_the_operator_decides(tmp_path: Path) -> None:
-    """A command waits for the operator; denied, it does not run, and the agent receives the reason in its next turn."""
+    """A command that the operator denies does not run, and the agent receives the reason in its next turn."""
     answers = [Turn(calls=[Call("Bash", {"command": "touch deployed"})]), Turn("A pity."), Turn("I see.")]
     async with adapter(tmp_path, answers) as it:
         attempt = await it.worker.start(AGENT, environment=it.environment)
@@ -74,7 +74,7 @@ async def test_the_operator_decides(tmp_path: Path) -> None:
 
 
 async def test_settings_do_not_stand_above_the_plan(tmp_path: Path) -> None:
-    """What the user's or the project's own settings allow is denied where the plan denies it."""
+    """The plan's deny overrides what the user's or the project's own settings allow."""
     answers = [Turn(calls=[Call("Bash", {"command": "touch deployed"})]), Turn("A pity.")]
     async with adapter(tmp_path, answers) as it:
         for folder in (it.worker.worktree / ".claude", Path(it.environment["CLAUDE_CONFIG_DIR"])):
@@ -87,7 +87,7 @@ async def test_settings_do_not_stand_above_the_plan(tmp_path: Path) -> None:
 
 
 async def test_a_session_goes_on(tmp_path: Path) -> None:
-    """A later attempt continues the conversation, and pays for none of it again."""
+    """A later attempt continues the conversation and does not pay for earlier turns again."""
     async with adapter(tmp_path, [Turn("The password is sesame."), Turn("Done.")]) as it:
         earlier = await it.worker.start(AGENT, environment=it.environment)
         first = await it.worker.events(earlier)
@@ -107,7 +107,7 @@ def cost(events: list[pb.Event]) -> int:
 
 
 async def test_waits_for_what_runs_in_the_background(tmp_path: Path) -> None:
-    """A session whose turn is over waits for the background work, says so, and lets the agent use its outcome."""
+    """After its last turn, a session waits for background work, reports it, and gives the agent its outcome."""
     slow = "sleep 2; echo x > late.txt"
     call = Call("Bash", {"command": slow, "description": "slow", "run_in_background": True})
     async with adapter(tmp_path) as it:

@@ -1,4 +1,4 @@
-"""The ACP host with an agent written for the test, which does what a real one hardly ever does."""
+"""The ACP host with a test agent that does what real agents rarely do."""
 
 import base64
 import sys
@@ -23,7 +23,7 @@ async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
 
 
 async def begin(worker: Agents, *steps: str, flags: str = "", number: int = 1, **asked: Any) -> str:
-    """Starts a session that plays `steps`; returns the attempt's name."""
+    """Starts a session that plays `steps`, and returns the attempt's name."""
     request = pb.StartSessionRequest(
         attempt=attempt_name(number=number),
         epoch=1,
@@ -49,7 +49,7 @@ def notes(events: list[pb.Event]) -> str:
 
 
 async def test_words_and_usage(worker: Agents) -> None:
-    """What the agent says is a message that ends; its cost is reported as differences, its tokens by turn."""
+    """A message ends with a marked piece; cost is reported as differences, tokens for each turn."""
     events = await play(worker, "say Hello", "spend 0.01", "spend 0.005")
     assert said(events) == "Hello"
     assert [event.message.last for event in payloads(events, "message")][-1]
@@ -61,7 +61,7 @@ async def test_words_and_usage(worker: Agents) -> None:
 
 @pytest.mark.parametrize(("approved", "answer"), [(True, "yes"), (False, "no")])
 async def test_the_operator_is_asked(worker: Agents, approved: bool, answer: str) -> None:
-    """A request that the policy does not decide waits for the operator, whose answer reaches the agent."""
+    """A request that the policy does not decide waits for the operator, and the answer reaches the agent."""
     attempt = await begin(worker, "ask make deploy")
     asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
     assert (asked.approval_requested.tool, asked.approval_requested.target) == ("Bash", "make deploy")
@@ -72,7 +72,7 @@ async def test_the_operator_is_asked(worker: Agents, approved: bool, answer: str
 
 
 async def test_the_plan_decides(worker: Agents) -> None:
-    """What the plan allows or denies is answered without the operator."""
+    """Requests that the plan allows or denies are answered without the operator."""
     permissions = pb.Permissions(allow=["Bash(make:*)"], deny=["Bash(rm:*)"])
     events = await play(worker, "ask make test", "ask rm -rf /", permissions=permissions)
     assert said(events) == "answer: yes\nanswer: no\n"
@@ -81,7 +81,7 @@ async def test_the_plan_decides(worker: Agents) -> None:
 
 
 async def test_a_question_without_an_answer_is_denied(worker: Agents) -> None:
-    """A question without an answer in time counts as denied."""
+    """A question that is not answered in time counts as denied."""
     permissions = pb.Permissions(wait=seconds(0.2))
     events = await play(worker, "ask make deploy", permissions=permissions)
     assert said(events) == "answer: no\n"
@@ -89,7 +89,7 @@ async def test_a_question_without_an_answer_is_denied(worker: Agents) -> None:
 
 
 async def test_files_of_the_worktree(worker: Agents) -> None:
-    """The agent may write files inside the worktree and read them, some lines of them too."""
+    """The agent can write files inside the worktree and read them, in full or a range of lines."""
     path = worker.worktree / "new" / "a.txt"
     (worker.worktree / "lines").write_text("one\ntwo\nthree\n")
     events = await play(worker, f"write {path}", f"read {worker.worktree / 'lines'}", "read /no/such/file")
@@ -98,7 +98,7 @@ async def test_files_of_the_worktree(worker: Agents) -> None:
 
 
 async def test_no_file_outside(worker: Agents, tmp_path: Path) -> None:
-    """No file outside of the worktree is written, by no path and no link, nor one that git obeys."""
+    """The agent cannot write outside the worktree, through a link, or to a file that git obeys."""
     (worker.worktree / "link").symlink_to(tmp_path)
     places = ["../outside", ".git", "sub/.git/hooks/pre-commit", "link/outside"]
     permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
@@ -109,7 +109,7 @@ async def test_no_file_outside(worker: Agents, tmp_path: Path) -> None:
 
 
 async def test_terminals(worker: Agents) -> None:
-    """A terminal runs its command in the worktree; its output is the call's, the agent gets its end."""
+    """A terminal runs in the worktree; the tool call has its output, and the agent receives the end of it."""
     permissions = pb.Permissions(allow=["Bash(*)"])
     events = await play(worker, "run seq 1 200; pwd; exit 3", permissions=permissions)
     started = payloads(events, "tool_started")[0].tool_started
@@ -122,7 +122,7 @@ async def test_terminals(worker: Agents) -> None:
 
 
 async def test_a_terminal_needs_permission(worker: Agents) -> None:
-    """A command that the plan denies does not run; one that was granted is not asked for again."""
+    """A command that the plan denies does not run; a granted command is not asked about again."""
     permissions = pb.Permissions(deny=["Bash(touch no:*)"])
     attempt = await begin(worker, "run touch no", "ask touch yes", "run touch yes", permissions=permissions)
     asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
@@ -134,7 +134,7 @@ async def test_a_terminal_needs_permission(worker: Agents) -> None:
 
 
 async def test_a_process_left_behind_does_not_hold_a_terminal(worker: Agents) -> None:
-    """A command has ended when it has, though what it started lives on."""
+    """A terminal's command ends when its program ends, even if a child process continues."""
     permissions = pb.Permissions(allow=["Bash(*)"])
     events = await play(worker, "run sleep 300 & echo up", permissions=permissions)
     assert payloads(events, "tool_finished")[0].tool_finished.result == "up\n"
@@ -150,7 +150,7 @@ async def test_pictures_are_screenshots(worker: Agents) -> None:
 
 
 async def test_stop_is_told_to_the_agent(worker: Agents) -> None:
-    """A stop first cancels the turn: the agent may say its last words."""
+    """A stop first cancels the turn, so the agent can send a last message."""
     attempt = await begin(worker, "hang")
     await worker.until(attempt, lambda event: "hanging" in event.message.text)
     await worker.stop(attempt, grace=10)
@@ -160,7 +160,7 @@ async def test_stop_is_told_to_the_agent(worker: Agents) -> None:
 
 
 async def test_stop_ends_a_question(worker: Agents) -> None:
-    """A stop while the operator is asked ends the session; the tool call does not stay open."""
+    """A stop while a question is open ends the session and finishes the tool call."""
     attempt = await begin(worker, "ask make deploy")
     await worker.until(attempt, lambda event: event.HasField("approval_requested"))
     await worker.stop(attempt, grace=10)
@@ -170,7 +170,7 @@ async def test_stop_ends_a_question(worker: Agents) -> None:
 
 
 async def test_an_agent_that_hears_nothing_is_ended(worker: Agents) -> None:
-    """An agent that ignores all politeness is gone after the grace period."""
+    """An agent that ignores cancellation and signals is killed after the grace period."""
     attempt = await begin(worker, "wedge")
     await worker.until(attempt, lambda event: "wedged" in event.message.text)
     await worker.stop(attempt, grace=0.5)
@@ -178,7 +178,7 @@ async def test_an_agent_that_hears_nothing_is_ended(worker: Agents) -> None:
 
 
 async def test_the_operator_is_heard_in_the_next_turn(worker: Agents) -> None:
-    """What the operator says while the agent works is its next prompt."""
+    """The operator's message during a turn becomes the agent's next prompt."""
     attempt = await begin(worker, "ask make deploy")
     asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
     await worker.answer(
@@ -189,14 +189,14 @@ async def test_the_operator_is_heard_in_the_next_turn(worker: Agents) -> None:
 
 
 async def test_a_crash_has_a_reason(worker: Agents) -> None:
-    """An agent that ends amid its work fails the session with how it ended."""
+    """An agent that exits during its work fails the session, and the reason contains its exit code."""
     outcome, reason = ending(await play(worker, "say I am", "crash 3"))
     assert outcome == "FAILED"
     assert "exited with code 3 before its work was done" in reason
 
 
 async def test_a_killed_agent_resumes_its_session(worker: Agents) -> None:
-    """One that a signal ends is started again, loads its session and is asked to continue its task with its files."""
+    """An agent ended by a signal is restarted, loads its session and continues its task with its files."""
     events = await play(worker, "say I am", "die now", "say Still here", flags="--load")
     assert ending(events) == ("SUCCEEDED", "")
     assert "was ended by signal 9" in notes(events)
@@ -205,14 +205,14 @@ async def test_a_killed_agent_resumes_its_session(worker: Agents) -> None:
 
 
 async def test_an_agent_that_cannot_resume_fails_when_it_is_killed(worker: Agents) -> None:
-    """Its work cannot continue, and the reason says what ended it."""
+    """The session fails, and the reason names the signal that ended the agent."""
     outcome, reason = ending(await play(worker, "die now"))
     assert outcome == "FAILED"
     assert "was ended by signal 9 before its work was done" in reason
 
 
 async def test_commands_that_run_on_are_waited_for(worker: Agents) -> None:
-    """A terminal that outlives its turn, and a call that ends after it, delay the session's end, and are reported."""
+    """A terminal or call that outlives its turn delays the session's end and is reported."""
     events = await play(
         worker,
         "leave sleep 1; echo x > late.txt",
@@ -228,7 +228,7 @@ async def test_commands_that_run_on_are_waited_for(worker: Agents) -> None:
 
 
 async def test_commands_without_end_are_stopped(worker: Agents) -> None:
-    """At the limit they are ended, and reported."""
+    """At the limit, commands that still run are ended and reported."""
     events = await play(
         worker,
         "leave sleep 611.5",
@@ -250,21 +250,21 @@ async def test_commands_without_end_are_stopped(worker: Agents) -> None:
     ],
 )
 async def test_failures_say_what_to_do(worker: Agents, steps: str, ended: str, told: str) -> None:
-    """A turn that ends badly ends the session with a plain reason, and says whether it is the provider's."""
+    """A turn that fails ends the session with a plain reason and shows if the provider is the cause."""
     outcome, reason = ending(await play(worker, steps))
     assert outcome == ended
     assert told in reason
 
 
 async def test_a_login_is_wanted(worker: Agents) -> None:
-    """An agent that is not logged in says how to log in."""
+    """An agent that is not logged in fails with a reason that says how to log in."""
     outcome, reason = ending(await play(worker, "say Hi", flags="--auth"))
     assert outcome == "UNAUTHORIZED"
     assert "is not logged in: log in with" in reason
 
 
 async def test_what_is_no_message_is_output(worker: Agents) -> None:
-    """A library that prints, broken bytes and unknown updates do no harm."""
+    """Printed lines, broken bytes and unknown updates become output and do not fail the session."""
     events = await play(worker, "mutter careless", "invent", "say Hi")
     assert "careless \ufffd\ufffd\n[1, 2]\n" in output(events)
     assert said(events) == "Hi"
@@ -273,7 +273,7 @@ async def test_what_is_no_message_is_output(worker: Agents) -> None:
 
 
 async def test_a_line_of_five_megabytes(worker: Agents) -> None:
-    """A message of 5 MB arrives whole, in pieces."""
+    """A message of 5 MB arrives complete, in pieces."""
     events = await play(worker, "flood 5000000")
     assert len(said(events)) == 5_000_000
     assert ending(events) == ("SUCCEEDED", "")
@@ -287,14 +287,14 @@ async def test_a_line_of_five_megabytes(worker: Agents) -> None:
     ],
 )
 async def test_what_is_no_agent_has_a_reason(worker: Agents, agent: str, told: str) -> None:
-    """A command line that is no agent fails the session and says so."""
+    """A command that is not an ACP agent fails the session with that reason."""
     outcome, reason = ending(await worker.run(agent))
     assert outcome == "FAILED"
     assert told in reason
 
 
 async def test_models_are_chosen(worker: Agents) -> None:
-    """The plan's model is chosen; one that the agent has not is refused with those that it has."""
+    """The plan's model is selected; an unknown model is refused with a list of the available ones."""
     events = await play(worker, "say Hi", model="large")
     assert payloads(events, "usage")[-1].usage.model == "large"
     outcome, reason = ending(await play(worker, "say Hi", model="huge", number=2))
@@ -303,7 +303,7 @@ async def test_models_are_chosen(worker: Agents) -> None:
 
 
 async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent sees only those of the service's variables that are named."""
+    """The agent sees only the service's variables that are explicitly allowed."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
     monkeypatch.setenv("SECRET", "canary")
     events = await play(worker, "environment SECRET", "environment ANTHROPIC_API_KEY")
@@ -311,14 +311,14 @@ async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: py
 
 
 async def resumed(worker: Agents, *steps: str, flags: str, before: str | None = None) -> list[pb.Event]:
-    """Returns the events of an attempt that resumes the session of an earlier one, which had flags `before`."""
+    """Returns the events of an attempt that resumes an earlier session, which ran with flags `before`."""
     earlier = await begin(worker, "say Hi", flags=flags if before is None else before)
     await worker.events(earlier)
     return await play(worker, *steps, flags=flags, number=2, resume_attempt=earlier)
 
 
 async def test_a_session_goes_on(worker: Agents) -> None:
-    """A resumed session is loaded without reporting its messages again, and is asked to continue its task."""
+    """A resumed session is loaded without repeating its messages, and is asked to continue its task."""
     told = said(await resumed(worker, "Improve the docs", flags="--load"))
     assert "what was said before" not in told
     assert told.startswith("You said: Your session was interrupted and is resumed now.")
@@ -327,13 +327,13 @@ async def test_a_session_goes_on(worker: Agents) -> None:
 
 @pytest.mark.parametrize(
     ("before", "flags", "note"),
-    # An agent that can resume sessions, and one that cannot since it was replaced.
+    # An agent that could resume sessions until it was replaced, and one that lost its session.
     [("--load", "", "cannot resume a session"), (None, "--forgetful", "could not be resumed (")],
 )
 async def test_a_session_that_cannot_go_on_begins_anew(
     worker: Agents, before: str | None, flags: str, note: str
 ) -> None:
-    """Where the earlier session cannot be had, a fresh one does the task and says so."""
+    """If the earlier session cannot be resumed, a new session does the task and the log says so."""
     events = await resumed(worker, "say Hello", flags=flags, before=before)
     assert note in notes(events)
     assert said(events) == "Hello"
@@ -341,7 +341,7 @@ async def test_a_session_that_cannot_go_on_begins_anew(
 
 
 async def test_what_the_operator_said_is_told_to_the_session_that_goes_on(worker: Agents) -> None:
-    """A message that an agent did not receive is lost neither with its session nor with the next, nor if a new one starts."""
+    """Messages that an agent did not receive reach later sessions, resumed or new."""
     attempt = ""
     for number, words in enumerate(("Use tabs", "Mind the docs"), 1):
         attempt = await begin(worker, "hang", flags="--load", number=number, resume_attempt=attempt)

@@ -1,4 +1,4 @@
-"""Budgets of the real agents: each is stopped at its own, and what it used is reported as it works, once."""
+"""Real agents are stopped at their budgets, and their usage is reported once, while they work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.support.claude import Claude, claude
 from tests.support.codex import Codex, codex
 from tests.support.models.turns import Call, Turn
 
-# A model that both tables of prices have: 1 and 5 dollars per million tokens.
+# A model that is in both price tables: 1 and 5 dollars per million tokens.
 MODEL = "claude-haiku-4-5"
 
 KINDS = ("claude", ACP, "codex")
@@ -31,7 +31,7 @@ async def real(kind: str, folder: Path) -> AsyncIterator[Claude | Codex]:
             yield of_openai
         return
     async with claude(folder) if kind == "claude" else adapter(folder) as it:
-        # The adapter's models have other names; this is the one that its own settings name.
+        # The adapter uses other model names; its own settings name this one.
         it.environment["ANTHROPIC_MODEL"] = MODEL
         yield it
 
@@ -51,10 +51,10 @@ def tokens(events: list[pb.Event]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_agent_in_a_loop_is_stopped_at_its_budget(tmp_path: Path, kind: str) -> None:
-    """Each kind of agent, in one turn that never ends, is stopped within a call or two of its model."""
+    """Each kind of agent, in a turn that never ends, is stopped within one or two model calls of its budget."""
     async with real(kind, tmp_path) as it:
         it.model.play([Turn("again", calls=[bash("echo again")])] * 500, "Do it")
-        # A call costs 1,500 micros, with codex's model 8,000.
+        # A call costs 1,500 micros, or 8,000 with codex's model.
         budget = 24_000 if kind == "codex" else 4_500
         events = await it.worker.run(
             kind, environment=it.environment, permissions=ALLOWED, model=_model(kind), budget=budget
@@ -65,13 +65,13 @@ async def test_an_agent_in_a_loop_is_stopped_at_its_budget(tmp_path: Path, kind:
     assert "budget" in reason
     assert calls <= 5
     assert budget <= spent(events) <= 2 * budget
-    # It is reported call by call, not at the end.
+    # Usage is reported after each call, not at the end.
     assert len(payloads(events, "usage")) >= 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) -> None:
-    """Stopped amid a turn, an agent's calls count, also that of Claude's which is being answered."""
+    """If an agent is stopped during a turn, its calls count, including Claude's unfinished one."""
     async with real(kind, tmp_path) as it:
         answers = [Turn(calls=[bash("echo one")]), Turn("It is", input_tokens=5000, holds=True)]
         it.model.play(answers, "Do it")
@@ -81,7 +81,7 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
         await it.worker.until(attempt, lambda event: event.HasField("usage"))
         if kind == "codex":
             async with asyncio.timeout(60):
-                while len(it.model.requests) < 2:  # noqa: ASYNC110 (the model rings no bell)
+                while len(it.model.requests) < 2:  # noqa: ASYNC110 (the model sends no notification)
                     await asyncio.sleep(0.05)
         else:
             await it.worker.until(attempt, lambda event: "It" in event.message.text)
@@ -95,7 +95,7 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
 
 @pytest.mark.parametrize("kind", ["claude", ACP])
 async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> None:
-    """Calls of a sub-agent are reported while it works, and not again in the result of the turn."""
+    """A sub-agent's calls are reported while it works, and not again in the turn's result."""
     async with real(kind, tmp_path) as it:
         task = {"description": "count", "prompt": "Look into it", "subagent_type": "general-purpose"}
         it.model.play(
@@ -122,15 +122,15 @@ async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> Non
     assert tokens(events) == (98_000, 1070)
     assert spent(events) == 98_000 + 5 * 1070
     sums = [event.usage for event in payloads(events, "usage")]
-    # Before the turn was over, most was known.
+    # Most usage was reported before the turn was over.
     assert sum(used.input_tokens for used in sums[:-2]) >= 21_000
-    # Nothing is left that is no more than an estimate.
+    # All estimates were settled.
     estimates = sum(used.cost_usd_micros for used in sums if used.estimated)
     assert estimates == sum(used.settled_usd_micros for used in sums)
 
 
 def test_each_kind_says_whether_a_budget_can_stop_it() -> None:
-    """Agents that report live are those that the tests here stop; of others a worker says that they do not."""
+    """The kinds that report usage live are exactly those that these tests stop at a budget."""
     programs = {program.name: program for program in default_catalogue().programs()}
     live = {name for name, each in programs.items() if each.usage_reports == pb.USAGE_REPORTS_LIVE}
     assert live == {*KINDS, "scripted"}

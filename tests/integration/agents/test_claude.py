@@ -21,7 +21,7 @@ from tests.support.programs import need_package
 
 
 def messages(events: Sequence[pb.Event]) -> list[tuple["pb.MessageKind.ValueType", str]]:
-    """Returns kind and text of each message, its pieces joined."""
+    """Returns kind and text of each message, with its pieces joined."""
     whole: list[tuple[pb.MessageKind.ValueType, str]] = []
     text = ""
     for event in payloads(events, "message"):
@@ -34,14 +34,14 @@ def messages(events: Sequence[pb.Event]) -> list[tuple["pb.MessageKind.ValueType
 
 
 async def until_kept(text: str, config: Path) -> None:
-    """Returns once Claude's own log of a session holds `text`; fails after the deadline."""
+    """Returns once Claude's own log of a session contains `text`; fails after the deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not any(text in path.read_text() for path in config.glob("projects/*/*.jsonl")):  # noqa: ASYNC110 (another program's file rings no bell)
+        while not any(text in path.read_text() for path in config.glob("projects/*/*.jsonl")):  # noqa: ASYNC110 (another program's file sends no notification)
             await asyncio.sleep(0.05)
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
-    """Thinking, text, tool calls with their results, and usage with its cost come as events."""
+    """Thinking, text, tool calls with their results, and usage with its cost are reported as events."""
     async with claude(tmp_path) as it:
         target = str(it.worker.worktree / "docs" / "a.txt")
         answers = [
@@ -74,7 +74,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
-    """A session whose prompt never reached the model has failed, and its reason has the hook's words."""
+    """If a hook blocks the prompt, the session fails and its reason contains the hook's message."""
     async with claude(tmp_path) as it:
         settings = it.worker.worktree / ".claude" / "settings.json"
         settings.parent.mkdir()
@@ -90,7 +90,7 @@ async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_
 
 
 async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
-    """An answer that ends as a refusal fails the session, whatever it says before."""
+    """An answer that ends as a refusal fails the session, even if it contains text."""
     async with claude(tmp_path, [Turn("I", refuses=True)] * 4) as it:
         events = await it.worker.run("claude", environment=it.environment)
     outcome, reason = ending(events)
@@ -99,7 +99,7 @@ async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
 
 
 async def test_a_picture_that_a_tool_returns_is_a_screenshot(tmp_path: Path) -> None:
-    """What Claude sees of a picture, the operator sees too, under the name of the call."""
+    """A picture that Claude reads becomes a screenshot, captioned with the tool call."""
     async with claude(tmp_path) as it:
         path = it.worker.worktree / "page.png"
         path.write_bytes(draw("The page"))
@@ -113,7 +113,7 @@ async def test_a_picture_that_a_tool_returns_is_a_screenshot(tmp_path: Path) -> 
 
 
 async def test_the_projects_settings_grant_nothing(tmp_path: Path) -> None:
-    """CLAUDE.md is read; what the project's settings allow, even in a trusted folder, is denied by the plan."""
+    """CLAUDE.md is read, but settings of the project, even if trusted, grant nothing that the plan denies."""
     async with claude(tmp_path) as it:
         worktree = it.worker.worktree
         (worktree / "CLAUDE.md").write_text("The password of the door is swordfish.")
@@ -140,7 +140,7 @@ async def test_the_projects_settings_grant_nothing(tmp_path: Path) -> None:
 
 
 async def test_secrets_of_the_service_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claude gets its own credentials from the service's environment and nothing else of it."""
+    """Claude receives only its own credentials from the service's environment."""
     monkeypatch.setenv("HEDDLE_CANARY", "canary-5f3a")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-the-service")
     async with claude(tmp_path, [Turn(calls=[Call("Bash", {"command": "env"})]), Turn("Done.")]) as it:
@@ -157,7 +157,7 @@ async def test_secrets_of_the_service_stay_there(tmp_path: Path, monkeypatch: py
 
 
 async def test_waits_a_rate_limit_out(tmp_path: Path) -> None:
-    """A passing 429 is reported and waited out; the session continues by itself."""
+    """A temporary 429 is reported, and the session continues without intervention."""
     limited = Failure(429, headers={"retry-after": "1"})
     async with claude(tmp_path, [limited, Turn("Done.")]) as it:
         events = await it.worker.run("claude", environment=it.environment)
@@ -166,7 +166,7 @@ async def test_waits_a_rate_limit_out(tmp_path: Path) -> None:
 
 
 async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
-    """A 429 that does not pass ends the session as rate-limited, with how long the API wants to be left alone."""
+    """A lasting 429 ends the session as rate-limited, with the delay that the API asks for."""
     limited = Failure(429, headers={"retry-after": "2"})
     async with claude(tmp_path, [limited]) as it:
         events = await it.worker.run("claude", environment=it.environment)
@@ -176,7 +176,7 @@ async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
 
 
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
-    """A used-up plan is a rate limit until exactly the moment that the API gives."""
+    """A used-up subscription counts as a rate limit until the exact time that the API gives."""
     resets_at = int(time.time()) + 3 * 3600
     limit = "anthropic-ratelimit-unified"
     headers = {
@@ -205,7 +205,7 @@ async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> N
 async def test_failures_of_the_provider_are_told_apart(
     tmp_path: Path, failure: Failure, ended: str, reason: str
 ) -> None:
-    """The session's end says whose failure it is, and asks for no time that only Claude itself would wait."""
+    """The outcome names the cause, and sets no retry time that applies only to Claude's own retries."""
     async with claude(tmp_path, [failure]) as it:
         events = await it.worker.run("claude", environment=it.environment)
     outcome, why = ending(events)
@@ -215,7 +215,7 @@ async def test_failures_of_the_provider_are_told_apart(
 
 
 async def test_stops_by_itself_at_its_budget(tmp_path: Path) -> None:
-    """Claude receives what the session may cost, and ends within the turn that reaches it."""
+    """Claude receives the session's budget, and ends within the turn that reaches it."""
     answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
     async with claude(tmp_path, answers) as it:
         events = await it.worker.run(
@@ -231,7 +231,7 @@ async def test_stops_by_itself_at_its_budget(tmp_path: Path) -> None:
 
 
 async def test_takes_no_more_turns_than_the_plan_allows(tmp_path: Path) -> None:
-    """The plan's model and limit of turns reach Claude; over the limit the session fails and says so."""
+    """The plan's model and max_turns reach Claude; beyond the limit the session fails with that reason."""
     answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
     async with claude(tmp_path, answers) as it:
         events = await it.worker.run(
@@ -248,7 +248,7 @@ async def test_takes_no_more_turns_than_the_plan_allows(tmp_path: Path) -> None:
 
 
 async def test_asks_before_it_writes_what_agents_obey(tmp_path: Path) -> None:
-    """Claude's own settings are no file like others: one question, and after a yes they are written."""
+    """A write to Claude's own settings asks the operator once, and happens after approval."""
     async with claude(tmp_path) as it:
         path = it.worker.worktree / ".claude" / "settings.json"
         write = Call("Write", {"file_path": str(path), "content": "{}"})
@@ -266,7 +266,7 @@ async def test_asks_before_it_writes_what_agents_obey(tmp_path: Path) -> None:
 
 
 async def test_an_answer_can_hold_for_the_rest_of_the_session(tmp_path: Path) -> None:
-    """After "always" the same command is not asked about again, another one is, and a denied one stays denied."""
+    """After "always" the same command needs no question, another one does, and a denied one stays denied."""
     commands = ("touch one", "touch one", "touch two", "git push")
     turns = [Turn(calls=[Call("Bash", {"command": each})]) for each in commands]
     async with claude(tmp_path, [*turns, Turn("Done.")]) as it:
@@ -293,7 +293,7 @@ def asks_about(target: str, event: pb.Event) -> bool:
 
 
 async def test_a_resumed_session_costs_what_it_adds(tmp_path: Path) -> None:
-    """What the earlier session used is not counted again."""
+    """A resumed session does not count the earlier session's usage again."""
     async with claude(tmp_path, [Turn("One."), Turn("Two.")]) as it:
         first = await it.worker.start("claude", environment=it.environment)
         (before,) = payloads(await it.worker.events(first), "usage")
@@ -304,7 +304,7 @@ async def test_a_resumed_session_costs_what_it_adds(tmp_path: Path) -> None:
 
 
 async def test_goes_on_after_the_service_was_killed(tmp_path: Path) -> None:
-    """The agent's own session outlives the agent service that was killed amid it."""
+    """The agent's own session can be resumed after the agent service was killed during it."""
     need_package("claude_agent_sdk")
     endless = Turn("Working.", calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])
     async with anthropic_model([endless, Turn("Went on.")]) as model:
@@ -325,7 +325,7 @@ async def test_goes_on_after_the_service_was_killed(tmp_path: Path) -> None:
 
 
 async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
-    """Its session is resumed where it was, and the log says so."""
+    """A killed Claude is restarted and resumes its session, and the log says so."""
     endless = Turn("Working.", calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])
     async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
         attempt = await it.worker.start(
@@ -345,7 +345,7 @@ async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
-    """Its session is resumed where it was within the same attempt, with its files, up to a limit; the log says so."""
+    """A killed host resumes within the same attempt, with its files, up to a limit; the log says so."""
     endless = Turn("Working.", calls=[Call("Bash", {"command": "echo x > x.txt; while :; do sleep 1; done"})])
     async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
         attempt = await it.worker.start(
@@ -360,7 +360,7 @@ async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
         await it.worker.tell(attempt, "Use tabs")
         await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
         async with asyncio.timeout(DEADLINE):
-            while not (it.worker.worktree / "x.txt").exists():  # noqa: ASYNC110 (a command rings no bell)
+            while not (it.worker.worktree / "x.txt").exists():  # noqa: ASYNC110 (a command sends no notification)
                 await asyncio.sleep(0.05)
         psutil.Process(started.session_started.process_id).kill()
         events = await it.worker.events(attempt)
@@ -376,7 +376,7 @@ async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_hears_the_operator_amid_its_work(tmp_path: Path) -> None:
-    """What the operator says reaches Claude before its session ends, and the log holds it."""
+    """A message of the operator reaches Claude before its session ends, and is in the log."""
     until_told = Call("Bash", {"command": "until [ -e told ]; do sleep 0.1; done"})
     async with claude(
         tmp_path, [Turn("Working.", calls=[until_told]), Turn("Tabs it is."), Turn("Done.")]

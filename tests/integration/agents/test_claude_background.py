@@ -1,4 +1,4 @@
-"""What the real Claude Code runs in the background."""
+"""Background commands of the real Claude Code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.models.turns import Call, Turn
 
 ALLOWED = pb.Permissions(allow=["Bash(*)", "Agent"])
 
-# Slow enough to outlive the turn that begins it.
+# Slow enough to outlive the turn that starts it.
 SLOW = "sleep 2; echo x > late.txt"
 
 
@@ -33,7 +33,7 @@ def _works(events: Sequence[pb.Event]) -> list[pb.BackgroundWork]:
     ids=["command", "agent"],
 )
 async def test_waits_for_what_runs_in_the_background(tmp_path: Path, call: Call, name: str) -> None:
-    """A session whose turn is over waits for the background work, says so, and lets Claude use its outcome."""
+    """After its last turn, a session waits for background work, reports it, and lets Claude use its outcome."""
     async with claude(tmp_path, [Turn(calls=[Call("Bash", {"command": SLOW})]), Turn("Sub is done.")]) as it:
         it.model.play([Turn("I begin.", calls=[call]), Turn("I wait."), Turn("Went on.")], "Do it")
         events = await it.worker.run(
@@ -51,7 +51,7 @@ async def test_waits_for_what_runs_in_the_background(tmp_path: Path, call: Call,
 
 
 async def test_stops_what_does_not_end(tmp_path: Path) -> None:
-    """At the limit what still runs is ended, and reported by its command line; the session continues with its checks."""
+    """At the limit, what still runs is ended and reported by its command line; the checks then run."""
     endless = Call("Bash", {"command": "sleep 613.5", "description": "serve", "run_in_background": True})
     async with claude(tmp_path) as it:
         it.model.play([Turn("I serve.", calls=[endless]), Turn("It serves.")], "Do it")

@@ -45,7 +45,7 @@ def kill_codex() -> None:
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
-    """Thinking, text, tool calls with their results, files, and usage of each call come as events."""
+    """Thinking, text, tool calls with results, files, and the usage of each call are reported as events."""
     async with codex(tmp_path) as it:
         answers = [
             Turn("I will look.", thinking="What is here?", calls=[bash('echo "it\'s $HOME"; exit 3')]),
@@ -70,12 +70,12 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert [(each.model, each.input_tokens, each.output_tokens) for each in used] == [
         ("gpt-5.5", 1000, 100)
     ] * 3
-    # codex reports no cost; the table of prices gives it.
+    # codex reports no cost; it is computed from the price table.
     assert all(each.estimated and each.cost_usd_micros for each in used)
 
 
 async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None:
-    """What still runs when a turn ends is ended with it: the log says so, and codex may run it to its end."""
+    """A command that still runs when a turn ends is stopped and reported, and codex can run it again."""
     slow = "sleep 5; echo x > late.txt"
     early = Call("exec_command", {"cmd": slow, "yield_time_ms": 250})
     async with codex(tmp_path) as it:
@@ -96,7 +96,7 @@ async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None
 
 
 async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
-    """Codex reports nothing about a refusal and exits with success; that it neither said nor did anything shows it."""
+    """A refusal fails the session: codex exits with success, but without an answer or a tool call."""
     async with codex(tmp_path, [Turn("I will not do that.", refuses=True)]) as it:
         events = await it.worker.run("codex", environment=it.environment)
     outcome, reason = ending(events)
@@ -106,7 +106,7 @@ async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
 
 
 async def test_sandbox_holds(tmp_path: Path) -> None:
-    """A command reaches neither the network, nor files outside of the worktree, nor the model's key."""
+    """A command reaches neither the network, files outside the worktree, nor the model's key."""
     outside = tmp_path / "outside"
     async with codex(tmp_path) as it:
         probe = f"(echo x > {shlex.quote(str(outside))}) 2>/dev/null; curl -s {it.model.url} || echo cut off"
@@ -120,14 +120,14 @@ async def test_sandbox_holds(tmp_path: Path) -> None:
 
 
 async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
-    """Where the plan denies writing, codex writes nothing; what it cannot keep it says."""
+    """If the plan denies writing, codex writes nothing; the log names rules that codex cannot enforce."""
     async with codex(tmp_path) as it:
         commands = ["echo x > file; echo went on", "touch other", "echo and on"]
         it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")
         permissions = pb.Permissions(deny=["Edit", "Bash(git push:*)"])
         events = await it.worker.run("codex", environment=it.environment, permissions=permissions)
     assert ending(events) == ("SUCCEEDED", "")
-    # The second command is one that codex itself does not report: its sandbox refused it at once.
+    # codex itself does not report the second command, because its sandbox rejected it at once.
     started = [event.tool_started.target for event in payloads(events, "tool_started")]
     assert started == commands
     assert [ok for ok, _ in results(events)] == [True, False, True]
@@ -138,7 +138,7 @@ async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
 
 
 async def test_long_and_broken_output(tmp_path: Path) -> None:
-    """A line of 5 MB and bytes that are not UTF-8 go through; codex itself keeps 1 MiB of a line."""
+    """A 5 MB line and bytes that are not UTF-8 are accepted; codex itself keeps 1 MiB of a line."""
     async with codex(tmp_path) as it:
         commands = [r"printf 'a\377b\n'", r"head -c 5000000 /dev/zero | tr '\0' x"]
         it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")
@@ -151,7 +151,7 @@ async def test_long_and_broken_output(tmp_path: Path) -> None:
 
 
 async def test_stop_ends_the_tree(tmp_path: Path) -> None:
-    """Stopped in the middle of a command, codex and all that it started are gone."""
+    """If it is stopped during a command, codex and all its processes end."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7301")])], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
@@ -164,7 +164,7 @@ async def test_stop_ends_the_tree(tmp_path: Path) -> None:
 
 
 async def test_killed_codex_goes_on(tmp_path: Path) -> None:
-    """A codex that is killed is started again and resumes its own session."""
+    """A killed codex is restarted and resumes its own session."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7302")]), Turn("On we go.")], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
@@ -181,7 +181,7 @@ async def test_killed_codex_goes_on(tmp_path: Path) -> None:
 
 
 async def test_codex_that_is_killed_again_and_again(tmp_path: Path) -> None:
-    """A codex that does not stay alive fails the session."""
+    """If codex is killed repeatedly, the session fails."""
     async with codex(tmp_path, [Turn(calls=[bash("sleep 7303")])] * 9) as it:
         attempt = await it.worker.start("codex", environment=it.environment)
         events = []
@@ -195,7 +195,7 @@ async def test_codex_that_is_killed_again_and_again(tmp_path: Path) -> None:
 
 
 async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
-    """The next attempt continues what codex did before it was stopped."""
+    """The next attempt continues the work that codex did before it was stopped."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7304")]), Turn("On we go.")], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
@@ -209,7 +209,7 @@ async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
 
 
 async def test_usage_is_reported_once(tmp_path: Path) -> None:
-    """An attempt that resumes a session reports only what the earlier one has not."""
+    """An attempt that resumes a session reports only the usage that was not reported before."""
     async with codex(tmp_path) as it:
         first = await it.worker.start("codex", environment=it.environment)
         events = await it.worker.events(first)
@@ -252,7 +252,7 @@ async def test_lost_session_begins_anew(tmp_path: Path) -> None:
 async def test_failures_of_the_api_are_plain(
     tmp_path: Path, failure: Failure, ended: str, reason: str
 ) -> None:
-    """Where the model's API fails, the session fails and says what to do."""
+    """If the model's API fails, the session fails with a reason that says what to do."""
     async with codex(tmp_path, [failure]) as it:
         events = await it.worker.run("codex", environment=it.environment)
     outcome, why = ending(events)
@@ -261,7 +261,7 @@ async def test_failures_of_the_api_are_plain(
 
 
 async def test_an_unreachable_api_is_an_outage(tmp_path: Path) -> None:
-    """If the model's API is unreachable, codex does not try forever."""
+    """If the model's API is unreachable, codex does not retry forever."""
     async with codex(tmp_path) as it:
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
@@ -273,7 +273,7 @@ async def test_an_unreachable_api_is_an_outage(tmp_path: Path) -> None:
 
 
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
-    """A used-up plan is a rate limit, until the minute after the time that codex gives."""
+    """A used-up subscription counts as a rate limit until the minute after the time that codex gives."""
     resets_at = int(time.time()) + 7200
     error = {"type": "usage_limit_reached", "plan_type": "plus", "resets_at": resets_at}
     async with codex(tmp_path, [Failure(429, error=error)]) as it:
@@ -288,11 +288,11 @@ def _user_namespaces_nest() -> bool:
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare")
 async def test_sandbox_that_cannot_start(tmp_path: Path) -> None:
-    """Where codex's sandbox cannot start, the session fails with what to allow."""
+    """If codex's sandbox cannot start, the session fails with a reason that says what to allow."""
     if not _user_namespaces_nest():
         pytest.skip("user namespaces are not allowed here")
     async with codex(tmp_path, [Turn(calls=[bash("echo hi")])], HEDDLE_SANDBOX="off") as it:
-        # A namespace of its own in which no other can be made.
+        # A namespace in which no other namespace can be created.
         real = it.environment["PATH"].split(os.pathsep, maxsplit=1)[0]
         wrapper = tmp_path / "bin" / "codex"
         wrapper.parent.mkdir()
@@ -309,7 +309,7 @@ async def test_sandbox_that_cannot_start(tmp_path: Path) -> None:
 
 
 async def test_missing_program(tmp_path: Path) -> None:
-    """Without codex the session says how to get it."""
+    """Without codex, the session fails with a reason that says how to install it."""
     async with codex(tmp_path) as it:
         events = await it.worker.run("codex", environment={**it.environment, "PATH": "/usr/bin:/bin"})
     assert ending(events)[0] == "FAILED"
@@ -317,7 +317,7 @@ async def test_missing_program(tmp_path: Path) -> None:
 
 
 async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
-    """What the operator says while codex works reaches it as its next turn, in the same session."""
+    """A message of the operator during a turn becomes codex's next turn in the same session."""
     async with codex(tmp_path) as it:
         answers = [Turn(calls=[bash("while [ ! -e go ]; do sleep 0.05; done")]), Turn("One."), Turn("Two.")]
         it.model.play(answers, "Do it")

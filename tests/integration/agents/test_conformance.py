@@ -1,4 +1,4 @@
-"""The driver suite over the agents that come with Heddle."""
+"""Runs the driver suite against the agents that Heddle includes."""
 
 from heddle.testing.driver_suite import DriverSuite
 from tests.support.acp_adapter import AcpSubject

@@ -1,4 +1,4 @@
-"""One plan, three kinds of real agents, all services real; only the models are scripted."""
+"""One plan with three kinds of real agents and all services; only the models are scripted."""
 
 import os
 from collections import Counter
@@ -21,12 +21,12 @@ from tests.support.repositories import git, make_repository
 
 AGENTS = {"claude-epic": "claude", "acp-epic": ACP, "codex-epic": "codex"}
 
-# What reaches the service must not reach an agent.
+# The service has these variables; an agent must not.
 CANARY = "canary-4711"
 
 
 def command(epic: str) -> Turn:
-    """Has the model write the epic's file, and what the agent can see of its environment next to it."""
+    """Returns a command that writes the epic's file, and the agent's environment next to it."""
     return Turn(calls=[Call("Bash", {"command": f"echo {epic} > {epic}.txt; env > {epic}.env"})])
 
 
@@ -53,7 +53,7 @@ def plan() -> pb.Plan:
 
 @pytest.mark.timeout(240)
 async def test_three_kinds_of_agents_in_one_plan(tmp_path: Path) -> None:
-    """Claude Code, an ACP agent and Codex work at the same time and are merged; no secret of the service reaches them."""
+    """Claude Code, an ACP agent and Codex work in parallel and are merged, and see no secret of the service."""
     need_package("claude_agent_sdk")
     programs = need_program("codex").parent
     repository = make_repository(tmp_path / "repository")
@@ -92,7 +92,7 @@ async def test_three_kinds_of_agents_in_one_plan(tmp_path: Path) -> None:
         assert "PATH=" in seen
         assert CANARY not in seen
         assert "DATABASE_PASSWORD" not in seen
-    # Each is reported with its own tool calls and tokens, in one vocabulary.
+    # Each agent's tool calls and tokens are reported in the same vocabulary.
     assert {attempt.agent for attempt in attempts} == set(AGENTS.values())
     assert all(attempt.summary.tool_calls for attempt in attempts)
     assert all(attempt.usage.output_tokens for attempt in attempts)

@@ -1,4 +1,4 @@
-"""A kind of agent that is not Heddle's: the example of docs/agents.md, from the plan file to the run's branch."""
+"""A kind of agent from outside Heddle: runs the example of docs/agents.md from plan file to run branch."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ epics:
 
 
 def write_example(site: Path) -> dict[str, str]:
-    """Writes the guide's files as they are; returns the entry points that its pyproject.toml declares."""
+    """Writes the guide's files unchanged, and returns the entry points that its pyproject.toml declares."""
     files = dict(FILE.findall(GUIDE.read_text()))
     assert set(files) == {f"notes_agent/{name}.py" for name in ("kind", "driver", "host")} | {
         "pyproject.toml"
@@ -49,7 +49,7 @@ def write_example(site: Path) -> dict[str, str]:
 
 
 def install(site: Path) -> None:
-    """Makes the example what pip makes of it: a distribution with entry points."""
+    """Installs the example as pip would: as a distribution with entry points."""
     lines = [f"{name} = {value}" for name, value in write_example(site).items()]
     info = site / "notes_agent-1.0.dist-info"
     info.mkdir()
@@ -58,7 +58,7 @@ def install(site: Path) -> None:
 
 
 def register(site: Path) -> None:
-    """Adds the example's one line to Heddle's own registry, in each process that is started."""
+    """Adds the example's line to Heddle's own registry in each process that starts."""
     (kind,) = write_example(site).values()
     (site / "sitecustomize.py").write_text(f"from heddle import agents\nagents.REGISTRY.append({kind!r})\n")
 
@@ -66,7 +66,7 @@ def register(site: Path) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("add", [install, register])
 async def test_a_plan_runs_with_an_added_kind(add: Callable[[Path], None], tmp_path: Path) -> None:
-    """One folder and one line, of an installed package or of the registry, are all that a new kind of agent needs."""
+    """A new kind of agent needs only one folder and one line, in an installed package or in the registry."""
     add(site := tmp_path / "site")
     repository = make_repository(tmp_path / "repository")
     (plan := tmp_path / "plan.yaml").write_text(PLAN)

@@ -1,4 +1,4 @@
-"""A plan's options for an agent reach the real program."""
+"""A plan's agent options reach the real program."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from tests.support.codex import codex
 from tests.support.models.endpoint import Endpoint
 from tests.support.models.turns import Call, Turn
 
-# The smallest server of the Model Context Protocol that has a tool; says by a file that it was asked for them.
+# A minimal Model Context Protocol server with one tool; creates a file when it is asked for its tools.
 SERVER = """
 import json, os, pathlib, sys
 for line in sys.stdin:
@@ -50,9 +50,9 @@ async def scene(agent: str, folder: Path) -> AsyncIterator[Scene]:
 
 @pytest.mark.parametrize("agent", ["claude", "codex", AGENT])
 async def test_options_reach_the_agent(agent: str, tmp_path: Path) -> None:
-    """The system prompt, the effort, the tools and the servers of the plan are those of the model's request."""
+    """The model's request contains the system prompt, effort, tools and servers of the plan."""
     async with scene(agent, tmp_path) as (worker, model, environment):
-        # Codex does not wait for its servers before it asks its model.
+        # Codex does not wait for its servers before it calls its model.
         wait = Call("Bash", {"command": "until [ -e asked ]; do sleep 0.1; done"})
         model.play([Turn(calls=[wait] if agent == "codex" else []), Turn("Done.")], "")
         await worker.stub.StartSession(

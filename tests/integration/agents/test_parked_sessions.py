@@ -1,4 +1,4 @@
-"""A question of the real Claude Code holds no slot: its session is resumed, with its files, once it is answered."""
+"""A question of the real Claude Code uses no slot; after the answer its session resumes with its files."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def plan() -> pb.Plan:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("approved", [True, False])
 async def test_claude_goes_on_with_the_answer(tmp_path: Path, *, approved: bool) -> None:
-    """With one slot the other epic is done meanwhile; the same session of Claude then acts on the answer."""
+    """With one slot, the other epic finishes first; then the same Claude session acts on the answer."""
     need_package("claude_agent_sdk")
     repository = make_repository(tmp_path / "repository")
     async with anthropic_model() as model:
@@ -77,7 +77,7 @@ async def test_claude_goes_on_with_the_answer(tmp_path: Path, *, approved: bool)
     assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
     assert approval.target == DEPLOY
     assert [attempt.state for attempt in attempts] == [pb.ATTEMPT_STATE_PARKED, pb.ATTEMPT_STATE_ACCEPTED]
-    # The same conversation: what the first process received and did is in the model's last request.
+    # The conversation is the same: the model's last request contains what the first process received and did.
     heard = json.dumps(model.requests[-1]["messages"])
     assert "I will deploy." in heard
     assert f"The operator {'allowed' if approved else 'denied'} Bash({DEPLOY}), and said: be careful" in heard

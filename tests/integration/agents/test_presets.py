@@ -1,4 +1,4 @@
-"""Agents of the Agent Client Protocol that only `make agents` gets: the real programs, before scripted models."""
+"""ACP agents that only `make agents` installs: the real programs with scripted models."""
 
 import json
 import os
@@ -21,20 +21,20 @@ from tests.support.models.responses import responses_model
 from tests.support.models.turns import Answer, Call, Turn
 
 MODULES = FOLDER / "presets" / "node_modules"
-# OpenCode's own link is made by a script of its package, and scripts are not run.
+# A script of its package creates OpenCode's link, and package scripts are not run.
 PLACES = (*sorted(MODULES.glob("opencode-linux-*/bin")), MODULES / ".bin")
 PATH = os.pathsep.join([*map(str, PLACES), os.environ["PATH"]])
 
 
 @dataclass
 class Preset:
-    """A worker, and the settings with which its agent uses a scripted model."""
+    """A worker, and the settings that connect its agent to a scripted model."""
 
     agent: str
     worker: Agents
     environment: dict[str, str]
 
-    # What its model was asked, in JSON.
+    # Returns the model's requests, in JSON.
     asked: Callable[[], str]
 
     async def run(self, permissions: pb.Permissions | None = None, prompt: str = "Do it") -> list[pb.Event]:
@@ -90,14 +90,14 @@ def _agent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     name = str(request.param)
     if shutil.which(name, path=PATH) is None:
         pytest.skip(f"{name} is not installed; `make agents` gets it")
-    # Where its makers cannot be reached, Gemini CLI waits for them first.
+    # If its vendor's servers cannot be reached, Gemini CLI waits for them first.
     monkeypatch.setattr(support, "DEADLINE", 180.0)
     return name
 
 
 @pytest.mark.timeout(240)
 async def test_text(agent: str, tmp_path: Path) -> None:
-    """What the model says comes as a message, and the session ends well."""
+    """A text of the model is reported as a message, and the session succeeds."""
     async with preset(agent, tmp_path, [Turn("Hello there.")]) as it:
         events = await it.run()
     assert ending(events) == ("SUCCEEDED", "")
@@ -110,7 +110,7 @@ async def test_command(agent: str, tmp_path: Path) -> None:
     answers = [_bash("touch made.txt"), Turn("Done.")]
     async with preset(agent, tmp_path, answers) as it:
         events = await it.run(pb.Permissions(allow=["Bash(touch:*)"]))
-        # codex-acp's own sandbox lets commands read only.
+        # codex-acp's own sandbox allows only reading.
         assert (it.worker.worktree / "made.txt").exists() is (agent != "codex-acp")
     (started,) = payloads(events, "tool_started")
     assert (started.tool_started.name, started.tool_started.target) == ("Bash", "touch made.txt")
@@ -119,7 +119,7 @@ async def test_command(agent: str, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 async def test_denied_command(agent: str, tmp_path: Path) -> None:
-    """A command that the plan denies leaves nothing."""
+    """A command that the plan denies has no effect."""
     answers = [_bash("touch made.txt"), Turn("Done.")]
     async with preset(agent, tmp_path, answers) as it:
         events = await it.run(pb.Permissions(deny=["Bash"]))
@@ -129,7 +129,7 @@ async def test_denied_command(agent: str, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 async def test_prompts_are_verbatim(agent: str, tmp_path: Path) -> None:
-    """A prompt that looks like the agent's own command, and a mention in it, reach the model as text."""
+    """A prompt that looks like an agent command, and a mention in it, reach the model as text."""
     prompt = "/init page must show what @.env is for"
     async with preset(agent, tmp_path, [Turn("Hello there.")]) as it:
         (it.worker.worktree / ".env").write_text("TOKEN=canary-8841")

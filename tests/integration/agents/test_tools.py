@@ -1,4 +1,4 @@
-"""What the tools of the real Claude Code do, and what the plan's permissions make of that."""
+"""The effects of the real Claude Code's tools, and how the plan's permissions apply to them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,10 +43,10 @@ def called(name: str, **told: Any) -> Turn:
     return Turn(calls=[Call(name, told)])
 
 
-# Only older models get the tools that keep a plan.
+# Only older models get the planning tools.
 @pytest.mark.parametrize("model", ["claude-sonnet-4-5", "claude-sonnet-5"])
 async def test_every_tool_is_classified(model: str, tmp_path: Path) -> None:
-    """Whatever tool the program offers, it is known what that does; a new one fails here first."""
+    """Every tool that the program offers has a known kind; a new tool fails here first."""
     need_package("claude_agent_sdk")
     from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, SystemMessage  # noqa: PLC0415 (may be missing)
 
@@ -68,7 +68,7 @@ async def test_every_tool_is_classified(model: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("agent", ["claude", AGENT])
 async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path) -> None:
-    """`deny: [Bash]` is about a monitor, a workflow, a skill's own commands and a sub-agent's calls as well."""
+    """`deny: [Bash]` also applies to a monitor, a workflow, a skill's own commands and a sub-agent's calls."""
     workflow = "export const meta = { name: 'w', description: 'w' }\nreturn await agent('x')\n"
     async with claude_of(agent, tmp_path) as it:
         skill = it.worker.worktree / ".claude" / "skills" / "sk" / "SKILL.md"
@@ -104,7 +104,7 @@ async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path)
 
 @pytest.mark.parametrize("agent", ["claude", AGENT])
 async def test_planning_and_delegating_need_no_permission(agent: str, tmp_path: Path) -> None:
-    """The agent's tasks are its plan; what a sub-agent says and does is reported below the call that started it."""
+    """The agent's tasks become its plan; messages and calls of a sub-agent name the call that started it."""
     async with claude_of(agent, tmp_path) as it:
         it.model.play(
             [
@@ -124,7 +124,7 @@ async def test_planning_and_delegating_need_no_permission(agent: str, tmp_path: 
             [Turn("I write.", calls=[Call("Write", {"file_path": file, "content": "x"})]), Turn("Written.")],
             f'"{DELEGATED}',
         )
-        # Newer models get no such tools.
+        # Newer models do not get these tools.
         older = {"ANTHROPIC_MODEL": "claude-sonnet-4-5"}
         events = await it.worker.run(agent, environment=it.environment | older)
     assert ending(events) == ("SUCCEEDED", "")

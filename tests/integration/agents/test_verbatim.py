@@ -1,4 +1,4 @@
-"""What a plan or the operator says reaches every agent as it is written: nothing in it is a command."""
+"""Text from a plan or the operator reaches every agent verbatim: no part is expanded as a command."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,7 +18,7 @@ from tests.support.models.turns import Call, Turn
 
 CANARY = "canary-8841"
 PROMPT = "/login must redirect to /home: see @.env"
-# Commands that agents have, one of the project's own, and one that does not exist.
+# Built-in commands of agents, a command of the project, and one that does not exist.
 SAID = ("/compact the logs", "/deploy to @.env", "/clear", "$deploy", "!cat .env", "# Not a memory")
 
 Scene: TypeAlias = tuple[Agents, Endpoint, Mapping[str, str]]
@@ -37,7 +37,7 @@ async def scene(agent: str, folder: Path) -> AsyncIterator[Scene]:
 
 @pytest.mark.parametrize("agent", ["claude", "codex", AGENT])
 async def test_nothing_is_expanded(agent: str, tmp_path: Path) -> None:
-    """A prompt and messages that look like commands and mentions reach the model, and attach no file."""
+    """Prompts and messages that look like commands and mentions reach the model as text, and attach no file."""
     async with scene(agent, tmp_path) as (worker, model, environment):
         (worker.worktree / ".env").write_text(f"TOKEN={CANARY}")
         commands = worker.worktree / ".claude" / "commands"

@@ -1,4 +1,4 @@
-"""The real services, kept running by one `heddle up`, and the command as their client."""
+"""The real services, run by one `heddle up`, with the command as their client."""
 
 import random
 from pathlib import Path
@@ -28,7 +28,7 @@ epics:
 
 
 class Server(NamedTuple):
-    """A running `up`, the environment of its clients, and where plans and repositories go."""
+    """A running `up`, the environment of its clients, and the folder for plans and repositories."""
 
     up: Command
     env: dict[str, str]
@@ -46,12 +46,12 @@ class Server(NamedTuple):
         return make_repository(self.folder / f"repo-{random.SystemRandom().getrandbits(32):x}")
 
     async def begin(self, text: str) -> str:
-        """Starts a run on a new repository; returns its short name."""
+        """Starts a run on a new repository, and returns its short name."""
         code, out, err = await self.heddle("run", self.plan(text), "--repo", str(self.repository()))
         assert code == 0, err
         return out.strip()
 
     async def until(self, name: str, text: str) -> None:
-        """Returns once the run's log says `text`."""
+        """Returns once the run's log contains `text`."""
         async with running("watch", name, env=self.env) as watch:
             await watch.says(text)

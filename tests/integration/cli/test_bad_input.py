@@ -1,4 +1,4 @@
-"""What the command says where something is wrong, before anything was created."""
+"""What the command reports about invalid input before it creates anything."""
 
 import pytest
 
@@ -81,7 +81,7 @@ async def test_dirty_checkout_needs_permission(server: Server) -> None:
 
 
 async def test_base_that_does_not_exist(server: Server) -> None:
-    """A wrong --base is named."""
+    """An unknown --base is named."""
     err = await _refused(server, "--repo", str(server.repository()), "--base", "v9")
     assert "v9" in err
 
@@ -94,7 +94,7 @@ async def test_agent_that_does_not_exist(server: Server) -> None:
 
 
 async def test_merge_into_a_branch_that_is_checked_out(server: Server) -> None:
-    """The branch of the user's own checkout is not moved."""
+    """A run does not move the branch that is checked out in the user's checkout."""
     err = await _refused(server, "--repo", str(server.repository()), "--merge-into", "main")
     assert "main" in err
     assert "checked out" in err

@@ -36,14 +36,14 @@ async def client(server: Server) -> AsyncIterator[HeddleClient]:
 
 
 def test_exposes_every_rpc() -> None:
-    """The client has a method for every call of the scheduler."""
+    """The client has a method for every RPC of the scheduler."""
     service = scheduler_service_pb2.DESCRIPTOR.services_by_name["SchedulerService"]
     names = [re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower() for method in service.methods]
     assert [name for name in names if not callable(getattr(HeddleClient, name, None))] == []
 
 
 async def test_watch_run_survives_random_breaks(fake: FakeScheduler, client: HeddleClient) -> None:
-    """A run's watch that breaks at random points still yields 1..n once each, and then ends."""
+    """A run's watch that breaks at random points still yields events 1..n once each, and then ends."""
     chance = random.Random(7)
 
     async def maybe_break(_stream: int, _sequence: int) -> None:
@@ -135,7 +135,7 @@ async def test_watch_survives_a_restart_of_the_server(fake: FakeScheduler) -> No
 
 
 async def test_watch_distrusts_a_stream_that_ends_early(fake: FakeScheduler, client: HeddleClient) -> None:
-    """A stream that ends with OK before the run did is resumed."""
+    """A stream that ends with OK before the run ended is resumed."""
     fake.run_state = pb.RUN_STATE_RUNNING
 
     async def finish(stream: int, _sequence: int) -> None:
@@ -218,7 +218,7 @@ async def test_refusal_is_raised_at_once(fake: FakeScheduler, client: HeddleClie
 
 
 async def test_patience_ends_with_the_servers_own_words(fake: FakeScheduler, server: Server) -> None:
-    """If a server stays unavailable, its own message is shown, not that it is unreachable."""
+    """If a server stays unavailable, its own message is shown instead of "unreachable"."""
     fake.refusals = [unavailable() for _ in range(100)]
     async with HeddleClient(server.address, patience=0.3) as client:
         with pytest.raises(errors.HeddleError, match="no worker is connected"):
@@ -248,7 +248,7 @@ async def test_diff_joins_its_parts(client: HeddleClient) -> None:
 
 
 async def test_watch_of_all_runs_begins_anew_when_its_stream_ends(client: HeddleClient) -> None:
-    """It never ends by itself: a stream that the server ended is followed by another."""
+    """A watch of all runs never ends: if the server ends a stream, the client opens a new stream."""
     breaks: list[str] = []
     watch = client.watch_runs(newest=5, on_break=breaks.append)
     seen = [await anext(watch), await anext(watch)]

@@ -1,4 +1,4 @@
-"""`heddle demo`, which is what `make run` starts."""
+"""`heddle demo`, the command behind `make run`."""
 
 import random
 import socket
@@ -11,7 +11,7 @@ from tests.support.repositories import git
 
 
 async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
-    """The demo avoids ports in use, shows the sample run to its end, and ends with Ctrl-C."""
+    """The demo avoids ports in use, shows the sample run until it ends, and stops on Ctrl-C."""
     wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)))
     home = tmp_path / "home"
     with socket.create_server(("127.0.0.1", wanted.ui.port)):

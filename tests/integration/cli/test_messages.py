@@ -1,4 +1,4 @@
-"""Speaking with agents by the command, against the real services."""
+"""Messages and answers to agents from the command, with the real services."""
 
 import json
 
@@ -48,7 +48,7 @@ epics:
 
 
 async def test_question_is_listed_and_approved(server: Server) -> None:
-    """A question stays in the queue until it is answered; then its agent continues, and the log says who answered."""
+    """A question is queued until it is answered; then its agent continues and the log names who answered."""
     name = await server.begin(ASKING)
     await server.until(name, "waits for you: May I drop the table?")
     code, out, err = await server.heddle("approvals")
@@ -86,7 +86,7 @@ async def test_what_is_to_be_merged_by_hand_is_listed(server: Server) -> None:
 
 
 async def test_denied_question_ends_the_session(server: Server) -> None:
-    """A denial reaches the agent with the operator's message; without an open question there is nothing to answer."""
+    """A denial reaches the agent with the operator's message; without an open question the command fails."""
     name = await server.begin(ASKING)
     await server.until(name, "waits for you")
     code, out, err = await server.heddle(
@@ -106,7 +106,7 @@ async def test_denied_question_ends_the_session(server: Server) -> None:
 
 
 async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
-    """A message to a running agent reaches it, and is in its log together with the reply."""
+    """A message to a running agent reaches it, and the agent's log contains it together with the reply."""
     name = await server.begin(LISTENING)
     await server.until(name, "api/one/1: session started")
     async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
@@ -136,7 +136,7 @@ async def test_task_is_added_to_an_ended_run(server: Server) -> None:
 
 
 async def test_a_hold_is_listed_and_lifted(server: Server) -> None:
-    """An agent that asks to be started later holds its provider until that time, or until the operator lifts it."""
+    """A rate limit blocks its provider until the time that the agent gives, or until the operator lifts it."""
     assert (await server.heddle("lift"))[0] == 1
     name = await server.begin(LATER)
     await server.until(name, "rate-limited until ")
@@ -152,7 +152,7 @@ async def test_a_hold_is_listed_and_lifted(server: Server) -> None:
 
     code, out, err = await server.heddle("lift")
     assert (code, out) == (0, f"{hold.provider} may start again\n"), err
-    # It finds the file that it left, so its session continued.
+    # The agent finds the file that it left, so its session continued.
     assert (await server.heddle("watch", name))[0] == 0
     assert "no provider is on hold" in (await server.heddle("holds"))[2]
     assert "no longer waits for command:" in (await server.heddle("events", name))[1]

@@ -1,4 +1,4 @@
-"""What the command says of a project's .heddle.yaml without a server."""
+"""What the command reports about a project's .heddle.yaml without a server."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ async def test_plan_check_says_what_the_project_does(tmp_path: Path) -> None:
 
 
 async def test_mistakes_of_the_project_come_all_at_once(tmp_path: Path) -> None:
-    """Each with its line, from `plan check --repo` and from `doctor --repo`."""
+    """`plan check --repo` and `doctor --repo` report every error of the file with its line."""
     project = make_repository(tmp_path / "project", {".heddle.yaml": "ports: x\nsetpu: y\n"})
     code, out, err = await run("plan", "check", str(samples.PLAN), "--repo", str(project), env=NOWHERE)
     assert (code, out) == (2, "")

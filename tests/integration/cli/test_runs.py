@@ -1,4 +1,4 @@
-"""The command against the real services, which one `heddle up` keeps running for all tests of this file."""
+"""The command with the real services; one `heddle up` serves all tests of this file."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ def sequences(events: Iterable[pb.Event]) -> list[int]:
 
 
 async def test_wait_shows_the_run_and_its_result(server: Server) -> None:
-    """A run that succeeded exits 0; a pipe gets a line for each event, and where the result is."""
+    """A successful run exits 0; piped output has a line for each event and says where the result is."""
     repository = server.repository()
     code, out, err = await server.heddle("run", server.plan(QUICK), "--repo", str(repository), "--wait")
     assert code == 0, err
@@ -72,7 +72,7 @@ async def test_wait_shows_the_run_and_its_result(server: Server) -> None:
 
 
 async def test_wait_exits_1_for_a_run_that_fails(server: Server) -> None:
-    """A run that did not succeed exits 1 and says which epic and why."""
+    """A run that fails exits 1, and the output says which epic failed and why."""
     code, out, _ = await server.heddle(
         "run", server.plan(FAILING), "--repo", str(server.repository()), "--wait"
     )
@@ -82,7 +82,7 @@ async def test_wait_exits_1_for_a_run_that_fails(server: Server) -> None:
 
 
 async def test_lists_print_one_message_a_line(server: Server) -> None:
-    """--json is the canonical JSON of the API's messages, for every list and stream."""
+    """For every list and stream, --json prints the canonical JSON of the API's messages."""
     name = await server.begin(QUICK)
     code, out, _ = await server.heddle("watch", name, "--json")
     assert code == 0
@@ -103,7 +103,7 @@ async def test_lists_print_one_message_a_line(server: Server) -> None:
 
 
 async def test_watch_goes_on_behind_a_sequence(server: Server) -> None:
-    """--after leaves out what was seen before."""
+    """--after omits events up to a sequence."""
     name = await server.begin(QUICK)
     await server.heddle("watch", name)
     code, out, _ = await server.heddle("watch", f"runs/{name}", "--after", "5")
@@ -112,7 +112,7 @@ async def test_watch_goes_on_behind_a_sequence(server: Server) -> None:
 
 
 async def test_show_and_logs_are_for_people(server: Server) -> None:
-    """A run's tasks stand in planned order; a session's log is text."""
+    """A run's tasks are listed in planned order; a session's log is plain text."""
     name = await server.begin(QUICK)
     await server.heddle("watch", name)
     _, out, _ = await server.heddle("show", name)
@@ -196,7 +196,7 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
 
 
 async def test_accepted_tasks_are_done_anew(server: Server) -> None:
-    """From the second of three on, they run again upon the first's commit; what they had made stays under a ref."""
+    """`retry --from-here` reruns a task and later ones on the earlier commit; old commits stay under a ref."""
     repository = server.repository()
     tasks = "".join(f'{{key: {key}, script: [{{run: "date +%s%N > {key}.txt"}}]}}, ' for key in "abc")
     plan = f"{{name: Again, defaults: {{merge: manual}}, epics: [{{key: api, tasks: [{tasks}]}}]}}"
@@ -260,7 +260,7 @@ async def test_interrupt_says_how_to_come_back(server: Server) -> None:
 
 
 async def test_logs_follow_until_the_session_ends(server: Server) -> None:
-    """--follow shows what an agent says while it says it, and ends with it."""
+    """--follow shows an agent's output as it appears, and ends with the session."""
     name = await server.begin(LONG)
     await server.until(name, "api/one/1: session started")
     async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
@@ -312,7 +312,7 @@ async def test_other_services_are_not_mistaken_for_the_server(server: Server) ->
 
 
 async def test_terminal_gets_a_bar_for_each_epic(server: Server) -> None:
-    """On a terminal, epics are bars that end in their state."""
+    """On a terminal, each epic has a bar that ends in the epic's state."""
     name = await server.begin(QUICK)
     controller, terminal = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -333,7 +333,7 @@ async def test_terminal_gets_a_bar_for_each_epic(server: Server) -> None:
 
 def _read_all(controller: int) -> str:
     pieces = []
-    # Linux answers EIO once the other end of a terminal is closed.
+    # Linux returns EIO once the other end of a terminal is closed.
     with contextlib.suppress(OSError):
         while piece := os.read(controller, 65536):
             pieces.append(piece)
@@ -342,7 +342,7 @@ def _read_all(controller: int) -> str:
 
 
 async def test_doctor_sees_services_and_agents(server: Server) -> None:
-    """With everything running, no line is a bad one; agents that are not installed are no error."""
+    """If all services run, no line reports an error. A missing agent is not an error."""
     code, out, err = await server.heddle("doctor")
     assert code == 0, out + err
     assert out.count(" is serving\n") == 4
@@ -381,7 +381,7 @@ async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None
 
 
 async def test_costs_are_told_level_by_level(server: Server) -> None:
-    """Projects with their runs, and below a run what it was spent on; an unknown cost is not shown as zero."""
+    """Costs are listed by project and run, and below a run by use; an unknown cost is not shown as zero."""
     name = await server.begin(SPENDING)
     await server.heddle("watch", name)
 

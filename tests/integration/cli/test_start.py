@@ -1,11 +1,11 @@
-"""What a command does not wait for."""
+"""Imports that a command does not wait for."""
 
 import subprocess
 import sys
 
 import pytest
 
-# They take longer to import than everything else that a command needs.
+# Importing these takes longer than importing everything else that a command needs.
 SLOW = ("pydantic", "structlog", "sqlalchemy", "nicegui")
 
 
@@ -14,7 +14,7 @@ SLOW = ("pydantic", "structlog", "sqlalchemy", "nicegui")
     [("heddle.cli.app", SLOW), ("worktree_svc.app", ("pydantic",)), ("scheduler_svc.app", ("pydantic",))],
 )
 def test_a_start_does_not_wait_for_what_only_some_need(module: str, slow: tuple[str, ...]) -> None:
-    """Libraries for files that few commands read are imported with the first such file."""
+    """Libraries that only a few commands need are not imported at startup."""
     asked = f"import sys, {module}; print(*(name for name in {slow} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -1,4 +1,4 @@
-"""The command in a terminal that is not UTF-8, with untrusted titles."""
+"""The command on a terminal that is not UTF-8, with untrusted titles."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ SHORT = RUN.removeprefix("runs/")
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 async def test_no_command_fails_over_a_character(tmp_path: Path, encoding: str) -> None:
-    """Tables, lists, events, JSON and doctor come out in any encoding; what a terminal would obey is shown, not sent."""
+    """Every command prints in any encoding; control characters are shown, not sent to the terminal."""
     server = Server(FakeScheduler(title=TITLE, length=2).service(), "127.0.0.1:0")
     await server.start()
     repository = make_repository(tmp_path / "Zürich", {"README.md": "✓\n"})

@@ -1,4 +1,4 @@
-"""Heddle with certificates: every connection between its processes is mutual TLS."""
+"""Heddle with certificates: all connections between its processes use mutual TLS."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.commands import run, running
 
 
 async def test_only_who_has_a_certificate_is_served(tmp_path: Path) -> None:
-    """A plan runs through all four services; a client without a valid certificate gets an error that says so."""
+    """A plan runs through all four services; a client without a valid certificate receives a clear error."""
     endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(32_000, 34_000, 10)))
     mine = certificates.environment(certificates.make(tmp_path / "mine"))
     other = certificates.environment(certificates.make(tmp_path / "other"))

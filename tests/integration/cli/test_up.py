@@ -1,4 +1,4 @@
-"""`heddle up` over stand-ins for the services: how it starts, keeps and ends them."""
+"""`heddle up` with stand-ins for the services: how it starts, monitors and stops them."""
 
 import asyncio
 import itertools
@@ -44,7 +44,7 @@ def endpoints() -> Endpoints:
 
 
 def environment(folder: Path, **preludes: str) -> dict[str, str]:
-    """Returns the environment of an `up` with its own home and its own stand-ins."""
+    """Returns the environment of an `up` with its own home and stand-ins."""
     number = next(_numbers)
     services = write_services(folder / f"services-{number}", **preludes)
     return {"HEDDLE_HOME": str(folder / f"home-{number}"), "PYTHONPATH": str(services)}
@@ -55,7 +55,7 @@ def by_name(command: Command, name: str) -> psutil.Process:
 
 
 async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -> None:
-    """All four serve once it says so, and the first Ctrl-C ends all of them."""
+    """All four services serve once `up` says so, and the first Ctrl-C stops all of them."""
     env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("Heddle is up")
@@ -73,7 +73,7 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
 
 
 async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
-    """With its own folder and ports, a second one does not disturb the first."""
+    """A second `up` with its own folder and ports does not disturb the first."""
     other = Endpoints(ports.find_free(endpoints.base + 10))
     async with (
         running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,
@@ -89,7 +89,7 @@ async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> Non
 
 
 async def test_port_in_use_is_refused(tmp_path: Path, endpoints: Endpoints) -> None:
-    """It names the port and what to do, and starts nothing."""
+    """The error names the port and what to do, and nothing starts."""
     with socket.create_server(("127.0.0.1", endpoints.agent.port)):
         code, out, err = await run("up", "--ports", str(endpoints.base), env=environment(tmp_path))
     assert code == 1
@@ -99,7 +99,7 @@ async def test_port_in_use_is_refused(tmp_path: Path, endpoints: Endpoints) -> N
 
 
 async def test_second_on_the_same_home_is_refused(tmp_path: Path, endpoints: Endpoints) -> None:
-    """Two on one folder would run everything twice: the second names the first and starts nothing."""
+    """A second `up` on the same home names the first and starts nothing."""
     env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env) as first:
         await first.says("Heddle is up")
@@ -140,7 +140,7 @@ async def test_service_that_dies_while_starting_gets_another_chance(
 
 
 async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: Endpoints) -> None:
-    """After three quick deaths everything is stopped, and the last output of the service is shown."""
+    """After three quick exits `up` stops everything and shows the service's last output."""
     env = environment(tmp_path, scheduler=DIES)
     code, out, err = await run("up", "--ports", str(endpoints.base), env=env)
     assert code == 1
@@ -152,7 +152,7 @@ async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: E
 
 
 async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, endpoints: Endpoints) -> None:
-    """The terminal stays readable; the log files contain everything."""
+    """The terminal shows only warnings; the log files contain everything."""
     env = environment(tmp_path, agent='logs.structlog.get_logger().warning("disk_low", free=3)')
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("disk_low")
@@ -167,7 +167,7 @@ async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, 
 
 
 def sleeps_among(processes: list[psutil.Process]) -> bool:
-    """Says whether one of them is a `sleep`; some may have ended since they were listed."""
+    """Returns whether one of the processes is a `sleep`; some may have ended since they were listed."""
     for each in processes:
         with suppress(psutil.NoSuchProcess):
             if each.name() == "sleep":
@@ -177,7 +177,7 @@ def sleeps_among(processes: list[psutil.Process]) -> bool:
 
 @pytest.fixture
 def hears_its_terminal_close() -> Iterator[None]:
-    """Lets a started program hear SIGHUP, although the tests themselves were started with nohup."""
+    """Enables SIGHUP in a started program, even if the tests themselves were started with nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -186,7 +186,7 @@ def hears_its_terminal_close() -> Iterator[None]:
 @pytest.mark.usefixtures("hears_its_terminal_close")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_other_signals_drain_too(tmp_path: Path, endpoints: Endpoints, number: signal.Signals) -> None:
-    """A service manager's SIGTERM and a closed terminal end it as Ctrl-C does."""
+    """SIGTERM from a service manager and a closed terminal stop `up` as Ctrl-C does."""
     async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
         await up.says("Heddle is up")
         children = up.descendants()
@@ -196,7 +196,7 @@ async def test_other_signals_drain_too(tmp_path: Path, endpoints: Endpoints, num
 
 
 async def test_second_interrupt_forces(tmp_path: Path, endpoints: Endpoints) -> None:
-    """A service that does not drain is killed with all that it started, without a traceback."""
+    """A second Ctrl-C kills a service that does not drain, with all its processes and without a traceback."""
     env = environment(tmp_path, agent=STAYS)
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("will stay")
@@ -214,7 +214,7 @@ async def test_second_interrupt_forces(tmp_path: Path, endpoints: Endpoints) -> 
 
 
 async def test_interrupt_while_starting(tmp_path: Path, endpoints: Endpoints) -> None:
-    """Ctrl-C before everything serves ends what was started."""
+    """Ctrl-C before all services serve stops those that have started."""
     env = environment(tmp_path, scheduler="import time; time.sleep(1000)")
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("starting the services")
@@ -229,7 +229,7 @@ async def test_interrupt_while_starting(tmp_path: Path, endpoints: Endpoints) ->
 
 
 async def test_killed_up_leaves_no_process(tmp_path: Path, endpoints: Endpoints) -> None:
-    """SIGKILL gives it no chance to clean up: the services notice and end themselves."""
+    """After SIGKILL of `up`, which prevents cleanup, the services notice and stop."""
     async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
         await up.says("Heddle is up")
         children = up.descendants()
@@ -239,7 +239,7 @@ async def test_killed_up_leaves_no_process(tmp_path: Path, endpoints: Endpoints)
 
 
 async def test_next_up_waits_for_what_a_killed_one_left(tmp_path: Path, endpoints: Endpoints) -> None:
-    """Services that still drain are waited for, not taken for another program."""
+    """The next `up` waits for services that still drain, and does not mistake them for another program."""
     env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env) as first:
         await first.says("Heddle is up")
@@ -313,7 +313,7 @@ async def test_next_up_goes_on_with_what_the_one_before_interrupted(
         assert code == 0, err
         children = first.descendants()
         while not sleeps_among(children):
-            await asyncio.sleep(0.05)  # an agent's processes ring no bell
+            await asyncio.sleep(0.05)  # an agent's processes send no notification
             children = first.descendants()
         first.process.send_signal(signal.SIGTERM)
         assert await first.exit_code() == 0

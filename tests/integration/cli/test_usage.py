@@ -1,4 +1,4 @@
-"""What the command says without any server: wrong usage, absent servers, plans, the machine."""
+"""What the command reports without a server: usage errors, absent servers, plans, the machine."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def test_wrong_usage_exits_2(arguments: list[str], word: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["ls"], ["show", "r"], ["watch", "r"], ["cancel", "r"]])
 async def test_absent_server_is_told_with_advice(arguments: list[str]) -> None:
-    """Without a server every command says where it looked and how to start one."""
+    """Without a server every command reports the address it tried and how to start a server."""
     code, out, err = await run(*arguments, env=NOWHERE)
     assert (code, out) == (1, "")
     assert "no Heddle server answers at 127.0.0.1:9" in err
@@ -56,7 +56,7 @@ async def test_wrong_setting_is_named() -> None:
 
 @pytest.mark.parametrize("arguments", [["show", "a/b"], ["retry", "r"], ["stop", "r/e/t/0"], ["logs", "r"]])
 async def test_wrong_names_need_no_server(arguments: list[str]) -> None:
-    """A malformed name exits 2 before anything is asked."""
+    """A malformed name exits 2 before any request is sent."""
     code, _, err = await run(*arguments, env=NOWHERE)
     assert code == 2
     assert "is not a valid" in err
@@ -64,7 +64,7 @@ async def test_wrong_names_need_no_server(arguments: list[str]) -> None:
 
 
 async def test_plan_check_tells_what_a_plan_will_do() -> None:
-    """Waves, order, critical path, bounds and end; no server is needed."""
+    """The output contains waves, order, critical path, bounds and duration; no server is needed."""
     code, out, err = await run("plan", "check", str(samples.PLAN), "--max-parallel", "2", env=NOWHERE)
     assert code == 0, err
     assert "1. backend-api, frontend-ui, database" in out
@@ -162,9 +162,9 @@ async def test_closed_output_is_quiet() -> None:
 
 @pytest.mark.parametrize("wait", [0.05, 0.15, 0.3, 0.6])
 async def test_interrupt_is_quiet_from_the_start(wait: float) -> None:
-    """Ctrl-C while the command still loads, or looks for its server, leaves no traceback."""
+    """Ctrl-C while the command loads, or connects to its server, leaves no traceback."""
     async with running("watch", "r", env=NOWHERE, cold=True) as command:
-        # Not for something to happen: the moment itself is what varies.
+        # This does not wait for anything: the moment itself is what varies.
         await asyncio.sleep(wait)
         command.interrupt()
         assert await command.exit_code() in {130, 1, -signal.SIGINT}
@@ -172,7 +172,7 @@ async def test_interrupt_is_quiet_from_the_start(wait: float) -> None:
 
 
 async def test_terminal_gets_colours_and_width() -> None:
-    """On a terminal the help fits its width."""
+    """On a terminal, the help fits the width."""
     controller, terminal = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         str(HEDDLE), "--help", stdout=terminal, stderr=terminal, env={**os.environ, "COLUMNS": "70"}
@@ -185,7 +185,7 @@ async def test_terminal_gets_colours_and_width() -> None:
 
 
 async def test_plan_simulate_plays_a_plan_for_each_number(tmp_path: Path) -> None:
-    """It prints a table, or a line of JSON for each number of sessions; an invalid number is a usage error."""
+    """`plan simulate` prints a table, or a JSON line per number; an invalid number is a usage error."""
     plan = tmp_path / "plan.yaml"
     tasks = "tasks: [{key: t, script: [{say: hi}], estimate: 2m}]"
     plan.write_text(f"name: Two\nepics:\n  - {{key: a, {tasks}}}\n  - {{key: b, {tasks}}}\n")

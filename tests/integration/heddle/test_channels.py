@@ -1,4 +1,4 @@
-"""How a client connects."""
+"""How a client connects to a server."""
 
 import asyncio
 from functools import partial
@@ -10,7 +10,7 @@ from heddle.serving import Server, Service
 
 DEADLINE = 30.0
 
-# Seconds; well above the pause between two tries to connect.
+# Seconds; well above the pause between two connection attempts.
 BUSY = 1.0
 
 
@@ -21,7 +21,7 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def accept_late(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Goes between a client and the server at `port`, and is busy with something else at first."""
+    """Forwards between a client and the server at `port` after an initial delay."""
     await asyncio.sleep(BUSY)
     behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
     await asyncio.gather(
@@ -39,7 +39,7 @@ async def test_a_busy_server_is_waited_for() -> None:
         address = f"127.0.0.1:{between.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(DEADLINE), open_channel(address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            # The published stubs know nothing of grpc.aio.
+            # The published stubs lack grpc.aio.
             answer = await stub.Check(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]  # set by gRPC at run time
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     finally:

@@ -20,7 +20,7 @@ NAME = "heddle.v1.WorktreeService"
 
 
 class Raising(rpc.WorktreeServiceServicer):
-    """Answers its calls with errors."""
+    """Answers every call with an error."""
 
     async def InspectProject(
         self, request: pb.InspectProjectRequest, context: object
@@ -44,7 +44,7 @@ SERVICE = Service([NAME], _register)
 
 
 async def test_a_raised_error_arrives_as_the_same_error() -> None:
-    """An error of the domain reaches the client with reason, message and metadata."""
+    """A domain error reaches the client with reason, message and metadata."""
     async with serving(SERVICE) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc.WorktreeServiceStub(channel).InspectProject(pb.InspectProjectRequest(project="p"))
@@ -73,7 +73,7 @@ async def test_health_says_not_serving_while_a_service_drains() -> None:
 
 
 async def test_a_stream_may_fail_after_its_first_message() -> None:
-    """An error after streamed messages arrives after them, with its field."""
+    """An error raised after streamed messages arrives after them, with its field."""
     async with serving(SERVICE) as channel:
         call = rpc.WorktreeServiceStub(channel).DiffRevisions(pb.DiffRevisionsRequest())
         received = []
@@ -87,7 +87,7 @@ async def test_a_stream_may_fail_after_its_first_message() -> None:
 
 
 async def test_a_defect_is_internal_and_tells_no_detail() -> None:
-    """An unforeseen exception is INTERNAL; its text stays in the service's log."""
+    """An unforeseen exception becomes INTERNAL; its text appears only in the service's log."""
     async with serving(SERVICE) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc.WorktreeServiceStub(channel).InspectProject(pb.InspectProjectRequest(project="defect"))
@@ -108,7 +108,7 @@ async def test_no_server_is_no_heddle_error() -> None:
 async def test_health_and_reflection_answer() -> None:
     """A service reports SERVING under its name, and reflection lists it."""
     async with serving(SERVICE) as channel:
-        # The published stubs of both packages know nothing of grpc.aio.
+        # The published stubs of both packages lack grpc.aio.
         stub = health_pb2_grpc.HealthStub(channel)
         health = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]  # set by gRPC at run time
         assert health.status == health_pb2.HealthCheckResponse.SERVING
@@ -175,16 +175,16 @@ async def _signalled(tmp_path: Path, drain: str, signals: int) -> int:
 
 
 async def _line(stream: asyncio.StreamReader, expected: bytes) -> None:
-    """Reads past log lines, which are on the same stream."""
+    """Reads the next line that is not a log line, from the same stream."""
     while (line := await stream.readline()) != expected:
         assert line, f"the program ended before it said {expected!r}"
 
 
 async def test_the_first_signal_drains(tmp_path: Path) -> None:
-    """A service that is asked to end drains and exits with 0."""
+    """A service that receives a signal drains and exits with 0."""
     assert await _signalled(tmp_path, "now", 1) == 0
 
 
 async def test_a_second_signal_forces(tmp_path: Path) -> None:
-    """A service whose drain hangs ends at the second signal."""
+    """A service that does not finish its drain ends at the second signal."""
     assert await _signalled(tmp_path, "never", 2) == 130

@@ -1,4 +1,4 @@
-"""A plan with very many errors is answered, not cut off by the transport."""
+"""A plan with very many errors gets a complete answer, within the transport's size limit."""
 
 import grpc
 import pytest
@@ -11,7 +11,7 @@ from tests.support.services import serving
 
 
 class Refusing(grpc_stubs.SchedulerServiceServicer):
-    """Finds the same errors in every plan."""
+    """Reports the same errors for every plan."""
 
     def __init__(self, violations: list[Violation]) -> None:
         self._violations = violations
@@ -26,8 +26,8 @@ class Refusing(grpc_stubs.SchedulerServiceServicer):
 
 @pytest.mark.parametrize("word", ["is missing", "fehlt völlig → ä ö ü"])
 async def test_very_many_errors_arrive_as_invalid_plan(word: str) -> None:
-    """The first errors come with their fields, and a last one says that there are more."""
-    # Only one method of it is called.
+    """The first errors arrive with their fields, and a last one says that there are more."""
+    # The test calls only one method of it.
     servicer = Refusing([Violation(f"epics[{index}].tasks[0].key", word) for index in range(1000)])  # type: ignore[abstract]  # see above
     service = Service(
         ["heddle.v1.SchedulerService"],

@@ -1,4 +1,4 @@
-"""The sample plan does what it says, on the sample repository, with real git and real commands."""
+"""The sample plan works on the sample repository, with real git and real commands."""
 
 import subprocess
 from pathlib import Path
@@ -26,7 +26,7 @@ def plan() -> pb.Plan:
 
 
 def play(step: pb.ScriptStep, worktree: Path) -> None:
-    """Does what a step does to the worktree."""
+    """Applies a step's effects to the worktree."""
     match step.WhichOneof("step"):
         case "write":
             path = worktree / step.write.path
@@ -46,7 +46,7 @@ def check(command: str, worktree: Path) -> None:
 
 
 def test_every_check_passes_and_the_epics_merge(repository: Path, plan: pb.Plan) -> None:
-    """Played by hand, each task changes something, its checks pass, and the three branches merge cleanly."""
+    """Each task, played in order, changes something and passes its checks; the three branches merge cleanly."""
     for epic in plan.epics:
         worktree = repository.parent / epic.key
         git(repository, "worktree", "add", "--quiet", "-b", epic.key, str(worktree), "main")
@@ -65,7 +65,7 @@ def test_every_check_passes_and_the_epics_merge(repository: Path, plan: pb.Plan)
 
 
 def test_the_plan_shows_what_heddle_can_do(plan: pb.Plan) -> None:
-    """Three epics of three tasks side by side, one retry, every kind of thing that a board shows."""
+    """The sample has three parallel epics of three tasks, one retry, and every kind of item of a board."""
     assert [epic.title for epic in plan.epics] == ["Backend API", "Frontend UI", "Database"]
     assert all(len(epic.tasks) == 3 for epic in plan.epics)
     result = analysis.analyse(plan, parallel=3)
@@ -81,7 +81,7 @@ def test_the_plan_shows_what_heddle_can_do(plan: pb.Plan) -> None:
 
 
 def test_making_the_repository_twice_changes_nothing(repository: Path) -> None:
-    """Work that was done in it meanwhile stays."""
+    """A second call keeps work that was done in the repository."""
     (repository / "README.md").write_text("mine")
     git(repository, "commit", "--quiet", "--all", "--message=mine")
     commit = git(repository, "rev-parse", "HEAD")
@@ -90,7 +90,7 @@ def test_making_the_repository_twice_changes_nothing(repository: Path) -> None:
 
 
 def test_an_interrupted_making_is_finished(tmp_path: Path) -> None:
-    """Files without a commit, or a repository without one, are completed."""
+    """Files without a commit, or a repository without a commit, are completed."""
     path = tmp_path / "bookshelf"
     path.mkdir()
     (path / "README.md").write_text("half")
@@ -109,21 +109,21 @@ def test_leaves_other_files_alone(tmp_path: Path) -> None:
 
 
 def test_says_that_git_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says how to fix it."""
+    """The error says that git is not installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(samples.SampleError, match="git is not installed"):
         samples.make_sample_repository(tmp_path / "bookshelf")
 
 
 def test_says_that_the_place_cannot_be_written(tmp_path: Path) -> None:
-    """A file where the folder should be."""
+    """A file in place of the parent folder causes a plain error."""
     (tmp_path / "file").touch()
     with pytest.raises(samples.SampleError, match="cannot write"):
         samples.make_sample_repository(tmp_path / "file" / "bookshelf")
 
 
 def test_makes_a_repository_inside_another(tmp_path: Path) -> None:
-    """The sample has its own history, wherever it is created."""
+    """The sample has its own history, even inside another repository."""
     git(tmp_path, "init", "--quiet")
     samples.make_sample_repository(tmp_path / "bookshelf")
     assert git(tmp_path / "bookshelf", "rev-list", "--count", "HEAD") == "1"
