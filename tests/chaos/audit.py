@@ -7,7 +7,7 @@ from heddle import pb
 
 
 class Audit:
-    """Reads the log of one run and remembers every promise that it breaks.
+    """Reads the log of one run and records every violated invariant.
 
     `plan` has the tasks of each epic in the order in which they must run.
     """

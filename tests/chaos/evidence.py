@@ -37,7 +37,7 @@ def processes_below(home: Path) -> list[str]:
 
 def files_left(home: Path, repository: Path, scratch: Path) -> list[str]:
     """Returns the worktrees, locks and temporary files that should be gone."""
-    # Directly in the home folder are the services' own lock files: they stay, and the locks end with their processes.
+    # The services' own lock files in the home folder stay; the locks end with their processes.
     locks = [*_locks_below(repository), *(lock for lock in _locks_below(home) if lock.parent != home)]
     wrong = [f"lock {path} is left" for path in locks]
     wrong += [f"temporary {path} is left" for path in scratch.iterdir()]
@@ -106,7 +106,7 @@ class Records:
         return []
 
     def not_in_spool(self, spool: Path) -> Iterator[str]:
-        """Yields the sessions of which the scheduler has more events than their worker."""
+        """Yields the sessions for which the scheduler has more events than the worker."""
         for row in self._attempts:
             folder = spool / row.run / row.epic / row.task / str(row.number)
             if (folder / "said.pb").exists():

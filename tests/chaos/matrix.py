@@ -33,7 +33,8 @@ SLOTS: Final = 16
 # Fleets at a time. More would not be faster on two cores, and would slow down other tests.
 AT_ONCE: Final = 3
 
-# Points of the removal of logs, after which nothing is left to check; the matrix's logs are too small to be released.
+# Points of the removal of logs, after which nothing is left to check. The matrix's logs
+# are too small to be released.
 _UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs", "said"})
 
 # Points that need a missing repository, which all runs of a fleet share, or a remote, of
@@ -104,7 +105,7 @@ class Lane:
         self._usual_runs: list[asyncio.Task[None]] = []
 
     async def run(self) -> list[str]:
-        """Returns what was broken."""
+        """Returns the violations."""
         try:
             await self._fleet.start(*(each for each in GRPC_SERVICES if each != self._service))
             async with HeddleClient(self._fleet.scheduler, actor="user:ada", patience=REST) as client:
@@ -177,7 +178,10 @@ class Lane:
 
 
 async def cross(points: Iterable[str]) -> list[str]:
-    """Kills the service at each of `points`; returns the violations. If there are any, the folder with every log is kept and named."""
+    """Kills the service at each of `points`; returns the violations.
+
+    If there are any, the folder with every log is kept and named.
+    """
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-matrix-"))
     free = asyncio.Semaphore(AT_ONCE)

@@ -28,7 +28,7 @@ _PICTURE: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
-# What is done about the worktrees of ended runs.
+# The handling of the worktrees of ended runs.
 _AFTER_A_RUN: Final = re.compile(
     "ListWorktrees|ReleaseLease|RestoreWorktree|released?|restored?|end_request|archive"
 )
@@ -43,7 +43,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 class MatrixRuns:
-    """The runs of one fleet, below its folder: what their watchers received, and what was wrong."""
+    """The runs of one fleet, with the events that their watchers received and the violations."""
 
     def __init__(self, folder: Path, repository: Path, fleet: Fleet) -> None:
         self.watched: dict[str, list[pb.Event]] = {}
@@ -130,7 +130,7 @@ class MatrixRuns:
         succeeds: bool = True,
         at_once: int = 2,
     ) -> None:
-        """Makes a run and watches it to its end."""
+        """Creates a run and watches it to its end."""
         if target:
             git(self._repository, "branch", target)
         request = pb.CreateRunRequest(
@@ -153,7 +153,7 @@ class MatrixRuns:
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the middle of a run, and records that."""
         plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
-        # The one that is to die; what else is written down may have ended it before.
+        # The process that must die at the point; it may already die when it records an earlier event.
         scheduler = self._fleet._processes["scheduler_svc"]
         playing = asyncio.create_task(self._play(client, point, plan))
         await self._seen(point, "session_started")
@@ -169,7 +169,7 @@ class MatrixRuns:
         await playing
 
     async def _block(self, client: HeddleClient, point: str, *, cancels: bool) -> None:
-        """Makes a merge wait for a branch that is checked out; ends the wait by cancelling the run or freeing the branch."""
+        """Makes a merge wait for a checked-out branch, then cancels the run or frees the branch."""
         plan = self._blocked_merge()
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=not cancels))
         run = await self._seen(point, "merge_held")

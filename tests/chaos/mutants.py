@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-# What agent_svc has synced, as lines of size and path: what survives a power failure.
+# The files that agent_svc has synced and that survive a power failure, as lines of size and path.
 SYNCED: Final = "synced"
 
 

@@ -1,6 +1,6 @@
 """Kills and freezes real services at random while real agents work, then checks the invariants.
 
-It stops by itself, and affects no process that it did not start. The seed decides
+It stops on its own, and affects no process that it did not start. The seed decides
 what is killed, and how long after the previous kill; the exact moment depends on the machine.
 
 The agents' service has a slow disk. With --postgres the database is a separate server, which is stopped in
@@ -63,7 +63,7 @@ class Figures:
 
 
 class Soak:
-    """One fleet, its runs and what kills it, below one folder."""
+    """One fleet in a folder, with its runs and the process that disturbs it."""
 
     def __init__(self, folder: Path, seed: int, seconds: float, server: Postgres | None = None) -> None:
         self._server = server
@@ -172,11 +172,9 @@ class Soak:
                 await self._fleet.start(service)
             except AssertionError as error:
                 problem = error
-                # It may only be slow; a second process at the same time would be wrong.
+                # It may just be slow; two processes at the same time would be wrong.
                 self._fleet.kill(service)
-                await asyncio.sleep(
-                    1
-                )  # the previous process's work, which prevents the start, ends by itself
+                await asyncio.sleep(1)  # the previous process's work, which prevents the start, will end
             else:
                 return
         raise problem
@@ -219,7 +217,7 @@ class Soak:
         try:
             await client.cancel_run(run)
         except HeddleError as refused:
-            # The process had ended by itself.
+            # The process had already ended.
             if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                 raise
             return
@@ -254,7 +252,7 @@ class Soak:
 
 
 async def soak(seed: int, seconds: float, *, postgres: bool = False) -> Figures:
-    """Runs a soak; where a promise was broken its folder, with every log, is kept and named."""
+    """Runs a soak; if an invariant was violated, its folder with every log is kept and named."""
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-soak-"))
     if postgres:
@@ -280,7 +278,7 @@ def main() -> None:
     print(f"make chaos SEED={options.seed} MINUTES={options.minutes:g}{database}", flush=True)
     figures = asyncio.run(soak(options.seed, options.minutes * 60, postgres=options.postgres))
     told = asdict(figures) | {"violations": len(figures.violations)}
-    # The sentence of docs/reliability.md.
+    # This is the sentence in docs/reliability.md.
     for cells in (told, dict.fromkeys(told, "---"), {name: f"{value:,}" for name, value in told.items()}):
         print(f"| {' | '.join(cells if cells is told else map(str, cells.values()))} |")
     print("\n".join(figures.violations))

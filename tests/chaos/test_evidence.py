@@ -34,7 +34,7 @@ def held_by_another(folder: Path, *keys: str) -> subprocess.Popen[bytes]:
 
 
 def test_agents_that_are_not_alone_say_so(tmp_path: Path) -> None:
-    """A second agent of an epic, one above the limit, and a process that is left are found."""
+    """A second agent of an epic, an agent above the limit and a remaining process are found."""
     with held_by_another(tmp_path, "e", "slot0") as holder:
         try:
             assert evidence.agents_of(tmp_path, RUN)

@@ -8,5 +8,5 @@ from tests.chaos.matrix import cross
 
 @pytest.mark.timeout(2400)
 async def test_death_at_any_failpoint_breaks_no_promise() -> None:
-    """After SIGKILL before and after each commit, call, git update and sync, every run ends as expected."""
+    """After SIGKILL before or after any commit, call, git update or sync, every run ends as expected."""
     assert await cross(failpoints.NAMES) == []

@@ -1,4 +1,4 @@
-"""Defects in the real services are found, and nothing is found without them."""
+"""Planted defects in the real services are found, and nothing is found without them."""
 
 import sys
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ async def begun(client: HeddleClient, run: str) -> None:
 async def test_writes_without_a_look_at_the_epoch_are_found(
     own_postgres: Postgres, tmp_path: Path, defect: str
 ) -> None:
-    """A leader that was frozen during a session writes in the term of another: two schedulers write in one term."""
+    """If a frozen leader resumes and writes in the next leader's term, the violation is found."""
     repository = make_repository(tmp_path / "repository")
     replicas = Replicas(tmp_path, own_postgres.new_database("mutants"))
     worker = replicas.fleets["one"]
@@ -89,7 +89,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
 
 @pytest.mark.parametrize("defect", ["", "no_spool_sync"])
 async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: Path, defect: str) -> None:
-    """The worker's machine loses power: events that the scheduler received are in the remaining spool, or are named."""
+    """After a power failure of the worker, received events are in the spool, or missing ones are reported."""
     repository = make_repository(tmp_path / "repository")
     fleet = Fleet(tmp_path / "home")
     plant(fleet, "agent_svc", f"power_seam,{defect}" if defect else "power_seam")
@@ -116,7 +116,7 @@ async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: P
 
 @pytest.mark.parametrize("defect", ["", "kill_only_the_agent"])
 async def test_descendants_that_outlive_their_agent_are_found(tmp_path: Path, defect: str) -> None:
-    """A child process in a separate session ends with its agent, or is named."""
+    """A child process in a separate session ends with its agent, or is reported."""
     repository = make_repository(tmp_path / "repository")
     (journal := tmp_path / "journal").mkdir()
     # In a sandbox all processes end with it, whatever their supervisor does.

@@ -1,4 +1,4 @@
-"""The checks work: each planted bug is named."""
+"""The checks work: each planted bug is reported."""
 
 from collections.abc import Callable
 from dataclasses import replace

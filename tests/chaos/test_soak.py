@@ -1,4 +1,4 @@
-"""Real services that are killed at random moments, for a minute."""
+"""Real services that are killed at random moments for a minute."""
 
 import random
 
@@ -9,7 +9,7 @@ from tests.chaos.soak import soak
 
 @pytest.mark.timeout(400)
 async def test_killed_services_break_no_promise() -> None:
-    """SIGKILL and SIGSTOP of any service at any moment: every run ends, and nothing is lost, doubled or left."""
+    """After SIGKILL or SIGSTOP of any service at any time, every run ends; nothing is lost, doubled or left."""
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"make chaos SEED={seed} MINUTES=1")
     figures = await soak(seed, seconds=50)

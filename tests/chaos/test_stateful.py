@@ -1,4 +1,4 @@
-"""The scheduler's core keeps its invariants for any commands in any order."""
+"""The scheduler's core keeps its invariants for any sequence of commands."""
 
 import shutil
 import tempfile
@@ -147,7 +147,7 @@ class SchedulerCore(RuleBasedStateMachine):
 
     @rule()
     def change_leader(self) -> None:
-        """Writes of the previous leader are refused."""
+        """Starts a new leader; writes of the previous one are refused."""
         before = self.core.epoch
         self.core.lead()
         with pytest.raises(HeddleError) as refused:
@@ -162,7 +162,7 @@ class SchedulerCore(RuleBasedStateMachine):
         assert not self.core.violations
 
     def teardown(self) -> None:
-        """Without further commands, every run ends."""
+        """Checks that every run ends without further commands."""
         try:
             self._settle()
             self.nothing_is_broken()

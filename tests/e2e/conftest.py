@@ -62,7 +62,7 @@ def runs(servers: Servers, repository: Path) -> Runs:
 
 @pytest.fixture(scope="package")
 def busy(runs: Runs) -> Iterator[str]:
-    """A run with sessions of every kind, which stays active during the tests."""
+    """A run with every kind of session, which stays active during the tests."""
     name = runs.start(BUSY)
     runs.wait_for(f"{name}/epics/search/tasks/index/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/payments/tasks/refunds/attempts/1", "failed")
@@ -85,7 +85,7 @@ def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
     context = browser.new_context(
         base_url=servers.url,
         viewport={"width": 1440, "height": 900},
-        # Where nothing turns, a machine without a graphics processor has time for the test.
+        # Without animations, a machine without a graphics processor is fast enough for the test.
         reduced_motion="reduce",
     )
     # A busy machine is slow, not wrong.
@@ -96,9 +96,9 @@ def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(visitor: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A tab in a browser that remembers nothing of other tests.
+    """A tab in a browser without stored state of other tests.
 
-    A test marked `complains(PATTERN)` may see such errors, which the browser itself writes.
+    A test marked `complains(PATTERN)` allows console errors that match, which the browser itself writes.
     """
     visitor.grant_permissions(["clipboard-write"])
     page = visitor.new_page()

@@ -2,7 +2,7 @@
 
 import json
 
-# Long enough for all tests that look at it; the run is cancelled when they are done.
+# Longer than all tests that use it; the run is cancelled afterwards.
 _TALK = "\n".join(
     f"          - say: 'Step {number} of the work.'\n          - run: echo line {number}\n          - wait: 0.7"
     for number in range(1, 1600)
@@ -139,7 +139,7 @@ epics:
           - wait: 30m
 """
 
-# Two tasks that a test may stop, cancel and answer without harm to others.
+# Two tasks that a test may stop, cancel and answer without affecting other tests.
 SMALL = f"""
 name: Small change
 epics:
@@ -163,7 +163,7 @@ epics:
           - wait: 60s
 """
 
-# The last epic waits for the first; the other one for a free place.
+# The last epic waits for the first; the other one for a free slot.
 CHAIN = f"""
 name: Chain
 epics:
@@ -197,7 +197,7 @@ epics:
         estimate: 5m
 """
 
-# One agent spends more than the run may.
+# One agent exceeds the run's budget.
 DEAR = """
 name: Dear run
 budget_usd: 0.01
@@ -253,7 +253,7 @@ epics:
         promt: Do it.
 """
 
-# Its agent can do nothing at first, and finds afterwards what it left.
+# The agent fails at first, and later finds the files that it left.
 LATER = """
 name: Later
 epics:

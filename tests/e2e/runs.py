@@ -1,4 +1,4 @@
-"""Runs for the browser to look at, started and judged over the web app's own endpoints."""
+"""Runs for the browser tests, started and checked over the web app's endpoints."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The four services as real processes, each of which a test may restart."""
+"""The four services as real processes, which a test may restart individually."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ START_TIMEOUT = 90.0
 
 
 class Servers:
-    """Heddle on free loopback ports, with a home of its own. `url` is the board's address."""
+    """Heddle on free loopback ports, with a separate home folder. `url` is the board's address."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -31,7 +31,7 @@ class Servers:
         self.wait_until_ready()
 
     def end(self, *names: str, kill: bool = False) -> None:
-        """Ends services, at once or in order."""
+        """Ends services; with `kill`, by SIGKILL."""
         for name in names:
             self._processes[name].send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         for name in names:
@@ -77,7 +77,7 @@ class Servers:
             "HEDDLE_SLOTS": "12",
             "HEDDLE_MIN_FREE_BYTES": "0",
         }
-        # NiceGUI takes a server with it for a test of its own kind.
+        # With it, NiceGUI would treat the server as one of its own tests.
         environment.pop("PYTEST_CURRENT_TEST", None)
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = warm.start(

@@ -1,4 +1,4 @@
-"""What the page is to those who cannot see it well, or at all."""
+"""Accessibility of the pages."""
 
 from typing import Any
 
@@ -35,12 +35,12 @@ DEEP_PATHS = {
     "past": "/{deep}?at=1",
 }
 
-# What each of them shows once it is there.
+# The element that each view shows once it is loaded.
 SHOWN = ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-content, .cost-table"
 
 
 def grave_violations(page: Page) -> list[str]:
-    """Returns the violations in light and dark. Only colours differ in the dark."""
+    """Returns serious violations in the light scheme, and in the dark one, where only colours differ."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     found = [f"light: {each}" for each in _violations(page, None)]
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
@@ -60,7 +60,7 @@ def _violations(page: Page, options: dict[str, Any] | None) -> list[str]:
 
 @pytest.mark.timeout(300)  # it looks at every page
 def test_axe_finds_nothing_serious(page: Page, busy: str) -> None:
-    """On every view, in light and dark."""
+    """Axe finds no serious violation on any view, in the light and the dark scheme."""
     found = {}
     for view, path in PATHS.items():
         page.goto(path.format(busy=busy))
@@ -74,7 +74,7 @@ def test_axe_finds_nothing_serious(page: Page, busy: str) -> None:
 
 
 def test_sessions_of_depth_and_their_replay_are_accessible(page: Page, deep: str) -> None:
-    """With a plan and a change next to the messages, a table of commits, and the slider over time."""
+    """A session with a plan, a change next to messages, a commit table and a replay slider is accessible."""
     for view, path in DEEP_PATHS.items():
         page.goto(path.format(deep=deep))
         expect(page.locator(".lane").first).to_be_visible()
@@ -84,7 +84,7 @@ def test_sessions_of_depth_and_their_replay_are_accessible(page: Page, deep: str
 
 
 def test_what_waits_is_accessible(page: Page, busy: str) -> None:
-    """The list of questions and failures over a board."""
+    """The list of questions and failures over a board is accessible."""
     page.goto(f"/{busy}")
     page.locator(".attention-button.has-question").click()
     expect(page.locator(".attention-item").first).to_be_focused()
@@ -92,9 +92,9 @@ def test_what_waits_is_accessible(page: Page, busy: str) -> None:
 
 
 def test_the_form_for_a_run_is_accessible(page: Page) -> None:
-    """With the preview of a plan, and with errors."""
+    """The new-run form is accessible, both with a plan preview and with errors."""
     page.goto("/new")
-    # The framework's own bar, which has no name, would come and go with every request.
+    # The framework's own progress bar, which has no name, would appear during every request.
     assert "native code" in page.evaluate("XMLHttpRequest.prototype.open.toString()")
     page.get_by_role("button", name="Insert an example").click()
     expect(page.locator(".plan-bars")).to_be_visible()
@@ -105,7 +105,7 @@ def test_the_form_for_a_run_is_accessible(page: Page) -> None:
 
 
 def test_a_compact_board_is_accessible(page: Page, busy: str) -> None:
-    """Rows in place of cards."""
+    """A compact board, with rows instead of cards, is accessible."""
     page.goto(f"/{busy}")
     page.get_by_role("button", name="Compact rows").click()
     expect(page.locator(".lane.is-slim")).to_have_count(4)
@@ -113,7 +113,7 @@ def test_a_compact_board_is_accessible(page: Page, busy: str) -> None:
 
 
 def test_the_page_names_its_language_and_does_not_flash(page: Page) -> None:
-    """The document has a language; a theme that was chosen is there before anything is painted, after a reload too."""
+    """The document has a language; the chosen theme is applied before the first paint, after a reload too."""
     page.emulate_media(color_scheme="light")
     page.goto("/")
     assert page.locator("html").get_attribute("lang") == "en-US"

@@ -1,4 +1,4 @@
-"""Items that wait for the operator: counted on every page, and answered in the list."""
+"""Items that wait for the operator are counted on every page and answered in the list."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.plans import CLASH, DEAR, LATER, SMALL
 from tests.e2e.runs import Runs
 
-# The browser's own, which a test cannot see, is replaced by one that remembers.
+# Replaces the browser's notifications, which a test cannot see, by ones that are recorded.
 NOTIFICATIONS = """
 window.shown = [];
 window.Notification = class {
@@ -30,7 +30,7 @@ def item(page: Page, run: str, path: str) -> Locator:
 
 
 def test_every_page_counts_what_waits_in_bar_and_title(page: Page, busy: str) -> None:
-    """Questions come first, oldest first; each names its task, epic and run, and leads to its session."""
+    """Questions come first, oldest first; each names its task, epic and run, and links to its session."""
     for path in ("/", f"/{busy}", f"/{busy}/epics/search/tasks/index/attempts/1"):
         page.goto(path)
         button = page.locator(".attention-button")
@@ -54,7 +54,7 @@ def test_every_page_counts_what_waits_in_bar_and_title(page: Page, busy: str) ->
 
 
 def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Runs) -> None:
-    """The agent gets the words, the item goes, and the count with it."""
+    """The agent receives the message; the item disappears and is no longer counted."""
     name = runs.start(SMALL)
     attempt = "epics/beta/tasks/one/attempts/1"
     runs.wait_for(f"{name}/{attempt}", "waiting")
@@ -80,7 +80,7 @@ def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Run
 
 
 def test_a_failure_that_is_dismissed_stays_away(page: Page, busy: str) -> None:
-    """The count falls, and a reload does not bring it back."""
+    """A dismissed failure is no longer counted, even after a reload."""
     page.goto(f"/{busy}")
     button = page.locator(".attention-button")
     button.click()
@@ -120,7 +120,7 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
     name = runs.start(DEAR)
     runs.wait_for_run(name, "paused")
     page.goto(f"/{name}")
-    # No state says that something runs; the head offers to resume it.
+    # No status says that anything runs; the header offers to resume the run.
     expect(page.get_by_role("region", name="Only").locator(".status").first).to_have_text("Paused")
     expect(
         page.locator(".run-controls").get_by_role(
@@ -144,7 +144,7 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
 
 
 def test_a_held_provider_is_shown_and_lifted_on_the_run(page: Page, runs: Runs) -> None:
-    """The run's page says which provider is on hold and until when; resumed there, the task continues with its files."""
+    """The run's page says which provider is on hold until when; after a resume, the task keeps its files."""
     name = runs.start(LATER)
     page.goto(f"/{name}")
     hold = page.locator(".run-hold")
@@ -157,7 +157,7 @@ def test_a_held_provider_is_shown_and_lifted_on_the_run(page: Page, runs: Runs) 
 
 
 def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Runs) -> None:
-    """It says in which files and where the work is; the run that failed by it is not told twice."""
+    """The item names the files and the branch with the work; the failed run has no second item."""
     name = runs.start(CLASH)
     runs.wait_for_run(name, "failed")
     page.goto("/")
@@ -188,7 +188,7 @@ epics:
 
 
 def test_a_task_that_changed_nothing_is_marked_wherever_it_is_shown(page: Page, runs: Runs) -> None:
-    """In the queue, on its card and in the report; files that git ignores are in the Quality tab, by name."""
+    """The mark is in the queue, on the card and in the report; the Quality tab names the ignored files."""
     name = runs.start(GUARDED)
     runs.wait_for_run(name, "succeeded")
     page.goto(f"/{name}")

@@ -1,4 +1,4 @@
-"""The board: what an operator sees of a run, and does about it."""
+"""The board: a run's state and the operator's actions."""
 
 import re
 
@@ -14,7 +14,7 @@ def card(page: Page, attempt: str) -> Locator:
 
 
 def test_lanes_stand_in_the_order_of_need(page: Page, busy: str) -> None:
-    """Waiting comes first, then failed, then running; the tab's title counts who waits."""
+    """Waiting epics come first, then failed, then running ones; the tab's title counts what waits."""
     page.goto(f"/{busy}")
     expect(page.locator(".lane")).to_have_count(4)
     expect(page.locator(".lane h3")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
@@ -30,7 +30,7 @@ def test_lanes_stand_in_the_order_of_need(page: Page, busy: str) -> None:
 
 
 def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
-    """A click anywhere on the card opens its modal; Enter on its focus does too; focus comes back."""
+    """A click anywhere on the card, or Enter on its link, opens its modal; afterwards focus returns."""
     page.goto(f"/{busy}")
     lines = card(page, "epics/search/tasks/ranking/attempts/1").locator(".card-lines")
     # The card's link covers it, as intended.
@@ -48,7 +48,7 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
 
 
 def test_the_whole_card_answers_to_pointer_and_focus(page: Page, busy: str) -> None:
-    """The pointer anywhere on the card changes its background, and the focus of its link draws a ring around the card."""
+    """Hovering anywhere on the card changes its background; focus on its link draws a ring around the card."""
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"/{busy}")
     it = card(page, "epics/search/tasks/ranking/attempts/1")
@@ -72,7 +72,7 @@ def test_the_whole_card_answers_to_pointer_and_focus(page: Page, busy: str) -> N
 
 
 def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> None:
-    """Stop never opens the modal; it can be taken back; then the agent is gone until Retry."""
+    """Stop asks first, can be taken back, shows "Stopping…" and then "Stopped", and never opens the modal."""
     name = runs.start(SMALL)
     attempt = "epics/alpha/tasks/one/attempts/1"
     runs.wait_for(f"{name}/{attempt}", "running")
@@ -124,7 +124,7 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
 
 
 def test_an_unknown_run_says_so(page: Page) -> None:
-    """A wrong address is a page with a way on, not a blank one."""
+    """The page of an unknown run says so and links to the existing runs."""
     page.goto("/runs/no-such-run")
     expect(page.get_by_text("Run not found")).to_be_visible()
     page.get_by_role("link", name="See all runs").click()
@@ -132,7 +132,7 @@ def test_an_unknown_run_says_so(page: Page) -> None:
 
 
 def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -> None:
-    """A new run appears in the list without a reload, and leads to its board."""
+    """A new run appears in the list without a reload, and links to its board."""
     page.goto("/")
     expect(page.locator(f'a[href$="{busy}"]')).to_be_visible()
     name = runs.start(SMALL)
@@ -192,7 +192,7 @@ def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: st
 
 
 def test_cards_tell_how_long_and_how_busy(page: Page, busy: str) -> None:
-    """Each card has the time in its state, what its agent did lately as bars, and what the run may still cost."""
+    """Each card has the time in its state and recent activity as bars; the header has the run's cost."""
     page.goto(f"/{busy}")
     running = card(page, "epics/search/tasks/ranking/attempts/1")
     expect(running.locator(".card-since")).to_have_text(re.compile(r"^\d+:\d\d$"))
@@ -202,7 +202,7 @@ def test_cards_tell_how_long_and_how_busy(page: Page, busy: str) -> None:
 
 
 def test_a_board_is_narrowed_and_made_compact_and_its_address_keeps_that(page: Page, busy: str) -> None:
-    """The address holds the group and the search; the browser keeps the density."""
+    """The address contains group and search; the browser stores the density."""
     page.goto(f"/{busy}")
     page.get_by_role("button", name=re.compile("^Failed")).click()
     expect(page.locator(".lane h3")).to_have_text(["Payments"])
@@ -226,7 +226,7 @@ def test_a_board_is_narrowed_and_made_compact_and_its_address_keeps_that(page: P
 
 
 def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page, runs: Runs) -> None:
-    """One agent at a time until the operator says more; a dependency is seen, and brings its lane into sight."""
+    """The operator raises the limit of one agent; an epic's dependency is a link that scrolls to its lane."""
     name = runs.start(CHAIN, max_parallel=1)
     runs.wait_for(f"{name}/epics/base/tasks/one/attempts/1", "running")
     page.goto(f"/{name}")
@@ -255,7 +255,7 @@ def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page
 
 @pytest.mark.complains("409 ")
 def test_a_control_that_is_refused_goes_back_to_the_truth(page: Page, runs: Runs) -> None:
-    """What was asked for shows as pending, and where it is refused, what holds and why."""
+    """A change is shown as pending; if it is refused, the current value and the reason are shown."""
     name = runs.start(CHAIN, max_parallel=3)
     page.goto(f"/{name}")
     limit = page.get_by_role("group", name="Max parallel agents")

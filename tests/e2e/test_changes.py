@@ -1,4 +1,4 @@
-"""The changes of a run: what agents wrote, as text."""
+"""The changes of a run, shown as text."""
 
 import re
 
@@ -55,7 +55,7 @@ deleted file mode 100644
 
 
 def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
-    """The address holds the chosen scope; content of files is not executed; long files are folded."""
+    """The address contains the chosen scope; file content is not executed; long files are folded."""
     name = runs.start(WRITING)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
@@ -92,7 +92,7 @@ def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
 
 
 def test_side_by_side_is_remembered_and_needs_room(page: Page, busy: str) -> None:
-    """Removed lines are next to added ones; a narrow window shows one column."""
+    """Removed lines are shown next to added ones; a narrow window has one column; the choice is remembered."""
     page.goto(f"/{busy}/changes?of=epics/search")
     expect(page.locator(".diff-unified").first).to_be_visible()
     page.get_by_role("button", name="Side by side").click()
@@ -105,7 +105,7 @@ def test_side_by_side_is_remembered_and_needs_room(page: Page, busy: str) -> Non
 
 
 def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
-    """A reader of a change sees that newer changes exist, and loads them on request."""
+    """A page with a change shows that newer changes exist, and loads them on request."""
     name = runs.start(WRITING)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
@@ -121,7 +121,7 @@ def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
 
 
 def test_unusual_diffs_are_read(page: Page) -> None:
-    """Renames, names with spaces and in octal, binaries, and lines that look like heads."""
+    """Renames, names with spaces or octal codes, binary files and lines that look like headers are parsed."""
     page.goto("/")
     found = page.evaluate(
         """async (diff) => {
@@ -143,7 +143,7 @@ def test_unusual_diffs_are_read(page: Page) -> None:
 
 
 def test_comments_on_lines_become_a_task(page: Page, runs: Runs) -> None:
-    """They survive a reload, appear below their lines, and reach the agent with file, line, text and comment."""
+    """Comments survive a reload, appear below their lines, and reach the agent with file, line and text."""
     name = runs.start(ENDED)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     page.goto(f"/{name}/changes?of=epics/alpha")

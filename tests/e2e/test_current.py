@@ -1,4 +1,4 @@
-"""What an agent says, plans and changes, as the first tab of its session shows it."""
+"""An agent's messages, plan and changes in the first tab of its session."""
 
 import re
 
@@ -36,7 +36,7 @@ def test_reasoning_is_folded_and_calls_unfold(page: Page, deep: str) -> None:
 
 
 def test_the_plan_and_the_edited_file_are_next_to_the_messages(page: Page, deep: str) -> None:
-    """How far the agent is by its own plan, and all that it has done to the file."""
+    """The agent's progress through its plan and all its changes to the file are next to the messages."""
     page.goto(f"/{deep}/epics/search/tasks/ranking/attempts/1")
     panel = page.get_by_label("Plan and current file")
     steps = panel.locator(".plan-steps li")
@@ -49,7 +49,7 @@ def test_the_plan_and_the_edited_file_are_next_to_the_messages(page: Page, deep:
 
 
 def test_a_question_is_answered_by_key(page: Page, runs: Runs) -> None:
-    """In the session: m writes a message, Esc leaves it, a allows; the list of what waits stays closed."""
+    """In a session, m opens a message, Esc leaves it and a allows; the list of waiting items stays closed."""
     name = runs.start(ASKING)
     attempt = f"{name}/epics/alpha/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")

@@ -1,4 +1,4 @@
-"""The tabs of a session at depth: history, screenshots, quality and costs."""
+"""The tabs of a session in detail: history, screenshots, quality and costs."""
 
 import re
 
@@ -9,7 +9,7 @@ RANKING = "epics/search/tasks/ranking/attempts/1"
 
 
 def test_each_attempt_unfolds_to_its_change(page: Page, deep: str) -> None:
-    """What a failed attempt wrote is there as what was accepted; on a narrow screen too."""
+    """The history shows the changes of failed and accepted attempts, on a narrow screen too."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"/{deep}/{RANKING}?tab=history")
     first = page.locator(".history-task").first
@@ -24,7 +24,7 @@ def test_each_attempt_unfolds_to_its_change(page: Page, deep: str) -> None:
 
 
 def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page, deep: str) -> None:
-    """A slider moves the border between two; side by side they are without one; Esc leaves the session open."""
+    """Pictures are grouped by task; two are compared by slider or side by side; Esc keeps the session open."""
     page.goto(f"/{deep}/{RANKING}?tab=screenshots")
     panel = page.get_by_role("tabpanel")
     expect(panel.locator(".shot")).to_have_count(2)
@@ -51,7 +51,7 @@ def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page,
 
 
 def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str) -> None:
-    """With what their reports counted; a commit whose check reported nothing says so."""
+    """Each commit is listed with the counts of its checks' reports, or says that there is no report."""
     page.goto(f"/{deep}/{RANKING}?tab=quality")
     rows = page.get_by_label("Checks of each commit").locator("tbody tr")
     expect(rows).to_have_count(2)
@@ -61,7 +61,7 @@ def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str)
 
 
 def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
-    """The scope selects chart and models; against a budget, a model without a price is estimated; the total is projected."""
+    """The scope selects chart and models; with a budget, unpriced models are estimated and totals projected."""
     page.goto(f"/{deep}/{RANKING}?tab=costs")
     scopes = page.get_by_role("group", name="Scope of the chart and the models")
     expect(scopes.get_by_role("button", name="This session")).to_contain_text("~$0.046")

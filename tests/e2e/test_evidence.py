@@ -1,4 +1,4 @@
-"""What the Quality tab makes of checks' reports."""
+"""Reports of checks in the Quality tab."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.e2e.runs import Runs
 
 
 def check(failing: list[str], covered: int, findings: list[str]) -> str:
-    """Returns a command that writes three reports; it fails where a test does."""
+    """Returns a command that writes three reports, and fails if a test in them does."""
     cases = "".join(f'<testcase classname="shop" name="{name}"><failure/></testcase>' for name in failing)
     lines = f'<coverage lines-covered="{covered}" lines-valid="100"/>'
     place = {"artifactLocation": {"uri": "app.py"}, "region": {"startLine": 7}}
@@ -67,7 +67,7 @@ def _compared(runs: Runs) -> str:
 
 
 def test_new_failures_come_first(page: Page, compared: str) -> None:
-    """Against the task before: what began to fail, what ceased to, coverage and findings, in this order."""
+    """Compared with the previous task: new failures, fixed ones, coverage and findings, in this order."""
     page.goto(f"/{compared}?tab=quality")
     evidence = page.locator(".check", has_text="tests").locator(".evidence")
     expect(evidence.locator("h4")).to_have_text(
@@ -83,7 +83,7 @@ def test_new_failures_come_first(page: Page, compared: str) -> None:
 
 
 def test_the_first_task_has_nothing_before_it(page: Page, compared: str) -> None:
-    """Its failures are failures, neither new nor old."""
+    """Failures of the first task are shown as failures, neither new nor old."""
     page.goto(f"/{compared.replace('second', 'first')}?tab=quality")
     check = page.locator(".check", has_text="tests")
     check.locator("summary").click()

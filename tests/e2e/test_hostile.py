@@ -1,4 +1,4 @@
-"""What agents write is shown and never obeyed: nothing executes, nothing leaves the machine, nothing freezes."""
+"""Agents' output is only shown: nothing executes, nothing leaves the machine and nothing freezes."""
 
 import json
 import re
@@ -14,13 +14,13 @@ MARKUP = (
     '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><svg onload="window.pwned=1">'
     " [a](javascript:window.pwned=1) ![b](https://example.com/spy.png) [c](data:text/html,x)"
 )
-# Reverses the order of what follows; hides itself within a word.
+# One reverses the order of the following text; one is invisible within a word.
 BIDI = "\u202eevil"
 ZERO_WIDTH = "pay\u200bload"
 ANSI = r"printf '\033[31mre\033[0md \033]0;title\007<b>bold</b>\n'"
 NO_TEXT = r"printf 'bad \377\376 bytes\n'"
 
-# Pictures that fill the memory: one with its true size in the header, one with a false size.
+# Pictures that would fill the memory: one with its real size in the header, one with a false size.
 BOMB = """
 import os, struct, zlib
 def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -85,7 +85,7 @@ def hostile(runs: Runs) -> Iterator[str]:
 
 
 def test_markup_is_text_on_every_page_and_tab(page: Page, servers: Servers, hostile: str) -> None:
-    """HTML, scripts, javascript: links and remote pictures do nothing, and no request leaves for elsewhere."""
+    """HTML, scripts, javascript: links and remote pictures have no effect; no request leaves the machine."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     session = f"{hostile}/epics/words/tasks/one/attempts/1"
@@ -113,7 +113,7 @@ def test_markup_is_text_on_every_page_and_tab(page: Page, servers: Servers, host
 
 
 def test_hidden_characters_are_seen(page: Page, hostile: str) -> None:
-    """What reorders or hides text, colours and titles of terminals, and bytes that are no text."""
+    """Characters that reorder or hide text are visible; terminal codes and invalid bytes hide no text."""
     page.goto(f"/{hostile}/epics/words/tasks/one/attempts/1")
     stream = page.locator(".stream")
     expect(stream.get_by_text("\u2039202e\u203aevil").first).to_be_visible()
@@ -126,7 +126,7 @@ def test_hidden_characters_are_seen(page: Page, hostile: str) -> None:
 
 @pytest.mark.complains("Content Security Policy|ERR_BLOCKED_BY_CSP")
 def test_the_page_itself_may_load_nothing_from_elsewhere(page: Page) -> None:
-    """Should markup ever get through, the browser refuses to load, send or embed for it."""
+    """Even if markup got through, the browser would refuse to load, send or embed anything for it."""
     page.goto("/")
     refused = page.evaluate(
         """async () => {
@@ -145,7 +145,7 @@ def test_the_page_itself_may_load_nothing_from_elsewhere(page: Page) -> None:
 
 
 def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: str) -> None:
-    """One that is too large is named in the log; one with a false size costs at most its real size."""
+    """A picture that is too large is named in the log; one with a false size uses at most its real size."""
     page.goto(f"/{hostile}/epics/words/tasks/one/attempts/1?tab=logs")
     page.get_by_label("Search in the log").fill("huge.png")
     expect(page.locator(".log-row.is-hit.level-system")).to_be_visible()
@@ -158,7 +158,7 @@ def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: s
 
 
 def test_a_line_of_five_megabytes_freezes_nothing(page: Page, hostile: str) -> None:
-    """It is cut in the list, can be opened, and the next lines follow it."""
+    """A line of 5 MB is cut in the list and can be opened, and the next lines follow it."""
     page.goto(f"/{hostile}/epics/lines/tasks/long/attempts/1?tab=logs")
     page.get_by_label("Search in the log").fill("xxxx")
     row = page.locator(".log-row", has_text="xxxx").first
@@ -175,7 +175,7 @@ def test_a_line_of_five_megabytes_freezes_nothing(page: Page, hostile: str) -> N
 
 
 def test_a_flood_of_lines_is_read_while_it_comes(page: Page, runs: Runs, hostile: str) -> None:
-    """100,000 lines: who reads is not moved, tabs answer, all lines are there at the end and are searched."""
+    """While 100,000 lines arrive, the view stays still and tabs respond; at the end all can be searched."""
     attempt = f"{hostile}/epics/lines/tasks/many/attempts/1"
     page.goto(f"/{attempt}?tab=logs")
     box = page.locator(".rows-box")
@@ -196,7 +196,7 @@ def test_a_flood_of_lines_is_read_while_it_comes(page: Page, runs: Runs, hostile
 
 
 def test_markdown_that_never_ends_is_read_to_its_end(page: Page) -> None:
-    """What would make patterns try again and again, nest without end, or be too many elements."""
+    """Markdown that would cause backtracking, deep nesting or too many elements is rendered within limits."""
     page.goto("/")
     elements = page.evaluate(
         """async () => {

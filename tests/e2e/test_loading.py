@@ -1,16 +1,16 @@
-"""What a browser fetches for a page, and what it draws first."""
+"""What a browser fetches for a page and draws first."""
 
 from playwright.sync_api import Page, Response, expect
 
 from tests.e2e.runs import Runs
 
-# What the cache answers has no size on the wire.
+# A response from the cache has no transfer size.
 _FETCHED_FILES = """performance.getEntriesByType("resource")
     .filter((each) => each.name.includes("/assets/") && each.transferSize).map((each) => each.name)"""
 
 
 def test_a_cold_page_is_a_handful_of_files_which_are_kept_for_good(page: Page, busy: str) -> None:
-    """Each of a hundred modules would be a round trip on the same core; a second page asks for none of the files."""
+    """A first page fetches a few files instead of a hundred modules; a second page fetches none of them."""
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 (Playwright marks what it is given)
     page.goto(f"/{busy}")
@@ -31,7 +31,7 @@ def test_a_cold_page_is_a_handful_of_files_which_are_kept_for_good(page: Page, b
     assert page.evaluate(_FETCHED_FILES) == []
 
 
-# The browser has nothing else to do only when a test says so.
+# The browser is idle only when a test says so.
 _NEVER_IDLE = "window.requestIdleCallback = (act) => (window.waiting ??= []).push(act)"
 _IDLE_UNTIL = """(lanes) => {
     for (const act of (window.waiting ?? []).splice(0)) act({ timeRemaining: () => 50 });
@@ -40,7 +40,7 @@ _IDLE_UNTIL = """(lanes) => {
 
 
 def test_of_a_long_board_the_first_screen_is_drawn_first(page: Page, runs: Runs) -> None:
-    """Nine lanes come at once, under a head that counts all; the others follow in the browser's idle time."""
+    """Nine lanes are drawn at once, under a header that counts all; the others follow in idle time."""
     epics = "".join(
         f"  - {{key: e{number}, title: Epic {number}, tasks: [{{key: t, title: T, prompt: T, script: [{{wait: 30m}}]}}]}}\n"
         for number in range(20)
@@ -56,7 +56,7 @@ def test_of_a_long_board_the_first_screen_is_drawn_first(page: Page, runs: Runs)
 
 
 def test_a_board_under_a_session_stands_still(page: Page, busy: str) -> None:
-    """The lines of its cards are hidden there; once the session is closed they are up to date."""
+    """Under an open session, the cards' lines are hidden; they are up to date once the session is closed."""
     attempt = f"{busy}/epics/search/tasks/ranking/attempts/1"
     page.goto(f"/{busy}")
     card = page.locator(".card", has=page.locator(f'[data-attempt="{attempt}"]'))

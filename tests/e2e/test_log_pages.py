@@ -1,4 +1,4 @@
-"""The log of a session that is read page by page, the newest first."""
+"""The log of a session, read page by page from the newest."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from tests.e2e.test_session import DONE, open_session
 
 
 def test_a_chosen_line_stays_chosen_when_its_beginning_is_read(page: Page, busy: str) -> None:
-    """A line in two pages of the log is one once both are there; who had chosen its end has chosen all of it."""
+    """A line split over two pages is joined once both are loaded; if its end was selected, all of it is."""
     pages: list[dict[str, Any]] = []
     ends: list[str] = []
     held: list[Route] = []
@@ -22,7 +22,7 @@ def test_a_chosen_line_stays_chosen_when_its_beginning_is_read(page: Page, busy:
         newest = response.json()
         events = newest["events"]
         where = max(at for at in range(1, len(events)) if _goes_on(events[at - 1], events[at]))
-        # As an agent writes that has said half of a line.
+        # As if the agent had printed half of a line.
         events[where - 1]["text"] = events[where - 1]["text"].removesuffix("\n")
         ends.append(events[where]["text"].partition("\n")[0])
         pages.append({**newest, "events": events[:where], "more": False})
@@ -45,6 +45,6 @@ def test_a_chosen_line_stays_chosen_when_its_beginning_is_read(page: Page, busy:
 
 
 def _goes_on(event: dict[str, Any], following: dict[str, Any]) -> bool:
-    """Says whether both are what one command printed, one right after the other."""
+    """Returns whether both events are successive output of one command."""
     both = [{**each, "text": "", "sequence": 0, "time": 0} for each in (event, following)]
     return event["type"] == "output" and both[0] == both[1]

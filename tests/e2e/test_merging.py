@@ -1,4 +1,4 @@
-"""What the operator does about an epic that conflicts, on the page that shows it."""
+"""The operator's actions for a conflicting epic, on the page of conflicts."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
 
-# Whichever is merged second conflicts. What an agent writes has no markers, so asked again it resolves that.
+# Whichever is merged second conflicts. The agent's file has no markers, so running it again resolves that.
 CLASHING = """
 name: Clashing
 defaults:
@@ -35,7 +35,7 @@ def conflicted(page: Page, runs: Runs) -> str:
 
 
 def test_an_agent_resolves_what_conflicts(page: Page, runs: Runs, conflicted: str) -> None:
-    """A click adds a task to the epic and resumes the run, until both epics are merged; its worktree is kept until then."""
+    """A click adds a task and resumes the run, until both epics are merged; the worktree is kept until then."""
     expect(page.locator(".disk-use")).to_have_attribute("title", re.compile("^1 worktree "))
     resolve = page.get_by_role("button", name="Resolve with an agent")
     with page.expect_response("**:resolve") as answer:
@@ -48,7 +48,7 @@ def test_an_agent_resolves_what_conflicts(page: Page, runs: Runs, conflicted: st
 
 
 def test_an_epic_that_conflicts_is_dropped(page: Page, runs: Runs, conflicted: str) -> None:
-    """A click leaves it unmerged, and the run succeeds without it."""
+    """After a click, the epic is dropped and the run succeeds without it."""
     drop = page.get_by_role("button", name="Drop")
     with page.expect_response("**:drop") as answer:
         drop.click()

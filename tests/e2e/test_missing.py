@@ -1,4 +1,4 @@
-"""Addresses of what is not there: each leads to a page that says so, and on."""
+"""Addresses of missing resources: each page says what is missing and links to what exists."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 
 def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
-    """The board is below the message; Esc leads to it, and no request failed."""
+    """The message is over the board; Esc leads to the board, and no request failed."""
     page.goto(f"/{busy}/epics/search/tasks/nothing/attempts/1")
     missing = page.get_by_role("dialog", name="Task not found")
     expect(missing).to_contain_text("epics/search/tasks/nothing/attempts/1")
@@ -19,7 +19,7 @@ def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
 
 @pytest.mark.parametrize("number", ["9", "0", "first"])
 def test_an_attempt_that_was_not_made(page: Page, busy: str, number: str) -> None:
-    """It says how many there were, and opens the newest."""
+    """The page says how many attempts exist, and opens the newest."""
     page.goto(f"/{busy}/epics/search/tasks/index/attempts/{number}")
     missing = page.get_by_role("dialog", name="Attempt not found")
     expect(missing).to_contain_text("had 1 attempt so far")
@@ -29,7 +29,7 @@ def test_an_attempt_that_was_not_made(page: Page, busy: str, number: str) -> Non
 
 
 def test_a_task_opens_its_newest_attempt(page: Page, busy: str) -> None:
-    """A task has an address too; one that has not started says so."""
+    """The address of a task opens its newest attempt, or says that the task has not started."""
     page.goto(f"/{busy}/epics/search/tasks/index")
     expect(page.get_by_role("dialog", name=re.compile("Index documents"))).to_be_visible()
     page.goto(f"/{busy}/epics/frontend/tasks/dark")
@@ -37,7 +37,7 @@ def test_a_task_opens_its_newest_attempt(page: Page, busy: str) -> None:
 
 
 def test_a_session_of_a_run_that_is_not_there(page: Page) -> None:
-    """The page says that the run is missing, and leads to those that exist."""
+    """The page says that the run is missing, and links to the existing runs."""
     page.goto("/runs/no-such-run/epics/a/tasks/b/attempts/1")
     expect(page.get_by_text("Run not found")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -45,7 +45,7 @@ def test_a_session_of_a_run_that_is_not_there(page: Page) -> None:
 
 @pytest.mark.complains("404 ")
 def test_an_address_that_leads_nowhere(page: Page) -> None:
-    """It is a page of Heddle with a way on, and says 404."""
+    """An unknown address is answered with 404 and a Heddle page that links to the runs."""
     answer = page.goto("/nothing/at/all")
     assert answer is not None
     assert answer.status == 404

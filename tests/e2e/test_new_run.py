@@ -1,4 +1,4 @@
-"""The page that starts a run: the plan in an editor, and what will come of it before it is started."""
+"""The page that starts a run: the plan editor and the plan preview."""
 
 import re
 from pathlib import Path
@@ -20,13 +20,13 @@ def form(page: Page) -> Page:
 
 
 def write(page: Page, plan: str) -> None:
-    """Puts a plan into the editor as a file: typed, a long one takes a browser seconds."""
+    """Loads a plan into the editor as a file, because typing a long one takes the browser seconds."""
     content: FilePayload = {"name": "plan.yaml", "mimeType": "text/yaml", "buffer": plan.encode()}
     page.get_by_label("Choose a file").set_input_files(content)
 
 
 def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: Runs) -> None:
-    """Each error is under its line; a double click starts one run, whose output is seen to grow."""
+    """Each error is shown under its line; a double click starts one run, whose growing output is shown."""
     form.get_by_label("Repository").fill(str(runs.repository))
     form.get_by_role("button", name="Insert an example").click()
     expect(form.get_by_text("1 epic, 1 task, no errors")).to_be_visible()
@@ -55,7 +55,7 @@ def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: R
 
 
 def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:
-    """Its waves, critical path, time and lower bound, and who may get into whose way; all change with the options."""
+    """The preview has waves, critical path, estimated and fastest time, and conflicts; options change it."""
     write(form, CHAIN)
     facts = form.locator(".outlook-facts")
     expect(facts).to_contain_text(re.compile("Estimated time\\s*15 min"))
@@ -72,7 +72,7 @@ def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:
 
 
 def test_a_dropped_file_and_what_was_typed_outlive_a_reload(form: Page, tmp_path: Path) -> None:
-    """A file fills the editor; its text survives a reload of the page."""
+    """A chosen or dropped file fills the editor; its text and the other fields survive a reload of the page."""
     file = tmp_path / "plan.yaml"
     file.write_text(CHAIN)
     form.get_by_label("Choose a file").set_input_files(file)
@@ -93,10 +93,10 @@ def test_a_dropped_file_and_what_was_typed_outlive_a_reload(form: Page, tmp_path
 
 @pytest.mark.complains("409 |400 ")
 def test_a_project_that_is_no_repository_is_refused_in_the_form(form: Page) -> None:
-    """The refusal says what to do, and nothing that was typed is lost."""
+    """The error names the repository, and the typed plan is not lost."""
     form.get_by_label("Repository").fill("/nowhere/at/all")
     write(form, SMALL)
-    # Said before anything is started, and again when one tries.
+    # Shown before a start, and again after a failed one.
     expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
     with form.expect_response("**/api/runs") as answer:
         form.get_by_role("button", name="Start run").click()
@@ -107,7 +107,7 @@ def test_a_project_that_is_no_repository_is_refused_in_the_form(form: Page) -> N
 
 @pytest.mark.complains("409 ")
 def test_a_checkout_with_changes_asks_for_consent(form: Page, tmp_path: Path) -> None:
-    """The form names the trouble and offers to start nevertheless; nothing in the checkout changes."""
+    """The form reports uncommitted changes and offers to start anyway; nothing in the checkout changes."""
     project = make_repository(tmp_path / "dirty")
     (project / "README.md").write_text("# Not committed\n")
     form.get_by_label("Repository").fill(str(project))

@@ -1,4 +1,4 @@
-"""The pages around the board: conflicts, the report of a run, and what everything has cost."""
+"""The pages of conflicts, reports and costs."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,14 @@ from tests.e2e.runs import Runs
 
 @pytest.fixture(scope="module")
 def clash(runs: Runs) -> str:
-    """A run that ended with a conflict, a failure, a picture and something merged."""
+    """A run that ended with a conflict, a failure, a picture and a merged epic."""
     name = runs.start(CLASH)
     runs.wait_for_run(name, "failed")
     return name
 
 
 def test_a_conflict_stands_in_the_heat_map_and_the_queue(page: Page, clash: str) -> None:
-    """The pair, its file and since when; in the queue the merged epic, and the one that waits for a fix."""
+    """The heat map has the pair and its file; the queue has the merged epic and the conflicting one."""
     page.goto(f"/{clash}/conflicts")
     queue = page.locator(".queue li")
     expect(queue.filter(has_text="Second")).to_contain_text("Conflict")
@@ -35,12 +35,12 @@ def test_a_conflict_stands_in_the_heat_map_and_the_queue(page: Page, clash: str)
     with page.expect_response("**/epics/two:merge") as answer:
         queue.filter(has_text="Second").get_by_role("button", name="Merge again").click()
     assert answer.value.status == 200
-    # The branch is as it was, so it conflicts again.
+    # The branch is unchanged, so it conflicts again.
     expect(queue.filter(has_text="Second")).to_contain_text("Conflict")
 
 
 def test_the_report_says_what_was_done_and_what_was_not_and_why(page: Page, clash: str) -> None:
-    """Tasks with tests, lines and cost; failures with their reasons and where the work is; merges; pictures."""
+    """The report has tasks with tests, lines and cost; failures with reasons and branches; merges; pictures."""
     page.goto(f"/{clash}")
     expect(page.locator(".lane").first).to_be_visible()
     page.keyboard.press("5")
@@ -62,7 +62,7 @@ def test_the_report_says_what_was_done_and_what_was_not_and_why(page: Page, clas
 
 
 def test_the_report_is_one_file_that_needs_nothing_else(page: Page, clash: str, tmp_path: Path) -> None:
-    """Opened from disk without a network it shows all of it, pictures too; on paper the controls are gone."""
+    """The saved report shows everything without a network, including pictures; printed, it has no controls."""
     page.goto(f"/{clash}/report")
     expect(page.get_by_role("img", name="The finished page")).to_be_visible()
     with page.expect_download() as download:
@@ -87,7 +87,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(page: Page, clash: str, 
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_costs_are_followed_down_to_a_session(page: Page, clash: str, runs: Runs, width: int) -> None:
-    """From the projects to the attempt, each level with its sum and models; Back and the address lead the same way."""
+    """Costs lead from projects to attempts, each level with its sum and models; Back and addresses work too."""
     page.set_viewport_size({"width": width, "height": 844})
     page.goto("/costs")
     path = page.get_by_role("navigation", name="Level")

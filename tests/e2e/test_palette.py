@@ -1,4 +1,4 @@
-"""The command palette: everything by name, without the mouse."""
+"""The command palette: find everything by name, without a mouse."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.e2e.test_accessibility import grave_violations
 
 
 def test_ctrl_k_leads_from_the_list_to_a_run_and_its_sessions(page: Page, busy: str) -> None:
-    """Words in any order find a run, then a session of it, then a view; Esc leaves all as it was."""
+    """Words in any order find a run, then its session, then a view; Esc changes nothing."""
     page.goto("/")
     expect(page.locator(".run-row").first).to_be_visible()
     page.keyboard.press("Control+k")
@@ -41,7 +41,7 @@ def test_ctrl_k_leads_from_the_list_to_a_run_and_its_sessions(page: Page, busy: 
 
 
 def test_arrows_choose_a_command_and_enter_does_it(page: Page) -> None:
-    """The theme is switched and the form for a run opened, as if their buttons had been pressed."""
+    """The palette switches the theme and opens the new-run form, as their buttons do."""
     page.emulate_media(color_scheme="light")
     page.goto("/")
     page.get_by_role("button", name="Commands").click()
@@ -64,7 +64,7 @@ def test_arrows_choose_a_command_and_enter_does_it(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_palette_is_accessible(page: Page, busy: str, scheme: str) -> None:
-    """Over a board, with its list open."""
+    """Axe finds no serious violation with the palette's list open over a board."""
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     page.goto(f"/{busy}")
     expect(page.locator(".lane").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""The web app as a process: how it begins, ends, and says what is wrong."""
+"""The web app as a process: how it starts, ends and reports errors."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def wait_until_served(address: str) -> None:
         try:
             with urllib.request.urlopen(f"http://{address}/healthz", timeout=5):
                 return
-        except OSError:  # refused, or slow to answer; URLError is one too
+        except OSError:  # refused, or slow to answer; includes URLError
             assert time.monotonic() < give_up, "the web app does not answer"
             time.sleep(0.05)
 
@@ -47,7 +47,7 @@ def wait_until_served(address: str) -> None:
 def test_without_a_scheduler_the_page_says_so_and_sigterm_ends_it_in_order(
     tmp_path: Path, browser: Browser
 ) -> None:
-    """It serves, says what to start, and exits with 0 although a page is open."""
+    """Without a scheduler it serves, says what to start, and exits with 0 on SIGTERM even if a page is open."""
     address = free_address()
     with web_app(tmp_path, HEDDLE_LISTEN=address) as process:
         wait_until_served(address)
@@ -61,7 +61,7 @@ def test_without_a_scheduler_the_page_says_so_and_sigterm_ends_it_in_order(
 
 
 def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
-    """No traceback: which address, and what to do."""
+    """The error names the address and what to do, without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with web_app(tmp_path, HEDDLE_LISTEN=address) as process:
@@ -73,7 +73,7 @@ def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_a_malformed_setting_is_named(tmp_path: Path) -> None:
-    """The exit code is that of bad usage."""
+    """The error names the setting, and the exit code is that of a usage error."""
     with web_app(tmp_path, HEDDLE_LISTEN="nowhere") as process:
         _, said = process.communicate(timeout=30)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""Pages that outlive their servers: nothing is lost or doubled, and no reload by hand is needed."""
+"""Open pages whose servers restart: nothing is lost or duplicated, and no manual reload is needed."""
 
 import re
 
@@ -10,11 +10,11 @@ from tests.e2e.servers import Servers
 
 RUNNING = "epics/search/tasks/ranking/attempts/1"
 
-# The browser itself says so when a server goes away under an open page.
+# The browser itself logs this when the server of an open page ends.
 LOST = r"ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET|WebSocket|503 "
 
 
-# The log from its beginning to its end, view by view: only the rows in sight are there.
+# Reads the log from start to end, view by view, because only visible rows are in the document.
 SWEEP = """async () => {
   const box = document.querySelector(".rows-box");
   const drawn = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
@@ -29,7 +29,7 @@ SWEEP = """async () => {
 
 NEWEST = "Math.max(...[...document.querySelectorAll('.log-row .log-text')].map((it) => Number(/^line (\\d+)$/.exec(it.innerText)?.[1] ?? 0)))"
 
-# Whether the lines of a card have come to a number.
+# Whether the lines of a card have reached a number.
 SAID = """([attempt, number]) => {
   const lines = document.querySelector(`.card:has([data-attempt$="${attempt}"]) .card-lines`);
   return [...(lines?.textContent ?? "").matchAll(/line (\\d+)/g)].some((each) => each[1] >= number);
@@ -37,7 +37,7 @@ SAID = """([attempt, number]) => {
 
 
 def assert_whole(page: Page) -> int:
-    """Asserts that of the lines that the agent's commands printed none is lost or doubled; returns the newest."""
+    """Asserts that no line that the agent's commands printed is lost or duplicated; returns the newest."""
     # Earlier lines are fetched after the newest ones.
     expect(page.locator(".logs-tools").get_by_text(re.compile(r"^[\d,]+ lines$"))).to_be_visible(
         timeout=40_000
@@ -53,7 +53,7 @@ def assert_whole(page: Page) -> int:
 
 
 def wait_for_line(page: Page, number: int) -> None:
-    """Returns once this line or a later one is in sight, as those are at the log's end."""
+    """Returns once this line or a later one, at the end of the log, is visible."""
     page.wait_for_function(f"{NEWEST} >= {number}", timeout=40_000)
 
 
@@ -91,7 +91,7 @@ def test_the_board_stays_while_the_scheduler_is_away(page: Page, servers: Server
 def test_a_change_while_the_scheduler_is_away_is_refused_in_words(
     page: Page, servers: Servers, busy: str, runs: Runs
 ) -> None:
-    """A click that fails says so; the session continues."""
+    """A click that fails shows an error; the session continues."""
     page.goto(f"/{busy}")
     card = page.locator(".card", has=page.locator(f'[data-attempt$="{RUNNING}"]'))
     expect(card).to_be_visible()
@@ -108,7 +108,7 @@ def test_a_change_while_the_scheduler_is_away_is_refused_in_words(
 def test_every_open_page_is_right_after_both_have_restarted(
     page: Page, servers: Servers, busy: str, runs: Runs
 ) -> None:
-    """List, board, timeline and an open session recover by themselves, and show later changes."""
+    """List, board, timeline and an open session recover automatically, and show later changes."""
     board, listed, timeline, session = page, *(page.context.new_page() for _ in range(3))
     listed.goto("/")
     board.goto(f"/{busy}")
@@ -132,7 +132,7 @@ def test_every_open_page_is_right_after_both_have_restarted(
     wait_for_line(session, newest + 4)
     assert_whole(session)
     expect(board.locator(".lane h3")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
-    # By now it may have said many more.
+    # The agent may have printed many more lines by now.
     board.wait_for_function(SAID, arg=[RUNNING, newest + 4])
     expect(row.locator(".run-state")).to_contain_text("1 waiting for you")
     expect(timeline.locator(f'.bar.is-live[data-attempt$="{RUNNING}"]')).to_be_visible()

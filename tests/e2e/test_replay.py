@@ -1,4 +1,4 @@
-"""Replay: a session and a run as they were at a moment."""
+"""Replay: a session and a run as they were at an earlier time."""
 
 import re
 
@@ -12,7 +12,7 @@ def bar(page: Page) -> Locator:
 
 
 def test_a_session_is_shown_as_it_was(page: Page, deep: str) -> None:
-    """All six tabs go back to the moment and forth again; the address keeps it; nothing can be steered."""
+    """All six tabs show the chosen time, which is in the address; a replay has no controls of the session."""
     page.goto(f"/{deep}/{RANKING}")
     dialog = page.locator("dialog.session")
     expect(dialog.get_by_text("The ranking is written.")).to_be_visible()
@@ -43,7 +43,7 @@ def test_a_session_is_shown_as_it_was(page: Page, deep: str) -> None:
 
 
 def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
-    """The board goes from mark to mark, and back to now, where things can be answered again."""
+    """The board moves from mark to mark and back to the present, where questions can be answered again."""
     page.goto(f"/{deep}")
     card = page.locator(".card")
     expect(card).to_contain_text("Decay as a setting")
@@ -67,7 +67,7 @@ def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
 
 
 def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, deep: str) -> None:
-    """At the beginning of a bar the agent has not written yet; closing leads back to the timeline of now."""
+    """A click at the start of a bar shows the session before any output; closing leads to the live timeline."""
     page.goto(f"/{deep}/timeline")
     ended = page.locator(f'.bar[data-attempt$="{RANKING}"]')
     expect(ended).to_be_visible()
@@ -82,7 +82,7 @@ def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, dee
 
 
 def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
-    """Its process has ended, its question is open: the timeline shows the wait, and in a replay its task waits."""
+    """While a session is parked, the timeline shows the wait, and its task waits in a replay."""
     asking = f"{deep}/epics/search/tasks/decay/attempts/1"
 
     def park(route: Route) -> None:
@@ -107,7 +107,7 @@ def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
 
 
 def test_a_wait_ends_with_the_answer(page: Page) -> None:
-    """Or with the next attempt, or the end of the task; a task may be parked twice. Until the next attempt it is pending."""
+    """A wait ends with the answer, the next attempt or the task's end; an answered task is pending."""
     page.goto("/")
     ends, states = page.evaluate(
         """async () => {
@@ -134,7 +134,7 @@ def test_a_wait_ends_with_the_answer(page: Page) -> None:
 
 
 def test_a_providers_limit_is_a_wait_of_its_own(page: Page) -> None:
-    """The attempt that met it has failed; until the next one begins, the time says what is waited for."""
+    """After an attempt fails on a limit, a wait with the limit's reason lasts until the next attempt starts."""
     page.goto("/")
     spans = page.evaluate(
         """async () => {
@@ -154,7 +154,7 @@ def test_a_providers_limit_is_a_wait_of_its_own(page: Page) -> None:
 
 
 def test_the_past_of_a_run_is_read_from_its_turns(page: Page) -> None:
-    """Attempts, questions, checks, costs and merges count from their time on; a task that is retried is pending."""
+    """Attempts, questions, checks, costs and merges count from their time; a task before a retry is pending."""
     page.goto("/")
     states = page.evaluate(
         """async () => {

@@ -1,4 +1,4 @@
-"""The list of runs, when there are thousands."""
+"""The list of thousands of runs."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def old_run(number: int) -> dict[str, object]:
 
 
 def answer(route: Route) -> None:
-    """Answers with a page of runs of long ago, in place of the web app."""
+    """Answers with a page of old runs, in place of the web app."""
     token = parse_qs(urlsplit(route.request.url).query).get("page_token", [""])[0]
     place = int(token or 0)
     runs = [old_run(number) for number in range(3000 - place * 500, 3000 - (place + 1) * 500, -1)]
@@ -44,7 +44,7 @@ def answer(route: Route) -> None:
 
 @pytest.fixture
 def many(page: Page) -> Page:
-    """The list with 3,000 old runs in addition to those of the tests."""
+    """The list with 3,000 old runs in addition to the tests' runs."""
     page.route("**/api/runs?*", answer)
     page.goto("/")
     expect(page.locator(".pager [role=status]")).to_have_text(re.compile(r"of 3,\d\d\d$"))
@@ -56,7 +56,7 @@ def titles(page: Page) -> list[str]:
 
 
 def test_thousands_of_runs_are_turned_page_by_page(many: Page) -> None:
-    """A page has fifty runs, active ones first; the address holds the page."""
+    """A page has fifty runs, active ones first; the address contains the page."""
     assert many.locator(".run-row").count() == 50
     expect(many.locator(".run-row").first).to_contain_text("Running")
     many.get_by_role("button", name="Next").click()
@@ -67,7 +67,7 @@ def test_thousands_of_runs_are_turned_page_by_page(many: Page) -> None:
 
 
 def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
-    """Every word must be found; a state's count is that of what was found; an order holds for all pages."""
+    """All search words must match; state counts are those of the matches; the order applies to all pages."""
     many.keyboard.press("/")
     many.keyboard.type("nightly 299")
     expect(many.locator(".run-row")).to_have_count(13)
@@ -88,7 +88,7 @@ def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
 
 
 def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: Page, busy: str) -> None:
-    """Names are searched too; an active run shows its remaining time."""
+    """The list has who started a run, which can be searched, and the remaining time of an active run."""
     row = many.locator(".run-row", has=many.locator(f'a[href$="{busy}"]'))
     expect(row.locator(".run-by-whom")).to_have_text("web")
     expect(row.locator("time")).to_have_text(re.compile("ago$|now"))

@@ -1,4 +1,4 @@
-"""The session modal: six tabs, ways in and out, and what agents write."""
+"""The session modal: its six tabs, how it opens and closes, and what agents write."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
     return dialog
 
 
-# The number of the first step below the upper edge of what is in sight.
+# The number of the first step below the upper edge of the visible part.
 STEP_IN_SIGHT = """(box) => {
   const steps = [...box.querySelectorAll(".said")].filter((it) => /^Step \\d+ of the work\\.$/.test(it.innerText));
   const top = box.getBoundingClientRect().top;
@@ -85,13 +85,13 @@ def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
 
 
 def test_the_session_streams(page: Page, busy: str) -> None:
-    """What a running agent says appears while it says it, and the current tool with it."""
+    """The text of a running agent appears as it arrives, together with the current tool."""
     dialog = open_session(page, busy, RUNNING)
     expect(step(dialog, newest_step(dialog) + 2)).to_be_visible()
 
 
 def test_arrows_step_through_the_running_agents(page: Page, busy: str) -> None:
-    """→ and ← go to the neighbours and are off at the ends; the address follows."""
+    """The arrows lead to the next and previous agents and are disabled at the ends; the address changes."""
     page.goto(f"/{busy}")
     page.locator('[data-attempt$="database/tasks/migrate/attempts/1"]').click()
     heading = page.locator("#modal-title")
@@ -155,7 +155,7 @@ def test_tab_never_reaches_the_background(page: Page, busy: str) -> None:
 
 
 def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> None:
-    """Search counts and steps, levels hide lines, the download has every line."""
+    """Search counts matches and steps through them, levels hide lines, and the download has every line."""
     dialog = open_session(page, busy, DONE, "logs")
     expect(dialog.get_by_text(re.compile(r"3,?0\d\d lines"))).to_be_visible()
     field = dialog.get_by_label("Search in the log")
@@ -187,14 +187,14 @@ def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> Non
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_a_log_opens_at_its_end(page: Page, busy: str, motion: Literal["reduce", "no-preference"]) -> None:
-    """With motion, and for who wants none: then nothing moves a little later instead."""
+    """A log opens at its end, with and without reduced motion."""
     page.emulate_media(reduced_motion=motion)
     dialog = open_session(page, busy, DONE, "logs")
     expect(dialog.locator(".log-row", has_text="The needle is found.")).to_be_visible()
 
 
 def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
-    """Only what a tool did and printed stays."""
+    """The filter leaves only the calls and output of one tool."""
     dialog = open_session(page, busy, DONE, "logs")
     expect(dialog.locator(".log-row", has_text="The needle is found.")).to_be_visible()
     dialog.get_by_label("Tool", exact=True).select_option("Write")
@@ -205,7 +205,7 @@ def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
 
 
 def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
-    """The address holds the selected line or block, and opens the log there."""
+    """The address contains the selected line or block, and opens the log there."""
     dialog = open_session(page, busy, DONE, "logs")
     dialog.get_by_label("Search in the log").fill("needle one")
     row = dialog.locator(".log-row.is-hit")
@@ -230,10 +230,10 @@ def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
 
 
 def test_the_log_follows_its_end_until_one_scrolls_up(page: Page, busy: str) -> None:
-    """Scrolled up, the lines under the eyes stay; "N new" leads back to the end."""
+    """After scrolling up, the visible lines do not move; "N new" leads back to the end."""
     dialog = open_session(page, busy, RUNNING, "logs")
     rows = dialog.locator(".rows-box")
-    # It has gone to its end.
+    # The log has scrolled to its end.
     page.wait_for_function("document.querySelector('.rows-box').scrollTop > 600")
     rows.evaluate("it => { it.scrollTop = 300 }")
     fresh = dialog.get_by_role("button", name=re.compile(r"\d+ new"))
@@ -263,7 +263,7 @@ def test_screenshots_enlarge_and_step_by_key(page: Page, busy: str) -> None:
 
 @pytest.mark.parametrize("tab", ["current", "logs"])
 def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
-    """Markup, scripts, links with code, remote images and terminal codes are shown, not obeyed."""
+    """Markup, scripts, links with code, remote images and terminal codes are shown as text."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     dialog = open_session(page, busy, HOSTILE, tab)
@@ -283,7 +283,7 @@ def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
 
 
 def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: str) -> None:
-    """Growing text and loading pictures never end the following; scrolling up does, "Follow" resumes."""
+    """Growing text and loading pictures do not stop following; scrolling up does, and "Follow" resumes it."""
     dialog = open_session(page, busy, RUNNING)
     box = dialog.get_by_label("Agent activity")
     said = dialog.locator(".said")
@@ -302,7 +302,7 @@ def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: st
 
 @pytest.mark.timeout(300)  # it watches for half a minute
 def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> None:
-    """While the agent says and prints some forty things more, neither the words nor the lines under the eyes move."""
+    """While the agent adds about forty steps, neither the visible text nor the visible log lines move."""
     dialog = open_session(page, busy, RUNNING)
     other = page.context.new_page()
     logs = open_session(other, busy, RUNNING, "logs")
@@ -311,13 +311,13 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
     for tab, box in (page, ".scroll"), (other, ".rows-box"):
         tab.wait_for_function(f"document.querySelector('dialog {box}').scrollTop > 600", timeout=60_000)
-    # Where they are now: the middle of what there is.
+    # Scrolls both to the middle of their content.
     stream.evaluate("it => { it.scrollTop = 300 }")
     rows.evaluate("it => { it.scrollTop = 300 }")
     expect(dialog.get_by_role("button", name="Follow")).to_be_visible()
     expect(logs.get_by_role("button", name=re.compile(r"\d+ new"))).to_be_visible()
     line = "it => { const box = it.getBoundingClientRect(); return document.elementFromPoint(box.x + 90, box.y + 60).closest('.log-row').innerText }"
-    # A session that has gone on for long no longer begins with its first step.
+    # The view of a long session does not start with its first step.
     read = step(dialog, stream.evaluate(STEP_IN_SIGHT))
     before = read.bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
     newest = newest_step(dialog)
@@ -328,7 +328,7 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
 
 
 def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
-    """One line, or all between two; what is pasted is what the agent wrote."""
+    """One line or a range of lines is copied exactly as the agent wrote it."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dialog = open_session(page, busy, DONE, "logs")
     field = dialog.get_by_label("Search in the log")
@@ -347,7 +347,7 @@ def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
 
 
 def test_times_are_relative_and_absolute_on_hover(page: Page, busy: str) -> None:
-    """A duration in the head of a session says when it began; so does a line of the log and a screenshot."""
+    """Times of a session's header, log lines and screenshots are absolute on hover."""
     dialog = open_session(page, busy, DONE, "logs")
     absolute = re.compile(r"\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d")
     expect(dialog.locator(".modal-facts [title^=Started]")).to_have_attribute("title", absolute)
@@ -357,7 +357,7 @@ def test_times_are_relative_and_absolute_on_hover(page: Page, busy: str) -> None
 
 
 def test_question_mark_lists_the_keys(page: Page, busy: str) -> None:
-    """Over an open session too; Esc closes the list alone."""
+    """The list of keys also opens over a session; Esc closes only the list."""
     dialog = open_session(page, busy, DONE)
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keyboard")

@@ -1,4 +1,4 @@
-"""A sign-in in front of the web app, which expires while a page is open."""
+"""A sign-in proxy in front of the web app; the sign-in expires while a page is open."""
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -9,7 +9,7 @@ SIGN_IN = "<!doctype html><title>Company</title><h1>Sign in</h1>"
 
 
 class Proxy:
-    """A proxy in front of the web app; without a sign-in it lets nothing through."""
+    """A proxy in front of the web app, which blocks every request without a sign-in."""
 
     def __init__(self, page: Page) -> None:
         self.signed_in = True
@@ -26,7 +26,7 @@ class Proxy:
 
 @pytest.mark.complains("401 ")
 def test_an_expired_sign_in_is_told_and_leads_to_a_new_one(page: Page, runs: Runs, busy: str) -> None:
-    """A click that could not be carried out says so; the way to sign in leads back to the same address."""
+    """A click after expiry shows an error; the sign-in link leads back to the same address."""
     proxy = Proxy(page)
     page.goto(f"/{busy}")
     expect(page.locator(".lane h3").first).to_be_visible()
@@ -47,15 +47,15 @@ def test_an_expired_sign_in_is_told_and_leads_to_a_new_one(page: Page, runs: Run
 
 @pytest.mark.complains("401 ")
 def test_a_refused_connection_finds_out_that_it_needs_a_sign_in(page: Page, busy: str) -> None:
-    """Without a click, too; a sign-in that redirects to its own page is recognised as well."""
+    """A page recognises an expired sign-in without a click, also if the proxy redirects to its own page."""
     proxy = Proxy(page)
     page.goto(f"/{busy}")
     expect(page.locator(".lane h3").first).to_be_visible()
     proxy.signed_in = False
-    # As its socket does when the proxy refuses it.
+    # As the page's socket does if the proxy refuses it.
     page.evaluate("window.socket.emitReserved('connect_error', new Error('websocket error'))")
     expect(page.get_by_role("button", name="Sign in again")).to_be_visible()
-    # An answer to what was sent before it expired may still come.
+    # A response to a request from before the expiry may still arrive.
     late = """async () => {
       const { nextCall, noteSignIn } = (await import("heddle")).modules["sign_in.js"];
       const earlier = nextCall();

@@ -1,4 +1,4 @@
-"""States: told by icon and word, the same in every view, and a page's own never mistaken for each other."""
+"""States have an icon and a word, are the same in every view, and a page's own states look different."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from tests.e2e.runs import Runs
 
 
 def test_a_state_is_an_icon_and_a_word_and_not_a_colour_alone(page: Page, busy: str) -> None:
-    """On the list, the board, the timeline and in a session; no two tones share an icon."""
+    """List, board, conflicts, session and timeline show icon and word; no two tones share an icon."""
     icons: dict[str, set[str]] = {}
     for path in (
         "/",
@@ -70,7 +70,7 @@ def test_list_board_and_session_agree(page: Page, runs: Runs) -> None:
     for status in (board.locator(".run-line .status"), head, row.locator(".run-state .status")):
         expect(status).to_have_text("Cancelled")
     expect(state).to_have_text("Stopped")
-    # What has ended takes a row.
+    # Ended work is shown as a row instead of a card.
     expect(board.locator(".lane", has=board.locator(f'[data-attempt="{attempt}"]'))).to_contain_text(
         "Cancelled"
     )
@@ -80,7 +80,7 @@ def test_list_board_and_session_agree(page: Page, runs: Runs) -> None:
 
 @pytest.mark.complains("503 ")
 def test_empty_loading_failed_and_old_pages_look_different(page: Page, runs: Runs, busy: str) -> None:
-    """Each is announced as what it is, and says what to do next; what is old stays to be read."""
+    """Each state is announced and says what to do next; outdated content stays readable."""
     held: list[Route] = []
     # None: the web app itself answers.
     answer: dict[str, Any] | None = {}

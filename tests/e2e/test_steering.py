@@ -1,4 +1,4 @@
-"""What the operator says to a running agent."""
+"""Messages, approvals and resets by the operator."""
 
 import re
 
@@ -42,7 +42,7 @@ epics:
 
 
 def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> None:
-    """The button next to a task says how much it sets aside, and asks; then the task and the one after it run again."""
+    """The button asks first and says what it sets aside; then the task and the one after it run again."""
     name = runs.start(GOING_BACK)
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "accepted")
     page.goto(f"/{name}/epics/alpha/tasks/one/attempts/1?tab=history")
@@ -56,7 +56,7 @@ def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> 
 
 
 def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
-    """Enter sends; the words wait below until the session itself has them."""
+    """Enter sends a message; it is shown as pending until the session has it."""
     page.goto(f"/{busy}/epics/search/tasks/ranking/attempts/1")
     field = page.get_by_label("Instructions to the agent")
     field.fill("Use the index of last year.")
@@ -73,7 +73,7 @@ def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
 
 @pytest.mark.complains("409 ")
 def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None:
-    """The refusal says why, and the field goes."""
+    """The refusal says why, and the message field disappears."""
     name = runs.start(LISTENING)
     runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "running")
     page.goto(f"/{name}/epics/beta/tasks/one/attempts/1")
@@ -86,7 +86,7 @@ def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None
 
 
 def test_an_approval_is_denied_in_the_session_with_a_message(page: Page, runs: Runs) -> None:
-    """The session shows the answer next to its question, and the message in its log."""
+    """The session shows the answer next to its question and the message in its log."""
     name = runs.start(LISTENING)
     attempt = f"{name}/epics/alpha/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")

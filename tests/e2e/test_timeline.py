@@ -1,4 +1,4 @@
-"""The timeline of a run: what ran when, what it waited for, and the way to each session."""
+"""The timeline of a run: attempts, waits and merges over time, with links to the sessions."""
 
 import re
 
@@ -30,7 +30,7 @@ def bar(page: Page, attempt: str) -> Locator:
 
 
 def test_the_timeline_shows_attempts_waits_merges_and_the_critical_path(page: Page, runs: Runs) -> None:
-    """It is drawn while the run is active: a question appears, and so does the end."""
+    """The timeline of an active run is updated: a question appears, and so does the end."""
     name = runs.start(CHAIN)
     page.goto(f"/{name}")
     page.get_by_role("link", name="Timeline").click()
@@ -53,7 +53,7 @@ def test_the_timeline_shows_attempts_waits_merges_and_the_critical_path(page: Pa
 
 
 def test_a_click_opens_the_session_over_the_timeline(page: Page, busy: str) -> None:
-    """Esc and Back lead to the timeline again, a reload in between too."""
+    """Esc and Back lead back to the timeline, even after a reload."""
     page.goto(f"/{busy}/timeline")
     bar(page, "search/tasks/index/attempts/1").focus()
     page.keyboard.press("Enter")
@@ -73,7 +73,7 @@ def test_a_click_opens_the_session_over_the_timeline(page: Page, busy: str) -> N
 
 
 def test_the_timeline_zooms_and_compresses_idle_time(page: Page, busy: str) -> None:
-    """Plus and minus zoom around the middle; without compression the same bar is narrower or as wide."""
+    """Plus and minus zoom around the middle; without compression, the same bar is not wider."""
     page.goto(f"/{busy}/timeline")
     box = page.get_by_role("region", name="Timeline")
     it = bar(page, "search/tasks/index/attempts/1")
@@ -93,7 +93,7 @@ def test_the_timeline_zooms_and_compresses_idle_time(page: Page, busy: str) -> N
 
 
 def test_no_time_on_the_axis_reaches_beyond_its_end(page: Page, busy: str) -> None:
-    """Wherever the last time label is, a timeline that fits does not scroll."""
+    """A timeline that fits does not scroll, wherever its last time label is."""
     page.goto(f"/{busy}/timeline")
     box = page.get_by_role("region", name="Timeline")
     expect(bar(page, "search/tasks/index/attempts/1")).to_be_visible()
@@ -124,7 +124,7 @@ def test_no_time_on_the_axis_reaches_beyond_its_end(page: Page, busy: str) -> No
 
 
 def test_idle_time_is_compressed(page: Page) -> None:
-    """A gap of hours between two minutes of work takes little of the width, in order and without overlap."""
+    """A gap of hours between two minutes of work takes little width; order is kept and nothing overlaps."""
     page.goto("/")
     places = page.evaluate(
         """async () => {
@@ -143,7 +143,7 @@ def test_idle_time_is_compressed(page: Page) -> None:
 
 
 def test_of_what_goes_on_the_path_is_where_most_is_left(page: Page) -> None:
-    """Before the end is known, the epic with most tasks left decides it; its chain goes back over dependencies."""
+    """In an active run, the critical path goes back from the epic with most tasks left over dependencies."""
     page.goto("/")
     path = page.evaluate(
         """async () => {

@@ -16,7 +16,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    # Not below pytest's own folder, which only this user may enter: the server has a user of its own.
+    # Not below pytest's own folder, which only this user may enter: the server runs as another user.
     with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
         yield server
 

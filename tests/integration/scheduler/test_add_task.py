@@ -1,4 +1,4 @@
-"""Tasks that an operator adds to an epic of a run, while it goes on or after its end."""
+"""Tasks that an operator adds to an epic, during a run or after its end."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def add(epic: str, prompt: str = "Fix the colors.", request_id: str = "", **task
 async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """The run goes on; the task runs as the plan says, by the agent of the task before; once for one request."""
+    """The run continues; the task has the plan's defaults and the last task's agent; a repeat adds nothing."""
     run = await scheduler.create(make_plan({"a": ["one"]}, retries=2, model="small"))
     ended = await scheduler.finished(run)
     request = add(f"{run}/epics/a", "\n# Fix the colors.\n\nAll of them.", request_id="r1")
@@ -39,7 +39,7 @@ async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
 
 
 async def test_task_added_to_a_running_epic_comes_last(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Its title may be taken; its key then gets a number, unless it was asked for."""
+    """A key derived from a title that is in use gets a number; an explicit key that is in use is refused."""
     worker.play = hold
     run = await scheduler.create(make_plan({"a": ["one", "two"]}))
     events = await scheduler.until(run, started)
@@ -53,7 +53,7 @@ async def test_task_added_to_a_running_epic_comes_last(worker: FakeWorker, sched
 
 
 async def test_task_that_could_not_run_is_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """One without a prompt, of an agent that the worker lacks, of an epic that is not there or that a failure stops."""
+    """A task without a prompt, with a missing agent, or in a missing or stopped epic is refused."""
     worker.play = fail_first
     run = await scheduler.create(make_plan({"a": ["one", "two"]}, on_failure=pb.ON_FAILURE_STOP_EPIC))
     await scheduler.finished(run)

@@ -1,4 +1,4 @@
-"""CreateRun, lists, and what is refused."""
+"""CreateRun, lists and refused requests."""
 
 import asyncio
 import inspect
@@ -35,7 +35,7 @@ def test_every_rpc_is_served() -> None:
 
 
 async def test_run_is_created_with_its_defaults_resolved(scheduler: Scheduler) -> None:
-    """A new run has an id from its plan's name, and tasks with what the defaults say."""
+    """A new run has an id derived from its plan's name, and tasks with the values of the defaults."""
     plan = make_plan({"a": ["one", "two"]}, agent="command:true", retries=2, timeout={"seconds": 60})
     plan.name = "Größe & Ordnung, die zweite: mit einem sehr langen Namen"
     plan.epics[0].tasks[1].agent = "scripted"
@@ -52,7 +52,7 @@ async def test_run_is_created_with_its_defaults_resolved(scheduler: Scheduler) -
 
 
 async def test_same_request_id_returns_the_same_run(scheduler: Scheduler) -> None:
-    """A repeated request creates nothing, even many at once; another request with its id is refused."""
+    """A repeated request creates nothing, even concurrently; another request with the same id is refused."""
     request = pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository", request_id="r1")
 
     answers = await asyncio.gather(*(scheduler.api.CreateRun(request) for _ in range(5)))
@@ -65,7 +65,7 @@ async def test_same_request_id_returns_the_same_run(scheduler: Scheduler) -> Non
 
 
 async def test_bad_plan_creates_nothing(scheduler: Scheduler) -> None:
-    """All mistakes of a plan come at once, with field paths."""
+    """All errors of a plan are reported at once, with field paths."""
     plan = make_plan({"a": ["one", "one"], "b": []})
     plan.epics[1].depends_on.append("c")
 
@@ -77,7 +77,7 @@ async def test_bad_plan_creates_nothing(scheduler: Scheduler) -> None:
 
 
 async def test_unfit_projects_and_agents_are_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A dirty checkout, a missing project, an unknown agent: each is refused in words that say what to do."""
+    """For a dirty checkout, a missing project or an unknown agent, the error says what to do."""
     plan = make_plan({"a": ["one"]})
     create = scheduler.api.CreateRun
     worker.dirty_files = ["api.py"]
@@ -97,7 +97,7 @@ async def test_unfit_projects_and_agents_are_refused(worker: FakeWorker, schedul
 
 
 async def test_validate_only_creates_nothing(scheduler: Scheduler) -> None:
-    """A run that is only validated has everything but a name."""
+    """A validated run has all fields except a name, and is not created."""
     request = pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository", validate_only=True)
     run = (await scheduler.api.CreateRun(request)).run
 
@@ -108,7 +108,7 @@ async def test_validate_only_creates_nothing(scheduler: Scheduler) -> None:
 
 
 async def test_lists_are_paged(scheduler: Scheduler) -> None:
-    """Small pages, one after the other, hold what one large page holds, in the same order."""
+    """Successive small pages contain the same items as one large page, in the same order."""
     plan = make_plan({"b": ["three", "one", "two"], "a": ["two", "one"]})
     runs = [await scheduler.create(plan) for _ in range(3)]
     for run in runs:
@@ -141,7 +141,7 @@ async def test_lists_are_paged(scheduler: Scheduler) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(scheduler: Scheduler) -> None:
-    """Every call that names a resource says NOT_FOUND for one that is not there, INVALID_FIELD for no name."""
+    """A missing resource is NOT_FOUND, and a malformed name or page is INVALID_FIELD."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     api = scheduler.api
@@ -171,7 +171,7 @@ async def test_what_does_not_exist_is_not_found(scheduler: Scheduler) -> None:
 
 
 async def test_diffs_and_artifacts_come_from_the_worker(scheduler: Scheduler) -> None:
-    """A diff is asked for between the commits of its resource; an artifact by its hash."""
+    """A diff is requested from the worker by the commits of its resource, an artifact by its hash."""
     run = await scheduler.create(make_plan({"a": ["one", "two"]}))
     await scheduler.finished(run)
     task = (await scheduler.tasks(run))["a/two"]

@@ -17,7 +17,7 @@ def paused(event: pb.Event) -> bool:
 
 
 async def spend(session: FakeSession) -> pb.SessionFinished:
-    """Reports three cents, and in the first attempt then works on without end."""
+    """Reports three cents; the first attempt then works without end."""
     session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
     if session.name.number == 1:
         await asyncio.Event().wait()
@@ -25,7 +25,7 @@ async def spend(session: FakeSession) -> pb.SessionFinished:
 
 
 async def hold(_session: FakeSession) -> pb.SessionFinished:
-    """Plays until it is stopped."""
+    """Runs until it is stopped."""
     await asyncio.Event().wait()
     return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
@@ -33,7 +33,7 @@ async def hold(_session: FakeSession) -> pb.SessionFinished:
 async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """The session is stopped and kept, the run waits for a person, and the task uses up no retry."""
+    """The session is stopped and kept, the run waits for the operator, and the task uses no retry."""
     worker.play = spend
     plan = make_plan({"a": ["one"]})
     plan.budget_usd_micros = 30_000
@@ -65,7 +65,7 @@ async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
 
 
 async def test_sessions_are_told_what_is_left(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A session may cost what is free of the tightest budget above it; without any there is no limit."""
+    """A session's budget is what remains of the tightest budget above it; without budgets there is no limit."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
@@ -88,7 +88,7 @@ async def test_sessions_are_told_what_is_left(worker: FakeWorker, scheduler: Sch
 async def test_an_agent_that_stops_itself_pauses_the_run_too(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A session that ends at its budget by itself counts like one that was stopped."""
+    """A session that stops itself at its budget is treated like one that was stopped."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
@@ -107,7 +107,7 @@ async def test_an_agent_that_stops_itself_pauses_the_run_too(
 
 
 async def test_a_new_budget_for_an_epic_is_checked(scheduler: Scheduler) -> None:
-    """A budget of nothing, of another run or of no epic at all is refused, and the run stays as it is."""
+    """A budget of 0, or for an epic of another run or a missing epic, is refused, and the run is unchanged."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     held = await scheduler.create(make_plan({"a": ["one"]}))
@@ -125,7 +125,7 @@ async def test_a_new_budget_for_an_epic_is_checked(scheduler: Scheduler) -> None
 
 
 async def test_a_project_has_a_budget_over_all_of_its_runs(worker: FakeWorker, tmp_path: Path) -> None:
-    """What an ended run on the repository has cost keeps the next one from starting."""
+    """If an ended run has used up the project's budget, the next run on the repository does not start."""
     async with (
         serving_fake(worker) as address,
         scheduling(address, tmp_path, environ={"HEDDLE_PROJECT_BUDGET_USD": "0.05"}) as scheduler,
@@ -147,7 +147,7 @@ async def test_a_project_has_a_budget_over_all_of_its_runs(worker: FakeWorker, t
 
 
 async def test_a_budget_is_reserved_before_a_task_starts(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Sessions that run at once get their own shares; what one has not spent is told as reserved, then is free again."""
+    """Concurrent sessions get separate shares; the unspent part is reserved until the session ends."""
     both = asyncio.Barrier(3)
     go_on = asyncio.Event()
 
@@ -189,7 +189,7 @@ async def test_a_budget_is_reserved_before_a_task_starts(worker: FakeWorker, sch
 async def test_a_session_at_its_share_goes_on_with_what_is_free(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """An agent that stops itself at its share while more is left goes on in its own session, with its files."""
+    """An agent that stops at its share while budget is left continues its session, with its files."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
@@ -212,7 +212,7 @@ async def test_a_session_at_its_share_goes_on_with_what_is_free(
 
 
 async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWorker, tmp_path: Path) -> None:
-    """A budget of any level refuses tasks whose agents do not report live, and says which limits they may have."""
+    """With a budget at any level, a task whose agent reports no live costs must have a limit."""
     worker.programs = ("scripted", "claude", "command:")
     worker.late_programs = ("claude", "command:")
     worker.turn_limited_programs = ("claude",)
@@ -242,7 +242,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         assert "'claude' does not report" in told
         assert "budget_usd of epic a cannot stop" in told
         assert "`timeout` or `max_turns`" in told
-        # What replaces the plan's agent is judged.
+        # The agent that replaces the plan's agent is checked.
         await accepted(scheduler, plan, agent="scripted")
         assert "'command:make'" in await refused(scheduler, plan, agent="command:make")
         plan.epics[0].tasks[0].max_turns = 5
@@ -252,7 +252,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         plan.defaults.timeout.FromSeconds(60)
         await accepted(scheduler, plan, agent="command:make")
 
-        # A task that is added later is held to the same.
+        # The same applies to a task that is added later.
         plan.defaults.ClearField("timeout")
         plan.epics[0].tasks[0].agent = "scripted"
         run = await scheduler.create(plan)
@@ -260,7 +260,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await scheduler.api.AddTask(pb.AddTaskRequest(parent=f"{run}/epics/a", task=asked))
         assert "task.timeout" in (caught.value.details() or "")
-        # So is an agent that replaces another, and a budget that is given later.
+        # It also applies to an agent that replaces another, and to a budget that is set later.
         retry = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", agent="command:make")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await scheduler.api.RetryTask(retry)

@@ -1,4 +1,4 @@
-"""Conflicts are predicted while epics run: each once, with the task that caused it."""
+"""Conflicts are predicted while epics run, each once and with the task that caused it."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
 def foresee(worker: FakeWorker, *files: str) -> None:
-    """Lets the two epics conflict whatever the run is called."""
+    """Makes the two epics conflict, whatever the run's name."""
 
     def before(_: str, request: object) -> None:
         if isinstance(request, pb.CommitTaskRequest):
@@ -22,12 +22,12 @@ def foresee(worker: FakeWorker, *files: str) -> None:
 
 
 async def test_a_conflict_is_predicted_once(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Two epics of three tasks each that conflict all along have one event, that names both, the files and a task."""
+    """Two epics that conflict throughout the run get one event with both epics, the files and a task."""
     foresee(worker, "x.py", "y.py")
 
     async def play(session: Any) -> pb.SessionFinished:
         if session.name.task == "three":
-            # Both epics are at work, with something accepted, until somebody has looked at both.
+            # Keeps both epics active, with accepted tasks, until a prediction has included both.
             await eventually(
                 lambda: any(len(each.branches) == 2 for each in worker.called("PredictConflicts"))
             )
@@ -50,7 +50,7 @@ async def test_a_conflict_is_predicted_once(worker: FakeWorker, scheduler: Sched
 
 
 async def test_the_queue_names_whom_an_epic_waits_for(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An epic that depends on another has not begun to work: it is blocked, by the merge of that one."""
+    """An epic that depends on another is blocked by the merge of that epic."""
     go_on = asyncio.Event()
 
     async def play(_: Any) -> pb.SessionFinished:
@@ -74,7 +74,7 @@ async def test_the_queue_names_whom_an_epic_waits_for(worker: FakeWorker, schedu
 
 
 async def test_a_worker_that_cannot_predict_stops_nothing(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Without an answer the run goes on, and succeeds."""
+    """If the prediction fails, the run continues and succeeds."""
 
     def before(method: str, _: object) -> None:
         if method == "PredictConflicts":
@@ -88,7 +88,7 @@ async def test_a_worker_that_cannot_predict_stops_nothing(worker: FakeWorker, sc
 
 
 async def test_everything_about_conflicts_in_one_answer(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The forecast outlives the run's end; the queue says how far each epic has come and what it waits for."""
+    """The forecast is available after the run's end; the queue has each epic's stage and what it waits for."""
     worker.written = {"a": ["README.md", "src/a.py"]}
     worker.conflicting = set()
 

@@ -1,4 +1,4 @@
-"""What everything has cost, level by level, over the API."""
+"""Costs of every level, over the API."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fa
 
 
 async def spend(session: FakeSession) -> pb.SessionFinished:
-    """Uses a model of known price and, in epic b, one that has no known price; b/one fails once."""
+    """Uses a model with a known price and, in epic b, one without; b/one fails once."""
     session.emit(usage=pb.Usage(model="large", input_tokens=100, output_tokens=7, cost_usd_micros=20_000))
     if session.name.epic == "b":
         session.emit(usage=pb.Usage(model="odd", output_tokens=5))
@@ -24,14 +24,14 @@ async def spend(session: FakeSession) -> pb.SessionFinished:
 
 
 def known(usage: pb.UsageTotals) -> tuple[int, int, bool]:
-    """Returns micros, how many of them are estimates, and whether more was spent than is known."""
+    """Returns the micros, how many of them are estimates, and whether more was spent than is known."""
     return usage.cost_usd_micros, usage.estimated_usd_micros, usage.cost_incomplete
 
 
 async def test_costs_add_up_at_every_level_and_by_model(
     worker: FakeWorker, database_url: str, tmp_path: Path
 ) -> None:
-    """Sessions, tasks, epics, runs and projects have the sum of what is below, and their budgets."""
+    """Tasks, epics, runs and projects have the sum of the costs below them, and their budgets."""
     worker.play = spend
     async with (
         serving_fake(worker) as address,
@@ -108,7 +108,7 @@ async def test_costs_add_up_at_every_level_and_by_model(
     ],
 )
 async def test_costs_of_nothing_are_refused(scheduler: Scheduler, parent: str, code: grpc.StatusCode) -> None:
-    """What is not there has no costs, which is not the same as none."""
+    """A request for the costs of a missing resource is refused, not answered with zero."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await scheduler.api.ListCosts(pb.ListCostsRequest(parent=parent))
     assert caught.value.code() == code

@@ -1,4 +1,4 @@
-"""What the environment lacks is waited for: nothing is used up, the run says why, and it continues by itself."""
+"""Environment faults: the run waits without using a retry, reports the reason, and continues automatically."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling
 
 
 class Lack:
-    """Refuses one method of a worker while something is missing."""
+    """Fails one method of a worker while `missing` is true."""
 
     def __init__(self, worker: FakeWorker, method: str, reason: "pb.ErrorReason.ValueType") -> None:
         self.tries = 0
@@ -41,7 +41,7 @@ CASES = [
 async def test_a_fault_is_waited_for(
     worker: FakeWorker, scheduler: Scheduler, method: str, reason: "pb.ErrorReason.ValueType"
 ) -> None:
-    """Whatever is missing at whatever step: one attempt, no retry used, the reason on run and task, success in the end."""
+    """A fault at any step uses one attempt and no retry; run and task have the reason; the run succeeds."""
     lack = Lack(worker, method, reason)
     run = await scheduler.create(make_plan({"a": ["one"]}))
     events = await scheduler.until(run, lambda event: event.HasField("environment_fault"))
@@ -83,7 +83,7 @@ async def test_a_fault_is_waited_for(
 async def test_a_run_that_waits_can_be_cancelled(
     worker: FakeWorker, scheduler: Scheduler, method: str
 ) -> None:
-    """Cancel ends a run whose repository is away, and leaves no note that something is missing."""
+    """A run whose repository is missing can be cancelled, and then no longer reports the fault."""
     Lack(worker, method, pb.ERROR_REASON_PROJECT_UNAVAILABLE)
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.until(run, lambda event: event.HasField("environment_fault"))
@@ -92,7 +92,7 @@ async def test_a_run_that_waits_can_be_cancelled(
 
 
 async def test_a_run_that_waits_holds_no_slot(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Attempts that wait before their session leave the slots to runs whose repository is there."""
+    """Attempts that wait before their session starts leave the slots to runs whose repository is available."""
     worker.slots = 1
     lack = Lack(worker, "EnsureWorktree", pb.ERROR_REASON_PROJECT_UNAVAILABLE)
     away = await scheduler.create(make_plan({"a": ["one"]}))
@@ -106,7 +106,7 @@ async def test_a_run_that_waits_holds_no_slot(worker: FakeWorker, scheduler: Sch
 
 
 async def test_a_result_that_the_remote_refuses(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The run says that its result did not reach the remote; a push that is taken makes it a success."""
+    """A run whose result the remote refuses fails and says so; once a push is accepted, it succeeds."""
     may_end = asyncio.Event()
 
     async def play(_session: FakeSession) -> pb.SessionFinished:
@@ -133,7 +133,7 @@ async def test_a_result_that_the_remote_refuses(worker: FakeWorker, scheduler: S
 
 
 async def test_a_leader_that_waits_is_replaced(tmp_path: Path) -> None:
-    """The next leader takes the wait up, and removes the note where nothing is missing any more."""
+    """The next leader continues the wait, and clears the fault once nothing is missing."""
     worker = FakeWorker()
     lack = Lack(worker, "EnsureWorktree", pb.ERROR_REASON_DISK_FULL)
     async with serving_fake(worker) as address:

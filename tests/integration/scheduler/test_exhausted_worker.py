@@ -41,7 +41,7 @@ def has_namespaces() -> bool:
 
 @pytest.mark.skipif(not has_namespaces(), reason="no small disk can be made here")
 async def test_full_disk(tmp_path: Path) -> None:
-    """The attempt that fills the disk fails with that reason; once there is room, the same services go on."""
+    """The attempt that fills the disk fails with that reason; once there is space, the services continue."""
     repository = make_repository(tmp_path / "repository")
     fleet = Fleet(tmp_path / "home")
     (spool := fleet.home / "spool").mkdir()
@@ -66,7 +66,7 @@ async def test_full_disk(tmp_path: Path) -> None:
 
 
 async def test_no_descriptors(tmp_path: Path) -> None:
-    """What cannot be started for want of descriptors fails and says so; what runs goes on, and so do the services."""
+    """A session that lacks file descriptors fails with that reason; others and the services continue."""
     repository = make_repository(tmp_path / "repository")
     go = tmp_path / "go"
     fleet = Fleet(tmp_path / "home", {"HEDDLE_SLOTS": "16"})
@@ -74,7 +74,7 @@ async def test_no_descriptors(tmp_path: Path) -> None:
     fleet.commands["agent_svc"] = ["sh", "-c", limited, "sh", sys.executable, "-m", "agent_svc"]
     try:
         await fleet.start(*GRPC_SERVICES)
-        # All are there before one of them ends.
+        # All of them exist before one ends.
         wait = (
             f"command:echo x > $HEDDLE_EPIC; for i in $(seq 100); do test -e {go} && break; sleep 0.1; done"
         )
@@ -96,7 +96,7 @@ async def test_no_descriptors(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how much memory a process uses is read from /proc")
 async def test_no_memory(tmp_path: Path) -> None:
-    """An agent that uses more memory than it may is ended with its descendants, and its task says why."""
+    """An agent that exceeds its memory limit is ended with its descendants, and its task says why."""
     repository = make_repository(tmp_path / "repository")
     fleet = Fleet(tmp_path / "home", {"HEDDLE_AGENT_MEMORY": str(64 << 20)})
     hungry = "import time; held = bytearray(b'x') * (200 << 20); time.sleep(60)"

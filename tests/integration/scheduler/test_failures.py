@@ -1,4 +1,4 @@
-"""What goes wrong in one place stays there."""
+"""A failure in one part of a run does not affect the others."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ def finishing(outcome: "pb.Outcome.ValueType", reason: str = "") -> pb.SessionFi
 
 
 async def test_failing_task_leaves_others_running(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A task that fails for good costs neither the rest of its epic nor other epics anything."""
+    """A task that fails for good affects neither the rest of its epic nor other epics."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         failed = (session.name.epic, session.name.task) == ("a", "one")
@@ -41,7 +41,7 @@ async def test_failing_task_leaves_others_running(worker: FakeWorker, scheduler:
     epics = await scheduler.epics(run)
     assert epics["a"].state == pb.EPIC_STATE_FAILED
     assert epics["b"].state == pb.EPIC_STATE_SUCCEEDED
-    assert len(next(iter(worker.merged.values()))) == 2  # what was accepted is merged all the same
+    assert len(next(iter(worker.merged.values()))) == 2  # accepted work is still merged
     ended = await scheduler.run(run)
     assert ended.state == pb.RUN_STATE_FAILED
     assert ended.reason == "1 of 2 epics failed (a)"
@@ -50,7 +50,7 @@ async def test_failing_task_leaves_others_running(worker: FakeWorker, scheduler:
 async def test_exception_in_one_conductor_leaves_others_running(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect met while one attempt is conducted fails that attempt in plain words, and no other."""
+    """An unexpected exception while an attempt is conducted fails only that attempt, with a readable reason."""
     real = attempt_outcomes.accept
 
     def broken(connection: Any, attempt: Any, **rest: Any) -> None:
@@ -73,7 +73,7 @@ async def test_exception_in_one_conductor_leaves_others_running(
 async def test_worker_error_fails_the_attempt_with_its_words(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """An error that a worker reports becomes the reason of that attempt; the next task runs."""
+    """An error that a worker reports becomes the attempt's reason; the next task runs."""
 
     def before(method: str, request: Any) -> None:
         if method == "EnsureWorktree" and "/tasks/one/" in request.attempt:
@@ -90,7 +90,7 @@ async def test_worker_error_fails_the_attempt_with_its_words(
 
 
 async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An attempt whose session died with its worker is lost, and the task gets another without retries."""
+    """An attempt whose session died with its worker is lost; the task gets another without using a retry."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         if session.name.number == 1:
@@ -112,7 +112,7 @@ async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Sc
 async def test_lost_session_goes_on_only_with_its_own_agent(
     worker: FakeWorker, scheduler: Scheduler, agent: str, goes_on: bool
 ) -> None:
-    """A task whose session was lost, and that another agent gets meanwhile, starts again: a session is its agent's own."""
+    """A lost session is resumed only by the same agent; with another agent, the task starts from scratch."""
     lose = asyncio.Event()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -137,7 +137,7 @@ async def test_lost_session_goes_on_only_with_its_own_agent(
 
 
 async def test_failed_session_begins_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The attempt after a failed one knows nothing of it: what it did was not good."""
+    """The attempt after a failed one does not resume its session."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         return finishing(pb.OUTCOME_FAILED if session.name.number == 1 else pb.OUTCOME_SUCCEEDED)
@@ -153,7 +153,7 @@ async def test_failed_session_begins_anew(worker: FakeWorker, scheduler: Schedul
 
 
 async def test_sessions_get_what_the_plan_says_of_them(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Permissions of all levels, the model and the limit of turns reach the worker."""
+    """The worker receives the permissions of all levels, the model and the turn limit."""
     plan = make_plan({"a": ["one"]})
     plan.defaults.permissions.allow.append("Read")
     plan.epics[0].permissions.deny.append("WebFetch")
@@ -171,7 +171,7 @@ async def test_sessions_get_what_the_plan_says_of_them(worker: FakeWorker, sched
 
 
 async def test_conflicting_epic_is_reported_with_its_files(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A merge that conflicts changes nothing, names the files, and lets the others be merged."""
+    """A conflicting merge changes nothing and names the files; the other epics are merged."""
     plan = make_plan({"a": ["one"], "b": ["one"]})
 
     def before(method: str, request: Any) -> None:
@@ -191,7 +191,7 @@ async def test_conflicting_epic_is_reported_with_its_files(worker: FakeWorker, s
 
 
 async def test_worktrees_are_removed_before_the_run_ends(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """When a run has ended its worktrees are gone, and its end is its last event; one that cannot go stops nothing."""
+    """Worktrees are removed before run_finished, the last event; one that cannot be removed blocks nothing."""
 
     def before(method: str, request: Any) -> None:
         if method == "RemoveWorktree" and request.epic.endswith("/a"):
@@ -209,7 +209,7 @@ async def test_worktrees_are_removed_before_the_run_ends(worker: FakeWorker, sch
 
 
 async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) -> None:
-    """While its worker is away an attempt waits; the run's log says that it was lost and came back."""
+    """An attempt waits while its worker is away; the run's log has the worker's loss and its return."""
     worker = FakeWorker()
     holding = asyncio.Event()
 
@@ -231,7 +231,7 @@ async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) 
             await scheduler.until(run, lambda event: event.HasField("session_started"))
         lost = await scheduler.until(run, lambda event: event.HasField("worker_lost"))
         assert lost[-1].worker_lost.worker == "local"
-        # Its memory went with it: the session is unknown now, hence lost, hence tried again.
+        # The worker lost its memory: it does not know the session, so the session is lost and tried again.
         worker.sessions.clear()
         holding.set()
         async with serving_fake(worker, address):
@@ -243,11 +243,11 @@ async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) 
 
 
 async def test_a_full_worker_gets_no_new_work(tmp_path: Path) -> None:
-    """While a worker's disk is full nothing is begun and no attempt is used up; work goes on once it has room."""
+    """While a worker's disk is full, nothing starts and no attempt is used; then work continues."""
     worker = FakeWorker(full="the disk is full: make room")
     async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
         run = await scheduler.create(make_plan({"a": ["one"]}))
-        # It begins with the reason why nothing else happens.
+        # The log starts with the reason why nothing else happens.
         events = await scheduler.until(run, lambda event: event.HasField("worker_full"))
         assert events[-1].worker_full.reason == "the disk is full: make room"
         worker.full = ""
@@ -255,7 +255,7 @@ async def test_a_full_worker_gets_no_new_work(tmp_path: Path) -> None:
         kinds = [event.WhichOneof("payload") for event in events]
         assert kinds.index("worker_full") < kinds.index("worker_joined") < kinds.index("task_started")
         assert kinds.count("task_started") == 1
-        # A session that runs is left alone, and the run says why no other begins.
+        # A running session continues, and the run says why no other one starts.
         holding = asyncio.Event()
 
         async def play(_session: FakeSession) -> pb.SessionFinished:

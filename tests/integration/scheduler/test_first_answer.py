@@ -1,11 +1,11 @@
-"""What a watcher knows at once."""
+"""The first answer of a watch."""
 
 from heddle import pb
 from tests.support.scheduler import Scheduler, make_plan
 
 
 async def test_a_watch_from_the_beginning_opens_with_the_whole_run(scheduler: Scheduler) -> None:
-    """Tasks that nothing has happened to yet come with the event that created the run."""
+    """Tasks without events of their own are sent with the event that created the run."""
     run = await scheduler.create(make_plan({"a": ["one", "two", "three"], "b": ["one"]}))
     epics: set[str] = set()
     tasks: set[str] = set()

@@ -1,4 +1,4 @@
-"""What ended runs leave behind: worktrees and logs, kept for a while, archived, restored, removed."""
+"""Worktrees and logs of ended runs: kept for a while, archived, restored and removed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ FILE = pb.ProjectFile(setup=["npm ci"], ports=2, teardown=["make down"])
 
 
 class Clock:
-    """Time that a test moves."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ async def play(session: FakeSession) -> pb.SessionFinished:
 
 
 async def ended_run(scheduler: Scheduler) -> tuple[str, list[pb.Event]]:
-    """Returns a run of which epic "a" succeeded and "b" failed, and its events."""
+    """Returns a run whose epic "a" succeeded and "b" failed, and its events."""
     run = await scheduler.create(make_plan({"a": ["good"], "b": ["bad"]}))
     return run, await scheduler.finished(run)
 
@@ -93,7 +93,7 @@ async def refused(call: object) -> HeddleError:
 async def test_what_somebody_may_look_at_is_kept(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
-    """A succeeded epic's worktree goes with its run; a failed one's is torn down once and stays two weeks."""
+    """A succeeded epic's worktree ends with its run; a failed one's is torn down once and kept two weeks."""
     worker.project_file = FILE
     run, events = await ended_run(scheduler)
     removed = [event.epic for event in events if event.HasField("worktree_removed")]
@@ -126,7 +126,7 @@ async def test_what_somebody_may_look_at_is_kept(
 async def test_an_archived_worktree_is_restored_and_kept_anew(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
-    """It comes back once for each request_id, is told, counts its days from the start, and a retry sets it up again."""
+    """A restore happens once per request_id, is logged and restarts the retention; a retry runs setup again."""
     worker.project_file = FILE
     run, _ = await ended_run(scheduler)
     epic = f"{run}/epics/b"
@@ -155,7 +155,7 @@ async def test_an_archived_worktree_is_restored_and_kept_anew(
 async def test_a_run_that_goes_on_keeps_everything(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
-    """However old, worktrees and logs of an active run stay, and nothing of it is restored."""
+    """Worktrees and logs of an active run are kept whatever their age, and its worktrees are not restored."""
     run = await scheduler.create(make_plan({"a": ["bad"], "b": ["bad"]}))
     events = await scheduler.finished(run)
     worker.dirty = {f"{run}/epics/a", f"{run}/epics/b"}
@@ -180,7 +180,7 @@ async def test_a_run_that_goes_on_keeps_everything(
 
 
 async def test_old_logs_are_removed(worker: FakeWorker, scheduler: Scheduler, clock: Clock) -> None:
-    """After ninety days the spools go, then the events; who asks for them is told from where they are kept."""
+    """Spools and then events are removed after 90 days; later requests get the oldest available sequence."""
     run, _ = await ended_run(scheduler)
     attempt = f"{run}/epics/a/tasks/good/attempts/1"
     clock.pass_days(89)
@@ -221,7 +221,7 @@ async def test_old_logs_are_removed(worker: FakeWorker, scheduler: Scheduler, cl
     error = await refused(anext(aiter(scheduler.api.WatchSession(pb.WatchSessionRequest(attempt=attempt)))))
     assert error.metadata == {"oldest": str(page.last_sequence + 1)}
 
-    # A run without its log can still go on.
+    # A run without its log can still continue.
     await scheduler.api.RetryTask(pb.RetryTaskRequest(name=f"{run}/epics/b/tasks/bad"))
     more = await scheduler.finished(run, after=last)
     assert more[0].sequence == last + 1
@@ -229,7 +229,7 @@ async def test_old_logs_are_removed(worker: FakeWorker, scheduler: Scheduler, cl
 
 
 async def test_what_cannot_be_removed_is_told(worker: FakeWorker, scheduler: Scheduler, clock: Clock) -> None:
-    """A worker that fails holds nothing else up, is named with its reason, and is asked again."""
+    """A worker that fails is reported with its reason and tried again, and does not block other removals."""
     run, _ = await ended_run(scheduler)
     clock.pass_days(100)
 
@@ -250,7 +250,7 @@ async def test_what_cannot_be_removed_is_told(worker: FakeWorker, scheduler: Sch
 async def test_house_is_kept_without_being_asked(
     worker: FakeWorker, tmp_path: Path, database_url: str, clock: Clock
 ) -> None:
-    """A leader that begins removes what has grown too old meanwhile."""
+    """A new leader removes what has expired."""
     worker.play = play
     async with serving_fake(worker) as address:
         async with scheduling(address, tmp_path, database_url, clock=clock) as first:

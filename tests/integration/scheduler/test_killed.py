@@ -41,7 +41,7 @@ async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path
 
         watching = asyncio.create_task(watch())
         for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(0.05, 0.8))  # the moment is to be any
+            await asyncio.sleep(chance.uniform(0.05, 0.8))  # a random moment
             fleet.kill("scheduler_svc")
             await fleet.start("scheduler_svc")
         async with asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""Where finished work goes: the run's branch, and the user's where they asked for it."""
+"""Finished work is merged into the run's branch, and into the user's branch if requested."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.scheduler import Scheduler, make_plan
 
 
 async def test_users_branch_moves_last(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """With merge_into the run's branch is merged into the user's once every epic is in it, and not before."""
+    """With merge_into, the run's branch is merged into the user's only after every epic was merged."""
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}), merge_into="main")
 
     events = await scheduler.finished(run)
@@ -24,7 +24,7 @@ async def test_users_branch_moves_last(worker: FakeWorker, scheduler: Scheduler)
     assert {target for _, target in merges[:-1]} == {ended.branch}
     assert len(merges) == 3
     assert worker.called("MergeBranch")[0].create_target_at == ended.base_commit
-    assert not worker.called("MergeBranch")[-1].create_target_at  # a user's branch is never made
+    assert not worker.called("MergeBranch")[-1].create_target_at  # a user's branch is never created
     finished = [event.merge_finished.target_branch for event in events if event.HasField("merge_finished")]
     assert finished[-1] == "main"
     assert ended.state == pb.RUN_STATE_SUCCEEDED
@@ -46,7 +46,7 @@ async def test_users_branch_stays_where_something_failed(worker: FakeWorker, sch
 
 
 async def test_a_merge_waits_for_a_branch_and_goes_on(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """While a branch stands in the way, of an epic's merge and of the run's, both wait with the reason, told once each."""
+    """While a branch blocks the merge of an epic or of the run, the merge waits and reports the reason once."""
     in_the_way = {
         "main": (pb.ERROR_REASON_BRANCH_CHECKED_OUT, "main is checked out in /home/ada/project"),
         "": (pb.ERROR_REASON_BRANCH_DIVERGED, "the run's branch was moved"),
@@ -58,7 +58,7 @@ async def test_a_merge_waits_for_a_branch_and_goes_on(worker: FakeWorker, schedu
             return
         target = "main" if request.target_branch == "main" else ""
         tries.append(target)
-        # Twice each, so that a second try is no second event.
+        # Each fails twice: a second try must not add a second event.
         if tries.count(target) <= 2:
             raise HeddleError(*in_the_way[target])
 
@@ -79,7 +79,7 @@ async def test_a_merge_waits_for_a_branch_and_goes_on(worker: FakeWorker, schedu
 
 
 async def test_a_cancelled_run_waits_for_no_branch(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A run that is cancelled while its merge waits ends, and says where the work is."""
+    """A run that is cancelled while its merge waits ends, and its epic's reason says why it was not merged."""
     held = asyncio.Event()
 
     def before(method: str, _: Any) -> None:
@@ -97,7 +97,7 @@ async def test_a_cancelled_run_waits_for_no_branch(worker: FakeWorker, scheduler
 
 
 async def test_merge_error_fails_only_its_epic(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An error of git while one epic is merged fails that epic in git's words; the other is merged."""
+    """A git error while one epic is merged fails that epic with git's message; the other epic is merged."""
 
     def before(method: str, request: Any) -> None:
         if method == "MergeBranch" and request.source_branch.endswith("/a"):
@@ -117,7 +117,7 @@ async def test_merge_error_fails_only_its_epic(worker: FakeWorker, scheduler: Sc
 async def test_a_manual_merge_waits_and_a_dropped_epic_lets_the_run_succeed(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """One epic is merged when its operator says so, the other is dropped; the run ends well, squashed as planned."""
+    """One epic is merged on request, the other is dropped; the run succeeds, with squashes as planned."""
     plan = make_plan({"a": ["one"], "b": ["one"]}, merge=pb.MERGE_POLICY_MANUAL)
     plan.merge_into, plan.merge_style = "main", pb.MERGE_STYLE_SQUASH
     run = await scheduler.create(plan)
@@ -149,7 +149,7 @@ async def test_a_manual_merge_waits_and_a_dropped_epic_lets_the_run_succeed(
 async def test_a_conflicted_epic_that_is_dropped_ends_its_run_anew(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """The run had failed for its sake only, and succeeds without it."""
+    """A run that failed only because of a conflicting epic succeeds once the epic is dropped."""
 
     def before(_: str, request: Any) -> None:
         if isinstance(request, pb.MergeBranchRequest) and request.source_branch.endswith("/b"):
@@ -166,14 +166,14 @@ async def test_a_conflicted_epic_that_is_dropped_ends_its_run_anew(
 
 
 def with_checks(epics: dict[str, list[str]]) -> pb.Plan:
-    """Returns a plan whose epics wait for their operator, then all for one merge that is tested."""
+    """Returns a plan whose epics wait for the operator and are then merged and tested as one batch."""
     plan = make_plan(epics, merge=pb.MERGE_POLICY_MANUAL)
     plan.merge_checks.checks.add(name="test", run="make test")
     return plan
 
 
 async def let_wait_and_merge(scheduler: Scheduler, run: str, keys: str) -> list[pb.Event]:
-    """Has the epics merged once all of them wait; returns the events until the run has ended."""
+    """Requests the merge of all epics once all of them wait; returns the events until the run has ended."""
     waiting: set[str] = set()
 
     def all_wait(event: pb.Event) -> bool:
@@ -182,7 +182,7 @@ async def let_wait_and_merge(scheduler: Scheduler, run: str, keys: str) -> list[
         return waiting == set(keys)
 
     events = await scheduler.until(run, all_wait)
-    # Else the first is under way before the last is asked for.
+    # Otherwise the first merge would start before the last one is requested.
     await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
     for key in keys:
         await scheduler.api.RetryMerge(pb.RetryMergeRequest(name=f"{run}/epics/{key}"))
@@ -192,7 +192,7 @@ async def let_wait_and_merge(scheduler: Scheduler, run: str, keys: str) -> list[
 async def test_the_culprits_of_a_red_batch_are_named_and_the_others_merged(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """Of eight epics two break the checks, one only beside another: six are merged, the two say which check fails."""
+    """If two of eight epics break the checks, six are merged and the two name the failed check."""
     worker.merge_is_good = lambda branches: not any(branch.endswith(("/c", "/f")) for branch in branches)
     run = await scheduler.create(with_checks({key: ["one"] for key in "abcdefgh"}))
     events = await let_wait_and_merge(scheduler, run, "abcdefgh")
@@ -207,19 +207,19 @@ async def test_the_culprits_of_a_red_batch_are_named_and_the_others_merged(
     assert {len(each.epics) for each in tested} > {1}
     assert {tuple(each.epics) for each in tested if not each.check.ok} > {("c",), ("f",)}
     assert not worker.called("MergeBranch")
-    # Whatever was moved had been tested.
+    # Every commit that a target was moved to was tested.
     moved = [close.commit for close in worker.called("CloseMerge") if close.apply]
     assert len(set(moved)) == len(moved) == len([1 for each in tested if each.check.ok])
 
 
 async def test_a_target_that_moved_is_tested_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Nothing is moved onto what was not tested: the merge starts again."""
+    """If the target moved since the test, the merge starts again, so untested work never becomes the target."""
     moves: list[int] = []
 
     def before(method: str, request: Any) -> None:
         if method == "CloseMerge" and request.apply and not moves:
             moves.append(1)
-            request.apply = False  # which is answered as an elsewhere
+            request.apply = False  # the fake answers as if the target had moved
 
     worker.before = before
     plan = make_plan({"a": ["one"]})
@@ -231,7 +231,7 @@ async def test_a_target_that_moved_is_tested_again(worker: FakeWorker, scheduler
 
 
 async def test_the_runs_merge_is_not_tested_twice(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Checks of the defaults hold for merges too; a tree on which they passed goes into the user's branch as it is."""
+    """Default checks also apply to merges; a tree that passed is not tested again for the user's branch."""
     plan = make_plan({"a": ["one"], "b": ["one"]})
     plan.defaults.checks.add(name="test", run="make test")
     plan.merge_into = "main"

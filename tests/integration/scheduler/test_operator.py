@@ -1,4 +1,4 @@
-"""What an operator may do to a run while it goes on: pause, cancel, stop, retry, answer."""
+"""What an operator can do with an active run: pause, cancel, stop, retry, answer."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
 async def hold(_session: FakeSession) -> pb.SessionFinished:
-    """Plays until it is stopped."""
+    """Runs until it is stopped."""
     await asyncio.Event().wait()
     return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
@@ -35,7 +35,7 @@ async def reason_of(call: object) -> "pb.ErrorReason.ValueType":
 async def test_paused_run_starts_nothing_until_it_is_resumed(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A pause lets the running session end and keeps the next from starting; a resume lets it start."""
+    """A pause lets the running session end but no new one start; after a resume, the next one starts."""
     go_on = asyncio.Event()
 
     async def play(_session: FakeSession) -> pb.SessionFinished:
@@ -64,7 +64,7 @@ async def test_paused_run_starts_nothing_until_it_is_resumed(
 
 
 async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """After a cancel nothing of the run lives, its tasks are over, and a second cancel says the same."""
+    """After a cancel, no session of the run is live and its tasks have ended; a repeat answers the same."""
     worker.play = hold
     run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
     await eventually(lambda: len(worker.live) == 2)
@@ -82,7 +82,7 @@ async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, sch
 
 
 async def test_ended_run_can_be_neither_paused_nor_cancelled(scheduler: Scheduler) -> None:
-    """What only a live run allows is refused with WRONG_STATE afterwards."""
+    """A call that requires an active run is refused with WRONG_STATE after the run has ended."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
 
@@ -99,7 +99,7 @@ async def test_ended_run_can_be_neither_paused_nor_cancelled(scheduler: Schedule
 async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A stop answers when the session is gone; the task fails at once, the next one runs, others are not touched."""
+    """A stop answers once the session is gone; the task fails without a retry, and all other tasks continue."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         if (session.name.epic, session.name.task) == ("a", "one"):
@@ -129,7 +129,7 @@ async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
 async def test_stopped_session_is_resumed_where_the_operator_says_so(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A retry with resume goes on with the last attempt's session and files; a later one only if it says so again."""
+    """A retry with `resume` continues the last attempt's session and files; a retry without it starts again."""
     requests: list[pb.StartSessionRequest] = []
     session = pb.AgentSession(id="abc", command="cd /w && claude --resume abc")
 
@@ -174,7 +174,7 @@ async def test_attempt_that_waits_for_a_slot_can_be_stopped(worker: FakeWorker, 
 
 
 async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A failed task that is retried runs again after the run had ended, and its epic is merged once more."""
+    """A failed task can be retried after the run has ended; the task runs and its epic is merged again."""
     broken = {"one"}
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -193,7 +193,7 @@ async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, s
 
     request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", request_id="again", actor="user:ada")
     task = (await scheduler.api.RetryTask(request)).task
-    # Its next attempt may have begun before the answer was read.
+    # Its next attempt may have started before the answer was read.
     assert task.state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING}
     events = await scheduler.until(
         run, lambda event: event.HasField("run_finished"), after=ended[-1].sequence
@@ -209,7 +209,7 @@ async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, s
 
 
 def asking(*questions: pb.ApprovalRequested) -> Play:
-    """Returns a session that asks all questions at once and ends when each was answered."""
+    """Returns a session that asks all questions at once and ends when all are answered."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         for question in questions:
@@ -226,7 +226,7 @@ def asking(*questions: pb.ApprovalRequested) -> Play:
 
 
 async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A question makes the task wait; the answer reaches the agent with its sender and lets it go on."""
+    """A question makes the task wait; the agent receives the answer with its sender and continues."""
     worker.play = asking(pb.ApprovalRequested(approval_id="q1", question="Drop the table?"))
     run = await scheduler.create(make_plan({"a": ["one"]}))
     events = await scheduler.until(run, lambda event: event.HasField("task_waiting"))
@@ -249,7 +249,7 @@ async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, sche
 
 
 async def test_approval_can_hold_for_the_whole_run(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An answer for the run becomes a rule of every session that begins later, also of tasks that are added."""
+    """An answer for the whole run becomes a rule of every later session, including those of added tasks."""
 
     async def ask_once(session: FakeSession) -> pb.SessionFinished:
         if "/tasks/one/" in session.request.attempt:
@@ -288,7 +288,7 @@ async def test_approval_can_hold_for_the_whole_run(worker: FakeWorker, scheduler
 
 
 async def test_attention_queue_holds_every_open_question(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Open questions of all runs are listed in pages, oldest first, and leave when answered or over."""
+    """Open questions of all runs are listed in pages, oldest first, until they are answered or obsolete."""
     wait = Duration(seconds=60)
     questions = [
         pb.ApprovalRequested(approval_id=each, question=f"{each}?", wait=wait) for each in ("x", "y")
@@ -332,7 +332,7 @@ async def queue(scheduler: Scheduler, page_size: int = 0) -> list[tuple[str, str
 
 
 async def test_message_reaches_the_agent(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """What the operator says goes to the attempt's session, with its sender; an ended one is told no more."""
+    """The attempt's session receives the operator's message and its sender; an ended attempt refuses it."""
 
     async def listen(session: FakeSession) -> pb.SessionFinished:
         while not session.heard:
@@ -354,7 +354,7 @@ async def test_message_reaches_the_agent(worker: FakeWorker, scheduler: Schedule
 
 
 async def test_message_before_the_start_is_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An attempt without a session yet cannot be told anything."""
+    """A message to an attempt whose session has not started is refused."""
     worker.slots = 0
     run = await scheduler.create(make_plan({"a": ["one"]}), max_parallel=1)
     await eventually(lambda: bool(worker.called("StartSession")))
@@ -363,7 +363,7 @@ async def test_message_before_the_start_is_refused(worker: FakeWorker, scheduler
 
 
 async def test_parallelism_is_changed_while_a_run_goes_on(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """More sessions start at once; fewer let those that run go on; an ended run and a limit of none are refused."""
+    """A higher limit starts sessions at once, a lower one ends none; 0 and an ended run are refused."""
     go_on = asyncio.Event()
 
     async def play(_session: FakeSession) -> pb.SessionFinished:

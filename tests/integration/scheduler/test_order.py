@@ -1,4 +1,4 @@
-"""Epics in parallel, the tasks of an epic one after the other: over real gRPC, with a fake worker."""
+"""Epics run in parallel, the tasks of an epic in order; tested over real gRPC with a fake worker."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
 class Stage:
-    """Counts the sessions that play, in all and by epic, and holds each until it is let go."""
+    """Counts running sessions, in total and by epic, and holds each one until it is released."""
 
     def __init__(self, holds: bool = False) -> None:
         self.now: defaultdict[str, int] = defaultdict(int)
@@ -31,20 +31,20 @@ class Stage:
         async with self.changed:
             self.changed.notify_all()
         await self.curtain.wait()
-        # Others get a chance to overlap where they may.
+        # Lets other sessions overlap if the scheduler allows it.
         for _ in range(20):
             await asyncio.sleep(0)
         self.now[epic] -= 1
         return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
     async def playing(self, count: int) -> None:
-        """Waits until so many sessions play at the same time."""
+        """Waits until `count` sessions run at the same time."""
         async with asyncio.timeout(20), self.changed:
             await self.changed.wait_for(lambda: sum(self.now.values()) >= count)
 
 
 async def test_execute_epic_sequentially(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The tasks of an epic run one at a time, by priority and then by place, and are accepted in that order."""
+    """The tasks of an epic run one at a time, by priority and then position, and are accepted in that order."""
     stage = Stage()
     worker.play = stage.play
     plan = make_plan({"backend": ["c", "a", "b", "d"]})
@@ -90,7 +90,7 @@ async def test_parallel_epics(worker: FakeWorker, scheduler: Scheduler) -> None:
 
 
 async def test_slots_of_the_worker_are_shared_by_runs(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Two runs together never have more sessions than the worker has slots."""
+    """Two runs together never have more sessions than the worker's slots."""
     worker.slots = 2
     stage = Stage(holds=True)
     worker.play = stage.play
@@ -113,7 +113,7 @@ async def test_slots_of_the_worker_are_shared_by_runs(worker: FakeWorker, schedu
 
 
 async def test_dependent_epic_starts_from_what_was_merged(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An epic starts after the ones it depends on are merged, from the branch that holds them."""
+    """An epic starts after its dependencies are merged, from the branch that contains them."""
     plan = make_plan({"database": ["one"], "backend": ["two"]})
     plan.epics[1].depends_on.append("database")
     run = await scheduler.create(plan)
@@ -130,10 +130,10 @@ async def test_dependent_epic_starts_from_what_was_merged(worker: FakeWorker, sc
 
 
 async def test_full_worker_is_asked_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A session that the worker has no slot for is started once there is one."""
+    """A session that the worker refuses for lack of a slot is started once a slot is free."""
     stage = Stage(holds=True)
     worker.play = stage.play
-    worker.slots = 1  # the scheduler still believes in eight
+    worker.slots = 1  # the scheduler still assumes eight
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}), max_parallel=2)
     await stage.playing(1)
     await eventually(lambda: len({call.attempt for call in worker.called("StartSession")}) == 2)

@@ -1,4 +1,4 @@
-"""Sessions that wait for the operator give their slots up, and go on once they are answered."""
+"""Sessions that wait for the operator release their slots, and continue once they are answered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ QUESTION = "May the agent use Bash on make deploy?"
 
 
 async def ask(session: FakeSession) -> pb.SessionFinished:
-    """In a/one, asks and ends as it is answered; told the answer already, succeeds at once."""
+    """Asks in a/one and ends according to the answer; succeeds at once if it already has the answer."""
     if session.name[1:3] == ("a", "one") and not session.request.answers:
         asked = pb.ApprovalRequested(
             approval_id="approval-1", question=QUESTION, tool="Bash", target="make deploy", parkable=True
@@ -34,7 +34,7 @@ async def ask(session: FakeSession) -> pb.SessionFinished:
 
 @pytest.fixture
 async def scheduler(worker: FakeWorker, database_url: str, tmp_path: Path) -> AsyncIterator[Scheduler]:
-    """A scheduler that parks at once, on each kind of database."""
+    """A scheduler that parks waiting sessions immediately, on each kind of database."""
     worker.play = ask
     async with (
         serving_fake(worker) as address,
@@ -73,7 +73,7 @@ async def answer(scheduler: Scheduler, approval: pb.Approval, *, approved: bool,
 async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """With one slot and two epics, the other epic is done while one waits; the answer reaches the next attempt."""
+    """With one slot, another epic is completed while one waits; the next attempt receives the answer."""
     run, approval = await parked(scheduler)
 
     task = (await scheduler.tasks(run))["a/one"]
@@ -101,7 +101,7 @@ async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
     assert ensured.continue_attempt == approval.attempt
     resolved = [event for event in events if event.HasField("approval_resolved")]
     assert [(event.actor, event.approval_resolved.approved) for event in resolved] == [("user:ada", True)]
-    # Neither a failure nor a retry, and what comes after starts again.
+    # It counts as neither a failure nor a retry, and the next task starts a new session.
     assert not [event for event in events if event.HasField("task_failed")]
     assert not any(r.resume_attempt for r in worker.called("StartSession") if "/tasks/two/" in r.attempt)
     assert worker.peak == 1
@@ -110,7 +110,7 @@ async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
 async def test_an_answer_holds_for_the_rest_of_a_parked_session(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """What is allowed for the session reaches the attempt that continues it, and no other task."""
+    """A rule that is allowed for the session applies to the attempt that continues it, and to no other task."""
     run, approval = await parked(scheduler)
     await scheduler.api.ResolveApproval(
         pb.ResolveApprovalRequest(
@@ -129,7 +129,7 @@ async def test_an_answer_holds_for_the_rest_of_a_parked_session(
 
 
 async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A stop ends the wait and fails the task; a retry starts again, and the old question is gone."""
+    """A stop ends the wait and fails the task; a retry starts from scratch without the old question."""
     run, approval = await parked(scheduler)
 
     stopped = await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=approval.attempt, actor="user:ada"))
@@ -147,7 +147,7 @@ async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, 
 
 
 async def test_nothing_is_set_aside_beside_a_parked_task(scheduler: Scheduler) -> None:
-    """Its session goes on later with files that hold what was accepted before it: that stays until it is over."""
+    """Accepted tasks before a parked one cannot be reset, because its session will continue on their files."""
     run = await scheduler.create(make_plan({"a": ["zero", "one"], "b": ["one"]}), max_parallel=1)
     await scheduler.until(run, lambda event: event.task_waiting.parked)
     request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/zero", from_here=True)
@@ -155,7 +155,7 @@ async def test_nothing_is_set_aside_beside_a_parked_task(scheduler: Scheduler) -
 
 
 async def test_a_parked_task_can_be_skipped(scheduler: Scheduler) -> None:
-    """Its epic goes on without it."""
+    """After a parked task is skipped, its epic continues without it."""
     run, _ = await parked(scheduler)
 
     await scheduler.api.SkipTask(pb.SkipTaskRequest(name=f"{run}/epics/a/tasks/one", actor="user:ada"))
@@ -167,7 +167,7 @@ async def test_a_parked_task_can_be_skipped(scheduler: Scheduler) -> None:
 
 
 async def test_a_run_with_a_parked_task_can_be_cancelled(scheduler: Scheduler) -> None:
-    """Nothing waits for the operator any more."""
+    """After the run is cancelled, nothing waits for the operator."""
     run, _ = await parked(scheduler)
 
     cancelled = (await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))).run
@@ -177,7 +177,7 @@ async def test_a_run_with_a_parked_task_can_be_cancelled(scheduler: Scheduler) -
 
 
 async def test_a_paused_run_keeps_the_answer(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An answer to a paused run starts nothing; the resume does."""
+    """An answer in a paused run starts nothing; resuming the run does."""
     run, approval = await parked(scheduler)
     await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
 
@@ -193,7 +193,7 @@ async def test_a_paused_run_keeps_the_answer(worker: FakeWorker, scheduler: Sche
 
 
 async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, tmp_path: Path) -> None:
-    """A question that is not answered in time is denied, across a restart of the scheduler."""
+    """A question that is not answered in time is denied, even if the scheduler restarts meanwhile."""
     worker.play = ask
     later = timedelta()
 
@@ -216,7 +216,7 @@ async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, 
 async def test_an_answer_amid_the_parking_is_kept(
     worker: FakeWorker, database_url: str, tmp_path: Path
 ) -> None:
-    """Between the end of the session and the scheduler's hearing of it, an answer is not lost."""
+    """An answer that arrives between the session's parking and the scheduler's record of it is not lost."""
     worker.play = ask
     ending = asyncio.Event()
 
@@ -233,7 +233,7 @@ async def test_an_answer_amid_the_parking_is_kept(
         await ending.wait()
         attempt = f"{run}/epics/a/tasks/one/attempts/1"
         approval = pb.Approval(attempt=attempt, approval_id="approval-1")
-        # Whichever comes first: the worker takes the answer, says that it has parked, or it is recorded.
+        # Whichever comes first: the worker accepts the answer, says that it has parked, or parking is recorded.
         await answer(scheduler, approval, approved=True)
         await scheduler.finished(run)
         assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED

@@ -13,14 +13,14 @@ from tests.support.scheduler import eventually
 
 LEASE = 2.0
 
-# The first attempt works until it is ended, with a child in a session of its own.
+# The first attempt works until it is ended, and has a child in a separate session.
 AGENT = (
     """command:case $HEDDLE_ATTEMPT in 1) setsid sleep 600 & cd "$PLACE"; sleep 600;; esac; echo x > x.txt"""
 )
 
 
 async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) -> None:
-    """After its lease it ends them; only then a stop is acknowledged, and a next attempt begins once it is back."""
+    """The worker ends its sessions after its lease; only then is a stop confirmed or a new attempt started."""
     repository = make_repository(tmp_path / "repository")
     (place := tmp_path / "home" / "place").mkdir(parents=True)
     fleet = Fleet(tmp_path / "home")
@@ -43,7 +43,7 @@ async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) ->
                     request = pb.CreateRunRequest(plan=plan, project=str(repository))
                     runs.append((await client.create_run(request)).name)
                 await eventually(lambda: len(processes_below(place)) >= len(runs))
-                # Heartbeats keep it alive.
+                # Heartbeats renew the lease.
                 await asyncio.sleep(LEASE + 1)
                 assert len(processes_below(place)) >= len(runs)
 

@@ -1,4 +1,4 @@
-"""What a project's file does to a run: checks, setup once per worktree, teardown, and what a failed setup means."""
+"""The project file in a run: checks, setup once per worktree, teardown, and the effect of a failed setup."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def checks(task: pb.Task) -> list[str]:
 
 
 async def test_checks_come_from_task_then_plan_then_project(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A task's own checks win over the plan's default ones, and those over the project's."""
+    """A task's checks override the plan's default checks, which override the project's."""
     worker.project_file = FILE
     plan = make_plan({"a": ["one", "two"]})
     plan.epics[0].tasks[0].checks.add(name="own", run="make own")
@@ -42,7 +42,7 @@ async def test_checks_come_from_task_then_plan_then_project(worker: FakeWorker, 
 async def test_setup_runs_before_the_first_session_of_a_worktree(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """The first session of each epic gets the setup, later ones do not; all get the epic's environment."""
+    """Only the first session of each epic gets the setup; all sessions get the epic's environment."""
     worker.project_file = FILE
     run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
     events = await scheduler.finished(run)
@@ -62,7 +62,7 @@ async def test_setup_runs_before_the_first_session_of_a_worktree(
 
 
 async def test_a_worktree_made_anew_is_set_up_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Where the worktree is not the one in which setup ran, the next session runs it again."""
+    """If the worktree was recreated since setup ran, the next session runs setup again."""
 
     async def lose(session: FakeSession) -> pb.SessionFinished:
         if session.name.number == 1:
@@ -79,7 +79,7 @@ async def test_a_worktree_made_anew_is_set_up_anew(worker: FakeWorker, scheduler
 
 
 async def test_a_failed_setup_fails_its_epic_alone(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The epic fails with what setup said, without another attempt; others go on; after a retry it succeeds."""
+    """The epic fails with setup's output and no further attempt; other epics continue; a retry succeeds."""
     worker.project_file = FILE
     worker.failing_setups = {"a"}
     plan = make_plan({"a": ["one", "two"], "b": ["one"]})
@@ -112,7 +112,7 @@ async def test_a_failed_setup_fails_its_epic_alone(worker: FakeWorker, scheduler
 async def test_skipping_the_task_whose_setup_failed_tries_setup_again(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """The next task's session runs it."""
+    """If the task is skipped, the next task's session runs setup."""
     worker.project_file = FILE
     worker.failing_setups = {"a"}
     run = await scheduler.create(make_plan({"a": ["one", "two"]}))
@@ -127,7 +127,7 @@ async def test_skipping_the_task_whose_setup_failed_tries_setup_again(
 async def test_teardown_runs_before_removal_and_holds_nothing_up(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """Its failure is told as an event; one that cannot be asked for is passed over."""
+    """A failed teardown is reported as an event; a teardown that the worker refuses to run is ignored."""
     worker.project_file = FILE
     worker.teardown_end = pb.CheckFinished(command="make down", exit_code=1, output="no such service")
     run = await scheduler.create(make_plan({"a": ["one"]}))
@@ -136,7 +136,7 @@ async def test_teardown_runs_before_removal_and_holds_nothing_up(
     assert kinds[-3:] == ["teardown_finished", "worktree_removed", "run_finished"]
     told = events[-3].teardown_finished
     assert (told.ok, told.command, told.exit_code) == (False, "make down", 1)
-    # The place of the merge, whose resource is the run, had its own.
+    # The merge's worktree, whose resource is the run, had its own teardown.
     (asked,) = [each for each in worker.called("RunChecks") if each.resource == f"{run}/epics/a"]
     assert asked.environment["HEDDLE_SLOT"] == "1"
     assert asked.folder == f"/fake/{run.split('/')[1]}/a"
@@ -152,7 +152,7 @@ async def test_teardown_runs_before_removal_and_holds_nothing_up(
 
 
 async def test_a_worktree_that_nobody_noted_is_removed_too(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Where the worker made it and then failed, the end of the run gives its slot and ports back."""
+    """If the worker failed after it created the worktree, the end of the run releases its slot and ports."""
 
     def fail_later(method: str, _request: object) -> None:
         if method == "EnsureWorktree":

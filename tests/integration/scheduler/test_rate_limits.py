@@ -1,4 +1,4 @@
-"""A provider that takes no more work for now: its agent's tasks wait, and continue by themselves."""
+"""A rate-limited provider: its agents' tasks wait and continue automatically."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ DONE = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
 
 class Clock:
-    """Time that a test moves by hand."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 2, 14, 0, 30, tzinfo=UTC)
@@ -40,7 +40,7 @@ def limited(seconds: int | None) -> pb.SessionFinished:
 
 
 async def reason_of(scheduler: Scheduler, run: str, task: str, reason: str) -> None:
-    """Returns once a task waits for `reason`."""
+    """Returns once a task waits with `reason`."""
 
     async def waits() -> bool:
         found = (await scheduler.tasks(run))[task]
@@ -62,7 +62,7 @@ def refused(code: grpc.StatusCode) -> Iterator[None]:
 
 
 async def test_tasks_of_a_limited_agent_wait_and_others_go_on(worker: FakeWorker, tmp_path: Path) -> None:
-    """A limit uses up no retry, holds all tasks of its agent and no other's; then the same session continues with its files."""
+    """A limit uses no retry and holds only its agent's tasks; then the session continues with its files."""
     clock = Clock()
     worker.slots = 1
 
@@ -104,7 +104,7 @@ async def test_tasks_of_a_limited_agent_wait_and_others_go_on(worker: FakeWorker
 
 
 async def test_a_provider_that_says_nothing_gets_ever_longer(worker: FakeWorker, tmp_path: Path) -> None:
-    """Without a wish of its provider, or with a short one, a limit holds for ten seconds, and twice as long each time."""
+    """If the provider names no delay or a short one, a limit holds ten seconds and doubles each time."""
     clock = Clock()
     ends = [limited(None), limited(1), limited(None)]
 
@@ -124,16 +124,16 @@ async def test_a_provider_that_says_nothing_gets_ever_longer(worker: FakeWorker,
 
         await scheduler.finished(run)
         assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
-        # What was accepted shows that it works: the next limit is a first one again.
+        # The accepted task shows that the provider works: the next limit starts at the shortest delay again.
         ends[:] = [limited(None)]
         run = await scheduler.create(make_plan({"a": ["one"]}, agent="command:true"))
         await reason_of(scheduler, run, "a/one", "rate-limited until 14:01:50 UTC")
-    # Nothing was wrong with the work, so there is nothing to remind of.
+    # The work did not fail, so the prompt mentions no failure.
     assert {request.prompt for request in worker.called("StartSession")} == {"Do one"}
 
 
 async def test_a_limit_ends_when_its_provider_says(worker: FakeWorker, tmp_path: Path) -> None:
-    """The exact end of a subscription's limit is kept, also days ahead."""
+    """If the provider names the end of a limit, the hold lasts exactly until then, even for days."""
     clock = Clock()
     moment = clock.now + timedelta(days=5)
     ended = limited(60)
@@ -150,7 +150,7 @@ async def test_a_limit_ends_when_its_provider_says(worker: FakeWorker, tmp_path:
 
 
 async def _pass_holds(scheduler: Scheduler, clock: Clock) -> None:
-    """Moves time to the end of every hold that ends by itself."""
+    """Moves the clock to the end of every hold that has one."""
     for hold in (await holds(scheduler)).values():
         if hold.HasField("until"):
             clock.now = max(clock.now, hold.until.ToDatetime(UTC))
@@ -165,7 +165,7 @@ def _timestamp(moment: datetime) -> Timestamp:
 async def test_agents_of_one_provider_wait_together(
     worker: FakeWorker, database_url: str, tmp_path: Path
 ) -> None:
-    """Claude Code and its ACP adapter meet the same limits, codex does not; afterwards one session tries before the others."""
+    """Claude Code and its ACP adapter share a hold, codex is not held; afterwards one session tries first."""
     worker.programs = ("scripted", "claude", "codex", "acp:claude-agent-acp")
     clock = Clock()
     tried = asyncio.Event()
@@ -191,7 +191,7 @@ async def test_agents_of_one_provider_wait_together(
         async def limit_is_known() -> bool:
             tasks = await scheduler.tasks(run)
             reasons = {tasks[f"{key}/one"].reason for key in "ab"}
-            # Two side by side are one limit, not a growing one.
+            # Two limits at the same time count as one: the delay does not double.
             return (
                 reasons == {"rate-limited until 14:00:40 UTC"}
                 and tasks["d/one"].state == pb.TASK_STATE_ACCEPTED
@@ -205,7 +205,7 @@ async def test_agents_of_one_provider_wait_together(
             return [each.attempt for each in worker.called("StartSession") if each.agent != "codex"][2:]
 
         await eventually(lambda: len(begun()) == 1)
-        # The loop looks again, and sees that one tries.
+        # The scheduler decides again, and sees that one session tries already.
         other = await scheduler.create(make_plan({"x": ["one"]}, agent="codex"))
         await scheduler.finished(other)
         assert len(begun()) == 1
@@ -216,7 +216,7 @@ async def test_agents_of_one_provider_wait_together(
 
 
 async def test_an_operator_lifts_a_hold(worker: FakeWorker, tmp_path: Path) -> None:
-    """A hold says what waits for it, and for how long; lifted, its tasks continue at once."""
+    """A hold lists the runs and tasks that wait, and until when; once it is lifted, they continue at once."""
     clock = Clock()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -254,7 +254,7 @@ async def test_an_operator_lifts_a_hold(worker: FakeWorker, tmp_path: Path) -> N
 async def test_what_a_person_must_settle_pauses_the_run(
     worker: FakeWorker, tmp_path: Path, outcome: "pb.Outcome.ValueType", said: str, why: str
 ) -> None:
-    """Refused log-ins and empty accounts use up no retry: runs are paused with what to do, and resume with their sessions."""
+    """A refused login or empty account uses no retry: runs are paused with instructions, then resumed."""
     refusing = True
 
     async def play(_: FakeSession) -> pb.SessionFinished:
@@ -274,11 +274,11 @@ async def test_what_a_person_must_settle_pauses_the_run(
         hold = (await holds(scheduler))["scripted"]
         assert (hold.cause, hold.HasField("until"), hold.waiting_tasks) == (outcome, False, 2)
 
-        # It is known already.
+        # The hold is known already, so no session starts.
         second = await scheduler.create(plan)
         await scheduler.until(second, lambda event: event.HasField("run_paused"))
         assert len(worker.called("StartSession")) == 1
-        # Resumed too early, it costs one session.
+        # A run that is resumed too early costs one session.
         await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=first))
         await scheduler.until(first, lambda event: event.HasField("run_paused"), paused.sequence)
         assert len(worker.called("StartSession")) == 2
@@ -293,7 +293,7 @@ async def test_what_a_person_must_settle_pauses_the_run(
 
 
 async def test_a_provider_that_stays_away_pauses_the_run(worker: FakeWorker, tmp_path: Path) -> None:
-    """A provider that is down is tried again and again, ever later; then the run is paused and asks."""
+    """A provider that is down is tried again with growing delays; then the run is paused for the operator."""
     clock = Clock()
     down = pb.SessionFinished(outcome=pb.OUTCOME_PROVIDER_UNAVAILABLE, reason="503: down")
     is_down = True
@@ -323,7 +323,7 @@ async def test_a_provider_that_stays_away_pauses_the_run(worker: FakeWorker, tmp
 async def test_a_provider_that_breaks_every_session_is_not_tried_for_ever(
     worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where each session gets somewhere and is then cut off, the task fails after so many in a row."""
+    """If every session makes progress and is then cut off, the task fails after MAX_OUTAGES in a row."""
     monkeypatch.setattr("scheduler_svc.store.outcomes.provider_outages.MAX_OUTAGES", 2)
     clock = Clock()
 
@@ -345,7 +345,7 @@ async def test_a_provider_that_breaks_every_session_is_not_tried_for_ever(
 
 
 async def test_attempts_that_fail_at_once_are_spaced_out(worker: FakeWorker, tmp_path: Path) -> None:
-    """Each attempt that ends within seconds makes its task wait twice as long, other tasks go on; one that worked for a while does not."""
+    """Each attempt that fails within seconds doubles its task's delay; a longer one causes none."""
     clock = Clock()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -366,7 +366,7 @@ async def test_attempts_that_fail_at_once_are_spaced_out(worker: FakeWorker, tmp
             wait = failed.task_failed.retry_time.ToDatetime(UTC) - clock.now
             assert wait == timedelta(seconds=seconds)
             clock.move(seconds)
-        # The third worked for half a minute: the fourth follows at once.
+        # The third worked for half a minute, so the fourth starts at once.
         third = (await _next_failure(scheduler, run, seen))[-1]
         assert third.attempt == 3
         assert third.task_failed.will_retry

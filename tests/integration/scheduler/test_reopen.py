@@ -1,4 +1,4 @@
-"""An epic that its operator takes up again at a moment between two of its steps."""
+"""An epic that is reopened between two of its steps."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.scheduler import make_plan, scheduling, serving_fake
 
 
 async def test_task_retried_between_merge_and_end_is_merged_too(tmp_path: Path) -> None:
-    """An epic that is merged but has not ended yet is merged again after a retried task."""
+    """If a task is retried after its epic was merged but before the epic ended, the epic is merged again."""
     worker = FakeWorker()
     holds = True
 

@@ -1,4 +1,4 @@
-"""Three schedulers on one PostgreSQL, as processes, and whatever can befall the one that leads."""
+"""Three scheduler processes on one PostgreSQL, and the failures of their leader."""
 
 import asyncio
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ async def follow(client: HeddleClient, run: str) -> list[pb.Event]:
 
 @pytest.mark.timeout(300)
 async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postgres, tmp_path: Path) -> None:
-    """Killed, frozen or cut off: another replica leads, only one at a time writes, and no event is missed or doubled."""
+    """If the leader is killed, frozen or cut off, another leads; only one writes; events stay complete."""
     repository = make_repository(tmp_path / "repository")
     (played := tmp_path / "played").mkdir()
     agent = f'command:echo run >> "{played}/$HEDDLE_TASK"; echo x > $HEDDLE_TASK.txt; sleep 1'
     async with running_replicas(Replicas(tmp_path, own_postgres.new_database("replicas"))) as replicas:
         replicas.query(WITNESS)
-        # Asked of one that is not killed first, so that the watch has something to come back to as well.
+        # Connected to a replica that is not killed first, so that the watch can also reconnect.
         followers = [name for name in REPLICAS if name != await replicas.leader()]
         async with HeddleClient(replicas.fleets[followers[0]].scheduler, patience=120) as client:
             request = pb.CreateRunRequest(plan=plan_of(agent, *TASKS), project=str(repository))
@@ -73,7 +73,7 @@ async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postg
 
 @pytest.mark.timeout(180)
 async def test_agents_go_on_while_the_database_is_away(own_postgres: Postgres, tmp_path: Path) -> None:
-    """The server ends in immediate mode: sessions end into the spool, nothing new starts, and all of it is caught up with."""
+    """While the database is away, sessions end into the spool and none start; later all events are stored."""
     repository = make_repository(tmp_path / "repository")
     (played := tmp_path / "played").mkdir()
     go = tmp_path / "go"

@@ -1,4 +1,4 @@
-"""A scheduler that ends in the middle of a run, and the one after it."""
+"""A scheduler that ends in the middle of a run, and its successor."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.support.scheduler import make_plan, scheduling, serving_fake
 
 
 class Gate:
-    """Sessions that wait until the test opens it."""
+    """Makes sessions wait until the test opens the gate."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -33,7 +33,7 @@ class Gate:
 
 @pytest.mark.parametrize("ends_while_away", [False, True])
 async def test_restart_takes_up_what_runs(database_url: str, tmp_path: Path, ends_while_away: bool) -> None:
-    """A new scheduler on the same database goes on with live sessions; nothing runs twice, nothing is lost."""
+    """A new scheduler on the same database continues live sessions; nothing runs twice and nothing is lost."""
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
@@ -58,13 +58,13 @@ async def test_restart_takes_up_what_runs(database_url: str, tmp_path: Path, end
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert sum(event.HasField("session_started") for event in events) == 4
     ensured = Counter(call.attempt for call in worker.called("EnsureWorktree"))
-    assert set(ensured.values()) == {1}  # doing it again could clean a worktree that an agent works in
+    assert set(ensured.values()) == {1}  # a repeated call could clean a worktree in which an agent works
     assert worker.epoch == 2
 
 
 @pytest.mark.parametrize("method", ["EnsureWorktree", "StartSession", "CommitTask", "MergeBranch"])
 async def test_restart_between_any_two_steps(tmp_path: Path, method: str) -> None:
-    """Wherever the scheduler ends between two steps, the next one brings the run to the same end."""
+    """If the scheduler ends between any two steps, the next one completes the run with the same result."""
     worker = FakeWorker()
     arrived = asyncio.Event()
     broken = True
@@ -92,7 +92,7 @@ async def test_restart_between_any_two_steps(tmp_path: Path, method: str) -> Non
 
 
 async def test_stop_that_was_asked_for_survives_a_restart(tmp_path: Path) -> None:
-    """An attempt that was told to stop is stopped by the next leader."""
+    """If a stop was requested before the restart, the next leader stops the attempt."""
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
@@ -124,7 +124,7 @@ async def test_stop_that_was_asked_for_survives_a_restart(tmp_path: Path) -> Non
 
 
 async def test_worktree_of_which_nobody_was_told_is_removed(tmp_path: Path) -> None:
-    """A run that is cancelled while its worker made the worktree, and could not say so, leaves none behind."""
+    """A worktree whose creation the worker could not report is removed if the run is cancelled meanwhile."""
     worker = FakeWorker()
     refused = asyncio.Event()
 
@@ -147,7 +147,7 @@ async def test_worktree_of_which_nobody_was_told_is_removed(tmp_path: Path) -> N
 
 
 async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Path) -> None:
-    """A replica that does not lead answers and watches; when the leader goes, it goes on with the run."""
+    """A replica that does not lead serves reads and watches; when the leader ends, it continues the run."""
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
@@ -163,7 +163,7 @@ async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Pat
             assert paused.run.state == pb.RUN_STATE_PAUSED
             resumed = await survivor.api.ResumeRun(pb.ResumeRunRequest(name=run))
             assert resumed.run.state == pb.RUN_STATE_RUNNING
-            assert worker.epoch == 1  # one of them leads, and only one
+            assert worker.epoch == 1  # exactly one of them leads
         gate.open.set()
         events = await survivor.finished(run)
 
@@ -172,7 +172,7 @@ async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Pat
 
 
 async def test_leader_that_ends_is_followed_by_the_other(tmp_path: Path) -> None:
-    """When the leading replica ends, the one that waited leads with the next epoch and finishes the run."""
+    """When the leading replica ends, the waiting one leads with the next epoch and finishes the run."""
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
@@ -191,7 +191,7 @@ async def test_leader_that_ends_is_followed_by_the_other(tmp_path: Path) -> None
 
 
 async def test_connections_that_the_database_cuts_are_renewed(postgres: Postgres, tmp_path: Path) -> None:
-    """When PostgreSQL ends every connection in the middle of a run, the run goes on to its end."""
+    """If PostgreSQL closes every connection in the middle of a run, the run still completes."""
     url = postgres.new_database("cut")
     worker = FakeWorker()
     gate = Gate()
@@ -218,7 +218,7 @@ async def test_connections_that_the_database_cuts_are_renewed(postgres: Postgres
 async def test_deposed_leader_can_neither_write_nor_command(
     worker: FakeWorker, database_url: str, tmp_path: Path
 ) -> None:
-    """Once a newer leader took over, the old one's writes and calls are refused and it stops leading."""
+    """Once a newer leader has taken over, the old one's writes and calls are refused and it stops leading."""
     gate = Gate()
     worker.play = gate.play
     async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
@@ -239,7 +239,7 @@ async def test_deposed_leader_can_neither_write_nor_command(
         assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
         assert not written
         gate.open.set()
-        events = await scheduler.finished(run)  # it had to lead again for this
+        events = await scheduler.finished(run)  # this requires that it leads again
 
     assert worker.epoch == 3
     assert sum(event.HasField("task_accepted") for event in events) == 2

@@ -1,4 +1,4 @@
-"""What the agent of a retry is told."""
+"""The prompt of a retry."""
 
 from heddle import pb
 from heddle.testing.fake_session import FakeSession

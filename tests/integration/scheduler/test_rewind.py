@@ -1,4 +1,4 @@
-"""An operator has accepted tasks of an epic done again."""
+"""An operator resets accepted tasks of an epic, so that they run again."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.scheduler import Scheduler, make_plan
 
 
 def manual(epics: dict[str, list[str]], **defaults: Any) -> pb.Plan:
-    """Returns a plan whose epics wait to be merged."""
+    """Returns a plan whose epics wait for a manual merge."""
     return make_plan(epics, merge=pb.MERGE_POLICY_MANUAL, **defaults)
 
 
@@ -20,12 +20,12 @@ def from_here(task: str, **fields: Any) -> pb.RetryTaskRequest:
 
 
 def waits(event: pb.Event) -> bool:
-    """The epic is done and waits to be merged."""
+    """Returns whether the event says that an epic waits to be merged."""
     return event.HasField("merge_waiting")
 
 
 async def test_accepted_tasks_are_done_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """From the second of three on, tasks run again upon the first's commit, in order and as if for the first time."""
+    """Tasks that are reset run again in order on the last kept commit, as if they had never run."""
     failing = {"two/attempts/1", "two/attempts/3"}
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -44,7 +44,7 @@ async def test_accepted_tasks_are_done_anew(worker: FakeWorker, scheduler: Sched
     events = await scheduler.until(run, waits, after=before[-1].sequence)
     assert (await scheduler.api.RetryTask(request)).task.attempt_count == 4
 
-    # Its next attempt may have begun before the answer was read.
+    # Its next attempt may have started before the answer was read.
     assert task.state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING}
     assert task.commit == ""
     reopened = [event for event in events if event.HasField("task_reopened")]
@@ -63,7 +63,7 @@ async def test_accepted_tasks_are_done_anew(worker: FakeWorker, scheduler: Sched
     assert [commit for commit, _ in made] == [one, tasks["a/two"].commit, tasks["a/three"].commit]
     assert worker.rewound == {f"{run}/epics/a/tasks/two/attempts/3": [two, three]}
     assert (await scheduler.epics(run))["a"].head_commit == tasks["a/three"].commit
-    # What failed before the task was accepted is forgotten; what failed since is told, and was tried again.
+    # Failures before the task was accepted are ignored; later failures are in the prompt, and were retried.
     prompts = {
         each.attempt[-1]: each.prompt for each in worker.called("StartSession") if "/two/" in each.attempt
     }
@@ -78,7 +78,7 @@ async def test_accepted_tasks_are_done_anew(worker: FakeWorker, scheduler: Sched
 async def test_what_failed_or_did_not_run_since_is_done_anew_too(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """Where a failed task stopped the epic, and so its run, both go on from the accepted task before it."""
+    """If a failed task stopped the epic and its run, both can be continued from an earlier accepted task."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         fails = session.request.attempt.endswith("two/attempts/1")
@@ -106,7 +106,7 @@ async def test_what_failed_or_did_not_run_since_is_done_anew_too(
 
 
 async def test_nothing_is_merged_while_the_branch_holds_what_was_set_aside(scheduler: Scheduler) -> None:
-    """Skipped before they ran again, the tasks leave their epic unmerged; it says why, and a retry of one fixes it."""
+    """If reset tasks are skipped before they run, the epic is not merged and says why; a retry fixes that."""
     plan = manual({"a": ["one", "two"], "b": ["one"]})
     run = await scheduler.create(plan)
     await scheduler.until(run, lambda event: event.epic == "a" and waits(event))
@@ -129,7 +129,7 @@ async def test_nothing_is_merged_while_the_branch_holds_what_was_set_aside(sched
 async def test_a_session_that_was_lost_does_not_go_on_upon_other_files(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """Once the task before it was done again, a task whose session was lost begins one that knows nothing."""
+    """A lost session is not resumed if the task before it was reset: the next attempt starts from scratch."""
     lose = asyncio.Event()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -153,7 +153,7 @@ async def test_a_session_that_was_lost_does_not_go_on_upon_other_files(
 
 
 async def test_what_cannot_be_set_aside(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Work that is merged, a task that never ran, and one that was skipped are refused, and nothing changes."""
+    """A merged task, a task that never ran and a skipped task cannot be reset, and nothing changes."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     before = await scheduler.tasks(run)

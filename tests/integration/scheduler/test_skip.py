@@ -1,4 +1,4 @@
-"""What an operator does about a task that went wrong: skip it, or give it to another agent."""
+"""What an operator can do about a failed task: skip it, or assign it to another agent."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def retry(task: str, **fields: Any) -> pb.RetryTaskRequest:
 
 
 async def test_skipped_pending_task_never_runs(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The epic goes on without a task that was skipped before its turn, is merged and succeeds."""
+    """A task that is skipped before its turn never runs; its epic continues, is merged and succeeds."""
     run = await scheduler.create(make_plan({"a": ["one", "two", "three"]}), max_parallel=1)
     await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
     task = f"{run}/epics/a/tasks/two"
@@ -91,7 +91,7 @@ async def test_skipped_task_can_be_retried(worker: FakeWorker, scheduler: Schedu
 
 
 async def test_accepted_task_can_be_neither_skipped_nor_retried(scheduler: Scheduler) -> None:
-    """What is accepted stays, since later tasks build upon it."""
+    """An accepted task cannot be skipped or retried, because later tasks build on it."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     task = f"{run}/epics/a/tasks/one"
@@ -102,7 +102,7 @@ async def test_accepted_task_can_be_neither_skipped_nor_retried(scheduler: Sched
 
 
 async def test_another_agent_does_the_task_from_now_on(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A retry may name an agent; it starts, without the model that was chosen for the one before."""
+    """A retry may name another agent, which starts without the model that was set for the previous one."""
     worker.play = fail_first
     plan = make_plan({"a": ["one"]}, model="small")
     run = await scheduler.create(plan)
@@ -118,7 +118,7 @@ async def test_another_agent_does_the_task_from_now_on(worker: FakeWorker, sched
 
 
 async def test_agent_that_cannot_do_the_task_is_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """An agent that the worker lacks, that has no form of one, or that has no prompt to go by changes nothing."""
+    """An agent that the worker lacks, a malformed one, and one that needs a missing prompt are refused."""
     worker.play = fail_first
     plan = make_plan({"a": ["one"]})
     fails = pb.ScriptStep(fail=pb.ScriptStep.Fail(message="no"))

@@ -1,4 +1,4 @@
-"""One suite over both databases: what the store promises."""
+"""The guarantees of the store, tested on both kinds of database."""
 
 import asyncio
 import threading
@@ -69,7 +69,7 @@ def never(*_: int) -> bool:
 
 
 async def test_migrations_make_what_the_tables_say(database: Database) -> None:
-    """From empty to head, the schema is exactly that of the tables; a second time changes nothing."""
+    """Migrating an empty database to head gives exactly the schema of the tables; repeating changes nothing."""
     await asyncio.to_thread(migrate, database.engine)
     with database.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
@@ -77,7 +77,7 @@ async def test_migrations_make_what_the_tables_say(database: Database) -> None:
 
 
 async def test_what_attempts_have_cost_is_filled_in(database_url: str) -> None:
-    """Attempts from before budgets count towards them with what their usage says."""
+    """The cost of attempts from before budgets is computed from their usage, and counts towards budgets."""
     engine = open_engine(database_url)
     await asyncio.to_thread(migrate, engine)
     with engine.begin() as connection:
@@ -105,7 +105,7 @@ async def test_what_attempts_have_cost_is_filled_in(database_url: str) -> None:
 
 
 async def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
-    """Several processes may bring an empty database to head at the same time."""
+    """Several processes may migrate an empty database to head at the same time."""
     engines = [open_engine(database_url) for _ in range(4)]
     await asyncio.gather(*(asyncio.to_thread(migrate, engine) for engine in engines))
     with engines[0].connect() as connection:
@@ -115,7 +115,7 @@ async def test_replicas_that_start_together_migrate_once(database_url: str) -> N
 
 
 async def test_neighbours_of_a_failing_write_are_committed(database: Database) -> None:
-    """Writes that share a transaction fail one by one, and what a failed one did is undone."""
+    """Writes that share a transaction fail individually: a failed one is rolled back, the others commit."""
 
     def write(key: str, fails: bool) -> Any:
         def work(connection: sa.Connection) -> str:
@@ -146,7 +146,7 @@ async def test_neighbours_of_a_failing_write_are_committed(database: Database) -
 
 
 async def test_events_are_numbered_without_gaps(database: Database) -> None:
-    """Numbers of failed transactions are taken again: many writers at once leave exactly 1..n."""
+    """Sequence numbers of failed transactions are reused: many concurrent writers leave exactly 1..n."""
     await database.submit(write_run)
 
     def add(fails: bool) -> Any:
@@ -168,7 +168,7 @@ async def test_events_are_numbered_without_gaps(database: Database) -> None:
 
 
 async def test_committed_write_rings(database: Database, bell: Doorbell) -> None:
-    """A listener hears of a commit, and never of a write that failed."""
+    """A listener is notified of a commit, and never of a failed write."""
 
     def fail(_: sa.Connection) -> None:
         raise ValueError("on purpose")
@@ -181,7 +181,7 @@ async def test_committed_write_rings(database: Database, bell: Doorbell) -> None
 
 
 async def test_session_events_are_taken_in_once(database: Database) -> None:
-    """A batch that comes again, whole or in part, adds nothing; one that would leave a gap is refused."""
+    """A batch that is sent again, in whole or in part, adds nothing; one that would leave a gap is refused."""
     await start_attempt(database)
 
     def ingest(*sequences: int) -> Any:
@@ -235,7 +235,7 @@ async def test_an_epic_is_tested_as_its_last_accepted_task_was(
 
 
 async def test_attempt_is_accepted_at_most_once(database: Database) -> None:
-    """Whatever comes after an attempt's end, accepted or failed, changes nothing."""
+    """A write after an attempt has ended, accepted or failed, changes nothing."""
     await start_attempt(database)
     committed = pb.CommitTaskResponse(commit="abc", diff_stat=pb.DiffStat(files=2))
 
@@ -258,7 +258,7 @@ async def test_attempt_is_accepted_at_most_once(database: Database) -> None:
 
 
 async def test_attempt_starts_only_where_none_lives(database: Database) -> None:
-    """A start that no longer holds writes nothing: the attempt is there, or another one lives in its epic."""
+    """A start writes nothing if the attempt already exists or its epic has another live attempt."""
     await start_attempt(database)
     for attempt in (ATTEMPT, AttemptName("sample", "a", "two", 1), AttemptName("sample", "b", "one", 2)):
         held = await database.submit(partial(act, action=StartTask(attempt), now=3))
@@ -269,7 +269,7 @@ async def test_attempt_starts_only_where_none_lives(database: Database) -> None:
 
 
 async def test_failed_attempt_leaves_its_task_pending_for_the_next(database: Database) -> None:
-    """A failure that is retried puts the task back; the snapshot shows no live attempt and counts it."""
+    """A failure with a retry sets the task to pending; the snapshot counts the attempt and shows none live."""
     await start_attempt(database)
     result = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="exit code 1")
     asked: list[tuple[int, ...]] = []
@@ -291,7 +291,7 @@ async def test_failed_attempt_leaves_its_task_pending_for_the_next(database: Dat
 
 
 async def test_request_is_recalled_with_its_resource(database: Database) -> None:
-    """A request_id gives back what it made; with other content it is refused; an empty one is nothing."""
+    """A repeated request_id returns its resource, or is refused for other content; an empty one is ignored."""
     request = pb.PauseRunRequest(name="runs/sample", request_id="r")
     await database.submit(lambda connection: requests.remember(connection, "r", request, RUN, 1))
 
@@ -304,7 +304,7 @@ async def test_request_is_recalled_with_its_resource(database: Database) -> None
 
 
 async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
-    """While one leads another waits; once it has gone the other leads with a higher epoch."""
+    """While one replica leads, another waits; after a release, the other leads with the next epoch."""
     first, second = Leadership(database), Leadership(database)
     epoch = await first.acquire()
     waiting = asyncio.ensure_future(second.acquire())
@@ -317,7 +317,7 @@ async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
 
 
 async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
-    """PostgreSQL undoes the write of a frozen leader, for which the next one would have to wait; then it is refused."""
+    """PostgreSQL rolls back a frozen leader's write, so that the next can lead; later writes are refused."""
     url = postgres.new_database("frozen")
     frozen, follower = Database(url, Doorbell()), Database(url, Doorbell())
     for each in (frozen, follower):
@@ -333,7 +333,7 @@ async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres
     writing = asyncio.ensure_future(frozen.submit(freeze, guard=partial(check_epoch, epoch=epoch)))
     try:
         assert await asyncio.to_thread(began.wait, 30)
-        # The lock is on another connection, which the server cuts as well.
+        # The lock is on another connection, which the server closes as well.
         await leads.release()
         assert await asyncio.wait_for(follows.acquire(), 30) == epoch + 1
     finally:
@@ -350,7 +350,7 @@ async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres
 
 
 async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell) -> None:
-    """Before it is opened and after it is closed the database says so, and never blocks."""
+    """A database that is not open raises DATABASE_UNAVAILABLE and never blocks."""
     database = Database(database_url, bell)
     for call in (database.read, database.submit):
         with pytest.raises(HeddleError) as caught:

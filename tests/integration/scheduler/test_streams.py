@@ -1,4 +1,4 @@
-"""Streams: every watcher sees the same list, whatever breaks in between."""
+"""Streams: every watcher receives the same events, even if its connection breaks."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ async def everything(scheduler: Scheduler, run: str) -> list[pb.Event]:
 async def test_watcher_that_disconnects_at_random_sees_the_same_list(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A watch that is broken and resumed at random has the events 1..n, each once, as the log has them."""
+    """A watch that is interrupted and resumed at random receives events 1..n once each, as in the log."""
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -68,7 +68,7 @@ async def test_watcher_that_disconnects_at_random_sees_the_same_list(
 
 
 async def test_watch_alone_builds_the_whole_run(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A client that starts at 0 and overwrites what it holds has every epic and task as they ended."""
+    """A client that starts at 0 and applies each update ends with the final state of every epic and task."""
     worker.play = talk
     run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
     held: dict[str, pb.Epic | pb.Task] = {}
@@ -93,7 +93,7 @@ async def test_watch_alone_builds_the_whole_run(worker: FakeWorker, scheduler: S
 
 
 async def test_live_sessions_are_summed_up(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """The board hears of a live session's tool, last lines and cost without reading its log."""
+    """The board receives a live session's tool, last lines and cost without reading its log."""
     done = asyncio.Event()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -128,7 +128,7 @@ async def test_live_sessions_are_summed_up(worker: FakeWorker, scheduler: Schedu
 
 
 async def test_session_is_read_in_either_direction(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A session's log has 1..n; watched, read forwards and read backwards it is the same."""
+    """A session's log has events 1..n, and is the same if watched, read forwards or read backwards."""
     worker.play = talk
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
@@ -171,7 +171,7 @@ async def test_session_is_read_in_either_direction(worker: FakeWorker, scheduler
 
 @pytest.mark.parametrize("sequence", [-1, 999])
 async def test_sequence_that_was_never_reached_is_refused(scheduler: Scheduler, sequence: int) -> None:
-    """Asking for what comes after a sequence that does not exist is an error, not an endless wait."""
+    """A request for the events after a sequence that does not exist fails instead of waiting forever."""
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     watch = scheduler.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=sequence))
@@ -186,7 +186,7 @@ async def test_sequence_that_was_never_reached_is_refused(scheduler: Scheduler, 
 
 
 async def test_many_events_arrive_whole(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Thousands of events of a session are stored in few rows and read back complete, in small messages."""
+    """Thousands of a session's events are stored in few rows and read back completely, in small messages."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         for number in range(3000):
@@ -209,7 +209,7 @@ async def test_many_events_arrive_whole(worker: FakeWorker, scheduler: Scheduler
 async def test_watch_of_all_runs_begins_with_what_there_is_and_tells_each_change(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """What goes on comes first, also beyond the newest that were asked for; then each run as it changes."""
+    """The watch first sends all active runs, even if more than `newest`, and then each run as it changes."""
     go_on = asyncio.Event()
 
     async def play(_session: FakeSession) -> pb.SessionFinished:
@@ -235,7 +235,7 @@ async def test_watch_of_all_runs_begins_with_what_there_is_and_tells_each_change
             break
     third = await scheduler.create(make_plan({"a": ["one"]}))
     async for answer in watch:
-        # Those that have ended are not told again.
+        # Ended runs are not sent again.
         assert {run.name for run in answer.runs} <= {third}
         if answer.runs:
             break

@@ -1,4 +1,4 @@
-"""A database that an older release wrote, with a run that was going on."""
+"""A database of an older release, with an active run."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ WORKER = WorkerView("local", 8)
 
 
 def revisions() -> list[str]:
-    """Returns every schema before the newest, the oldest first."""
+    """Returns every schema revision before the newest, oldest first."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
@@ -31,7 +31,7 @@ def revisions() -> list[str]:
 
 
 def begin_run(url: str) -> None:
-    """Makes a run with one accepted task, one that runs and others that wait."""
+    """Creates a run with one accepted task, a running one and pending ones."""
     migrate(engine := open_engine(url))
     engine.dispose()
     core = Core(url)
@@ -47,7 +47,7 @@ def begin_run(url: str) -> None:
 
 
 def copy_back(newest: str, url: str, revision: str) -> None:
-    """Writes what the newest schema holds into an empty database of an older one, as far as that knows it."""
+    """Copies a database of the newest schema into an empty one of an older schema, without unknown columns."""
     source, target = open_engine(newest), open_engine(url)
     migrate(target, revision)
     old = sa.MetaData()
@@ -70,7 +70,7 @@ def copy_back(newest: str, url: str, revision: str) -> None:
 
 @pytest.mark.parametrize("revision", revisions())
 async def test_run_of_an_older_release_goes_on(revision: str, database_url: str, tmp_path: Path) -> None:
-    """The new scheduler migrates, goes on behind what was accepted, and ends the run; its log has no gap."""
+    """The new scheduler migrates, continues after the accepted task and ends the run; its log has no gap."""
     newest = f"sqlite:///{tmp_path / 'newest.db'}"
     begin_run(newest)
     copy_back(newest, database_url, revision)
@@ -81,6 +81,6 @@ async def test_run_of_an_older_release_goes_on(revision: str, database_url: str,
         ended = await scheduler.run(str(RUN))
     assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    # The worker knows nothing of the session that ran, so that is tried again; nothing else is.
+    # The worker does not know the running session, so only its task is tried again.
     assert sorted(task.attempt_count for task in tasks.values()) == [1, 1, 1, 2]
     assert {task.state for task in tasks.values()} == {pb.TASK_STATE_ACCEPTED}

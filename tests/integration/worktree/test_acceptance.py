@@ -1,4 +1,4 @@
-"""What CommitTask refuses, marks and lists, on real git."""
+"""What CommitTask refuses, marks and lists, with real git."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ async def commit(
 
 
 def moment(probe: Path) -> int:
-    """Returns a time of the file system's clock, which ticks every few milliseconds, later than all before and earlier than all after."""
+    """Returns a file system time after all earlier and before all later changes; its clock ticks in ms."""
 
     def later(than: int) -> int:
         probe.write_text("")
@@ -48,7 +48,7 @@ def moment(probe: Path) -> int:
 
 
 async def test_an_empty_change_is_marked_or_refused_as_the_task_expects(worker: Worker) -> None:
-    """`changes` refuses an empty change and `nothing` any other; the answer for an accepted empty change says that it is empty."""
+    """`changes` refuses an empty change and `nothing` any other; answers say if an accepted one is empty."""
     path = await worker.ready(attempt())
     error = await refused(commit(worker, expect=pb.EXPECT_CHANGES))
     assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
@@ -64,7 +64,7 @@ async def test_an_empty_change_is_marked_or_refused_as_the_task_expects(worker: 
 
 
 async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker) -> None:
-    """The error names each file; allowed files, files that git tracked before and renamed files are committed."""
+    """The error names each file; allowed, already tracked and renamed files are committed."""
     path = await worker.ready(attempt(task="zero"))
     (path / "web").mkdir()
     (path / "web" / "id_rsa").write_text("tracked\n")
@@ -88,7 +88,7 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
         file.truncate((50 << 20) + 1)
     (path / "node_modules" / "left-pad").mkdir(parents=True)
     (path / "node_modules" / "left-pad" / "index.js").write_text("pad\n")
-    # Also if the agent commits the file itself.
+    # The same applies if the agent commits the file itself.
     git(path, "add", ".env")
     git(path, "commit", "-m", "The agent's own")
     error = await refused(commit(worker, number=2))
@@ -101,7 +101,7 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
 
 
 async def test_a_bisect_that_is_not_over_is_refused(worker: Worker) -> None:
-    """A bisect checks out an older commit, so later files would be lost; after git bisect reset everything is committed."""
+    """During a bisect, a commit is refused, as later files would be lost; after a bisect reset it succeeds."""
     path = await worker.ready(attempt())
     for name in ("a", "b", "c"):
         (path / f"{name}.txt").write_text(name)
@@ -117,7 +117,7 @@ async def test_a_bisect_that_is_not_over_is_refused(worker: Worker) -> None:
 
 
 async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, project: Path) -> None:
-    """Only files from the task's time spans are listed, also of an earlier attempt, without caches; an empty change names them."""
+    """Ignored files from the given time spans are listed, except caches, also in the empty change's error."""
     (project / ".gitignore").write_text("cache/\nlib/\n*.gen\n*.pyc\n")
     git(project, "commit", "-qam", "Ignore more")
     path = await worker.ready(attempt())

@@ -1,4 +1,4 @@
-"""A merge that an agent makes by itself stays a merge; an unfinished one is not accepted."""
+"""A merge that an agent makes stays a merge; an unfinished one is not accepted."""
 
 from pathlib import Path
 
@@ -103,7 +103,7 @@ async def test_own_work_does_not_start_at_an_older_merged_branch(worker: Worker)
 
 
 async def test_own_branches_are_no_parents(worker: Worker) -> None:
-    """What an agent commits, also on its own branches, becomes one commit with one parent."""
+    """An agent's commits, including those on its own branches, become one commit with one parent."""
     path = await worker.ready(attempt())
     base = git(path, "rev-parse", "HEAD")
     git(path, "switch", "--quiet", "--create", "feature")

@@ -1,4 +1,4 @@
-"""Worktrees that are removed with uncommitted work: it is archived and can be restored."""
+"""Uncommitted work of a removed worktree is archived and can be restored."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def status(path: Path) -> list[str]:
 
 
 async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -> None:
-    """Changes, deletions, new files, modes and links are archived and restored as uncommitted; ignored files are lost."""
+    """Changes, deletions, new files, modes and links are restored as uncommitted; ignored files are lost."""
     head = worker.git("rev-parse", "heddle/r1/epics/api")
     spoil(accepted)
     before = fingerprint(worker.project)
@@ -77,7 +77,7 @@ async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -
 
 
 async def test_a_clean_worktree_is_not_archived(worker: Worker, accepted: Path) -> None:
-    """If only ignored files or times differ from the accepted commit, nothing is archived and nothing can be restored."""
+    """If only ignored files or times differ from the accepted commit, nothing is archived or restorable."""
     (accepted / "cache").mkdir()
     (accepted / "cache" / "big").write_text("ignored\n")
     os.utime(accepted / "README.md", (1, 1))
@@ -91,7 +91,7 @@ async def test_a_clean_worktree_is_not_archived(worker: Worker, accepted: Path) 
 
 
 async def test_own_commits_are_archived_too(worker: Worker, accepted: Path) -> None:
-    """Commits that were made in the worktree are restored as commits, although the branch was moved back meanwhile."""
+    """Commits that were made in the worktree are restored as commits, even if the branch was moved back."""
     head = worker.git("rev-parse", "HEAD:README.md"), worker.git("rev-parse", "heddle/r1/epics/api")
     (accepted / "own.txt").write_text("own\n")
     git(accepted, "add", "own.txt")
@@ -124,7 +124,7 @@ async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
 
 
 async def test_no_archive_is_lost_to_the_next(worker: Worker, accepted: Path) -> None:
-    """An archive made after a restore contains the previous one; an archive of the same content is not made twice."""
+    """An archive after a restore contains the previous one; the same content is not archived twice."""
     (accepted / "a.txt").write_text("a\n")
     first = (await worker.remove(EPIC)).archive_commit
     await worker.restore(EPIC)
@@ -138,7 +138,7 @@ async def test_no_archive_is_lost_to_the_next(worker: Worker, accepted: Path) ->
 
 
 async def test_a_branch_that_went_on_is_not_pulled_back(worker: Worker, accepted: Path) -> None:
-    """If the branch has commits that the archive does not contain, nothing changes and the error says how to view the archive."""
+    """If the branch has commits that are not in the archive, nothing changes; the error says how to view it."""
     (accepted / "a.txt").write_text("a\n")
     await worker.remove(EPIC)
     worker.git("branch", "--force", "heddle/r1/epics/api", "main")
@@ -155,7 +155,7 @@ async def test_a_branch_that_went_on_is_not_pulled_back(worker: Worker, accepted
 
 
 async def test_hostile_worktrees_are_archived(worker: Worker, accepted: Path, tmp_path: Path) -> None:
-    """With a broken .git, a nested repository and a filter in the repository's configuration, no program runs and nothing is lost."""
+    """With a broken .git, a nested repository and a configured filter, no program runs and nothing is lost."""
     git(worker.project, "config", "filter.evil.clean", f"touch {tmp_path}/ran; cat")
     (accepted / ".gitattributes").write_text("*.txt filter=evil\n")
     (accepted / "a.txt").write_text("a\n")
@@ -232,7 +232,7 @@ async def test_killed_in_between(tmp_path: Path, project: Path, point: str) -> N
                 try:
                     await call(EPIC)
                 except grpc.aio.AioRpcError:
-                    await asyncio.sleep(0.02)  # the service is starting, or was killed as intended
+                    await asyncio.sleep(0.02)  # the service is starting, or was killed by the failpoint
             await fleet.start(service)
             await call(EPIC)
             await worker.restore(EPIC)

@@ -1,4 +1,4 @@
-"""Successive attempts in one worktree: what each left is kept, and stale attempts are refused."""
+"""Successive attempts in one worktree: the work of each is kept, and stale attempts are refused."""
 
 import asyncio
 from pathlib import Path
@@ -30,7 +30,7 @@ async def test_asking_again_leaves_work_in_progress_alone(worker: Worker) -> Non
 
 
 async def test_twenty_calls_for_one_attempt_make_one_worktree(worker: Worker) -> None:
-    """EnsureWorktree for one attempt, twenty times at once, creates exactly once."""
+    """Twenty concurrent EnsureWorktree calls for one attempt create one worktree."""
     made = await asyncio.gather(*(worker.ensure(attempt()) for _ in range(20)))
     assert [response.created for response in made].count(True) == 1
     assert worker.git("worktree", "list").count("\n") == 1
@@ -86,7 +86,7 @@ async def test_commits_of_an_agent_are_kept_with_their_history(worker: Worker) -
 
 
 async def test_discarding_twice_answers_the_same(worker: Worker) -> None:
-    """A repeated DiscardAttempt returns what was kept; an attempt that left nothing has no kept ref."""
+    """A repeated DiscardAttempt returns the same kept ref; an attempt without changes has none."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     first = await worker.discard(attempt())
@@ -229,7 +229,7 @@ async def test_artifacts_are_never_committed(worker: Worker) -> None:
 
 
 async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> None:
-    """What the earlier attempt left, committed or not, stays and is accepted together with the later work."""
+    """The earlier attempt's work, committed or not, stays and is accepted together with the later work."""
     path = await worker.ready(attempt())
     (path / "committed.txt").write_text("1\n")
     git(path, "add", ".")
@@ -250,7 +250,7 @@ async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> 
 
 @pytest.mark.parametrize("former", ["discarded", "followed"])
 async def test_work_that_was_kept_since_is_brought_back(worker: Worker, former: str) -> None:
-    """An attempt continues the earlier one exactly as it was left, including deletions, even after a discard or another task."""
+    """An attempt continues with the earlier one's exact files, even after a discard or another task."""
     path = await worker.ready(attempt())
     (path / "half-done.txt").write_text("2\n")
     (path / "README.md").unlink()
@@ -273,7 +273,7 @@ async def test_work_that_was_kept_since_is_brought_back(worker: Worker, former: 
 
 
 async def test_work_that_is_gone_is_not_gone_on_with(worker: Worker) -> None:
-    """If another task was accepted since, or the worktree was removed, it is clean and the answer says that nothing continues."""
+    """If another task was accepted or the worktree removed since, nothing continues, and the answer says so."""
     path = await worker.ready(attempt())
     (path / "half-done.txt").write_text("2\n")
     await worker.ready(attempt(task="two"))

@@ -81,7 +81,7 @@ async def test_a_conflict_changes_nothing_and_its_advice_resolves_it(worker: Wor
 
 
 async def test_a_merge_by_hand_that_leaves_markers_is_refused(worker: Worker, tmp_path: Path) -> None:
-    """A merge by hand with conflict markers is refused with the files; once they are resolved, it counts as merged."""
+    """A manual merge with conflict markers is refused with the files; once resolved, it counts as merged."""
     one = await finish_epic(worker, "one", {"README.md": "one\n", "gone\n; exit 7 #": "one\n"})
     two = await finish_epic(worker, "two", {"README.md": "two\n", "gone\n; exit 7 #": "two\n"})
     worker.git("tag", two, "main")
@@ -111,7 +111,7 @@ async def test_many_merges_into_one_target_at_once(worker: Worker) -> None:
 async def test_a_target_that_moves_meanwhile_is_merged_again(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If someone else moves the target between the merge and the ref update, their commit is kept and the merge is repeated."""
+    """If the target moves between merge and ref update, its new commit stays and the merge is repeated."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     worker.git("branch", "target", "main")
     real, rivals = refs.try_update, iter(("first", "second"))
@@ -132,7 +132,7 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
 
 
 async def test_a_worktree_that_is_being_made_does_not_prevent_a_merge(worker: Worker) -> None:
-    """While another git process adds a worktree, some of its files are empty or missing, and git cannot list worktrees."""
+    """A merge works while another git process adds a worktree, when git cannot list worktrees."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     half = worker.project / ".git" / "worktrees" / "half"
     half.mkdir(parents=True)

@@ -68,7 +68,7 @@ async def test_a_deleted_branch_comes_back(worker: Worker, merge: Merge) -> None
 
 
 async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_path: Path) -> None:
-    """Commits of the user on a run's branch stay in it, and must not be lost from then on."""
+    """Commits of the user on a run's branch stay in it, and are restored if it is deleted later."""
     await merge_one_by_one(worker, await accept(worker, "one"))
     folder = tmp_path / "look"
     worker.git("worktree", "add", "--quiet", str(folder), MERGED)
@@ -89,7 +89,7 @@ async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_pa
 
 @pytest.mark.parametrize("merge", [merge_one_by_one, merge_as_batch])
 async def test_a_branch_that_lost_something_is_noticed(worker: Worker, merge: Merge) -> None:
-    """If a run's or an epic's branch lost accepted commits, nothing is merged until it is moved back as the error says."""
+    """If a branch lost accepted commits, nothing is merged until it is moved back as the error says."""
     first, second = await accept(worker, "one"), await accept(worker, "two")
     await merge(worker, first)
     before = worker.git("rev-parse", MERGED)
@@ -106,7 +106,7 @@ async def test_a_branch_that_lost_something_is_noticed(worker: Worker, merge: Me
 
 
 async def test_an_epics_branch_under_a_checkout_stays(worker: Worker, tmp_path: Path) -> None:
-    """A branch that the user checked out after its worktree was removed is not used for an attempt until that checkout ends."""
+    """A branch that the user checked out after its worktree's removal is not used until that checkout ends."""
     branch = await accept(worker, "one")
     await worker.remove("runs/r1/epics/one")
     folder = tmp_path / "look"

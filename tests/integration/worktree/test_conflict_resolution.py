@@ -86,7 +86,7 @@ async def test_nothing_done_is_nothing_decided(worker: Worker) -> None:
 
 Change = Callable[[Path], object]
 
-# What resolves each conflict.
+# How each conflict is resolved.
 CHANGES: dict[str, Change] = {
     "gone": lambda path: (path / "gone").unlink(),
     "moved": lambda path: (path / "moved-there").unlink(),
@@ -99,7 +99,7 @@ CHANGES: dict[str, Change] = {
 
 
 async def test_changed_or_listed_paths_are_resolved(worker: Worker) -> None:
-    """Each conflict is resolved by a change of one of its files, or by a line in .heddle/keep, except for generated names."""
+    """Changing a file or listing it in .heddle/keep resolves its conflict, except for generated names."""
     path = await laid_out(worker)
     for name in ("gone", "moved", "new", "folder~"):
         CHANGES[name](path)

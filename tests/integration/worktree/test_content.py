@@ -186,7 +186,7 @@ async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
 async def test_a_filter_that_does_not_end_blocks_nothing(
     worker: Worker, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit fails once git took too long; the files are kept without the filter, and the next attempt can start."""
+    """If git takes too long, the commit fails, files are kept unfiltered, and the next attempt can start."""
     git(project, "config", "filter.slow.clean", "sleep 600")
     path = await worker.ready(attempt())
     (path / ".gitattributes").write_text("*.slow filter=slow\n")
@@ -201,7 +201,7 @@ async def test_a_filter_that_does_not_end_blocks_nothing(
 
 
 async def test_files_of_another_user_do_not_block_an_epic(worker: Worker) -> None:
-    """A worktree with files of another user that git could not keep is moved to aside/ with all files and created again."""
+    """A worktree with files of another user that git cannot keep is moved to aside/ and created again."""
     path = await worker.ready(attempt())
     closed = path.with_name("api.closed")
     for number, made in ((2, "r1-api-1"), (3, "r1-api-2")):
@@ -224,7 +224,7 @@ async def test_files_of_another_user_do_not_block_an_epic(worker: Worker) -> Non
 async def test_files_outside_of_a_sparse_checkout_are_not_deleted(
     worker: Worker, project: Path, how: str
 ) -> None:
-    """Files that a sparse checkout of the user or of an agent removes from the worktree are not deleted in the commit."""
+    """Files that a sparse checkout removes from the worktree are not deleted in the commit."""
     for name in ("app/a", "docs/d", "lib/l"):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("1\n")

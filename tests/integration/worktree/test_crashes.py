@@ -1,4 +1,4 @@
-"""The service is killed while git works: repeated calls complete everything."""
+"""If the service is killed while git works, repeated calls complete everything."""
 
 import asyncio
 import random
@@ -56,7 +56,7 @@ async def keep_killing(fleet: Fleet, times: int) -> None:
 
 
 async def test_killed_at_any_moment(tmp_path: Path, project: Path) -> None:
-    """Killed repeatedly, the service still leaves one commit per task, one kept ref per failure and no temporary files."""
+    """Despite kills, there is one commit per task, one kept ref per failure and no temporary file."""
     before = fingerprint(project)
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
     try:

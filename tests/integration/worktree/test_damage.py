@@ -1,4 +1,4 @@
-"""Agents and crashes damage worktrees: nothing is lost, and the next attempt gets an intact one."""
+"""If agents or crashes damage a worktree, nothing is lost, and the next attempt gets an intact one."""
 
 import shutil
 from pathlib import Path
@@ -136,7 +136,7 @@ async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> No
 async def test_a_clean_up_that_was_cut_short_is_not_kept_as_work(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the service dies between keeping and cleaning, only what the attempt left is kept, not the half-cleaned files."""
+    """If the service dies between keeping and cleaning, only the attempt's work is kept."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     (path / "b.txt").write_text("b\n")
@@ -267,7 +267,7 @@ async def test_folders_without_permission_are_cleaned(worker: Worker) -> None:
 
 
 async def test_the_accepted_ref_can_be_derived(worker: Worker) -> None:
-    """Without Heddle's ref, the accepted commit is found by the trailers on the branch; an agent's commits do not count."""
+    """Without Heddle's ref, the accepted commit is found by its trailers; an agent's commits are ignored."""
     path = await worker.ready(attempt())
     accepted = (await worker.commit(attempt())).commit
     await worker.ready(attempt(task="two"))

@@ -22,7 +22,7 @@ async def diff(
 
 
 async def test_a_diff_is_the_text_of_git(worker: Worker) -> None:
-    """The text is git's own, whatever the user has configured for theirs."""
+    """The diff is git's default output, whatever the user's git configuration says."""
     worker.git("config", "diff.external", "false")
     worker.git("config", "diff.noprefix", "true")
     worker.git("config", "color.ui", "always")
@@ -74,7 +74,7 @@ async def test_a_diff_from_the_merge_base_leaves_out_the_other_side(worker: Work
 
 
 async def test_no_difference_is_one_empty_message(worker: Worker) -> None:
-    """A caller always gets at least one message."""
+    """Without a difference, the caller gets exactly one empty message."""
     assert await diff(worker, "main", "main") == [pb.DiffRevisionsResponse()]
 
 
@@ -115,7 +115,7 @@ async def test_malformed_pages(worker: Worker) -> None:
 
 
 async def test_removing_twice(worker: Worker) -> None:
-    """The second RemoveWorktree finds nothing; the first archived uncommitted work; the branch stays."""
+    """The first RemoveWorktree archives uncommitted work, the second finds nothing, and the branch stays."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     first = await worker.remove("runs/r1/epics/api")

@@ -16,7 +16,7 @@ from worktree_svc.projects import environment_faults
 
 
 async def test_a_repository_that_is_away(worker: Worker) -> None:
-    """If it is moved, an empty mount point or without refs, each call says so, and works with all work once it is back."""
+    """If the repository is moved, empty or without refs, each call says so; once it is back, work continues."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     away = worker.project.with_name("away")
@@ -86,7 +86,7 @@ async def test_unrelated_histories(worker: Worker) -> None:
 def test_system_errors_are_classified(
     tmp_path: Path, raised: Exception, reason: "pb.ErrorReason.ValueType"
 ) -> None:
-    """A read-only or broken disk is a fault of the environment; an error of git or of the caller stays what it is."""
+    """A read-only or broken disk is an environment fault; an error of git or of the caller is not."""
     repository = make_repository(tmp_path / "repository")
     with (
         pytest.raises(HeddleError) as caught,

@@ -21,7 +21,7 @@ async def run_epic(worker: Worker, epic: str) -> None:
 
 
 async def test_a_run_of_three_epics_leaves_commits_in_order_and_the_checkout_alone(worker: Worker) -> None:
-    """Three epics of three tasks in parallel: each branch has its tasks in order, and the run's branch has all of them."""
+    """Of three parallel epics, each branch has its tasks in order, and the run's branch has all of them."""
     (worker.project / "README.md").write_text("# Half-done work of the user\n")
     (worker.project / "src" / "app.py").write_text("staged\n")
     worker.git("add", "src/app.py")
@@ -77,7 +77,7 @@ async def test_an_attempt_that_changed_nothing_is_still_one_commit(worker: Worke
 
 @pytest.mark.parametrize("kind", ["bare", "linked-worktree", "sha256", "folder-inside"])
 async def test_other_kinds_of_projects(worker: Worker, tmp_path: Path, kind: str) -> None:
-    """For every kind of repository, from any folder in it, worktree, commit, keep, merge and removal work."""
+    """For every kind of repository, from any of its folders, worktree, commit, keep, merge and removal work."""
     origin, path = worker.project, tmp_path / "with space ✓"
     if kind == "bare":
         git(origin, "clone", "--quiet", "--bare", ".", str(path))

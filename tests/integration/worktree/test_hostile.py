@@ -1,4 +1,4 @@
-"""Hostile repositories: what an agent writes never runs code in the service, and never leads it outside the worktree."""
+"""Hostile repositories: an agent's files never run code in the service or lead it outside the worktree."""
 
 import os
 from collections.abc import Callable

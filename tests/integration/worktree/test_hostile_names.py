@@ -1,4 +1,4 @@
-"""Hostile names, refs, objects and filters: what an agent writes affects only its own work, and processes end."""
+"""Hostile names, refs, objects and filters affect only the agent's own work, and processes end."""
 
 import os
 from collections.abc import AsyncIterator
@@ -86,7 +86,7 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
 
 @pytest.mark.parametrize("name", ["git~1", ".GIT", ".git ", ".git.", ".gitmodules", "README.md", "deep"])
 async def test_names_that_git_refuses_do_not_block_the_work(worker: Worker, name: str) -> None:
-    """With names that git refuses, pipes instead of files and very deep folders, the rest is committed, and the next attempt is clean."""
+    """With names that git refuses, pipes and very deep folders, the rest is committed; cleaning works."""
     path = await worker.ready(attempt())
     target = path / name
     if name == "deep":
@@ -167,7 +167,7 @@ async def test_filters_that_the_user_trusts_do_run(filtering: Worker) -> None:
 async def test_a_filter_that_never_ends_is_ended(
     filtering: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A git process that takes too long is ended with its child processes; the error says so, and the epic continues."""
+    """A git process that takes too long is ended with its children; the error says so; the epic continues."""
     path = await filtering.ready(attempt())
     (path / ".gitattributes").write_text("*.txt filter=stuck\n")
     (path / "a.txt").write_text("a\n")
@@ -177,7 +177,7 @@ async def test_a_filter_that_never_ends_is_ended(
     assert error.reason == pb.ERROR_REASON_GIT_FAILED
     assert "took longer than 1 s" in error.message
     pid = int((tmp_path / "pid").read_text())
-    # It was sent SIGKILL; init may take a moment to reap it.
+    # It received SIGKILL; init may take a moment to reap it.
     with suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(timeout=10)
     (path / ".gitattributes").unlink()

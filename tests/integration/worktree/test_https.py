@@ -31,7 +31,7 @@ def url(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 async def test_a_project_behind_https(tmp_path: Path, remote: Path, url: str) -> None:
-    """It is cloned without old blobs, fetched before each run and pushed to; credentials are not stored."""
+    """The project is cloned without old blobs, fetched before each run and pushed; no credential is stored."""
     async with worktrees.worker(tmp_path / "home", remote) as ready:
         worker: Worker = replace(ready, url=url)
         first = await worker.inspect(url, into="trunk")

@@ -1,4 +1,4 @@
-"""A project is inspected before a run is created; each obstacle has an error that says what to do."""
+"""A project is inspected before a run is created; the error for each obstacle says what to do."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.worktrees import Worker, fingerprint, refused
 
 
 async def test_a_sound_project(worker: Worker) -> None:
-    """From any folder inside it, the answer names the top and the commit of HEAD."""
+    """From any folder inside the project, the answer has the top folder and the commit of HEAD."""
     worker.git("branch", "release")
     found = await worker.inspect(worker.project / "src", into="release")
     assert found.project == str(worker.project)
@@ -30,7 +30,7 @@ async def test_dirty_files_are_listed_and_left_alone(worker: Worker) -> None:
         (worker.project / f"{number:02} ✓.txt").write_text("changed\n")
     worker.git("mv", "README.md", "new name.md")
     (worker.project / "untracked").write_text("x\n")
-    # As long as git's index calls this file changed, a git that may write would refresh the index.
+    # The index lists this file as changed, so any git command that may write would refresh the index.
     os.utime(worker.project / "src" / "app.py", (0, 0))
     before = fingerprint(worker.project)
     found = await worker.inspect()
@@ -57,7 +57,7 @@ async def test_other_kinds_of_repositories(worker: Worker, tmp_path: Path) -> No
 
 
 async def test_a_format_that_is_not_read(worker: Worker) -> None:
-    """A repository in the reftable format is refused with the command that converts it, not mistaken for an empty one."""
+    """A repository in the reftable format is not treated as empty: the error has a command to convert it."""
     (worker.project / ".git/reftable").mkdir()
     error = await refused(worker.inspect())
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
@@ -80,7 +80,7 @@ async def test_no_repository(worker: Worker, tmp_path: Path) -> None:
 
 
 async def test_malformed_paths(worker: Worker) -> None:
-    """A relative path or none is INVALID_FIELD."""
+    """A relative or empty path is INVALID_FIELD."""
     for path in ("src", "~/app", "../x", "--help"):
         error = await refused(worker.inspect(path))
         assert error.reason == pb.ERROR_REASON_INVALID_FIELD
@@ -90,7 +90,7 @@ async def test_malformed_paths(worker: Worker) -> None:
 
 
 async def test_an_empty_repository(worker: Worker, tmp_path: Path) -> None:
-    """A repository without a commit says how to make one."""
+    """For a repository without a commit, the error says how to make one."""
     empty = tmp_path / "empty"
     empty.mkdir()
     git(empty, "init", "--quiet")
@@ -144,7 +144,7 @@ async def test_a_branch_called_heddle_is_in_the_way(worker: Worker) -> None:
 
 
 async def test_an_unmerged_file_is_dirty(worker: Worker, tmp_path: Path) -> None:
-    """Files in the middle of a conflict are listed."""
+    """Files with an unresolved conflict are listed as dirty."""
     other = make_repository(tmp_path / "other", {"README.md": "other\n"})
     worker.git("fetch", "--quiet", str(other), "main:theirs")
     worker.git("update-ref", "refs/heads/theirs", "theirs")
@@ -154,7 +154,7 @@ async def test_an_unmerged_file_is_dirty(worker: Worker, tmp_path: Path) -> None
 
 
 async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
-    """A base is anything that git rev-parse resolves to a commit in the checkout: by reflog, upstream or text of a message."""
+    """A base is any revision that git rev-parse resolves to a commit: by reflog, upstream or message text."""
     project = worker.project
     for number in range(2):
         (project / "README.md").write_text(f"{number}\n")
@@ -197,7 +197,7 @@ async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
 
 
 async def test_a_branch_comes_before_a_tag_of_its_name(worker: Worker) -> None:
-    """A tag with the name of a branch does not hide the branch as a base, with a suffix, or as target or source of merges."""
+    """A tag with a branch's name does not hide the branch as base, with or without a suffix, or in merges."""
     old = worker.git("rev-parse", "main")
     worker.git("switch", "--quiet", "--create", "work")
     (worker.project / "README.md").write_text("new\n")
@@ -212,7 +212,7 @@ async def test_a_branch_comes_before_a_tag_of_its_name(worker: Worker) -> None:
 
 
 async def test_a_base_behind_its_upstream_is_reported(worker: Worker) -> None:
-    """The answer has the number of commits by which the base branch is behind its upstream, or the same branch at origin."""
+    """The answer has how many commits the base is behind its upstream, or behind the same branch at origin."""
     assert not (await worker.inspect()).HasField("base_behind")
     for number in range(3):
         (worker.project / "README.md").write_text(f"{number}\n")

@@ -1,6 +1,6 @@
-"""For random histories: an accepted line is in the target, or the merge was a conflict.
+"""For random histories, every accepted line is in the target, or the merge had a conflict.
 
-One after another, as squashed commits, or as a batch that is checked out before the target moves.
+Merges are made one by one, squashed or not, or as a batch that is checked out before the target moves.
 """
 
 import os
@@ -24,7 +24,7 @@ from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
 from worktree_svc.storage.worktree_store import WorktreeStore
 
-# HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
+# Set HEDDLE_EXAMPLES=1000 for a long run, and HEDDLE_SEED to repeat a failed one.
 EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "60"))
 SEED = int(os.environ.get("HEDDLE_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 
@@ -112,7 +112,7 @@ def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
 
 
 def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
-    """Merges all as one batch and moves the target; repeats with the branches left out until nothing else can be merged."""
+    """Merges all as one batch and moves the target; repeats with branches left out while any can be merged."""
     folders = PrivateFolders(project.parent / "repositories")
     states = WorktreeStore(project.parent / "merges")
     leases = Leases(PortRange(20_000, 20_100), 0)
@@ -154,7 +154,7 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
 def test_an_accepted_line_is_merged_or_conflicted(
     project: Path, histories: tuple[list[Edit], ...], *, squash: bool, batch: bool
 ) -> None:
-    """Lines that an epic added and none removed are in the target; otherwise the conflict was predicted and named, and no ref moved."""
+    """Lines that an epic added and none removed are in the target, or the conflict was predicted and named."""
     note(f"HEDDLE_SEED={SEED}")
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")

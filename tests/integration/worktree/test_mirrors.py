@@ -111,7 +111,7 @@ async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -
 
 
 async def test_a_clone_that_fails_is_an_error(worker: Worker, remote: Path) -> None:
-    """The errors for a missing remote, an empty one and a wrong password say what to do, and never contain the password."""
+    """Errors for a missing or empty remote or a wrong password say what to do, without the password."""
     error = await refused(worker.inspect(f"file://{remote}-missing"))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
     assert "git ls-remote" in error.message
@@ -131,7 +131,7 @@ async def test_two_runs_begin_at_once(worker: Worker) -> None:
 
 
 async def test_only_a_rewound_epic_is_force_pushed(worker: Worker, remote: Path) -> None:
-    """A rewound epic is rewound at the remote too; a commit that someone else pushed onto its branch there stays."""
+    """A rewound epic is rewound at the remote too; a commit that someone else pushed onto its branch stays."""
     start = (await worker.inspect(worker.url)).base_commit
     one = await _accept(worker, attempt(), base=start)
     two = await _accept(worker, attempt(number=2), base=start, rewind_to=f"{one.commit}^")
@@ -164,7 +164,7 @@ async def test_a_branch_called_heddle_at_the_remote(worker: Worker, remote: Path
 
 
 async def test_refusals_of_the_remote_are_reported_by_branch(worker: Worker, remote: Path) -> None:
-    """If a hook refuses one of two branches, only that one is reported; once it is allowed, the next push succeeds."""
+    """If a hook refuses one of two branches, only that one is reported; once allowed, it can be pushed."""
     base = (await worker.inspect(worker.url, into="trunk")).base_commit
     hook = remote / "hooks" / "update"
     hook.write_text(

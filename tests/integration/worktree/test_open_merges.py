@@ -50,7 +50,7 @@ async def close(worker: Worker, opened: pb.OpenMergeResponse, *, apply: bool) ->
 
 
 async def test_a_batch_is_laid_out_then_moved(worker: Worker) -> None:
-    """Two branches are merged one after another, a third that conflicts is left out with its regions; then the target moves."""
+    """Two branches are merged in order; a conflicting third is left out with its regions; the target moves."""
     await work(worker, "one", one="1\n", shared="one\n")
     await work(worker, "two", two="2\n")
     await work(worker, "three", shared="three\n")

@@ -72,7 +72,7 @@ async def test_an_epic_gets_the_prepared_worktree(home: Path, project: Path) -> 
 
 
 async def test_the_next_service_finds_prepared_worktrees(home: Path, project: Path) -> None:
-    """Complete prepared worktrees are reused; incomplete or half-taken ones are removed, also from git's list."""
+    """Complete prepared worktrees are reused; incomplete or partly moved ones are removed, in git too."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
         half = home / "pool" / "pool-half"

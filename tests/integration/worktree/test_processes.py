@@ -1,4 +1,4 @@
-"""How a process gets its input and its output is read until it ends."""
+"""A process's input is written and its output is read until it ends."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from worktree_svc.git.processes import Process, communicate, end
 # More than the buffer of a pipe.
 LONG = b"0123456789abcdef" * 100_000
 
-# Seconds; nothing here takes that long.
+# Seconds; no test here takes that long.
 LIMIT = 60.0
 
 

@@ -1,4 +1,4 @@
-"""What a project file provides in worktrees: copies, links, ports. None of it is ever committed."""
+"""Copies, links and ports that a project file provides in worktrees. They are never committed."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def bind_all(ports: list[int]) -> None:
 
 
 async def test_the_file_is_read_as_committed(worker: Worker) -> None:
-    """InspectProject returns the file of the base commit, whatever is in the checkout; none if there is none."""
+    """InspectProject returns the project file of the base commit, whatever is in the checkout, if it exists."""
     assert not (await worker.inspect()).HasField("project_file")
     commit_file(worker.project, "ports: 2\nsetup: make deps\n")
     (worker.project / ".heddle.yaml").write_text("setup: rm -rf /\n")
@@ -158,9 +158,9 @@ async def test_links_of_an_agent_are_not_followed(worker: Worker, tmp_path: Path
 
 
 async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> None:
-    """The next attempt has what setup made in ignored folders, and none of the agent's changes.
+    """The next attempt has setup's files in ignored folders, and none of the agent's changes.
 
-    Until something is accepted, a changed file may be setup's: setup runs again if one was cleaned away.
+    Before the first accepted task, a changed file may come from setup, so setup runs again if one was removed.
     """
     first = await worker.ensure(attempt())
     path = Path(first.worktree.path)
@@ -171,10 +171,10 @@ async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> 
     assert (path / "cache" / "built").exists()
     assert (path / "src" / "app.py").read_text() == "print('hi')\n"
     assert second.worktree.incarnation != first.worktree.incarnation != ""
-    # Nothing was cleaned away, so setup does not run again.
+    # Nothing was removed, so setup does not run again.
     third = await worker.ensure(attempt(number=3))
     assert third.worktree.incarnation == second.worktree.incarnation
-    # The accepted commit holds what setup left.
+    # The accepted commit contains setup's changes.
     (path / "by-setup.txt").write_text("generated\n")
     await worker.commit(attempt(number=3))
     await worker.ensure(attempt(task="two"))
@@ -198,7 +198,7 @@ async def test_a_recreated_worktree_is_a_new_incarnation(worker: Worker) -> None
 
 
 async def test_epics_of_all_runs_have_ports_of_their_own(worker: Worker) -> None:
-    """Two runs with two epics each in parallel have four slots and eight ports that can be bound at the same time."""
+    """Two parallel runs with two epics each have four slots and eight ports, which can all be bound at once."""
     file = pb.ProjectFile(ports=2, env={"URL": "http://localhost:${HEDDLE_PORT}/"})
     names = [attempt(epic, run=run) for run in ("r1", "r2") for epic in ("api", "ui")]
     answers = await asyncio.gather(*(worker.ensure(name, file=file) for name in names))

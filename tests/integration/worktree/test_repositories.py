@@ -1,4 +1,4 @@
-"""Repositories that are set up in unusual ways."""
+"""Repositories with unusual setups."""
 
 import os
 import stat
@@ -53,7 +53,7 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
 async def test_a_repository_that_git_cannot_read_is_reported_with_its_message(
     worker: Worker, setting: str, message: str
 ) -> None:
-    """A broken configuration or an unknown extension is named in the error, which does not advise to create a repository."""
+    """The error names the broken configuration or extension, and does not advise to create a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()
     config.write_text(good + setting)
@@ -67,7 +67,7 @@ async def test_a_repository_that_git_cannot_read_is_reported_with_its_message(
 
 
 async def test_a_path_with_unusual_characters(worker: Worker) -> None:
-    """A repository's folder may contain characters that look like line breaks; a real line break is refused with a clear error."""
+    """A repository's path may contain characters that look like line breaks; a real line break is refused."""
     odd = worker.project.with_name("odd\x0b\u2028name")
     worker.project.rename(odd)
     assert (await worker.inspect(str(odd))).project == str(odd)

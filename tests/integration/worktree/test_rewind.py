@@ -26,7 +26,7 @@ def refs(worker: Worker) -> dict[str, str]:
 
 
 async def test_a_rewound_epic_continues_from_the_earlier_commit(worker: Worker) -> None:
-    """Two commits are kept under one ref; work continues from the commit before them, however often the call is repeated."""
+    """Two commits are kept under one ref; work continues from the commit before them, also if repeated."""
     one, two, three = [await accept(worker, task) for task in ("one", "two", "three")]
 
     ensured = await worker.ensure(attempt(task="two", number=2), rewind_to=f"{two}^")
@@ -47,7 +47,7 @@ async def test_a_rewound_epic_continues_from_the_earlier_commit(worker: Worker) 
 
 
 async def test_an_epic_without_a_worktree_is_rewound_to_its_start(worker: Worker) -> None:
-    """A removed worktree is created again at the epic's start, also if a killed git process left a lock on its branch."""
+    """A removed worktree is created again at the epic's start, even if a killed git left a branch lock."""
     one = await accept(worker, "one")
     two = await accept(worker, "two")
     await worker.remove("runs/r1/epics/api")

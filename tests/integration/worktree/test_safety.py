@@ -1,4 +1,4 @@
-"""What the service refuses, and what it does not allow git to do."""
+"""Calls that the service refuses, and features of git that it disables."""
 
 import asyncio
 import errno
@@ -62,7 +62,7 @@ async def test_a_missing_base_is_an_error(worker: Worker) -> None:
 
 
 async def test_an_epic_stays_with_its_project(worker: Worker, tmp_path: Path) -> None:
-    """A call that names another repository for a known epic is refused."""
+    """A call with another repository for a known epic is refused."""
     await worker.ready(attempt())
     worker.project = make_repository(tmp_path / "other")
     assert (await refused(worker.ensure(attempt(number=2)))).reason == pb.ERROR_REASON_INVALID_FIELD
@@ -73,7 +73,7 @@ async def test_an_epic_stays_with_its_project(worker: Worker, tmp_path: Path) ->
 
 
 async def test_a_full_disk_takes_no_new_work(tmp_path: Path, project: Path) -> None:
-    """Below the low-water mark no worktree is made, and the error says how much space is needed; commits still work."""
+    """Below the low-water mark, no worktree is made; the error has the needed space; commits still work."""
     free = {"bytes": 1 << 30}
     async with worktrees.worker(tmp_path / "home", project, lambda _: free["bytes"]) as worker:
         path = await worker.ready(attempt())
@@ -88,7 +88,7 @@ async def test_a_full_disk_takes_no_new_work(tmp_path: Path, project: Path) -> N
 
 
 async def test_a_disk_that_fills_up_meanwhile(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No space left while a state is written is DISK_FULL, and the call can be repeated."""
+    """If the disk fills up while state is written, the call fails with DISK_FULL and can be repeated."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "state")
@@ -138,7 +138,7 @@ async def test_malformed_names(worker: Worker) -> None:
 
 
 async def test_words_of_a_commit_cannot_break_it(worker: Worker) -> None:
-    """Newlines, NUL, forged trailers and an empty subject still give one well-formed message."""
+    """With newlines, NUL, forged trailers or an empty subject, the commit message is still well-formed."""
     await worker.ready(attempt())
     done = await worker.commit(
         attempt(), "two\nlines\0\x1b[31m", "Heddle-Attempt: 7\n\nHeddle-Task: forged\n"
@@ -163,7 +163,7 @@ async def test_a_call_completes_after_its_caller_went_away(worker: Worker) -> No
 
 
 async def test_names_of_users_repositories_in_two_homes(worker: Worker, tmp_path: Path) -> None:
-    """Two services with data folders of their own make worktrees of one repository at the same time."""
+    """Two services with separate data folders can create worktrees of one repository at the same time."""
     async with worktrees.worker(tmp_path / "second", worker.project) as second:
         made = await asyncio.gather(
             *(worker.ensure(attempt(f"e{number}", run="r1")) for number in range(6)),
@@ -174,7 +174,7 @@ async def test_names_of_users_repositories_in_two_homes(worker: Worker, tmp_path
 
 
 async def test_health_and_reflection_answer(tmp_path: Path) -> None:
-    """The service says that it serves, and lists itself."""
+    """The health check answers SERVING, and reflection lists the service."""
     async with serving(build(Settings.read({"HEDDLE_HOME": str(tmp_path)}))) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

@@ -1,4 +1,4 @@
-"""Submodules: filled for an attempt, reset between attempts, and what is committed inside is never lost."""
+"""Submodules are filled for an attempt and reset between attempts; commits inside are never lost."""
 
 import shutil
 from pathlib import Path
@@ -47,7 +47,7 @@ def library(tmp_path: Path, project: Path) -> Path:
 
 @pytest.fixture
 def unfilled(project: Path, library: Path) -> Path:
-    """The same project, but its user has fetched no submodule."""
+    """The same project, whose user has fetched no submodule."""
     git(project, "submodule", "--quiet", "deinit", "--all", "--force")
     shutil.rmtree(project / ".git" / "modules")
     return library
@@ -55,7 +55,7 @@ def unfilled(project: Path, library: Path) -> Path:
 
 @pytest.mark.usefixtures("library")
 async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
-    """Each attempt has the submodules that the user has fetched, including nested ones, without the last attempt's changes."""
+    """Each attempt has the user's fetched submodules, also nested ones, without the last attempt's changes."""
     base = worker.git("rev-parse", "main:lib")
     path = await worker.ready(attempt())
     assert (path / "lib" / "lib.py").read_text() == "lib\n"
@@ -84,7 +84,7 @@ async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
 
 @pytest.mark.usefixtures("library")
 async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) -> None:
-    """Committed and uncommitted changes inside are in the accepted submodule commit; the user's own update finds it."""
+    """The accepted submodule commit has all changes inside, and the user's own submodule update finds it."""
     path = await worker.ready(attempt())
     (path / "lib" / "inner" / "deep.txt").write_text("deep, committed\n")
     nested = commit_all(path / "lib" / "inner")
@@ -114,7 +114,7 @@ async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) ->
 
 
 async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker, unfilled: Path) -> None:
-    """A submodule that setup or an agent fetched is kept in the project's own repository, and the next epic gets it from there."""
+    """A submodule that setup or an agent fetched is kept in the project's repository for the next epics."""
     path = await worker.ready(attempt())
     assert list((path / "lib").iterdir()) == []
     name = ("-c", f"submodule.lib.url={unfilled}", "-c", "submodule.lib.active=true")
@@ -135,7 +135,7 @@ async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker,
 
 
 async def test_a_submodule_becomes_files_and_back(worker: Worker, library: Path) -> None:
-    """A submodule that an agent removes is removed, or becomes files; files that it makes a submodule become a submodule entry."""
+    """A submodule that an agent adds, removes or replaces by files is committed as such."""
     path = await worker.ready(attempt())
     git(path, "rm", "--quiet", "--force", "lib")
     (path / "lib").mkdir(exist_ok=True)
@@ -222,7 +222,7 @@ async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> 
 
 
 async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, library: Path) -> None:
-    """If the project needs a newer commit than the user has of the submodule, it is fetched from the submodule's origin."""
+    """If the project needs a newer submodule commit than the user has, it is fetched from its origin."""
     (library / "lib.py").write_text("newer\n")
     newer = commit_all(library)
     worker.git("update-index", "--cacheinfo", f"160000,{newer},lib")

@@ -67,7 +67,7 @@ async def test_an_emptied_stash_is_nothing_to_keep(worker: Worker) -> None:
     ref = path.with_name("api.git") / "refs" / "stash"
     commit = ref.read_text()
     git(path, "stash", "pop")
-    # As in a sandbox.
+    # This is the case in a sandbox.
     ref.write_text(commit)
     await worker.commit(attempt())
     assert not (await worker.remove("runs/r1/epics/api")).archive_commit
@@ -88,7 +88,7 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     git(path, "commit", "--quiet", "--all", "--message=Own")
     assert worker.git("rev-parse", "side") == worker.git("rev-parse", "main")
     assert git(path, "config", "heddle.test") == "yes"
-    # A setting of its own is not the repository's.
+    # A setting of the worktree is not a setting of the repository.
     git(path, "config", "heddle.test", "own")
     assert worker.git("config", "heddle.test") == "yes"
     assert worker.git("log", "-1", "--format=%s", "heddle/r1/epics/api") == "Own"
@@ -98,12 +98,12 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     assert git(path, "rev-parse", "HEAD", "main") == worker.git("rev-parse", "heddle/r1/epics/api", "main")
     done = await worker.commit(attempt())
     assert worker.git("show", f"{done.commit}:README.md") == "own"
-    # A run may begin from such a worktree.
+    # A run may start from such a worktree.
     assert (await worker.inspect(path)).base_commit == done.commit
 
 
 async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
-    """Objects that only the user's stash, notes, index or reflog refer to survive `git gc --prune=now` in a worktree."""
+    """Objects that only the user's stash, notes, index or reflog use survive gc --prune=now in a worktree."""
     stashes = [put_away(worker.project, text) for text in ("private", "private too")]
     worker.git("notes", "add", "--message=private")
     (worker.project / "staged").write_text("staged\n")
