@@ -11,7 +11,7 @@ WORKTREE = Path("/w")
 
 
 def call(**said: Any) -> Call:
-    """Returns a call of which an agent said this, in the protocol's own names."""
+    """Returns a call with these fields, which have the protocol's names."""
     learned = Call("1")
     learned.learn(
         ToolCallStart.model_validate({"toolCallId": "1", "title": "", **said, "sessionUpdate": "tool_call"})
@@ -61,7 +61,7 @@ def diff(path: str, old: str | None, new: str) -> list[dict[str, Any]]:
 def test_calls_have_the_usual_names(
     said: dict[str, Any], name: str, target: str, kind: "pb.ToolKind.ValueType | None"
 ) -> None:
-    """A call has the name that agents usually give the tool, and the file or command that it touches."""
+    """A call has the usual name of its tool, and the file or command that it uses."""
     learned = call(**said)
     described = learned.described(WORKTREE)
     assert (described.name, described.target) == (name, target)
@@ -69,7 +69,7 @@ def test_calls_have_the_usual_names(
 
 
 def test_later_words_complete_earlier_ones() -> None:
-    """A call that begins without its input is shown once it is known."""
+    """A call that begins without its input is shown once the input is known."""
     learned = call(kind="execute", title="bash", rawInput={"cwd": "/w"}, locations=[{"path": "/w"}])
     assert not learned.known()
     learned.learn(
@@ -82,7 +82,7 @@ def test_later_words_complete_earlier_ones() -> None:
 
 
 def test_input_is_for_people() -> None:
-    """A new file is shown whole, a changed one as a diff, a command as it is, anything else as JSON."""
+    """A new file is shown whole, a changed file as a diff, a command unchanged, other input as JSON."""
     assert call(kind="edit", content=diff("/w/a", None, "new\n")).described(WORKTREE).input == "new\n"
     assert call(kind="edit", rawInput={"content": "new\n"}).described(WORKTREE).input == "new\n"
     changed = call(kind="edit", content=diff("/w/a", "same\nold\n", "same\nnew\n")).described(WORKTREE).input
@@ -105,13 +105,13 @@ def test_input_is_for_people() -> None:
     ],
 )
 def test_result_is_for_people(said: dict[str, Any], result: str) -> None:
-    """A result is the text of the answer, without a fence around it; else what the tool put out."""
+    """The result is the text of the answer without a fence around it, or else the output of the tool."""
     assert call(**said, status="completed").result() == result
 
 
 @pytest.mark.parametrize("other", ["/etc/passwd", "/w/.git/config"])
 def test_the_delicate_file_counts(other: str) -> None:
-    """A call that names many files is judged by the one outside of the worktree, or that git obeys."""
+    """A call with many files is judged by a file outside of the worktree or one that git obeys."""
     files = [*diff("/w/a", "x", "y"), *diff(other, "x", "y")]
     learned = call(kind="edit", rawInput={"file_path": "/w/a"}, content=files, locations=[{"path": "/w/b"}])
     described = learned.described(WORKTREE)
@@ -121,7 +121,7 @@ def test_the_delicate_file_counts(other: str) -> None:
 
 
 def test_pictures_are_named_and_not_spelled_out() -> None:
-    """Base64 in a result is of no use to people: it is said what it is and how large."""
+    """Base64 data in a result is replaced by its type and size."""
     image = {"type": "image", "mimeType": "image/png", "data": "QUJD" * 4}
     shown = call(content=[{"type": "content", "content": image}], rawOutput=[image])
     assert shown.result() == "[image]"

@@ -16,7 +16,7 @@ DRIVERS: list[AcpDriver | AcpCommandDriver] = [*map(AcpDriver, KINDS[:-1]), COMM
 
 @pytest.fixture(name="program")
 def _program(tmp_path: Path) -> Path:
-    """An adapter as npm installs it: a link to a script of a package."""
+    """Returns an adapter as npm installs it: a link to a script in a package."""
     package = tmp_path / "node_modules" / "@agentclientprotocol" / "claude-agent-acp"
     (package / "dist").mkdir(parents=True)
     (package / "package.json").write_text(json.dumps({"version": "1.2.3"}))
@@ -35,7 +35,7 @@ def told(program: Path | None = None, **environ: str) -> pb.AgentProgram:
 
 
 def test_presets_are_found_by_name() -> None:
-    """Each preset has its kind and its driver, which leaves every other agent alone."""
+    """Each preset has its own kind and its own driver, which accepts no other agent."""
     assert [PREFIX + preset.name for preset in PRESETS] == [kind.name for kind in KINDS[:-1]]
     assert [preset.name for preset in PRESETS] == [
         "claude-agent-acp",
@@ -50,7 +50,7 @@ def test_presets_are_found_by_name() -> None:
 
 
 def test_a_refused_login_is_not_tried_for_minutes() -> None:
-    """The adapter's Claude tries a failed call a few times, unless the service's own variable says otherwise."""
+    """Claude's adapter retries a call a few times, unless the service's variable says otherwise."""
     assert CLAUDE.defaults == {"CLAUDE_CODE_MAX_RETRIES": "5"}
     assert not CLAUDE.defaults.keys() & CLAUDE.environment.keys()
 
@@ -64,19 +64,19 @@ def test_a_refused_login_is_not_tried_for_minutes() -> None:
     ],
 )
 def test_other_names_are_command_lines(agent: str, command: tuple[str, ...]) -> None:
-    """What is no preset is a command line."""
+    """A name that is not a preset is a command line."""
     assert find(agent).command == command
     assert sum(driver.accepts(agent) for driver in DRIVERS) >= 1
 
 
 @pytest.mark.parametrize("agent", ["acp:", "acp:   ", "acp:'open", "claude", "command:acp:x"])
 def test_what_names_no_agent_is_refused(agent: str) -> None:
-    """An empty or broken command line, and an agent of another kind, are not taken."""
+    """An empty or malformed command line and an agent of another kind are refused."""
     assert not any(driver.accepts(agent) for driver in DRIVERS)
 
 
 def test_what_is_missing_is_said(program: Path) -> None:
-    """A missing program is reported with the command that installs it, a missing login with how to log in."""
+    """A missing program is reported with its install command, a missing login with instructions."""
     assert not told().available
     assert told().detail == "not found on PATH; run: npm install -g @agentclientprotocol/claude-agent-acp"
     found = told(program)
@@ -87,20 +87,20 @@ def test_what_is_missing_is_said(program: Path) -> None:
 
 
 def test_a_login_is_found_in_the_home(program: Path, tmp_path: Path) -> None:
-    """The file that a login leaves counts as one."""
+    """The file that a login creates counts as a login."""
     (tmp_path / ".claude").mkdir()
     (tmp_path / ".claude" / ".credentials.json").write_text("{}")
     assert told(program, HOME=str(tmp_path)).detail == str(program)
 
 
 def test_versions_come_from_npm_alone(tmp_path: Path) -> None:
-    """A package file in some folder above a program says nothing about it."""
+    """A version is read only from an npm package, not from a package file in a folder above the program."""
     (tmp_path / "package.json").write_text(json.dumps({"version": "9"}))
     assert npm_version(tmp_path / "goose") == ""
 
 
 def test_only_a_preset_gets_credentials() -> None:
-    """A preset's agent is given the variables that it needs; a command line gets none."""
+    """The agent of a preset gets the variables that it needs; a command line gets none."""
     assert COMMAND.login_variables == ()
     assert "ANTHROPIC_API_KEY" in AcpDriver(KIND).login_variables
     assert "OPENAI_API_KEY" not in AcpDriver(KIND).login_variables

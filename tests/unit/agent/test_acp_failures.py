@@ -27,12 +27,12 @@ AGENT = find("acp:claude-agent-acp")
     ],
 )
 def test_errors_say_what_to_do(message: str, data: Any, told: str) -> None:
-    """An error of the model's API is reported with its status and what to do; another one unchanged."""
+    """An error of the model's API is reported with its status and what to do; any other error is unchanged."""
     assert told in reason(RequestError(-32603, message, data), AGENT)
 
 
 def test_a_login_is_explained() -> None:
-    """An agent that wants a login gets the line that logs it in."""
+    """If an agent requires a login, the error contains the command that logs it in."""
     error = failed(RequestError.auth_required(), AGENT)
     assert str(error) == f"claude-agent-acp is not logged in: {AGENT.login}"
     assert error.outcome == pb.OUTCOME_UNAUTHORIZED
@@ -50,12 +50,12 @@ def test_a_login_is_explained() -> None:
     ],
 )
 def test_outages_are_told_apart(message: str, kind: str, outcome: "pb.Outcome.ValueType") -> None:
-    """Without a status, the adapter's own name for its provider's failure decides."""
+    """Without a status, the adapter's own name for the provider's failure decides the kind of outage."""
     assert failed(RequestError(-32603, message, {"errorKind": kind}), AGENT).outcome == outcome
 
 
 def test_a_limit_ends_when_the_agent_says() -> None:
-    """The time in the agent's words is kept."""
+    """The time that the agent's message names is kept."""
     error = failed(
         RequestError(-32603, "You've hit your limit|1796000000", {"errorKind": "rate_limit"}), AGENT
     )
@@ -63,6 +63,6 @@ def test_a_limit_ends_when_the_agent_says() -> None:
 
 
 def test_only_some_stops_are_failures() -> None:
-    """A turn that simply ended may have done its work; one that was cut has not."""
+    """A turn that ended normally is not a failure; a turn that was cut off is one."""
     assert stopped_early("end_turn") == stopped_early("cancelled") == ""
     assert "limit of turns" in stopped_early("max_turn_requests")

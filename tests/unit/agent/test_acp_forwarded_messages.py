@@ -1,4 +1,4 @@
-"""What Claude's adapter passes on of its own messages, as usage that counts once."""
+"""Claude's messages that the adapter forwards become usage that is counted once."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -47,7 +47,7 @@ def heard(forwarded: ForwardedMessages, messages: Iterable[dict[str, Any]]) -> l
 
 
 def test_a_call_is_told_once_it_is_answered() -> None:
-    """Its tokens come without a cost, the last count of each kind holds; one that is cut off is reported at the end."""
+    """A call's last token counts are reported without a cost; an interrupted call is reported at the end."""
     forwarded = ForwardedMessages()
     assert heard(forwarded, call(1000, 50)) == [
         pb.Usage(model=MODEL, input_tokens=1000, output_tokens=50, cache_read_tokens=3)
@@ -60,14 +60,14 @@ def test_a_call_is_told_once_it_is_answered() -> None:
 
 
 def test_the_end_of_a_turn_settles_it() -> None:
-    """The totals add what no call reported, such as a sub-agent's output, and the cost; a second turn only what it added."""
+    """The totals add the cost and what no call reported; a second turn adds only its own usage."""
     forwarded = ForwardedMessages()
     told = heard(forwarded, [*call(1000, 50), of_sub_agent("a", 200), of_sub_agent("a", 200)])
     assert [usage.input_tokens for usage in told] == [1000, 200]
     was_unsettled = forwarded.unsettled
 
     [rest] = heard(forwarded, [result(0.25, 1200, 90, read=3, model="claude-haiku-4-5[1m]")])
-    # It has the name under which the calls were reported.
+    # The name is the same as in the reports of the calls.
     assert rest == pb.Usage(model=MODEL, output_tokens=39, cost_usd_micros=250_000, settled_usd_micros=0)
     assert (was_unsettled, forwarded.unsettled) == (True, False)
 
@@ -77,7 +77,7 @@ def test_the_end_of_a_turn_settles_it() -> None:
 
 
 def test_a_resumed_session_pays_for_nothing_twice() -> None:
-    """Totals that include an earlier attempt's share are reported without it, or only as estimates if that is not known."""
+    """An earlier attempt's share is subtracted; if it is unknown, only the estimates are kept."""
     known = ForwardedMessages()
     known.resume(100_000)
     heard(known, call(500, 5))
@@ -88,7 +88,7 @@ def test_a_resumed_session_pays_for_nothing_twice() -> None:
     cut_off.resume(None)
     heard(cut_off, call(500, 5))
     [rest] = heard(cut_off, [result(0.15, 5000, 50)])
-    # No cost: what was made of the calls stays.
+    # Without a cost, the reports of the calls stay valid.
     assert rest == pb.Usage(model=MODEL, settled_usd_micros=0)
     heard(cut_off, call(500, 5))
     [rest] = heard(cut_off, [result(0.20, 5500, 55, read=3)])
@@ -96,7 +96,7 @@ def test_a_resumed_session_pays_for_nothing_twice() -> None:
 
 
 def test_what_is_unsettled_is_remembered() -> None:
-    """The id of a session says whether usage was reported without its cost, also an id that an older version wrote."""
+    """The session id records whether usage lacks its cost, even if an older version wrote the id."""
     assert Memory.parse(str(Memory("a:b", 5, unsettled=True))) == Memory("a:b", 5, unsettled=True)
     assert Memory.parse("5:a:b") == Memory("a:b", 5, unsettled=False)
 
@@ -124,7 +124,7 @@ _JSON = st.recursive(
     _JSON,
 )
 def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any], event: Any) -> None:
-    """Whatever the adapter sends, the session continues."""
+    """A message with an unknown form is ignored, and the session continues."""
     forwarded = ForwardedMessages()
     for message in (
         {"type": kind, **more},
@@ -139,7 +139,7 @@ def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any]
 
 
 def test_counts_of_another_form_are_none() -> None:
-    """What a model's endpoint sends in place of counts and names is no count and no name, and ends nothing."""
+    """Invalid counts and names from a model's endpoint are ignored and do not end the session."""
     call = OpenCall()
     forms: tuple[object, ...] = (
         None,
@@ -156,7 +156,7 @@ def test_counts_of_another_form_are_none() -> None:
 
 
 def test_an_interrupted_call_counts_once() -> None:
-    """Totals that include the open call close it; those of another call leave it to be reported."""
+    """Totals that include the open call close it; totals of another call leave it to be reported."""
     call = OpenCall()
     call.take({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 40}}})
     call.settle([pb.Usage(model="other", input_tokens=5)])
@@ -167,6 +167,6 @@ def test_an_interrupted_call_counts_once() -> None:
 
 
 def test_a_turn_without_a_call_of_the_model_says_so() -> None:
-    """Nothing used is reported as nothing, so that a hook's words do not count as an answer of the model."""
+    """A turn without usage is reported, so that a hook's text does not count as an answer of the model."""
     [event] = ForwardedMessages().take({"type": "result", "modelUsage": {}})
     assert event.usage == pb.Usage(cost_usd_micros=0)

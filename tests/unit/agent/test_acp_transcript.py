@@ -10,7 +10,7 @@ from heddle import pb
 
 
 class Clock:
-    """Seconds that a test moves by hand."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -20,7 +20,7 @@ class Clock:
 
 
 class Session:
-    """A transcript that is fed in the protocol's own form."""
+    """A transcript that receives updates in the protocol's own form."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -53,7 +53,7 @@ def spoken(events: list[pb.Event]) -> list[tuple[int, str, bool]]:
 
 
 def test_pieces_of_a_message_end_with_the_next_one(session: Session) -> None:
-    """Pieces are reported as they come; a message ends where thinking, another message or a call begins."""
+    """Pieces are reported as they arrive; thinking, another message or a call ends the message."""
     text, thinking = pb.MESSAGE_KIND_TEXT, pb.MESSAGE_KIND_THINKING
     assert spoken(session.text("hm", "agent_thought_chunk")) == [(thinking, "hm", False)]
     assert spoken(session.text("Hel", messageId="a")) == [(thinking, "", True), (text, "Hel", False)]
@@ -65,7 +65,7 @@ def test_pieces_of_a_message_end_with_the_next_one(session: Session) -> None:
 
 
 def test_a_call_is_told_once_it_is_known(session: Session) -> None:
-    """A call starts once, when its input is known, and finishes once with how long it took."""
+    """A call starts once, when its input is known, and finishes once, with its duration."""
     assert session.call(kind="execute", status="pending", rawInput={}) == []
     (started,) = session.progress(rawInput={"command": "ls"})
     assert started.tool_started.target == "ls"
@@ -81,7 +81,7 @@ def test_a_call_is_told_once_it_is_known(session: Session) -> None:
 
 
 def test_a_failed_call_says_so(session: Session) -> None:
-    """A call that only appears when it has failed is reported whole."""
+    """A call that first appears as failed is reported with its start and its end."""
     started, finished = session.call(kind="execute", status="failed", rawOutput="no such command")
     assert started.tool_started.tool_call_id == finished.tool_finished.tool_call_id == "1"
     assert not finished.tool_finished.ok
@@ -89,7 +89,7 @@ def test_a_failed_call_says_so(session: Session) -> None:
 
 
 def test_a_turn_leaves_nothing_open(session: Session) -> None:
-    """The end of a turn ends its message and the calls that never ended."""
+    """The end of a turn ends its message and all calls that are still open."""
     session.call(kind="execute", rawInput={"command": "sleep 9"})
     session.text("I am")
     message, finished = session.transcript.end_turn(PromptResponse(stop_reason="cancelled"))
@@ -99,7 +99,7 @@ def test_a_turn_leaves_nothing_open(session: Session) -> None:
 
 
 def test_plans_are_told_as_lists(session: Session) -> None:
-    """A plan is the call of the tool by which agents write down their tasks."""
+    """A plan is reported as a call of the tool that agents use for their task lists."""
     entries = [
         {"content": "Look", "priority": "high", "status": "completed"},
         {"content": "Do", "priority": "high", "status": "in_progress"},
@@ -119,7 +119,7 @@ def cost(session: Session, amount: float, currency: str = "USD") -> list[int]:
 
 
 def test_cost_is_told_as_differences(session: Session) -> None:
-    """Reports are cumulative, usage events contain only what was added; none is reported twice."""
+    """Reports are cumulative; usage events contain only the difference, and no report counts twice."""
     assert cost(session, 0.010) == [10_000]
     assert cost(session, 0.010) == []
     assert cost(session, 0.0305) == [20_500]
@@ -132,7 +132,7 @@ def turn(**usage: int) -> PromptResponse:
 
 
 def test_tokens_are_told_by_turn(session: Session) -> None:
-    """A turn's tokens are reported by kind; their cost is known only where the agent reports cost."""
+    """A turn's tokens are reported by kind; their cost is known only if the agent reports cost."""
     response = turn(totalTokens=100, inputTokens=10, outputTokens=20, cachedReadTokens=40, thoughtTokens=30)
     (told,) = session.transcript.end_turn(response)
     expected = pb.Usage(model="model-x", input_tokens=10, output_tokens=50, cache_read_tokens=40)
@@ -144,21 +144,21 @@ def test_tokens_are_told_by_turn(session: Session) -> None:
 
 
 def test_another_currency_is_no_cost(session: Session) -> None:
-    """A cost in euros is not taken for dollars."""
+    """A cost in euros is not read as dollars."""
     assert cost(session, 0.01, "EUR") == []
     (told,) = session.transcript.end_turn(turn(totalTokens=3, inputTokens=1, outputTokens=2))
     assert not told.usage.HasField("cost_usd_micros")
 
 
 def test_what_is_not_shown_is_passed_over(session: Session) -> None:
-    """Pictures in speech, the replay of prompts and lists of commands make no event."""
+    """Pictures in speech, replayed prompts and lists of commands create no event."""
     assert session.say("agent_message_chunk", content={"type": "image", "data": "", "mimeType": "x"}) == []
     assert session.text("prompt", "user_message_chunk") == []
     assert session.say("available_commands_update", availableCommands=[]) == []
 
 
 def test_a_resumed_session_pays_for_nothing_twice(session: Session) -> None:
-    """A later attempt knows what an earlier one reported of the session's cost."""
+    """A later attempt subtracts the cost that an earlier attempt reported for the session."""
     cost(session, 0.01)
     memory = Memory.parse(str(Memory("id:with:colons", session.transcript.spending.total)))
     assert memory == Memory("id:with:colons", 10_000)

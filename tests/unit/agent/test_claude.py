@@ -1,4 +1,4 @@
-"""What the host of Claude makes of what the SDK says."""
+"""How the host of Claude converts the messages of the SDK to events."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def take(*messages: Message, worktree: Path = Path("/tree")) -> list[pb.Event]:
 
 
 def test_a_text_that_came_in_pieces_comes_once() -> None:
-    """The whole message that follows its pieces adds nothing."""
+    """A whole message adds nothing if its pieces were already reported."""
     events = take(
         piece(type="message_start", message={"id": "m1"}),
         piece(type="content_block_start", content_block={"type": "text"}),
@@ -62,18 +62,18 @@ def test_a_text_that_came_in_pieces_comes_once() -> None:
 
 
 def test_a_text_without_pieces_comes_whole() -> None:
-    """As from a subagent."""
+    """A message without earlier pieces, such as that of a subagent, is reported whole."""
     (event,) = take(AssistantMessage([TextBlock("Hello")], model="m", message_id="m2"))
     assert (event.message.text, event.message.last) == ("Hello", True)
 
 
 def test_claudes_own_word_of_an_error_is_no_message_of_the_model() -> None:
-    """The session's end says it; twice would be once too often."""
+    """Claude's own error text is not a message, because the end of the session reports the error."""
     assert take(AssistantMessage([TextBlock("API Error: 529")], model="<synthetic>")) == []
 
 
 def test_a_call_ends_once_with_its_duration() -> None:
-    """A result belongs to its call; one that belongs to none is nothing."""
+    """A result ends its call; a result without a call is ignored."""
     events = take(
         AssistantMessage([ToolUseBlock("1", "Bash", {"command": "ls"})], model="m"),
         UserMessage(
@@ -90,7 +90,7 @@ def test_a_call_ends_once_with_its_duration() -> None:
 
 
 def test_pictures_of_results_are_found() -> None:
-    """A picture in a result is the call's; other parts, and results of no call, have none."""
+    """A picture in a result belongs to its call; other parts and results without a call have no pictures."""
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QQ=="}}
     linked = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1/x.png"}}
     transcript = Transcript(Path("/tree"), lambda: 0)
@@ -103,7 +103,7 @@ def test_pictures_of_results_are_found() -> None:
 
 
 def test_what_was_begun_is_ended() -> None:
-    """A message and a call that Claude's end cut off have an end nevertheless."""
+    """Open messages and calls are ended when Claude ends in the middle of them."""
     message, call = take(
         AssistantMessage([ToolUseBlock("1", "Bash", {"command": "ls"})], model="m"),
         piece(type="content_block_start", content_block={"type": "thinking"}),
@@ -113,7 +113,7 @@ def test_what_was_begun_is_ended() -> None:
 
 
 def test_waiting_for_the_api_is_told() -> None:
-    """A retry says what the API answered and when the next try comes."""
+    """A retry reports the API's answer and the time until the next try."""
     data = {
         "error_status": 529,
         "error": "overloaded",
@@ -126,7 +126,7 @@ def test_waiting_for_the_api_is_told() -> None:
 
 
 def test_servers_that_are_not_there_and_summaries_are_told() -> None:
-    """People read why tools are missing, and that the agent no longer has the whole conversation."""
+    """The log reports missing servers, and that the conversation was replaced by a summary."""
     servers = [{"name": "good", "status": "connected"}, {"name": "bad", "status": "failed"}, "nonsense"]
     missing, shorter = take(
         SystemMessage("init", {"mcp_servers": servers}),
@@ -154,7 +154,7 @@ def call_of(name: str, **told: Any) -> ToolCall:
     ],
 )
 def test_calls_say_what_they_touch(call: ToolCall, target: str, shown: str) -> None:
-    """A file is relative to the worktree; a command is itself; the input is for people."""
+    """A file path is relative to the worktree, a command is shown as it is, and the input is readable."""
     assert call.target == target
     assert shown in call.input
 
@@ -164,7 +164,7 @@ def used(tokens: int, cost: float) -> dict[str, Any]:
 
 
 def test_a_list_of_todos_is_a_checklist() -> None:
-    """A plan is reported as other agents report theirs; anything else is shown unchanged."""
+    """A plan is reported as for other agents; any other input is shown unchanged."""
     told = {
         "todos": [
             {"content": "Read", "status": "completed"},
@@ -176,7 +176,7 @@ def test_a_list_of_todos_is_a_checklist() -> None:
 
 
 def test_usage_is_what_was_added() -> None:
-    """Each report is the difference to the one before, by model; nothing new is no report."""
+    """Each report contains the difference to the previous one, by model; no difference, no report."""
     spending = Spending()
     (first,) = spending.report({"m": used(10, 0.001)})
     assert (first.usage.input_tokens, first.usage.cost_usd_micros) == (10, 1000)
@@ -191,7 +191,7 @@ def test_usage_is_what_was_added() -> None:
 
 
 def test_an_earlier_session_is_not_paid_again() -> None:
-    """What was used before the beginning is no usage of this session."""
+    """Usage from before the session began is not reported as usage of this session."""
     spending = Spending()
     spending.begin({"m": used(10, 0.001)})
     (report,) = spending.report({"m": used(12, 0.002)})
@@ -199,7 +199,7 @@ def test_an_earlier_session_is_not_paid_again() -> None:
 
 
 def test_a_cost_that_is_not_told_stays_unknown() -> None:
-    """Unknown is not zero."""
+    """An absent cost stays unknown; it is not zero."""
     (report,) = Spending().report({"m": {"inputTokens": 1}})
     assert not report.usage.HasField("cost_usd_micros")
 
@@ -233,7 +233,7 @@ def result(subtype: str = "success", *, is_error: bool = False, **fields: Any) -
     ],
 )
 def test_says_why_it_failed(ended: ResultMessage, expected: str) -> None:
-    """An error hides behind the subtype of a success; its reason says what to do."""
+    """An error with the subtype of a success is recognised, and its reason says what to do."""
     assert expected in failure(ended)
     assert bool(failure(ended)) is ended.is_error
 
@@ -252,7 +252,7 @@ def test_says_why_it_failed(ended: ResultMessage, expected: str) -> None:
 def test_tells_limits_apart(
     ended: ResultMessage, outcome: "pb.Outcome.ValueType", retry_after: float | None
 ) -> None:
-    """A used-up budget and a busy or absent provider are no failures of the task."""
+    """A used-up budget and a busy or unreachable provider are not failures of the task."""
     error = error_of(ended, 7, 1_800_000_000)
     assert error is not None
     assert (error.outcome, error.retry_after) == (outcome, retry_after)
@@ -264,17 +264,17 @@ def test_tells_limits_apart(
     [(1, 596, None), (2, 1075, None), (5, 9800, None), (1, 2446, 2.446), (5, 40_100, 40.1), (1, None, None)],
 )
 def test_claudes_own_delay_is_no_wish(attempt: int, delay_ms: int | None, wished: float | None) -> None:
-    """How long Claude itself waits between two tries is not taken for what the provider asks for."""
+    """Claude's own delay between two tries is not read as the delay that the provider requests."""
     assert wish({"attempt": attempt, "retry_delay_ms": delay_ms}) == wished
 
 
 def test_refused_credentials_say_how_to_log_in() -> None:
-    """The reason names the status and the way out."""
+    """The reason names the status and how to log in."""
     assert "log in with `claude`" in api_failure(401, "invalid x-api-key")
 
 
 def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
-    """By a variable, by a file, or not at all and then how to."""
+    """A login by a variable or by a file is named; without a login, the message says how to log in."""
     home = {"HOME": str(tmp_path)}
     assert "ANTHROPIC_API_KEY" in ClaudeDriver(environ={**home, "ANTHROPIC_API_KEY": "k"}).program().detail
     assert "log in" in ClaudeDriver(environ=home).program().detail
@@ -287,7 +287,7 @@ def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
 
 
 def test_only_a_new_session_stops_itself_at_its_budget(tmp_path: Path) -> None:
-    """Claude counts what a resumed session has cost before, so that one is left to the scheduler."""
+    """Claude includes the earlier cost of a resumed session, so the scheduler enforces its budget."""
     session = pb.StartSessionRequest(worktree_path=str(tmp_path), budget_usd_micros=50_000)
     guard = create_autospec(Guard, instance=True)
 

@@ -1,4 +1,4 @@
-"""What Claude runs in the background of its turn, from its messages."""
+"""Background tasks of Claude's turns, as its messages report them."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def background(*tasks: dict[str, str]) -> SystemMessage:
 
 
 def test_names_tasks_by_their_commands() -> None:
-    """A command is named as it was typed, another task by what Claude says of it, also before it says more."""
+    """A command is named by its text, any other task by Claude's description, even if that is all there is."""
     followed = Background()
     followed.follow(
         AssistantMessage(content=[ToolUseBlock("call-1", "Bash", {"command": "make"})], model="m")
@@ -40,7 +40,7 @@ def test_names_tasks_by_their_commands() -> None:
 
 
 def test_says_how_long_to_wait_for_another_turn() -> None:
-    """Long while Claude owes one, a moment after something in the background has ended, not at all otherwise."""
+    """Long if Claude owes a turn, briefly after a background task ended, otherwise not at all."""
     followed = Background()
     assert followed.patience == 0
     followed.follow(system("session_state_changed", state="running"))
@@ -53,7 +53,7 @@ def test_says_how_long_to_wait_for_another_turn() -> None:
 
 
 def test_a_turn_lasts_to_its_result() -> None:
-    """What a sub-agent says is no turn of Claude's own."""
+    """Messages of a sub-agent do not start or end a turn of Claude."""
     followed, seen = Background(), []
     for message in (
         AssistantMessage(content=[], model="m", parent_tool_use_id="call-1"),

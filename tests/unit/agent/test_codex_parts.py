@@ -23,12 +23,12 @@ UNAUTHORIZED = "unexpected status 401 Unauthorized: bad key, url: http://h/v1/re
     ],
 )
 def test_status_is_found(message: str, status: int | None) -> None:
-    """The HTTP status is read from codex's words."""
+    """The HTTP status is read from codex's message."""
     assert status_of(message) == status
 
 
 def test_causes_are_plain() -> None:
-    """Words about trying again, and the JSON around an API's own words, are taken off."""
+    """Notes about retries and the JSON around an API's message are removed."""
     assert cause_of(f"Reconnecting... 1/5 ({UNAUTHORIZED})") == UNAUTHORIZED
     assert cause_of('{"error": {"message": "bad request"}}') == "bad request"
     assert cause_of('{"error": null}') == '{"error": null}'
@@ -36,7 +36,7 @@ def test_causes_are_plain() -> None:
 
 
 def test_only_refusals_are_hopeless() -> None:
-    """A refused login is not tried again; an overloaded or silent API is."""
+    """A refused login is not retried; an overloaded or unresponsive API is."""
     assert is_refusal(f"Reconnecting... 1/5 ({UNAUTHORIZED})")
     assert not is_refusal("Reconnecting... 1/5 (unexpected status 529 <unknown status code>: overloaded)")
     assert not is_refusal("Reconnecting... waiting for network (Connection failed: error sending request)")
@@ -49,7 +49,7 @@ def mode(permissions: pb.Permissions) -> str:
 
 @pytest.mark.parametrize("decision", [0, pb.PERMISSION_DECISION_ALLOW, pb.PERMISSION_DECISION_DENY])
 def test_defaults_keep_to_the_worktree(decision: "pb.PermissionDecision.ValueType") -> None:
-    """Whatever the default is, codex may write in the worktree and never asks."""
+    """With any default, codex may write in the worktree and never asks."""
     confined = confine(pb.Permissions(default=decision, allow=["Bash(*)"]))
     assert 'sandbox_mode="workspace-write"' in confined.arguments
     assert 'approval_policy="never"' in confined.arguments
@@ -58,12 +58,12 @@ def test_defaults_keep_to_the_worktree(decision: "pb.PermissionDecision.ValueTyp
 
 @pytest.mark.parametrize("deny", ["Write", "Edit", "Write(*)", "*", "(broken"])
 def test_denied_writing_is_read_only(deny: str) -> None:
-    """A plan that denies writing as a whole gets the read-only sandbox; so does a broken pattern."""
+    """A plan that denies all writing gets the read-only sandbox; so does a malformed pattern."""
     assert mode(pb.Permissions(deny=[deny])) == 'sandbox_mode="read-only"'
 
 
 def test_denied_tools_are_switched_off() -> None:
-    """The shell and the search go where the plan denies them; what cannot be kept is named."""
+    """A plan that denies the shell or the search disables it; unenforceable rules are named."""
     confined = confine(pb.Permissions(deny=["Bash", "WebSearch", "Bash(rm:*)", "Edit(src/**)", "mcp__x__*"]))
     assert "shell_tool" in confined.arguments
     assert 'web_search="disabled"' in confined.arguments
@@ -87,7 +87,7 @@ def home(folder: Path, config: str, **environ: str) -> CodexHome:
 
 
 def test_home_is_read(tmp_path: Path) -> None:
-    """The model, the names of keys and whether there is a login are read from the user's own files."""
+    """The model, the names of keys and the presence of a login are read from the user's own files."""
     mine = home(tmp_path, CONFIG)
     assert (mine.model, mine.keys) == ("gpt-5.5", ("CODEX_API_KEY", "OPENAI_API_KEY", "MY_KEY"))
     assert mine.ready
@@ -98,13 +98,13 @@ def test_home_is_read(tmp_path: Path) -> None:
 
 
 def test_home_without_a_file(tmp_path: Path) -> None:
-    """Without CODEX_HOME it is below the user's home; without files nothing is known."""
+    """Without CODEX_HOME, the folder is below the user's home; without files, nothing is known."""
     found = CodexHome({"HOME": str(tmp_path)})
     assert (found.path, found.model, found.ready) == (tmp_path / ".codex", "", False)
 
 
 def test_driver_says_what_is_missing(tmp_path: Path) -> None:
-    """Whatever is missing is reported with the command that fixes it; only its own credentials reach the agent."""
+    """A missing part is reported with the command that fixes it; the agent gets only its own credentials."""
     environ = {"PATH": str(tmp_path), "CODEX_HOME": str(tmp_path), "SECRET": "s"}
     driver = CodexDriver(environ=environ)
     assert driver.program().detail == "not found on PATH; run: npm install -g @openai/codex"
@@ -121,7 +121,7 @@ def test_driver_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_patch_is_told_by_file() -> None:
-    """A new file is its text, a changed one its lines, and a moved one both under the old and the new path."""
+    """A new file is shown as its text, a changed file as a diff, a moved file under its old and new path."""
     patch = (
         "*** Begin Patch\n*** Add File: a\n+one\n+two\n*** Update File: b\n*** Move to: c\n@@ def f\n x\n-y\n+z\n"
         "*** Delete File: d\n*** End Patch"

@@ -41,7 +41,7 @@ def write(path: Path, *lines: dict[str, Any]) -> None:
 
 
 def test_refused_commands_are_found(path: Path, tmp_path: Path) -> None:
-    """A command whose result came without the item of its end was refused; others were reported."""
+    """A command with a result but without an end item was refused; other commands were already reported."""
     record = Record(tmp_path)
     record.follow(THREAD, skip=False)
     assert record.read() == []
@@ -54,7 +54,7 @@ def test_refused_commands_are_found(path: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_there_is_skipped(path: Path, tmp_path: Path) -> None:
-    """A resumed session starts after what an earlier attempt has reported; followed again it continues."""
+    """A resumed session starts after what an earlier attempt reported, and continues if followed again."""
     write(path, called("1", "a"), answered("1"))
     record = Record(tmp_path)
     record.follow(THREAD, skip=True)
@@ -64,7 +64,7 @@ def test_what_was_there_is_skipped(path: Path, tmp_path: Path) -> None:
 
 
 def test_half_a_line_waits(path: Path, tmp_path: Path) -> None:
-    """A line is read once it is whole."""
+    """A line is read only when it is complete."""
     record = Record(tmp_path)
     record.follow(THREAD, skip=False)
     write(path, called("1", "a"))
@@ -76,7 +76,7 @@ def test_half_a_line_waits(path: Path, tmp_path: Path) -> None:
 
 
 def test_other_forms_say_nothing(path: Path, tmp_path: Path) -> None:
-    """Lines of another form, and a record that is not there, are no trouble."""
+    """Lines with another form are ignored, and a missing record is not an error."""
     record = Record(tmp_path)
     assert record.read() == []
     record.follow("unknown", skip=True)
@@ -87,7 +87,7 @@ def test_other_forms_say_nothing(path: Path, tmp_path: Path) -> None:
 
 
 def test_usage_is_that_of_the_newest_call(path: Path, tmp_path: Path) -> None:
-    """What the session has used is known call by call, from either kind of line, also of a turn that was cut off."""
+    """Usage is known after each call, from both kinds of line, even if the turn was interrupted."""
 
     def counted(tokens: int) -> dict[str, Any]:
         info = {"total_token_usage": {"output_tokens": tokens}}
@@ -98,7 +98,7 @@ def test_usage_is_that_of_the_newest_call(path: Path, tmp_path: Path) -> None:
     record.follow(THREAD, skip=True)
     assert record.used == {"output_tokens": 5}
 
-    # A line of its own comes before the tools run, and token_count repeats what it said after them.
+    # A separate line comes before the tools run, and token_count repeats it after them.
     used = {"thread_token_usage": {"output_tokens": 9}, "usage": {"output_tokens": 4}}
     write(path, counted(5), {"type": "token_usage_record", "payload": used}, counted(5))
     record = Record(tmp_path)
@@ -107,7 +107,7 @@ def test_usage_is_that_of_the_newest_call(path: Path, tmp_path: Path) -> None:
 
 
 def test_tells_how_full_the_context_is(path: Path, tmp_path: Path) -> None:
-    """The last call and the model's window say it; a summary in place of the conversation is told once."""
+    """The fill comes from the last call and the model's window; a summary is reported once."""
     tokens = {"total_tokens": 1100}
     write(path, {"type": "compacted", "payload": {"message": "before"}})
     record = Record(tmp_path)

@@ -36,7 +36,7 @@ def tools(events: list[pb.Event]) -> list[tuple[str, str, str]]:
 
 
 def test_what_a_command_prints_is_told_once(transcript: Transcript) -> None:
-    """Output that is too long for a result is told as output of its call, and not again as the result."""
+    """Output too long for a result is reported as output of its call, and not repeated in the result."""
     printed = "x" * (MAX_RESULT_BYTES + 1)
     said = item("completed", "command_execution", command="cat x", aggregated_output=printed, exit_code=3)
     _, shown, finished = transcript.line(said)
@@ -45,7 +45,7 @@ def test_what_a_command_prints_is_told_once(transcript: Transcript) -> None:
 
 
 def test_recorded_command(transcript: Transcript) -> None:
-    """A command is a Bash call with its output and its exit code, without the shell around it."""
+    """A command is a Bash call with its output and exit code, without the shell wrapper."""
     command = "/bin/bash -lc 'echo hi; exit 3'"
     begun = transcript.line(
         item("started", "command_execution", command=command, aggregated_output="", exit_code=None)
@@ -81,12 +81,12 @@ def test_recorded_command(transcript: Transcript) -> None:
     ],
 )
 def test_shell_is_taken_off(wrapped: str, plain: str) -> None:
-    """A command is shown as the model wrote it; what is not wrapped so stays as it is."""
+    """A command is shown as the model wrote it; a command without the shell wrapper is unchanged."""
     assert plain_command(wrapped) == plain
 
 
 def test_changed_files_are_a_call_each(transcript: Transcript) -> None:
-    """Each file of a change is its own call, relative to the worktree if it is inside."""
+    """Each changed file is a separate call, with a relative path if it is inside the worktree."""
     changes = [
         {"path": "/srv/tree/a.txt", "kind": "add"},
         {"path": "/srv/tree/src/b.py", "kind": "update"},
@@ -127,7 +127,7 @@ def test_other_tools(transcript: Transcript) -> None:
 
 
 def test_calls_that_codex_never_ends(transcript: Transcript) -> None:
-    """A call that still runs when the turn ends is ended then; the next turn numbers its own."""
+    """The end of a turn ends its open calls; the next turn has its own numbers."""
     started = item("started", "command_execution", command="sleep 9")
     transcript.line(started)
     (ended,) = transcript.end_turn()
@@ -137,7 +137,7 @@ def test_calls_that_codex_never_ends(transcript: Transcript) -> None:
 
 
 def test_usage_is_a_difference(transcript: Transcript) -> None:
-    """Codex counts from the session's beginning and cached tokens twice; the events report what each turn added."""
+    """Codex counts from the session's start and cached tokens twice; events contain each turn's usage."""
     first = {"input_tokens": 300, "cached_input_tokens": 120, "output_tokens": 30}
     second = {"input_tokens": 400, "cached_input_tokens": 160, "output_tokens": 40}
     (one,) = transcript.line(line(type="turn.completed", usage=first))
@@ -149,7 +149,7 @@ def test_usage_is_a_difference(transcript: Transcript) -> None:
 
 
 def test_life_of_a_thread(transcript: Transcript) -> None:
-    """The thread's id, the end of its turns and their failures are kept."""
+    """The thread's id, the end of each turn and its failures are kept."""
     assert transcript.line(line(type="thread.started", thread_id="01a2")) == []
     assert transcript.thread_id == "01a2"
     (told,) = transcript.line(line(type="error", message="Reconnecting... 1/5 (no network)"))
@@ -189,7 +189,7 @@ def test_sandbox_that_cannot_start(transcript: Transcript) -> None:
     ],
 )
 def test_unknown_lines_are_output(transcript: Transcript, said: bytes) -> None:
-    """A line of no known kind or shape becomes output of Heddle's own stream."""
+    """A line with an unknown kind or shape becomes output of Heddle's own stream."""
     (event,) = transcript.line(said)
     assert event.output.stream == pb.OUTPUT_STREAM_SYSTEM
     assert event.output.text.endswith("\n")
@@ -204,14 +204,14 @@ FIELDS = ("id", "text", "command", "changes", "server", "tool", "result", "items
 KINDS = ("agent_message", "command_execution", "file_change", "mcp_tool_call", "web_search", "todo_list")
 
 
-# How fast a busy machine draws says nothing about the code.
+# The time that a busy machine needs to draw data says nothing about the code.
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.sampled_from(("item.started", "item.completed", "turn.completed", "turn.failed", "error")),
     st.fixed_dictionaries({"type": st.sampled_from(KINDS)}, optional=dict.fromkeys(FIELDS, JSON)),
 )
 def test_no_shape_breaks_it(kind: str, inner: dict[str, Any]) -> None:
-    """Whatever the fields contain, a line becomes events or output, never an exception."""
+    """A line with any field values becomes events or output, never an exception."""
     transcript = Transcript(WORKTREE, "", lambda: 0.0)
     transcript.line(line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message")))
     transcript.end_turn()

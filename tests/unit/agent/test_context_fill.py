@@ -1,4 +1,4 @@
-"""How full the context of an agent's model is, as it comes to a card."""
+"""How full the context of an agent's model is, as a card shows it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from scheduler_svc.model.session_summary import fold
 
 
 def test_the_last_report_says_how_full_the_context_is() -> None:
-    """The newest fill reaches the card; a report without one leaves it."""
+    """The card shows the newest fill; a report without a fill does not change it."""
     calls = [pb.Event(sequence=number, usage=pb.Usage(input_tokens=1)) for number in (1, 2)]
     last = pb.Event(sequence=3, usage=pb.Usage(input_tokens=1))
     summary = fold(pb.Attempt(), [*with_context(calls, 1100, 200_000), last]).summary
@@ -18,7 +18,7 @@ def test_the_last_report_says_how_full_the_context_is() -> None:
 
 @pytest.mark.parametrize("used", [0, -1, None, "7", 1.5, 1 << 60])
 def test_what_is_not_a_count_is_not_known(used: object) -> None:
-    """An agent may say anything at all."""
+    """A value that is not a count is treated as unknown."""
     [event] = with_context([pb.Event(usage=pb.Usage(input_tokens=1))], used, 1000)
     assert event.usage == pb.Usage(input_tokens=1)
     assert with_context([], 7, 1000) == []

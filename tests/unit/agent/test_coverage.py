@@ -12,13 +12,13 @@ CLASS = (
 
 
 def test_totals_are_taken() -> None:
-    """A report says itself how many lines it covers."""
+    """If a report contains totals of lines, they are used."""
     report = b'<coverage lines-covered="80" lines-valid="100" line-rate="0.8"/>'
     assert read_coverage(report) == pb.Coverage(lines_covered=80, lines_valid=100)
 
 
 def test_without_totals_lines_are_counted() -> None:
-    """Each line of a file counts once, though it is listed in its method and in its class."""
+    """Each line of a file counts once, even if it is listed in both its method and its class."""
     report = f"<coverage><packages><package><classes>{CLASS}</classes></package></packages></coverage>"
     assert read_coverage(report.encode()) == pb.Coverage(lines_covered=2, lines_valid=3)
 
@@ -36,12 +36,12 @@ def test_without_totals_lines_are_counted() -> None:
     ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
-    """What is no coverage, or cannot be, is refused with a reason."""
+    """A file that is not a coverage report, or an impossible one, is refused with a reason."""
     with pytest.raises(UnreadableError, match=why):
         read_coverage(content)
 
 
 def test_reports_are_summed() -> None:
-    """Several reports are about several parts of the code."""
+    """Several reports are added up, because each covers a different part of the code."""
     one = pb.Coverage(lines_covered=1, lines_valid=2)
     assert total([one, one]) == pb.Coverage(lines_covered=2, lines_valid=4)

@@ -20,7 +20,7 @@ def texts(events: list[pb.Event]) -> str:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
 def test_characters_survive_any_cut(size: int) -> None:
-    """A character that is cut between two pieces stays whole."""
+    """A character that is split between two pieces is decoded correctly."""
     stream = TextStream(pb.OUTPUT_STREAM_STDOUT)
     data = TEXT.encode()
     events = [
@@ -30,7 +30,7 @@ def test_characters_survive_any_cut(size: int) -> None:
 
 
 def test_other_bytes_are_replaced() -> None:
-    """Bytes that are not UTF-8 become U+FFFD, also a character that never ends."""
+    """Bytes that are not UTF-8 become U+FFFD, including an incomplete character at the end."""
     stream = TextStream(pb.OUTPUT_STREAM_STDERR)
     assert texts(stream.feed(b"a\xffb\xc3")) == "a\ufffdb"
     assert texts(stream.feed(b"", final=True)) == "\ufffd"
@@ -38,19 +38,19 @@ def test_other_bytes_are_replaced() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 5_000_000, "é🎉" * 100_000, "line of text\n" * 20_000, ""])
 def test_pieces_are_small_and_whole(text: str) -> None:
-    """A long text is split into pieces of at most 32 KiB that join to it."""
+    """A long text is split into pieces of at most 32 KiB that join to the same text."""
     split = list(pieces(text))
     assert "".join(split) == text
     assert all(len(piece.encode()) <= MAX_TEXT_BYTES for piece in split)
 
 
 def test_pieces_end_with_lines() -> None:
-    """Where there are lines, pieces end with one."""
+    """If the text has lines, each piece ends at the end of a line."""
     assert all(piece.endswith("\n") for piece in pieces("line of text\n" * 20_000))
 
 
 def test_clip_and_tail_cut_between_characters() -> None:
-    """Cutting never leaves half a character."""
+    """Truncation never splits a character."""
     assert clip("ééé", 5) == "éé"
     assert clip("short", 100) == "short"
     assert tail(b"abc" + "é".encode(), 3) == "cé"
@@ -69,7 +69,7 @@ def test_host_lines_are_events() -> None:
 
 
 def test_host_lines_may_come_in_pieces() -> None:
-    """A line may arrive a byte at a time, and the last one without its end."""
+    """A line may arrive byte by byte, and the last line may lack its newline."""
     translator = HostTranslator()
     event = pb.Event(message=pb.Message(text="é"))
     data = protocol.greeting() + protocol.line_of(event) + protocol.line_of(event)[:-1]
@@ -92,18 +92,18 @@ def test_host_lines_may_come_in_pieces() -> None:
     ],
 )
 def test_other_lines_are_output(line: bytes) -> None:
-    """What is no event of a host's is output; a host cannot forge what only agent_svc says."""
+    """A line that is not an event of a host is output; a host cannot forge events that only agent_svc sends."""
     (event,) = host(line)
     assert event.output.text.encode() == line
 
 
 def test_broken_bytes_are_output() -> None:
-    """A line that is no text becomes output with U+FFFD."""
+    """A line that is not valid text becomes output with U+FFFD."""
     assert texts(host(b"\xff\xfe\n")) == "\ufffd\ufffd\n"
 
 
 def test_endless_line_is_output() -> None:
-    """A line without end does not stay in memory."""
+    """A line without an end does not accumulate in memory."""
     translator = HostTranslator()
     events = translator.stdout(b"x" * (MAX_LINE_BYTES + 1))
     assert len(texts(events)) == MAX_LINE_BYTES + 1
@@ -111,7 +111,7 @@ def test_endless_line_is_output() -> None:
 
 
 def test_host_events_carry_their_payload_only() -> None:
-    """A host cannot say which run, number or actor its events belong to."""
+    """A host cannot set the run, number or actor of its events."""
     (event,) = host(
         b'{"run": "runs/other", "sequence": "9", "actor": "user:root", "usage": {"model": "m"}}\n'
     )
@@ -119,7 +119,7 @@ def test_host_events_carry_their_payload_only() -> None:
 
 
 def test_long_host_texts_are_split_or_cut() -> None:
-    """Texts are split, tool inputs and results cut, to what a session keeps."""
+    """Long texts are split, and tool inputs and results truncated, to the session's limits."""
     long = "y" * 300_000
     spoken = host(protocol.line_of(pb.Event(message=pb.Message(text=long, last=True))))
     assert "".join(event.message.text for event in spoken) == long
@@ -133,7 +133,7 @@ def test_long_host_texts_are_split_or_cut() -> None:
 
 
 def test_host_says_how_it_ended() -> None:
-    """A host's session_finished is its account, not an event."""
+    """A host's session_finished is its own account of the end, not an event."""
     translator = HostTranslator()
     finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="no credit")
     assert translator.stdout(protocol.line_of(pb.Event(session_finished=finished))) == []
@@ -141,7 +141,7 @@ def test_host_says_how_it_ended() -> None:
 
 
 def test_opening_round_trip() -> None:
-    """A host reads the session that agent_svc wrote; an unknown protocol is refused."""
+    """A host reads the session as agent_svc wrote it; an unknown protocol is refused."""
     request = pb.StartSessionRequest(attempt="runs/r/epics/e/tasks/t/attempts/1", prompt="a\nb — ü")
     line = protocol.opening(request)
     assert line.count(b"\n") == 1
@@ -152,7 +152,7 @@ def test_opening_round_trip() -> None:
 
 
 def test_catalogue_finds_drivers() -> None:
-    """Each agent has its driver; another is refused with those that there are."""
+    """Each agent has a driver; an unknown agent is refused with the list of known ones."""
     catalogue = default_catalogue()
     assert isinstance(catalogue.driver("scripted"), ScriptedDriver)
     assert isinstance(catalogue.driver("command:make"), CommandDriver)
@@ -164,7 +164,7 @@ def test_catalogue_finds_drivers() -> None:
 
 
 def test_scripted_takes_its_speed_from_the_service() -> None:
-    """The factor on the scripted agent's pauses may be set for the whole service."""
+    """The service's settings can change the factor for the pauses of the scripted agent."""
     request = pb.StartSessionRequest(agent="scripted")
     assert ScriptedDriver(environ={}).launch(request, "").environment == {}
     launch = ScriptedDriver(environ={"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
@@ -172,7 +172,7 @@ def test_scripted_takes_its_speed_from_the_service() -> None:
 
 
 def test_a_host_names_its_agents_own_session() -> None:
-    """The agent's own id of its session is kept and is no event; an answer by the host is one."""
+    """The agent's own session id is kept and is not an event; an answer by the host is an event."""
     translator = HostTranslator()
     started = pb.Event(session_started=pb.SessionStarted(agent_session_id="abc"))
     resolved = pb.Event(approval_resolved=pb.ApprovalResolved(approval_id="1", message="no answer"))

@@ -11,7 +11,7 @@ OURS = {"PATH": "/bin", "LC_ALL": "C", "HEDDLE_DATABASE_URL": "secret", "AWS_KEY
 
 
 def test_only_the_allowlist_passes() -> None:
-    """An agent gets what is allowed by name, and nothing else of the service's."""
+    """An agent gets only the variables of the service that are allowed by name."""
     assert agent_environment(OURS, (), {}, "p") == {
         **UNATTENDED,
         "PATH": "/bin",
@@ -21,25 +21,25 @@ def test_only_the_allowlist_passes() -> None:
 
 
 def test_operator_may_allow_more() -> None:
-    """Names in the settings pass as well; absent ones stay absent."""
+    """Names in the settings are passed on as well; absent variables stay absent."""
     environment = agent_environment(OURS, ("EXTRA", "ABSENT"), {}, "p")
     assert environment["EXTRA"] == "x"
     assert "ABSENT" not in environment
 
 
 def test_task_wins() -> None:
-    """What a task brings replaces what the service has."""
+    """A task's variables replace those of the service."""
     assert agent_environment(OURS, (), {"PATH": "/task"}, "p")["PATH"] == "/task"
 
 
 def test_prompt_that_no_environment_can_hold() -> None:
-    """A prompt too long, or with a zero byte, is left out, so that the agent still starts."""
+    """A prompt that is too long or contains a zero byte is left out, and the agent still starts."""
     assert "HEDDLE_PROMPT" not in agent_environment(OURS, (), {}, "é" * 70_000)
     assert "HEDDLE_PROMPT" not in agent_environment(OURS, (), {}, "a\0b")
 
 
 def test_the_operator_may_give_an_editor() -> None:
-    """What the settings name, and what a task brings, replaces what keeps programs from asking."""
+    """Variables of the settings or a task replace those that keep programs from asking questions."""
     environment = agent_environment(
         {"PAGER": "less", "GIT_EDITOR": "true"}, ("GIT_EDITOR",), {"EDITOR": "ed"}, None
     )
@@ -59,7 +59,7 @@ def test_the_operator_may_give_an_editor() -> None:
     ],
 )
 def test_nothing_waits_for_a_person(tmp_path: Path, command: str, code: int, said: str) -> None:
-    """Editors, pagers, questions for a password and the terminal end at once, and say why."""
+    """Editors, pagers, password prompts and terminal reads end immediately with an explanation."""
     repository = make_repository(tmp_path / "repository", {"a.txt": "a\n"})
     for arguments in (
         ["checkout", "-qb", "side"],

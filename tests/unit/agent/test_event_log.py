@@ -29,7 +29,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_numbers_events_across_batches(path: Path) -> None:
-    """Events are numbered from 1, over all batches and openings."""
+    """Events are numbered from 1 across all batches and openings."""
     log = EventLog.open(path)
     log.append(said("a", "b"))
     log.close()
@@ -42,7 +42,7 @@ def test_numbers_events_across_batches(path: Path) -> None:
 
 @pytest.mark.parametrize("after", range(6))
 def test_reads_from_any_sequence(path: Path, after: int) -> None:
-    """A read may begin within a batch."""
+    """A read can begin in the middle of a batch."""
     log = EventLog.open(path)
     for batch in (["a", "b"], ["c"], ["d", "e", "f"]):
         log.append(said(*batch))
@@ -51,7 +51,7 @@ def test_reads_from_any_sequence(path: Path, after: int) -> None:
 
 
 def test_reads_nothing_behind_last(path: Path) -> None:
-    """A read returns nothing after the number it was given as the last."""
+    """A read returns no event after the given last number."""
     log = EventLog.open(path)
     log.append(said("a", "b", "c"))
     log.close()
@@ -60,7 +60,7 @@ def test_reads_nothing_behind_last(path: Path) -> None:
 
 @pytest.mark.parametrize("size", [10, 1000, 60_000, 100_000, 130_000])
 def test_responses_stay_below_their_limit(path: Path, size: int) -> None:
-    """Whatever the size of events, a response stays within 256 KiB and nothing is left out."""
+    """A response has at most 256 KiB whatever the size of the events, and no event is left out."""
     log = EventLog.open(path)
     texts = [str(number).rjust(size) for number in range(max(12, 2_000_000 // size))]
     log.append(said(*texts[:7]))
@@ -71,7 +71,7 @@ def test_responses_stay_below_their_limit(path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("kept", range(1, 30, 3))
 def test_torn_tail_is_cut_off(path: Path, kept: int) -> None:
-    """What a crash left half written is cut off, and the log continues after the last whole frame."""
+    """A frame that a crash left incomplete is removed, and the log continues after the last whole one."""
     log = EventLog.open(path)
     log.append(said("a", "b"))
     whole = path.stat().st_size
@@ -89,7 +89,7 @@ def test_torn_tail_is_cut_off(path: Path, kept: int) -> None:
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\0" * 40, HEADER.pack(3, 0) + b"abc"])
 def test_garbage_behind_the_end_is_cut_off(path: Path, garbage: bytes) -> None:
-    """Bytes that are no frame, as a crashed file system leaves them, end the log."""
+    """Invalid bytes at the end, as a crashed file system leaves them, are removed."""
     log = EventLog.open(path)
     log.append(said("a"))
     log.close()
@@ -99,7 +99,7 @@ def test_garbage_behind_the_end_is_cut_off(path: Path, garbage: bytes) -> None:
 
 
 def test_failed_append_keeps_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An append that the disk refuses leaves the log as it was."""
+    """If the disk refuses an append, the log is unchanged."""
     log = EventLog.open(path)
     log.append(said("a"))
 
@@ -116,14 +116,14 @@ def test_failed_append_keeps_nothing(path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_absent_log_is_empty(path: Path) -> None:
-    """A log that was never written has no events."""
+    """A log that does not exist has no events."""
     log = EventLog.view(path)
     assert log.last_sequence == 0
     assert log.last_event() is None
 
 
 def test_last_event(path: Path) -> None:
-    """The newest event is found without reading the rest."""
+    """The newest event is found without reading the others."""
     log = EventLog.open(path)
     log.append(said("a", "b"))
     log.close()
@@ -133,7 +133,7 @@ def test_last_event(path: Path) -> None:
 
 
 def test_closed_log_takes_nothing(path: Path) -> None:
-    """Appending to a closed log raises."""
+    """Appending to a closed log raises an error."""
     log = EventLog.open(path)
     log.close()
     log.close()
@@ -142,5 +142,5 @@ def test_closed_log_takes_nothing(path: Path) -> None:
 
 
 def test_frames_fit_a_response() -> None:
-    """A whole frame always fits one response."""
+    """Every frame fits in one response."""
     assert MAX_FRAME_BYTES < MAX_RESPONSE_BYTES

@@ -1,4 +1,4 @@
-"""What a check wrote, as opposed to what existed before."""
+"""The files that a check wrote are distinguished from those that existed before."""
 
 import os
 from pathlib import Path
@@ -28,13 +28,13 @@ def reported(evidence: Evidence) -> pb.CheckFinished:
 
 
 def test_only_what_the_check_wrote_counts(tmp_path: Path) -> None:
-    """A report that existed before, however fresh, is not the check's."""
+    """A report that existed before the check does not count, however recent it is."""
     write(tmp_path / "one.xml", REPORT)
     assert not reported(Evidence(pb.Check(), tmp_path)).HasField("tests")
 
 
 def test_new_and_changed_files_count(tmp_path: Path) -> None:
-    """A report that is new, longer, or was touched while the check ran is the check's."""
+    """A report counts if it is new, has grown, or was touched while the check ran."""
     write(tmp_path / "old.xml", REPORT)
     write(tmp_path / "longer.xml", REPORT)
     write(tmp_path / "touched.xml", REPORT)
@@ -49,7 +49,7 @@ def test_new_and_changed_files_count(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_another_counts(tmp_path: Path) -> None:
-    """A report of the same size and time that replaced another one is new."""
+    """A report that replaced another one with the same size and time is new."""
     write(tmp_path / "one.xml", REPORT)
     times = (tmp_path / "one.xml").stat()
     evidence = Evidence(pb.Check(), tmp_path)
@@ -61,14 +61,14 @@ def test_a_file_in_the_place_of_another_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", [".git", "node_modules", ".venv"])
 def test_some_folders_are_not_searched(tmp_path: Path, folder: str) -> None:
-    """Folders of tools hold no reports of the task."""
+    """Folders of tools are not searched for reports."""
     evidence = Evidence(pb.Check(), tmp_path)
     write(tmp_path / "a" / folder / "one.xml", REPORT)
     assert not reported(evidence).HasField("tests")
 
 
 def test_links_do_not_count(tmp_path: Path) -> None:
-    """No link is followed, to a file or a folder: it could lead out of the worktree."""
+    """Links to files and folders are not followed, because they could lead out of the worktree."""
     write(tmp_path / "outside/one.xml", REPORT)
     worktree = tmp_path / "worktree"
     worktree.mkdir()
@@ -79,7 +79,7 @@ def test_links_do_not_count(tmp_path: Path) -> None:
 
 
 def test_named_reports_are_the_only_ones(tmp_path: Path) -> None:
-    """Globs say where reports are, whatever their suffix; a folder covers what is in it."""
+    """Globs select the reports, whatever their suffix; a folder includes its content."""
     evidence = Evidence(
         pb.Check(junit=["reports", "*.junit"], coverage=["**/cov*.xml"], sarif=["lint.json"]), tmp_path
     )
@@ -97,7 +97,7 @@ def test_named_reports_are_the_only_ones(tmp_path: Path) -> None:
 
 
 def test_problems_of_named_reports_are_told(tmp_path: Path) -> None:
-    """A report that the check names and did not write, or wrote in a broken form, is reported with the reason."""
+    """A named report that is missing or malformed is listed with the reason."""
     evidence = Evidence(pb.Check(junit=["a.xml"], coverage=["c.xml"], sarif=["s.json", "t.json"]), tmp_path)
     write(tmp_path / "a.xml", COVERAGE)
     with (tmp_path / "c.xml").open("wb") as file:
@@ -114,14 +114,14 @@ def test_problems_of_named_reports_are_told(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
-    """A file's name may hold any bytes; its problem is reported all the same."""
+    """A problem can be reported even if the file's name is not valid text."""
     evidence = Evidence(pb.Check(junit=["*.xml"]), tmp_path)
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.xml")).write_text("no")
     assert "?.xml is not valid XML" in reported(evidence).report_problems[0]
 
 
 def test_files_that_no_glob_names_are_ignored(tmp_path: Path) -> None:
-    """Most other XML files are not reports; they are ignored silently."""
+    """XML files that are not reports are ignored silently if no glob names them."""
     evidence = Evidence(pb.Check(), tmp_path)
     write(tmp_path / "pom.xml", "<project/>")
     write(tmp_path / "broken.xml", "<")
@@ -129,7 +129,7 @@ def test_files_that_no_glob_names_are_ignored(tmp_path: Path) -> None:
 
 
 def test_all_reports_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of very many reports the first are read, and the evidence says that there are more."""
+    """If there are too many reports, the first are read, and the evidence says that there are more."""
     monkeypatch.setattr(evidence_module, "MAX_TOTAL_BYTES", 2 * len(REPORT))
     evidence = Evidence(pb.Check(junit=["*.xml"]), tmp_path)
     for name in "abc":

@@ -1,4 +1,4 @@
-"""What all hosts share: questions, the operator's words, and how a host ends."""
+"""What all hosts share: questions, the operator's messages, and the end of a host."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ BASH = ToolCall(id="1", name="Bash", target="make", kind=pb.TOOL_KIND_COMMAND, i
 
 
 class Connection:
-    """A host in this process, and what it wrote."""
+    """A host that runs in this process, and its output."""
 
     def __init__(self, session: pb.StartSessionRequest | None = None) -> None:
         self.incoming = asyncio.StreamReader()
@@ -34,7 +34,7 @@ class Connection:
 
 
 async def test_an_answer_ends_the_wait() -> None:
-    """The operator's words come with the answer to the question that was asked; others are not meant."""
+    """The answer to a question delivers the operator's text; answers to other questions are ignored."""
     connection = Connection()
     listening = asyncio.create_task(connection.host.listen())
     asking = asyncio.create_task(permit(connection.host, BASH))
@@ -52,7 +52,7 @@ async def test_an_answer_ends_the_wait() -> None:
 
 
 async def test_what_cannot_be_understood_ends_nothing() -> None:
-    """A translator that fails costs the one message: the log says so, and later messages are translated."""
+    """If translating a message fails, the log reports it, and later messages are translated."""
     connection = Connection()
     connection.host.tell(lambda: [pb.Event(message=pb.Message(text="\ud800"))])
     connection.host.tell(lambda: [pb.Event(message=pb.Message(text="next"))])
@@ -62,7 +62,7 @@ async def test_what_cannot_be_understood_ends_nothing() -> None:
 
 
 async def test_an_answer_from_before_counts_once() -> None:
-    """What the operator said to the session that is continued allows that call once; the next one asks again."""
+    """An answer given to the resumed session allows that call once; the next such call asks again."""
     session = pb.StartSessionRequest(permissions=pb.Permissions(wait=seconds(0.01)))
     session.answers.add(approval=pb.Approval(tool="Bash", target="make"), approved=True)
     connection = Connection(session)
@@ -73,7 +73,7 @@ async def test_an_answer_from_before_counts_once() -> None:
 
 
 async def test_no_answer_is_a_no() -> None:
-    """After the plan's wait the question counts as denied, and the log says so."""
+    """After the wait that the plan sets, an unanswered question is denied, and the log says so."""
     session = pb.StartSessionRequest(permissions=pb.Permissions(wait=seconds(0.01)))
     connection = Connection(session)
     permission = await permit(connection.host, BASH)
@@ -85,7 +85,7 @@ async def test_no_answer_is_a_no() -> None:
 
 
 async def test_what_the_policy_decides_is_not_asked() -> None:
-    """Neither a denied nor an allowed call is a question."""
+    """A call that the policy denies or allows creates no question."""
     session = pb.StartSessionRequest(permissions=pb.Permissions(allow=["Bash(make)"]))
     connection = Connection(session)
     assert (await permit(connection.host, BASH)).allowed
@@ -95,7 +95,7 @@ async def test_what_the_policy_decides_is_not_asked() -> None:
 
 
 async def test_the_operators_words_wait_in_order() -> None:
-    """Messages are kept until the agent can take them; a line that is none is passed over."""
+    """Messages are queued until the agent can receive them; a line that is not a message is ignored."""
     connection = Connection()
     connection.hear(pb.Event(message=pb.Message(text="one")))
     connection.incoming.feed_data(b"no event\n")
@@ -103,7 +103,7 @@ async def test_the_operators_words_wait_in_order() -> None:
     connection.incoming.feed_eof()
     await connection.host.listen()
     assert [connection.host.heard.get_nowait() for _ in range(2)] == ["one", "two"]
-    # Without agent_svc there is no reason to work.
+    # Without agent_svc, the host has no reason to work.
     assert connection.host.stopping.is_set()
 
 
@@ -130,7 +130,7 @@ def run_a_host(ending: str, tmp_path: Path) -> subprocess.CompletedProcess[bytes
 
 
 def test_a_host_ends_well(tmp_path: Path) -> None:
-    """It greets, sends events, and keeps what libraries print out of its lines."""
+    """The host sends its greeting and events, and keeps output of libraries out of its protocol lines."""
     done = run_a_host("", tmp_path)
     greeting, said = done.stdout.splitlines()
     assert protocol.is_greeting(greeting)
@@ -140,7 +140,7 @@ def test_a_host_ends_well(tmp_path: Path) -> None:
 
 
 def test_a_host_says_why_its_agent_failed(tmp_path: Path) -> None:
-    """The reason is the session's; a defect is called one, with its traceback in the log."""
+    """The reason is that of the session; a defect is reported as such, with its traceback in the log."""
     failed = run_a_host("raise AgentFailedError('not logged in: run x')", tmp_path)
     reason = json.loads(failed.stdout.splitlines()[-1])["sessionFinished"]["reason"]
     assert (failed.returncode, reason) == (1, "not logged in: run x")

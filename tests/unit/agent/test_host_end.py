@@ -1,4 +1,4 @@
-"""How an agent and agent_svc agree that nothing more is said."""
+"""How an agent and agent_svc agree that no more messages follow."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from tests.unit.agent.test_host import Connection
 
 
 class Process:
-    """A host of which the test plays the part."""
+    """A host process whose part the test plays."""
 
     def __init__(self) -> None:
         self.stdout, self.stderr = asyncio.StreamReader(), asyncio.StreamReader()
@@ -40,7 +40,7 @@ class Process:
 
 
 class Session:
-    """The parts of a session that a conversation needs, without a disk."""
+    """The parts of a session that a conversation needs, without files."""
 
     used_up = False
 
@@ -55,7 +55,7 @@ class Session:
 
 @asynccontextmanager
 async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
-    """Yields a conversation and its host, which has greeted."""
+    """Yields a conversation and its host, which has already sent its greeting."""
     session, process = cast("Any", Session()), Process()
     conversation = Conversation(
         session,
@@ -81,7 +81,7 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
 
 
 async def test_what_is_said_after_the_leave_to_end_is_refused() -> None:
-    """Once a host that has read everything may end, the operator's messages are refused, though its process still runs."""
+    """After a host may end, messages are refused, even while its process still runs."""
     async with talking() as (conversation, process):
         process.stdout.feed_data(protocol.closing(0))
         assert await process.lines.get() == protocol.closed()
@@ -91,7 +91,7 @@ async def test_what_is_said_after_the_leave_to_end_is_refused() -> None:
 
 
 async def test_a_host_may_not_end_on_what_it_has_not_read() -> None:
-    """A message that crosses the host's request to end is delivered first; then the host may end."""
+    """A message that crosses the host's request to end is delivered before the host may end."""
     async with talking() as (conversation, process):
         await conversation.send("Use tabs", "m1", "user:ada")
         process.stdout.feed_data(protocol.closing(0) + protocol.closing(1))
@@ -102,7 +102,7 @@ async def test_a_host_may_not_end_on_what_it_has_not_read() -> None:
 
 
 async def test_a_failed_session_receives_no_messages() -> None:
-    """After a host's account of its failure there is no turn in which a message could be received."""
+    """After a host reports its failure, messages are refused, because no turn could receive them."""
     async with talking() as (conversation, process):
         finished = pb.Event(session_finished=pb.SessionFinished(outcome=pb.OUTCOME_FAILED))
         process.stdout.feed_data(protocol.line_of(finished))
@@ -113,7 +113,7 @@ async def test_a_failed_session_receives_no_messages() -> None:
 
 
 async def test_a_host_that_wants_to_end_hears_what_crosses_that() -> None:
-    """It asks again after each message, saying how many it has read, and ends once it may."""
+    """The host repeats its request after each message, with the number of messages read, until it may end."""
     connection = Connection()
     listening = asyncio.create_task(connection.host.listen())
     asking = asyncio.create_task(connection.host.may_end())

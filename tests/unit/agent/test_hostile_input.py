@@ -1,4 +1,4 @@
-"""Nothing that a model or an agent's program says breaks the host that reads it."""
+"""No output of a model or of an agent's program breaks the host that reads it."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from agent_svc.agents.codex.transcript import Transcript as CodexTranscript
 from agent_svc.text import whole_characters
 from heddle import pb
 
-# Half a character, a byte that no path may hold, and what is too large for anything.
+# Half a character, a byte that paths cannot contain, and values that are too large.
 NASTY = ("\ud800", "a\0b", "\udfff/x", "../" * 40, "x" * 5000, "~root", "", "/", ".")
 SCALARS = (
     st.none()
@@ -33,7 +33,7 @@ JSON = st.recursive(
 
 
 def shaped(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Returns objects with these fields, some of them left out or anything at all."""
+    """Returns objects with these fields, of which some are missing or have any value."""
     return st.fixed_dictionaries({}, optional={name: given_as | JSON for name, given_as in fields.items()})
 
 
@@ -100,7 +100,7 @@ EVENT = shaped(
 
 
 def sendable(events: list[pb.Event]) -> None:
-    """Fails where an event cannot be written to the log or sent."""
+    """Fails if an event cannot be written to the log or sent."""
     for event in events:
         event.SerializeToString()
         protocol.parse_event(protocol.line_of(event))
@@ -109,7 +109,7 @@ def sendable(events: list[pb.Event]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(CODEX, max_size=4))
 def test_codex(lines: list[dict[str, Any]]) -> None:
-    """Whatever codex writes becomes events, or output."""
+    """Any output of codex becomes events or output."""
     transcript = CodexTranscript(Path("/tree"), "m", lambda: 0.0)
     for said in lines:
         sendable(transcript.line(json.dumps(said).encode()))
@@ -119,7 +119,7 @@ def test_codex(lines: list[dict[str, Any]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENT.map(lambda said: json.dumps(said).encode()) | st.binary(max_size=20), max_size=4))
 def test_a_host(lines: list[bytes]) -> None:
-    """Whatever a host writes becomes events, or output."""
+    """Any output of a host becomes events or output."""
     translator = HostTranslator()
     for line in lines:
         sendable(translator.stdout(line + b"\n"))
@@ -147,7 +147,7 @@ CALLS = st.tuples(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(CALLS, max_size=3))
 def test_claude(calls: list[tuple[str, dict[str, Any], str, Any]]) -> None:
-    """Whatever Claude's model says and calls, and whatever its tools answer, becomes events."""
+    """Any message or call of Claude's model and any answer of its tools becomes events."""
     sdk = pytest.importorskip("claude_agent_sdk")
     from agent_svc.agents.claude.transcript import Transcript  # noqa: PLC0415 (imports the SDK)
 
@@ -191,7 +191,7 @@ UPDATES = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(UPDATES, max_size=3))
 def test_acp(updates: list[dict[str, Any]]) -> None:
-    """Whatever an ACP agent sends in the forms of the protocol becomes events."""
+    """Any message of an ACP agent in the forms of the protocol becomes events."""
     schema = pytest.importorskip("acp.schema")
     from agent_svc.agents.acp.transcript import Transcript  # noqa: PLC0415 (imports the library)
 
@@ -200,14 +200,14 @@ def test_acp(updates: list[dict[str, Any]]) -> None:
         try:
             update = schema.ToolCallStart.model_validate(whole_characters(said))
         except ValueError:
-            # The protocol's library refuses it before it reaches the host.
+            # The protocol's library refuses it before the host receives it.
             continue
         sendable(transcript.update(update))
     sendable(transcript.end_turn(None))
 
 
 def test_paths_that_are_none(tmp_path: Path) -> None:
-    """A path with a NUL, half a character, a loop of links or too long a name is shown, and counts as outside."""
+    """An invalid path (NUL, half a character, a loop of links, too long) is shown and counts as outside."""
     (tmp_path / "loop").symlink_to("loop")
     for path in ("a\0b", "\ud800", "loop", "loop/x", "x" * 5000):
         target = relative_target(tmp_path, path)

@@ -1,4 +1,4 @@
-"""What pictures say of themselves, and how those of tools' results are kept."""
+"""Image headers, and how pictures in the results of tools are stored."""
 
 import base64
 from pathlib import Path
@@ -46,12 +46,12 @@ def test_kinds_of_pictures(data: bytes, kind: str) -> None:
 
 @pytest.mark.parametrize("data", [JPEG, VP8X, VP8L, VP8])
 def test_the_header_tells_the_size(data: bytes) -> None:
-    """Width and height are read without unpacking anything."""
+    """Width and height are read without decoding the picture."""
     assert dimensions(data) == (40, 30)
 
 
 def test_a_drawn_picture_tells_its_size() -> None:
-    """As our own PNGs do."""
+    """The size of a PNG that Heddle draws is found."""
     width, height = dimensions(PNG)
     assert width > height > 100
 
@@ -68,7 +68,7 @@ def test_a_drawn_picture_tells_its_size() -> None:
     ],
 )
 def test_a_broken_header_tells_nothing(data: bytes) -> None:
-    """A picture without a size has none; nothing is raised."""
+    """A picture with a malformed header has no size, and no error is raised."""
     width, height = dimensions(data)
     assert width * height == 0
 
@@ -78,7 +78,7 @@ def encoded(data: bytes) -> str:
 
 
 def test_a_picture_is_kept_once(tmp_path: Path) -> None:
-    """A picture of a tool's result is stored where screenshots are found, with its caption, and only once."""
+    """A picture in a tool's result is stored once with the screenshots, with its caption."""
     for _ in range(2):
         assert keep(tmp_path, Picture("image/png", encoded(PNG), "Read logo.png")) == ""
     text, picture = sorted((tmp_path / FOLDER).iterdir(), key=lambda path: path.suffix, reverse=True)
@@ -97,12 +97,12 @@ def test_a_picture_is_kept_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_kept_is_said(tmp_path: Path, picture: Picture, why: str) -> None:
-    """Other types, broken and huge ones are left out with a reason."""
+    """Pictures of other types, malformed and huge ones are left out with a reason."""
     assert why in keep(tmp_path, picture)
     assert not (tmp_path / FOLDER).exists()
 
 
 def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
-    """An agent may have put a file in the folder's place."""
+    """A file in the place of the screenshots folder is reported."""
     (tmp_path / ".heddle").write_text("mine")
     assert "cannot be written" in keep(tmp_path, Picture("image/png", encoded(PNG), ""))

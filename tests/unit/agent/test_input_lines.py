@@ -18,7 +18,7 @@ def _pipe() -> Iterator[tuple[InputLines, int]]:
 
 
 def test_lines_come_one_by_one(pipe: tuple[InputLines, int]) -> None:
-    """Lines that came at once are given one after the other; a piece waits for its end."""
+    """Lines that arrived together are returned one by one; an incomplete line waits for its end."""
     incoming, writer = pipe
     os.write(writer, b"one\ntwo\nthr")
     assert [incoming.line(), incoming.line()] == [b"one", b"two"]
@@ -28,7 +28,7 @@ def test_lines_come_one_by_one(pipe: tuple[InputLines, int]) -> None:
 
 
 def test_wait_takes_all_of_its_time_after_the_end(pipe: tuple[InputLines, int]) -> None:
-    """Where the other end has gone, a wait is no shorter, and a wait without limit ends."""
+    """After the other end closes, a timed wait keeps its full length and an unlimited wait ends."""
     incoming, writer = pipe
     os.write(writer, b"last\nhalf")
     os.dup2(os.open(os.devnull, os.O_WRONLY), writer)

@@ -11,14 +11,14 @@ REPORT = (
 
 
 def test_counts_every_case() -> None:
-    """Cases are counted however suites are nested, and those that failed are named."""
+    """Cases are counted at every level of nested suites, and the failed ones are named."""
     nested = f"<testsuites><testsuite>{REPORT}</testsuite>{REPORT}</testsuites>"
     assert read_tests(REPORT.encode()) == pb.TestCounts(passed=1, failed=2, skipped=1, failing=["s::b", "d"])
     assert read_tests(nested.encode()).failed == 4
 
 
 def test_a_foreign_document_type_is_not_fetched() -> None:
-    """A report may name an external document type; it is never fetched."""
+    """An external document type that a report names is never fetched."""
     assert read_tests(f'<!DOCTYPE testsuite SYSTEM "http://127.0.0.1:1/x.dtd">{REPORT}'.encode()).passed == 1
 
 
@@ -36,13 +36,13 @@ def test_a_foreign_document_type_is_not_fetched() -> None:
     ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
-    """What is not a JUnit report, or could be an attack, is refused with a reason."""
+    """A file that is not a JUnit report, or that could be an attack, is refused with a reason."""
     with pytest.raises(UnreadableError, match=why):
         read_tests(content)
 
 
 def test_names_are_bounded() -> None:
-    """Of many failing tests the first names are kept, each cut, each once; the count is whole."""
+    """Only the first names of failed tests are kept, truncated and without duplicates; the count is exact."""
     cases = "".join(f'<testcase name="{n:04}{"x" * 400}"><failure/></testcase>' for n in range(300))
     report = read_tests(f"<testsuite>{cases}</testsuite>".encode())
     summed = total([report, report])

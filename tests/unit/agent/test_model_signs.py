@@ -1,4 +1,4 @@
-"""Whether a model was called."""
+"""Detects whether a model was called."""
 
 import pytest
 
@@ -29,7 +29,7 @@ OUTPUT = pb.Event(output=pb.Output(text="blocked by hook"))
     ],
 )
 def test_only_words_and_calls_of_a_model_are_an_answer(events: list[pb.Event], answered: bool) -> None:
-    """Words with a report that nothing was used are the agent's own; use without words is none."""
+    """Text reported with zero usage is the agent's own, and usage without text is no answer."""
     signs = ModelSigns()
     for event in events:
         signs.take([event])

@@ -9,7 +9,7 @@ def joined(mounts: Mounts) -> str:
 
 
 def test_everything_is_read_only_but_what_is_named() -> None:
-    """Parents come before their children, whatever the order of the input."""
+    """Parents are mounted before their children, whatever the order of the input."""
     mounts = Mounts()
     mounts.writable(Path("/data/tree"))
     mounts.read_only(Path("/data/tree/.git"))
@@ -21,7 +21,7 @@ def test_everything_is_read_only_but_what_is_named() -> None:
 
 
 def test_a_hidden_folder_is_closed_once_it_is_filled() -> None:
-    """What is mounted in a hidden folder needs a mount point there; afterwards it is read-only."""
+    """A hidden folder is made read-only after its mount points are created."""
     mounts = Mounts()
     mounts.empty(Path("/data"))
     mounts.writable(Path("/data/mine"))
@@ -29,7 +29,7 @@ def test_a_hidden_folder_is_closed_once_it_is_filled() -> None:
 
 
 def test_what_must_be_seen_is_shown_only_where_it_is_not() -> None:
-    """A visible path gets a mount of its own below one that is hidden or replaced, and nowhere else."""
+    """A visible path gets its own mount only if it is below a hidden or replaced folder."""
     mounts = Mounts()
     mounts.empty(Path("/data"))
     mounts.writable(Path("/tmp"), Path("/data/scratch"))  # noqa: S108 (nothing is written)
@@ -42,14 +42,14 @@ def test_what_must_be_seen_is_shown_only_where_it_is_not() -> None:
 
 
 def test_devices_stay_devices() -> None:
-    """What the operator allows below /dev can be used as a device."""
+    """A path below /dev that the operator allows can be used as a device."""
     mounts = Mounts()
     mounts.writable(Path("/dev/kvm"))
     assert joined(mounts).endswith("--dev-bind /dev/kvm /dev/kvm")
 
 
 def test_an_agents_own_folder_follows_its_environment() -> None:
-    """Its variable comes first, then the home; without either there is none."""
+    """The agent's variable is used first, then the home; without either there is no folder."""
     folder = OwnFolder(".agent", variable="AGENT_HOME")
     assert folder.path({"HOME": "/home/ada"}) == Path("/home/ada/.agent")
     assert folder.path({"HOME": "/home/ada", "AGENT_HOME": "/agent"}) == Path("/agent")

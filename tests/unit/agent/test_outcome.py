@@ -13,7 +13,7 @@ LIMITED = pb.SessionFinished(
     outcome=pb.OUTCOME_RATE_LIMITED, reason="slow down", retry_after=Duration(seconds=7)
 )
 OVER_BUDGET = pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="all spent")
-# Only the scheduler says such a thing.
+# Only the scheduler sends these.
 STOPPED = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED, reason="no more")
 OUT_OF_MEMORY = ", as the system does where memory runs out"
 TOO_MUCH = "the agent and what it started used 5 MiB of memory, more than HEDDLE_AGENT_MEMORY allows"
@@ -50,24 +50,24 @@ SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
     ],
 )
 def test_how_the_agent_ended(ended: Exit, said: pb.SessionFinished | None, ending: Ending) -> None:
-    """The exit code decides; an agent's own account may add a failure and never hide one."""
+    """The exit code decides; an agent's own account can add a failure but never hide one."""
     assert agent_ending(ended, said) == ending
 
 
 def test_limits_are_told_in_seconds() -> None:
-    """A time limit is shown as people wrote it."""
+    """The reason shows the time limit in seconds."""
     assert timed_out(Duration(seconds=30)).reason == "over its time limit of 30 s"
     assert timed_out(Duration(nanos=500_000_000)).reason == "over its time limit of 0.5 s"
 
 
 def test_full_disk_says_what_to_do() -> None:
-    """A full disk is distinguished from other failures of it."""
+    """A full disk is distinguished from other disk failures."""
     assert "make room" in disk_failed(OSError(errno.ENOSPC, "No space left")).reason
     assert disk_failed(OSError(errno.EIO, "Input/output error")).reason.endswith("Input/output error")
 
 
 def test_absent_stays_absent() -> None:
-    """No exit code and no duration stay absent in the event."""
+    """An absent exit code or duration is absent in the event."""
     message = Ending(pb.OUTCOME_LOST, "gone").message(None)
     assert not message.HasField("exit_code")
     assert not message.HasField("duration")
@@ -76,7 +76,7 @@ def test_absent_stays_absent() -> None:
 
 
 def test_an_agent_whose_model_never_answered_has_failed() -> None:
-    """Its exit code is kept; an answer, or another failure, leaves the ending as it is."""
+    """Its exit code is kept; after an answer or another failure, the outcome is unchanged."""
     well = Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
     failed = Ending(pb.OUTCOME_FAILED, "the agent exited with code 3", 3)
     assert without_model(well, answered=True) == well

@@ -1,4 +1,4 @@
-"""What a policy says of a call."""
+"""How a policy decides about a call."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def policy(
 
 
 def test_asks_unless_told_otherwise() -> None:
-    """Without a policy, reading and writing inside the worktree is allowed and the rest is asked."""
+    """Without a policy, reads and writes in the worktree are allowed, and other calls create a question."""
     assert verdict(policy(), "Read", "a.txt", reads=True) is ALLOW
     assert verdict(policy(), "Write", "a.txt", writes=True) is ALLOW
     assert verdict(policy(), "Write", "/etc/passwd") is ASK
@@ -43,13 +43,13 @@ def test_asks_unless_told_otherwise() -> None:
     ],
 )
 def test_the_default_is_for_the_rest(default: "pb.PermissionDecision.ValueType", expected: Verdict) -> None:
-    """The default decides what nothing else does, and never takes reading away."""
+    """The default decides only calls that no rule covers, and never denies reading."""
     assert verdict(policy(default), "Bash", "ls") is expected
     assert verdict(policy(default), "Read", "a.txt", reads=True) is ALLOW
 
 
 def test_deny_wins_over_all() -> None:
-    """A denied call is denied whatever else allows it."""
+    """A denied call is denied even if another rule allows it."""
     strict = policy(
         pb.PERMISSION_DECISION_ALLOW,
         allow=["Bash(*)", "Write"],
@@ -61,7 +61,7 @@ def test_deny_wins_over_all() -> None:
 
 
 def test_every_part_of_a_command_must_be_allowed() -> None:
-    """Parts may be allowed by different patterns; one that is not makes a question of all."""
+    """Different patterns may allow the parts; one other part makes all of it a question."""
     some = policy(allow=["Bash(make:*)", "Bash(git status)"])
     assert verdict(some, "Bash", "make all && git status") is ALLOW
     assert verdict(some, "Bash", "make all && git push") is ASK
@@ -72,7 +72,7 @@ def test_every_part_of_a_command_must_be_allowed() -> None:
 
 @pytest.mark.parametrize("command", ["make $(id) > log", "a && b", "ls *.py", "echo [x]\necho y"])
 def test_a_rule_for_a_command_allows_it_whole_and_no_other(command: str) -> None:
-    """What the operator allowed for good is allowed with all its parts; a longer command is asked about, a denied one denied."""
+    """A rule allows the whole command; a longer one is a question, a denied one is denied."""
     rule = rule_for("Bash", command)
     assert verdict(policy(allow=[rule]), "Bash", command) is ALLOW
     assert verdict(policy(allow=[rule]), "Bash", f"{command} && rm -rf x") is ASK
@@ -80,7 +80,7 @@ def test_a_rule_for_a_command_allows_it_whole_and_no_other(command: str) -> None
 
 
 def test_a_malformed_pattern_opens_nothing() -> None:
-    """A pattern that is none allows nothing, and denies everything."""
+    """A malformed pattern allows nothing as an allow rule and denies everything as a deny rule."""
     assert verdict(policy(allow=["Bash("]), "Bash", "ls") is ASK
     assert verdict(policy(deny=["Bash("]), "Read", "a.txt", reads=True) is DENY
 
@@ -93,13 +93,13 @@ def call(name: str, target: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
     "target", [".git", ".git/config", "a/.GIT/hooks/x", ".claude/settings.json", "/etc/passwd", ""]
 )
 def test_some_files_are_more_than_files(target: str) -> None:
-    """What git or an agent obeys, and what is outside, needs a permission to be written."""
+    """Writing a file that git or an agent obeys, or one outside of the worktree, needs a permission."""
     assert not call("Write", target, pb.TOOL_KIND_EDIT).writes_inside
     assert call("Write", "src/claude/.gitignore", pb.TOOL_KIND_EDIT).writes_inside
 
 
 def test_targets_are_relative_to_the_worktree(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A path inside is relative, one outside absolute, and a link leads where it leads."""
+    """A path inside is relative, a path outside is absolute, and a link is resolved to its target."""
     worktree = tmp_path_factory.mktemp("tree")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (worktree / "out").symlink_to(elsewhere)

@@ -1,4 +1,4 @@
-"""What an agent's reports cost that come without a price."""
+"""The cost of usage that an agent reports without a price."""
 
 from agent_svc.sessions.pricing import Pricing
 from heddle import pb
@@ -36,7 +36,7 @@ def test_a_missing_cost_is_estimated_and_said_to_be() -> None:
 
 
 def test_what_the_agent_says_stays() -> None:
-    """A cost that the agent reported is used unchanged, even if it is zero."""
+    """A cost that the agent reported is unchanged, even if it is zero."""
     events = Pricing(PRICES, budget=100).priced([usage("small", cost_usd_micros=0)])
 
     assert [event.usage.cost_usd_micros for event in events] == [0]
@@ -44,7 +44,7 @@ def test_what_the_agent_says_stays() -> None:
 
 
 def test_an_unknown_price_stays_unknown() -> None:
-    """Without a price there is no cost, not even none, and no word of it where no budget counts on it."""
+    """Without a price the cost is absent, and without a budget the log does not mention it."""
     [event] = Pricing(PRICES, budget=None).priced([usage("other")])
 
     assert not event.usage.HasField("cost_usd_micros")
@@ -52,7 +52,7 @@ def test_an_unknown_price_stays_unknown() -> None:
 
 
 def test_an_unknown_price_counts_as_the_dearest_one_against_a_budget() -> None:
-    """A budget is not overrun by a model without a price; the session's log says so once for each model."""
+    """A model without a price cannot overrun a budget; the session's log says so once per model."""
     pricing = Pricing(PRICES, budget=200)
 
     events = [*pricing.priced([usage("other")]), *pricing.priced([usage("other"), usage("")])]
@@ -68,7 +68,7 @@ def test_an_unknown_price_counts_as_the_dearest_one_against_a_budget() -> None:
 
 
 def test_a_budget_is_used_up_to_the_micro() -> None:
-    """It is used up where as much was spent as it allows, not before; without a budget it never is."""
+    """A budget is used up when the spending reaches it, not before; an absent budget is never used up."""
     pricing, unlimited = Pricing(PRICES, budget=32), Pricing(PRICES, budget=None)
     seen = []
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_a_budget_is_used_up_to_the_micro() -> None:
 
 
 def test_a_cost_that_comes_later_replaces_the_estimates() -> None:
-    """The agent's own cost of what was estimated settles it: both are counted once, as no estimate any more."""
+    """The agent's own cost replaces the estimates: the total counts once and is no longer an estimate."""
     pricing = Pricing(PRICES, budget=None)
     events = pricing.priced([usage("small"), usage("small"), usage("other")])
     assert totals(events).estimated_usd_micros == 32
@@ -93,12 +93,12 @@ def test_a_cost_that_comes_later_replaces_the_estimates() -> None:
     assert (sums.cost_usd_micros, sums.estimated_usd_micros, sums.cost_incomplete) == (27, 0, False)
     assert sums.input_tokens == 30
     assert pricing.spent == 27
-    # What comes then is estimated again.
+    # Later usage is estimated again.
     assert totals([*events, *pricing.priced([usage("small")])]).estimated_usd_micros == 16
 
 
 def test_estimates_stay_where_the_agent_never_tells_their_cost() -> None:
-    """A settlement without a cost is no report: what was estimated stays, and a later one settles only what came after."""
+    """A settlement without a cost keeps the estimates; a later one settles only newer usage."""
     pricing = Pricing(PRICES, budget=None)
     events = pricing.priced([usage("small"), pb.Event(usage=pb.Usage(model="small", settled_usd_micros=0))])
     events += pricing.priced([usage("small")])
@@ -110,7 +110,7 @@ def test_estimates_stay_where_the_agent_never_tells_their_cost() -> None:
 
 
 def test_an_agent_that_reports_nothing_is_no_free_one() -> None:
-    """Where a budget counts on it, an agent that did not report what it used makes the cost an unknown one."""
+    """If a budget applies, an agent that reports no usage makes the cost unknown."""
     pricing = Pricing(PRICES, budget=100, live=False)
     silent = pricing.unreported(cut_off=False)
     assert totals(silent).cost_incomplete

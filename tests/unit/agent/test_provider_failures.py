@@ -1,4 +1,4 @@
-"""Which failures are the provider's, and until when."""
+"""Which failures are outages of the provider, and how long they last."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -43,12 +43,12 @@ NOW = datetime(2026, 11, 29, 20, 37, 14, tzinfo=UTC)
     ],
 )
 def test_failures_are_told_apart(status: int | None, said: str, kind: "pb.Outcome.ValueType") -> None:
-    """Words about credit decide first, then the status, then what the agent said."""
+    """Text about credit decides first, then the status, then the agent's own message."""
     assert kind_of(status, said) == kind
 
 
 def test_only_the_providers_failures_are_outages() -> None:
-    """What is raised carries the kind, and the time where the provider said one; another failure stays one."""
+    """An outage carries its kind, and the time if the provider named one; other failures are unchanged."""
     limit = failure("wait", 429, "slow down", retry_after=3, retry_at=1e9)
     assert isinstance(limit, ProviderError)
     assert (str(limit), limit.outcome, limit.retry_after, limit.retry_at) == ("wait", RATE_LIMITED, 3, 1e9)
@@ -76,7 +76,7 @@ def test_only_the_providers_failures_are_outages() -> None:
     ],
 )
 def test_the_end_of_a_limit_is_read(said: str, moment: datetime | None) -> None:
-    """A time is read as agents word it: never one before the limit ends, and none if none is given."""
+    """Times are read as agents write them, never before the limit ends; without one, there is none."""
     assert reset_time(said, NOW) == (None if moment is None else moment.timestamp())
 
 

@@ -26,7 +26,7 @@ def usage() -> pb.Event:
 
 
 def test_joins_pieces_of_one_text() -> None:
-    """Pieces of one message become one, and keep that it has ended."""
+    """Pieces of one message become one event, which keeps the mark that the message has ended."""
     event = text("Hel")
     assert join(event, text("lo", last=True))
     assert (event.message.text, event.message.last) == ("Hello", True)
@@ -34,7 +34,7 @@ def test_joins_pieces_of_one_text() -> None:
 
 
 def test_joins_output_of_one_stream() -> None:
-    """Output of the same stream and tool call becomes one event."""
+    """Output of one stream and tool call becomes one event."""
     event = out("a", call="1")
     assert join(event, out("b", call="1"))
     assert event.output.text == "ab"
@@ -53,14 +53,14 @@ def test_joins_output_of_one_stream() -> None:
     ],
 )
 def test_keeps_apart_what_differs(one: pb.Event, two: pb.Event) -> None:
-    """Texts of different origin, other events, and texts that are long enough stay apart."""
+    """Texts with different origins, other events, and texts that are long enough are not joined."""
     before = pb.Event.FromString(one.SerializeToString())
     assert not join(one, two)
     assert one == before
 
 
 async def test_joins_within_the_window(tmp_path: Path) -> None:
-    """Text that comes within the window is one event; anything else takes it along at once."""
+    """Text that arrives within the window becomes one event; any other event sends it immediately."""
     recorded = Recorder(EventLog.open(tmp_path / "log"))
     for piece in "abc":
         await recorded.record(text(piece))
@@ -76,7 +76,7 @@ async def test_joins_within_the_window(tmp_path: Path) -> None:
 
 
 async def test_text_alone_is_told_after_the_window(tmp_path: Path) -> None:
-    """A text that nothing follows is sent when the window has passed."""
+    """Text without a following event is sent when the window has passed."""
     recorded = Recorder(EventLog.open(tmp_path / "log"))
     await recorded.record(text("a"))
     async with asyncio.timeout(10):
@@ -86,7 +86,7 @@ async def test_text_alone_is_told_after_the_window(tmp_path: Path) -> None:
 
 
 async def test_end_is_told_by_close_only(tmp_path: Path) -> None:
-    """The last event is on disk before, and seen only after, the log is closed."""
+    """The last event is on disk before the log is closed, and visible only afterwards."""
     path = tmp_path / "log"
     recorded = Recorder(EventLog.open(path))
     await recorded.record(text("a"))
@@ -98,7 +98,7 @@ async def test_end_is_told_by_close_only(tmp_path: Path) -> None:
 
 
 async def test_many_watchers_one_doorbell(tmp_path: Path) -> None:
-    """Each of many watchers sees every event, wherever it began."""
+    """Each of many watchers receives every event, wherever it started."""
     recorded = Recorder(EventLog.open(tmp_path / "log"))
     await recorded.record(usage())
 
@@ -116,7 +116,7 @@ async def test_many_watchers_one_doorbell(tmp_path: Path) -> None:
 
 
 async def test_failure_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed disk is reported once; after that events are dropped until the failure is cleared."""
+    """A disk failure is reported once; then events are dropped until the failure is cleared."""
     failures: list[OSError] = []
     log = EventLog.open(tmp_path / "log")
     recorded = Recorder(log, failures.append)
@@ -138,7 +138,7 @@ def _refuse(_: object) -> None:
 
 
 async def test_much_pending_holds_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When too much waits for the disk, the caller waits too."""
+    """When too many events wait for the disk, the caller waits too."""
     monkeypatch.setattr(recorder, "MAX_PENDING", 100)
     recorded = Recorder(EventLog.open(tmp_path / "log"))
     await recorded.record(text("a" * 200))

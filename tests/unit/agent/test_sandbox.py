@@ -10,7 +10,7 @@ from heddle.names import EpicName
 
 @pytest.fixture(autouse=True)
 def _no_bubblewrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without bubblewrap."""
+    """Simulates a machine without bubblewrap."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
@@ -19,7 +19,7 @@ def settings(tmp_path: Path, sandbox: str) -> Settings:
 
 
 def test_without_bubblewrap_agents_are_not_held(tmp_path: Path) -> None:
-    """By default the service still starts, and says why there is no sandbox and how to fix it."""
+    """By default the service starts without a sandbox and says why and how to fix it."""
     found = boundary(settings(tmp_path, "auto"))
     assert found.sandbox is None
     assert not found.report.held
@@ -28,13 +28,13 @@ def test_without_bubblewrap_agents_are_not_held(tmp_path: Path) -> None:
 
 
 def test_a_required_sandbox_must_be_there(tmp_path: Path) -> None:
-    """Where a sandbox is required and there is none, the message says what to do."""
+    """If a required sandbox is missing, the message says what to do."""
     with pytest.raises(ConfigError, match=r"HEDDLE_SANDBOX is required, but bwrap is not on PATH: install"):
         boundary(settings(tmp_path, "required"))
 
 
 def test_a_bubblewrap_that_does_not_work_is_none(tmp_path: Path) -> None:
-    """A bubblewrap that cannot make a sandbox is reported with its own words."""
+    """A bubblewrap that cannot create a sandbox is reported with its own message."""
     program = tmp_path / "bwrap"
     program.write_text(
         "#!/bin/sh\n[ $1 = --version ] && echo bubblewrap 9.9 || { echo 'bwrap: not here' >&2; exit 1; }\n"
@@ -46,12 +46,12 @@ def test_a_bubblewrap_that_does_not_work_is_none(tmp_path: Path) -> None:
 
 
 def test_off_is_off(tmp_path: Path) -> None:
-    """The operator may switch it off."""
+    """The operator can disable the sandbox."""
     assert boundary(settings(tmp_path, "off")).report.detail == "HEDDLE_SANDBOX is off"
 
 
 def test_a_worktree_shows_its_repository(tmp_path: Path) -> None:
-    """Commits write the worktree's own git folder, the objects and the epic's branch; packs stay as they are."""
+    """Commits can write the worktree's git folder, the objects and the epic's branch; packs are read-only."""
     git_dir = tmp_path / "repository/.git/worktrees/e"
     git_dir.mkdir(parents=True)
     worktree = tmp_path / "e"
@@ -72,6 +72,6 @@ def test_a_worktree_shows_its_repository(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["gitdir: /somewhere/else\n", "gitdir: /\n", "nonsense", ""])
 def test_another_pointer_shows_nothing(tmp_path: Path, text: str) -> None:
-    """A file .git that is not that of a linked worktree opens no folder."""
+    """A .git file that does not belong to a linked worktree gives access to no folder."""
     (tmp_path / ".git").write_text(text)
     assert checkout(tmp_path) is None

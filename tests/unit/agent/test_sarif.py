@@ -19,7 +19,7 @@ def result(uri: str = "a.py", line: object = 3, **more: object) -> dict[str, Any
 
 
 def test_a_finding_has_its_place() -> None:
-    """A finding has level, rule, message, file and line."""
+    """A finding has a level, rule, message, file and line."""
     assert findings(result(ruleId="E1", level="error")) == [
         pb.Finding(level=pb.FINDING_LEVEL_ERROR, rule="E1", message="Bad", file="a.py", line=3)
     ]
@@ -27,12 +27,12 @@ def test_a_finding_has_its_place() -> None:
 
 @pytest.mark.parametrize("uri", ["src/a b.py", "./src/a%20b.py", "file:///w/src/a%20b.py", "/w/src/a b.py"])
 def test_files_are_relative_to_the_worktree(uri: str) -> None:
-    """However an analyser writes a path, it is shown as git would."""
+    """Every form of path that analysers write becomes a path relative to the worktree."""
     assert findings(result(uri))[0].file == "src/a b.py"
 
 
 def test_the_rule_says_the_level() -> None:
-    """A result without a level has its rule's, by name or place, and else is a warning."""
+    """A result without a level has the level of its rule, found by name or index, or else is a warning."""
     rules = [{"id": "N", "defaultConfiguration": {"level": "note"}}]
     levels = [each.level for each in findings(result(ruleId="N"), result(ruleIndex=0), result(), rules=rules)]
     assert levels == [pb.FINDING_LEVEL_NOTE, pb.FINDING_LEVEL_NOTE, pb.FINDING_LEVEL_WARNING]
@@ -48,7 +48,7 @@ def test_the_rule_says_the_level() -> None:
     ],
 )
 def test_what_is_settled_does_not_count(more: dict[str, Any]) -> None:
-    """What is suppressed, gone, or no failure is left out."""
+    """Results that are suppressed, absent or not failures are left out."""
     assert findings(result(**more)) == []
 
 
@@ -63,7 +63,7 @@ def test_what_is_settled_does_not_count(more: dict[str, Any]) -> None:
     ],
 )
 def test_odd_values_are_passed_over(odd: object) -> None:
-    """A value of the wrong form costs that value, not the report."""
+    """A value with the wrong form is ignored; the rest of the report is read."""
     assert [each.line for each in findings(odd, result())] == [0, 3]
 
 
@@ -77,13 +77,13 @@ def test_odd_values_are_passed_over(odd: object) -> None:
     ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
-    """What is not SARIF is refused with a reason."""
+    """A file that is not SARIF is refused with a reason."""
     with pytest.raises(UnreadableError, match=why):
         read_findings(content, "/w")
 
 
 def test_the_gravest_come_first() -> None:
-    """All are counted; of many, the gravest are kept."""
+    """All findings are counted, but only the most severe ones are kept."""
     many = findings(*[result(level="note")] * 60, result(level="error"), result())
     summed = total(many)
     assert (summed.errors, summed.warnings, summed.notes) == (1, 1, 60)

@@ -12,7 +12,7 @@ PNG = draw("A caption")
 
 
 class Shelf:
-    """Keeps what is stored, by a name of its own."""
+    """Stores artifacts under a generated name."""
 
     def __init__(self, worktree: Path) -> None:
         self.kept: list[bytes] = []
@@ -34,7 +34,7 @@ def _shelf(tmp_path: Path) -> Shelf:
 
 
 def test_new_picture_is_taken_once(shelf: Shelf) -> None:
-    """A new picture is reported once, with what is known of it."""
+    """A new picture is reported once, with its known properties."""
     screenshots = shelf.watch()
     (shelf.folder / "login-page.png").write_bytes(PNG)
     (event,) = screenshots.collect()
@@ -45,7 +45,7 @@ def test_new_picture_is_taken_once(shelf: Shelf) -> None:
 
 
 def test_text_beside_it_is_the_caption(shelf: Shelf) -> None:
-    """A text file of the same stem holds the caption."""
+    """A text file with the same stem contains the caption."""
     screenshots = shelf.watch()
     (shelf.folder / "1.txt").write_text("The login page: done\n")
     (shelf.folder / "1.png").write_bytes(PNG)
@@ -54,7 +54,7 @@ def test_text_beside_it_is_the_caption(shelf: Shelf) -> None:
 
 
 def test_a_caption_is_not_read_through_a_link(shelf: Shelf, tmp_path: Path) -> None:
-    """An agent that links its caption to another file gets the picture's name: what the link names stays private."""
+    """If the caption file is a link, the caption is the picture's name, and the link's target stays private."""
     secret = tmp_path.parent / f"{tmp_path.name}-secret.txt"
     secret.write_text("TOPSECRET")
     screenshots = shelf.watch()
@@ -65,7 +65,7 @@ def test_a_caption_is_not_read_through_a_link(shelf: Shelf, tmp_path: Path) -> N
 
 
 def test_earlier_pictures_are_not_taken(shelf: Shelf) -> None:
-    """Pictures of an earlier attempt are not this session's, unless they are taken again."""
+    """Pictures of an earlier attempt are ignored unless they are taken again."""
     path = shelf.folder / "1.png"
     path.write_bytes(PNG)
     screenshots = shelf.watch()
@@ -75,7 +75,7 @@ def test_earlier_pictures_are_not_taken(shelf: Shelf) -> None:
 
 
 def test_half_a_picture_waits(shelf: Shelf) -> None:
-    """A picture that is still being written is taken when it is whole."""
+    """A picture that is still being written is reported when it is complete."""
     screenshots = shelf.watch()
     path = shelf.folder / "1.png"
     path.write_bytes(PNG[:100])
@@ -85,7 +85,7 @@ def test_half_a_picture_waits(shelf: Shelf) -> None:
 
 
 def test_what_is_no_picture_is_said(shelf: Shelf) -> None:
-    """In the end a file that is no picture is named, not kept."""
+    """At the end, a file that is not a picture is named and not stored."""
     screenshots = shelf.watch()
     (shelf.folder / "notes.png").write_text("secret")
     (event,) = screenshots.collect(final=True)
@@ -94,7 +94,7 @@ def test_what_is_no_picture_is_said(shelf: Shelf) -> None:
 
 
 def test_too_large_is_said(shelf: Shelf) -> None:
-    """A picture of more than 16 MiB is left out, and the log says so."""
+    """A picture larger than 16 MiB is left out, and the log says so."""
     screenshots = shelf.watch()
     with (shelf.folder / "big.png").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
@@ -104,7 +104,7 @@ def test_too_large_is_said(shelf: Shelf) -> None:
 
 
 def test_links_are_not_followed(shelf: Shelf, tmp_path: Path) -> None:
-    """A link cannot publish a file from outside of the worktree."""
+    """A link cannot publish a file from outside the worktree."""
     outside = tmp_path / "outside.bin"
     outside.write_bytes(PNG)
     screenshots = shelf.watch()
@@ -114,7 +114,7 @@ def test_links_are_not_followed(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_linked_folder_is_not_followed(tmp_path: Path) -> None:
-    """Nor can a link in place of the folder."""
+    """A link in place of the folder cannot publish files either."""
     outside = Shelf(tmp_path / "outside")
     (outside.folder / "1.png").write_bytes(PNG)
     worktree = tmp_path / "worktree"
@@ -125,7 +125,7 @@ def test_linked_folder_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_what_browser_tools_leave_is_taken(shelf: Shelf) -> None:
-    """A picture in .playwright-mcp is a screenshot too; the one that the tool returned as well comes once."""
+    """A picture in .playwright-mcp is a screenshot too, reported once even if the tool also returned it."""
     shelf.store = lambda data: f"sha256:{hash(data)}"  # type: ignore[method-assign]  # by content, as the spool does
     screenshots = shelf.watch()
     folder = shelf.worktree / ".playwright-mcp"
@@ -140,7 +140,7 @@ def test_what_browser_tools_leave_is_taken(shelf: Shelf) -> None:
 
 
 def test_a_small_file_of_very_many_pixels_is_left_out(shelf: Shelf) -> None:
-    """Decoding it would unpack gigabytes; its header says so."""
+    """A file whose header names too many pixels is left out, because decoding it would need gigabytes."""
     screenshots = shelf.watch()
     bomb = PNG[:16] + (60_000).to_bytes(4) + (60_000).to_bytes(4) + PNG[24:]
     (shelf.folder / "bomb.png").write_bytes(bomb)
@@ -151,14 +151,14 @@ def test_a_small_file_of_very_many_pixels_is_left_out(shelf: Shelf) -> None:
 
 
 def test_drawn_pictures_show_their_caption() -> None:
-    """Different captions give different pictures; the same caption the same one."""
+    """Different captions give different pictures; the same caption gives the same picture."""
     assert draw("One") != draw("Two")
     assert draw("One") == draw("One")
     assert media_type(draw("")) == media_type(draw("ü" * 500)) == "image/png"
 
 
 def test_file_stems_are_plain() -> None:
-    """A caption becomes a file name that every system takes."""
+    """A caption becomes a file name that is valid on every system."""
     assert file_stem("Login page: it works!") == "login-page-it-works"
     assert file_stem("???") == "screenshot"
     assert len(file_stem("long " * 50)) <= 40

@@ -10,7 +10,7 @@ from heddle import pb
 
 
 def test_player_knows_every_step() -> None:
-    """The scripted agent plays every step that a plan can hold."""
+    """The scripted agent plays every step that a plan can contain."""
     player = Player(Stage(InputLines(-1), io.BytesIO(), speed=0), Path(), attempt=1)
     assert set(player._acts) == {
         field.name for field in pb.ScriptStep.DESCRIPTOR.oneofs_by_name["step"].fields
@@ -18,7 +18,7 @@ def test_player_knows_every_step() -> None:
 
 
 def test_rehearsal_says_and_notes_the_prompt() -> None:
-    """A rehearsal says the prompt and writes it into a file of the task's own."""
+    """A rehearsal prints the prompt and writes it into a file named after the task."""
     request = pb.StartSessionRequest(attempt="runs/r/epics/api/tasks/login/attempts/2", prompt="Do it")
     steps = rehearsal(request)
     assert "Do it" in steps[0].say.text
@@ -28,7 +28,7 @@ def test_rehearsal_says_and_notes_the_prompt() -> None:
 
 
 def test_a_plan_says_how_far_it_is() -> None:
-    """A plan is reported as other agents report theirs: by a call of the tool for it, with a checklist."""
+    """Progress is reported as other agents do: as a call of the task list tool, with a checklist."""
     told = io.BytesIO()
     player = Player(Stage(InputLines(-1), told, speed=0), Path(), attempt=1)
     player.play(pb.ScriptStep(plan=pb.ScriptStep.Plan(steps=["Read", "Write", "Test"], done=1)))

@@ -14,7 +14,7 @@ SPEC = pb.StartSessionRequest(attempt=str(NAME), agent="scripted")
 
 
 def test_session_comes_back(tmp_path: Path) -> None:
-    """What was written down is found again, by name and by task."""
+    """A stored session is found again by name and by task."""
     folder = Spool(tmp_path).folder(NAME)
     folder.create(SPEC)
     assert folder.spec() == SPEC
@@ -30,7 +30,7 @@ def test_session_comes_back(tmp_path: Path) -> None:
 
 
 def test_half_created_session_can_be_created(tmp_path: Path) -> None:
-    """A crash while a session is created does not block the next try."""
+    """A crash during the creation of a session does not block the next try."""
     folder = Spool(tmp_path).folder(NAME)
     (folder.path / "artifacts").mkdir(parents=True)
     folder.create(SPEC)
@@ -38,7 +38,7 @@ def test_half_created_session_can_be_created(tmp_path: Path) -> None:
 
 
 def test_names_and_newest(tmp_path: Path) -> None:
-    """All sessions are listed, attempts in the order of numbers, not of letters."""
+    """All sessions are listed, with attempts in numeric order."""
     spool = Spool(tmp_path)
     names = [NAME.parent.attempt(number) for number in (2, 10, 1)]
     for name in names:
@@ -49,7 +49,7 @@ def test_names_and_newest(tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session for which there is no room leaves no files."""
+    """If the disk has no room for a session, no files of it remain."""
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -63,7 +63,7 @@ def test_full_disk_leaves_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_artifacts_by_content(tmp_path: Path) -> None:
-    """An artifact is named by its content and kept once; no name leads elsewhere."""
+    """An artifact is named by its content and stored once; no name leads outside its folder."""
     folder = Spool(tmp_path).folder(NAME)
     folder.create(SPEC)
     name = folder.store(b"picture")
@@ -76,7 +76,7 @@ def test_artifacts_by_content(tmp_path: Path) -> None:
 
 
 def test_lock_has_one_holder(tmp_path: Path) -> None:
-    """A session's lock is held once, and free when its file is closed."""
+    """A session's lock has one holder and is released when its file is closed."""
     folder = Spool(tmp_path).folder(NAME)
     folder.create(SPEC)
     held = folder.take_lock()
@@ -89,7 +89,7 @@ def test_lock_has_one_holder(tmp_path: Path) -> None:
 
 
 def test_private_folders_have_short_names(tmp_path: Path) -> None:
-    """A session's TMPDIR is short, so that sockets fit into it, and its own."""
+    """Each session has its own TMPDIR, which is short enough for socket paths."""
     spool = Spool(tmp_path)
     long = AttemptName("r" * 60, "e" * 60, "t" * 60, 1)
     scratch = spool.folder(long).scratch
@@ -98,7 +98,7 @@ def test_private_folders_have_short_names(tmp_path: Path) -> None:
 
 
 def test_a_new_session_is_on_disk_before_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every folder that is new is synced, from the spool's own down, and last the spec that makes it a session."""
+    """Every new folder is synced from the spool's own down; the spec that makes it a session is last."""
     synced: list[str] = []
     sync = os.fsync
 
@@ -114,7 +114,7 @@ def test_a_new_session_is_on_disk_before_it_exists(tmp_path: Path, monkeypatch: 
 
 
 def test_write_durably_replaces(tmp_path: Path) -> None:
-    """A file is replaced as a whole, and no scratch file stays."""
+    """A file is replaced as a whole, and no temporary file remains."""
     path = tmp_path / "file"
     write_durably(path, b"one", "spec")
     write_durably(path, b"two", "spec")

@@ -1,4 +1,4 @@
-"""What a session stores of an agent that writes without end."""
+"""How much a session stores of an agent that writes without end."""
 
 from collections.abc import Iterable
 
@@ -30,7 +30,7 @@ def reports(events: Iterable[pb.Event]) -> list[pb.OutputLeftOut]:
 
 
 def test_what_fits_is_stored_whole_and_in_order() -> None:
-    """Text up to the limit is complete, though its last part comes late; nothing is said of it."""
+    """Text up to the limit is stored completely and without a marker, even if its last part comes late."""
     lines = [f"{number}\n" * 100 for number in range(100)]
     events = admitted(TextLimit(LIMIT), map(output, lines))
     assert text(events) == "".join(lines)
@@ -38,7 +38,7 @@ def test_what_fits_is_stored_whole_and_in_order() -> None:
 
 
 def test_the_middle_is_left_out_and_said_so() -> None:
-    """Of endless text the beginning and the very end are stored, within the limit; the marker counts the rest."""
+    """The beginning and the end of endless text are stored within the limit; the marker counts the rest."""
     lines = [f"line {number}\n" * 50 for number in range(8000)]
     events = admitted(TextLimit(LIMIT), map(output, lines))
 
@@ -49,17 +49,17 @@ def test_the_middle_is_left_out_and_said_so() -> None:
     told = reports(events)
     assert [each.final for each in told] == [False] * (len(told) - 1) + [True]
     assert all(each.limit_bytes == LIMIT for each in told)
-    # Its amount is said each time it has doubled, not line by line.
+    # The omitted amount is reported each time it doubles, not for each line.
     assert len(told) < 10
     assert told[-1].left_out_bytes >= sum(map(len, lines)) - len(stored)
-    # The last word on it comes before the end of the text.
+    # The last report comes before the end of the text.
     place = next(place for place, event in enumerate(events) if event.output_left_out.final)
     assert text(events[place:]).endswith(lines[-1])
     assert events[place].actor == AGENT
 
 
 def test_what_is_not_text_stays() -> None:
-    """Usage, questions, the operator's words and Heddle's own lines are stored however much an agent writes."""
+    """Usage, questions, the operator's messages and Heddle's own lines are stored whatever an agent writes."""
     limit = TextLimit(LIMIT)
     limit.admit([output("x" * 1000)] * 1000)
     others = [
@@ -72,7 +72,7 @@ def test_what_is_not_text_stays() -> None:
 
 
 def test_details_of_tool_calls_are_cut() -> None:
-    """Beyond the limit a call is still seen to begin and end; its input and result are cut."""
+    """Beyond the limit, the start and end of a call are stored, but its input and result are truncated."""
     limit = TextLimit(LIMIT)
     limit.admit([output("x" * 1000)] * 1000)
     started = pb.ToolStarted(tool_call_id="1", name="Bash", input="y" * 5000)
@@ -86,7 +86,7 @@ def test_details_of_tool_calls_are_cut() -> None:
 
 
 def test_without_a_limit_all_is_stored() -> None:
-    """A limit of 0 is none."""
+    """A limit of 0 means no limit."""
     events = admitted(TextLimit(0), [output("x" * 1000)] * 1000)
     assert len(text(events)) == 1_000_000
 
@@ -99,7 +99,7 @@ def test_without_a_limit_all_is_stored() -> None:
     )
 )
 def test_no_mixture_is_stored_beyond_the_limit(written: list[tuple[str, int]]) -> None:
-    """Whatever an agent writes, what is stored stays within the limit, but for the markers."""
+    """Whatever an agent writes, the stored text without the markers stays within the limit."""
     small = 32 << 10
     events = []
     for kind, size in written:
@@ -114,7 +114,7 @@ def test_no_mixture_is_stored_beyond_the_limit(written: list[tuple[str, int]]) -
             case _:
                 events.append(pb.Event(actor=AGENT, tool_started=pb.ToolStarted(input="i" * size)))
     stored = admitted(TextLimit(small), events)
-    # An event may begin within its part and end after it; the last piece, of up to 32 KiB, is always kept.
+    # An event may begin within its part and end after it; the last piece, of up to 32 KiB, is always stored.
     beyond = 2 * 3100 + (32 << 10)
     assert (
         sum(event.ByteSize() for event in stored if not event.HasField("output_left_out")) <= small + beyond

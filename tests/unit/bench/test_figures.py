@@ -1,4 +1,4 @@
-"""Benchmarks read their figures right, and refuse to report work that was not done."""
+"""Benchmarks read their figures correctly and refuse to report work that was not done."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def accepted(epic: str, seconds: float) -> pb.Event:
 
 
 def log_of_a_run(tasks: int = TASKS) -> list[pb.Event]:
-    """A run that starts at second 100 and accepts a task of each epic every two seconds."""
+    """Returns the log of a run that starts at second 100 and accepts a task of each epic every two seconds."""
     started = pb.Event(run_started=pb.RunStarted())
     started.time.FromSeconds(100)
     return [started] + [
@@ -23,20 +23,20 @@ def log_of_a_run(tasks: int = TASKS) -> list[pb.Event]:
 
 
 def test_figures_come_from_the_log() -> None:
-    """The wall time ends with the last task, and each gap is that of two tasks of one epic."""
+    """The wall time ends with the last task, and each gap is between two tasks of one epic."""
     measured = figures(log_of_a_run())
     assert measured.wall == pytest.approx(2 * TASKS)
     assert measured.gaps == pytest.approx([2.0] * EPICS * TASKS)
 
 
 def test_missing_work_is_no_figure() -> None:
-    """A run that left a task out is not reported as fast."""
+    """A run that left out a task is not reported as fast."""
     with pytest.raises(RuntimeError, match="not every task"):
         figures(log_of_a_run(tasks=TASKS - 1))
 
 
 def test_table_is_markdown() -> None:
-    """A table can be pasted into the documents: as many cells in its rule as in its rows."""
+    """The table is valid Markdown: its rule and its rows have the same number of cells."""
     lines = str(Table("Speed", "Seed 7.", ("what", "ms"), [("ours", "1.5"), ("theirs", "15.0")])).splitlines()
     assert lines[0] == "## Speed"
     rows = [line for line in lines if line.startswith("|")]

@@ -10,7 +10,7 @@ from tests.support.repositories import make_repository
 
 @pytest.mark.parametrize("held", [True, False])
 def test_the_write_boundary_is_told_with_what_mends_it(held: bool) -> None:
-    """Doctor says what enforces the write boundary, or why nothing does and how to fix that."""
+    """Doctor says what enforces the write boundary, or why nothing does and how to fix it."""
     told = pb.WriteBoundary(held=held, detail="bwrap is not on PATH", advice="" if held else "install it")
     found = worker_findings(pb.Worker(name="workers/w", connected=True, write_boundary=told))
     (finding,) = [each for each in found if each.subject == "write boundary on workers/w"]
@@ -20,7 +20,7 @@ def test_the_write_boundary_is_told_with_what_mends_it(held: bool) -> None:
 
 
 def test_a_repository_is_looked_at_as_work_does(tmp_path: Path) -> None:
-    """Doctor sees a disk that is low under the repository, and one that is away."""
+    """Doctor reports low disk space for the repository's folder and a missing folder."""
     there = make_repository(tmp_path / "repository")
     assert [each.ok for each in repository(there, 1)] == [True]
     (low,) = repository(there, 1 << 60)

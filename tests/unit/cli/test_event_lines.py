@@ -4,7 +4,7 @@ from heddle.cli.console.transcript import Transcript
 
 
 def test_line_says_where_it_happened() -> None:
-    """A line names epic, task and attempt where they apply."""
+    """A line names the epic, task and attempt that the event belongs to."""
     event = pb.Event(sequence=12, epic="api", task="model", attempt=2)
     event.task_failed.reason = "a check failed"
     event.task_failed.will_retry = True
@@ -12,7 +12,7 @@ def test_line_says_where_it_happened() -> None:
 
 
 def test_line_is_one_line() -> None:
-    """A reason with line breaks stays on the line of its event."""
+    """A reason with line breaks is printed on the line of its event."""
     event = pb.Event(
         sequence=1,
         merge_conflicted=pb.MergeConflicted(target_branch="main", files=["a"], advice="git x\ngit y"),
@@ -21,7 +21,7 @@ def test_line_is_one_line() -> None:
 
 
 def test_transcript_joins_the_pieces_of_a_message() -> None:
-    """A message that came in pieces reads as one; what follows begins on its own line."""
+    """Pieces of a message are joined; the next event begins on its own line."""
     said = [
         pb.Event(message=pb.Message(text="I will ")),
         pb.Event(message=pb.Message(text="write it.", last=True)),
@@ -36,7 +36,7 @@ def test_transcript_joins_the_pieces_of_a_message() -> None:
 
 
 def test_transcript_ends_a_message_whose_last_piece_is_empty() -> None:
-    """An empty last piece still ends the line."""
+    """An empty last piece also ends the line."""
     transcript = Transcript()
     text = transcript.text(pb.Event(message=pb.Message(text="done")))
     text += transcript.text(pb.Event(message=pb.Message(last=True)))
@@ -44,13 +44,13 @@ def test_transcript_ends_a_message_whose_last_piece_is_empty() -> None:
 
 
 def test_what_a_terminal_would_obey_is_left_out() -> None:
-    """A reason that an agent wrote neither colours the line nor rings."""
+    """A reason that an agent wrote can neither color the line nor ring the bell."""
     event = pb.Event(sequence=1, run_paused=pb.RunPaused(reason="\x1b[31mred\x07"))
     assert event_lines.line(event).endswith("run paused: red")
 
 
 def test_what_a_sub_agent_does_is_marked() -> None:
-    """Its words and its calls are told apart from those of the agent that asked it."""
+    """A sub-agent's text and calls are distinguished from those of the agent that started it."""
     said = [
         pb.Event(message=pb.Message(text="I ask it.", last=True)),
         pb.Event(message=pb.Message(text="I look.", last=True, parent_tool_call_id="1")),

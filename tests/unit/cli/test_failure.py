@@ -37,7 +37,7 @@ STATE_OF_THE_SERVER = {
 
 @pytest.mark.parametrize("reason", pb.ErrorReason.values())
 def test_every_reason_has_an_exit_code(reason: "pb.ErrorReason.ValueType") -> None:
-    """Invalid requests exit 2; requests that are impossible at the moment exit 1."""
+    """Invalid requests exit with 2; requests that are currently impossible exit with 1."""
     failure = explained(errors.HeddleError(reason, "words"))
     assert failure is not None
     assert str(failure) == "words"
@@ -54,7 +54,7 @@ def test_every_reason_has_an_exit_code(reason: "pb.ErrorReason.ValueType") -> No
     ],
 )
 def test_foreseeable_errors_become_words(error: Exception, exit_code: int, words: str) -> None:
-    """Errors in settings, of absent servers and of the system are reported without a traceback."""
+    """Errors of settings, unreachable servers and the system are reported without a traceback."""
     failure = explained(error)
     assert failure is not None
     assert (failure.exit_code, str(failure)) == (exit_code, words)

@@ -33,7 +33,7 @@ def test_what_names_no_run_is_bad_input(text: str) -> None:
     ],
 )
 def test_task_has_a_short_form(text: str) -> None:
-    """RUN/EPIC/TASK, the full name, and an attempt's name all name its task."""
+    """RUN/EPIC/TASK, the full name and the name of an attempt all identify the task."""
     assert str(resource_names.task_name(text)) == TASK
 
 
@@ -48,7 +48,7 @@ def test_task_has_a_short_form(text: str) -> None:
     ],
 )
 def test_attempt_number_may_be_left_out(text: str, number: int | None) -> None:
-    """The last part is the attempt's number; without it the caller takes the newest."""
+    """The last part is the attempt's number; without it the caller uses the newest attempt."""
     assert resource_names.attempt_number(text) == number
 
 
@@ -64,6 +64,6 @@ def test_what_names_no_task_is_bad_input(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a/b/c/0", "a/b/c/x", "a/b/c/-1", "a/b", ""])
 def test_what_names_no_attempt_is_bad_input(text: str) -> None:
-    """An attempt's number is a whole number from 1."""
+    """An attempt's number must be an integer of at least 1."""
     with pytest.raises(Failure, match=r"is not a valid (attempt|task)"):
         resource_names.attempt_number(text)

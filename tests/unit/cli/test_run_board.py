@@ -35,7 +35,7 @@ def drawn(board: RunBoard) -> str:
 
 
 def test_board_shows_the_task_that_runs() -> None:
-    """An epic's line names its place, its task and what the session does now."""
+    """An epic's line names its position, its task and the session's current activity."""
     board = RunBoard()
     board.take(response())
     name = f"{EPIC}/tasks/b/attempts/1"
@@ -63,7 +63,7 @@ def test_board_shows_the_task_that_runs() -> None:
 
 
 def test_board_keeps_the_order_of_the_plan() -> None:
-    """Epics are in the order of the plan, in whatever order updates arrive."""
+    """Epics are listed in the order of the plan, whatever the order of updates."""
     board = RunBoard()
     board.take(response())
     assert [epic.key for epic in board.epics] == ["api", "ui"]
@@ -71,7 +71,7 @@ def test_board_keeps_the_order_of_the_plan() -> None:
 
 
 def test_result_says_what_is_left_to_do() -> None:
-    """The last lines name the branch of the result, and each epic that did not succeed."""
+    """The last lines name the result branch and each epic that did not succeed."""
     run = pb.Run(
         name="runs/shop-1",
         state=pb.RUN_STATE_FAILED,
@@ -98,7 +98,7 @@ def test_result_says_what_is_left_to_do() -> None:
 
 
 def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:
-    """The last line names the worker's clone and the command that pushes again."""
+    """The last line names the worker's clone and the command that repeats the push."""
     run = pb.Run(
         name="runs/shop-1",
         state=pb.RUN_STATE_FAILED,

@@ -1,4 +1,4 @@
-"""What reaches a terminal: nothing that it obeys, and nothing that it cannot encode."""
+"""Terminal output contains no control characters and nothing that the terminal cannot encode."""
 
 import io
 import json
@@ -23,13 +23,13 @@ SHOWN = r"a\x1b[31m\x1b]0;b\x07\u009b2J\u007fc\u202ed\u2066e\u200f\u061c\u2028\u
     ],
 )
 def test_what_a_terminal_would_obey_is_visible(text: str, shown: str) -> None:
-    """Escapes, marks that turn text around and half characters are shown; languages and emoji stay as they are."""
+    """Escapes, bidi marks and half characters are made visible; languages and emoji stay."""
     assert visible(text) == shown
     assert visible(shown) == shown
 
 
 def test_json_means_the_same() -> None:
-    """JSON keeps its meaning, and holds no character that a terminal would obey."""
+    """JSON keeps its meaning and contains no character that controls a terminal."""
     text = visible_json(json.dumps({"a": HOSTILE + "é"}, ensure_ascii=False))
     assert json.loads(text) == {"a": HOSTILE + "é"}
     assert visible(text) == text
@@ -37,7 +37,7 @@ def test_json_means_the_same() -> None:
 
 
 def test_a_console_shows_whatever_it_is_given() -> None:
-    """Lines, tables and cells are made visible; the console's own colours stay."""
+    """Lines, tables and cells are made visible; the console's own colors stay."""
     stream = io.StringIO()
     console = SafeConsole(
         file=stream, highlight=False, force_terminal=True, color_system="standard", width=300
@@ -54,7 +54,7 @@ def test_a_console_shows_whatever_it_is_given() -> None:
 
 
 def test_a_stream_that_is_not_utf8() -> None:
-    """What a stream cannot encode becomes a substitute or an escape; what it can stays."""
+    """Characters that a stream cannot encode become a substitute or an escape; all others stay."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     assert not takes_utf8(stream)

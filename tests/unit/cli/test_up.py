@@ -13,7 +13,7 @@ from heddle.config import Settings
 
 
 def test_environment_is_what_the_services_read() -> None:
-    """The four services find each other through the settings that they read."""
+    """The four services find each other through their settings."""
     endpoints = Endpoints(7500)
     settings = Settings.read(endpoints.environment())
     assert settings.scheduler == "127.0.0.1:7500"
@@ -23,7 +23,7 @@ def test_environment_is_what_the_services_read() -> None:
 
 
 def test_port_in_use_is_named_with_a_way_out() -> None:
-    """The message names the port, the process that uses it, and free ports."""
+    """The message names the port, the process that uses it, and ports that are free."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -33,7 +33,7 @@ def test_port_in_use_is_named_with_a_way_out() -> None:
 
 
 def test_find_free_skips_what_is_taken() -> None:
-    """All four ports of the answer can be listened on."""
+    """The answer contains four ports that can all be used to listen."""
     base = ports.find_free()
     with socket.create_server(("127.0.0.1", base + 2)):
         other = ports.find_free(base)
@@ -42,7 +42,7 @@ def test_find_free_skips_what_is_taken() -> None:
 
 
 def test_home_is_held_by_one(tmp_path: Path) -> None:
-    """A second `up` on one folder is rejected and names the holder; afterwards the folder is free again."""
+    """A second `up` on one folder is rejected and names the first; afterwards the folder is free."""
     with (
         home_lock.held(tmp_path, "127.0.0.1:7400"),
         pytest.raises(Failure, match=r"in use by a Heddle at 127.0.0.1:7400 \(pid \d+\)"),
@@ -54,7 +54,7 @@ def test_home_is_held_by_one(tmp_path: Path) -> None:
 
 
 def test_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    """An unwritable data folder is reported with what to do."""
+    """An unwritable data folder is reported with instructions."""
     path = tmp_path / "file"
     path.touch()
     with pytest.raises(Failure, match=r"cannot write to .*\n.*HEDDLE_HOME"):
@@ -72,12 +72,12 @@ def test_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_level_is_read_from_either_log_format(line: str, level: str | None) -> None:
-    """Both formats of heddle.logs name their level; other text names none."""
+    """The level is read from both formats of heddle.logs; other text has no level."""
     assert level_of(line) == level
 
 
 async def test_log_takes_everything_and_tells_what_matters(tmp_path: Path) -> None:
-    """All lines go to the file; warnings, and the traceback below them, to the operator too."""
+    """The file gets all lines; the operator also sees warnings and their tracebacks."""
     told: list[str] = []
     log = ServiceLog("agent", tmp_path / "logs" / "agent.log", told.append)
     stream = asyncio.StreamReader()
@@ -106,5 +106,5 @@ async def test_log_takes_everything_and_tells_what_matters(tmp_path: Path) -> No
     ],
 )
 def test_git_version(text: str, version: tuple[int, ...]) -> None:
-    """The first two numbers decide, whatever a vendor adds."""
+    """The first two numbers of the version count; a vendor's suffix is ignored."""
     assert git_version(text) == version

@@ -63,12 +63,12 @@ def test_span(seconds: float, text: str) -> None:
     ],
 )
 def test_cost_says_what_is_known(usage: pb.UsageTotals, text: str) -> None:
-    """Unknown prices are shown as such, never as nothing, and estimates as estimates."""
+    """An unknown price is shown as unknown, not as zero, and an estimate as an estimate."""
     assert words.cost(usage) == text
 
 
 def test_elapsed_counts_until_now_while_it_runs() -> None:
-    """Without an end, the time until now counts; without a start there is none."""
+    """Without an end, time is counted up to now; without a start, there is no duration."""
     start, end = stamp(NOON), stamp(NOON + timedelta(seconds=30))
     assert words.elapsed(start, end, NOON + timedelta(hours=5)) == "30s"
     assert words.elapsed(start, Timestamp(), NOON + timedelta(seconds=61)) == "1m 01s"
@@ -104,12 +104,12 @@ def test_size(number: int, text: str) -> None:
     ],
 )
 def test_plain_text_commands_no_terminal(text: str, kept: str) -> None:
-    """What an agent prints cannot move the cursor, set a title or reach the clipboard."""
+    """Output of an agent cannot move the cursor, set a title or write to the clipboard."""
     assert words.plain(text) == kept
 
 
 @pytest.mark.parametrize(("commits", "text"), [(1, "1 commit"), (12, "12 commits")])
 def test_a_base_that_is_behind_is_a_sentence(commits: int, text: str) -> None:
-    """It names both branches, without what a terminal would obey, and says how old the news may be."""
+    """It names both branches without control characters and says how old the information may be."""
     found = pb.BaseBehind(branch="main\x1b[31m", upstream="origin/main", commits=commits)
     assert words.behind(found) == f"main is {text} behind origin/main, as last fetched"

@@ -1,4 +1,4 @@
-"""The kinds of agents that plans may name."""
+"""The kinds of agents that plans can name."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from heddle import agents
 from heddle.plan import rules
 
 ROOT = Path(__file__).parents[3]
-# The folders of agents.
+# The folders of the agents.
 OWNERS = {reference.split(".")[2] for reference in agents.REGISTRY}
 
 GOOD = agents.AgentKind("toy", driver="toy.driver:ToyDriver", provider="toys")
@@ -33,7 +33,7 @@ def install(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 
 
 def test_an_installed_package_adds_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind of an entry point is known to the plan's rules, listed in their messages, and has its provider."""
+    """The kind of an entry point is valid in plans, listed in error messages, and has its provider."""
     assert rules.agent_problem("toy") == (
         "'toy' is not a known agent; use scripted, claude, codex, acp:NAME or command:SHELL COMMAND"
     )
@@ -64,7 +64,7 @@ def test_a_broken_package_breaks_only_its_kind(value: str, why: str, monkeypatch
 
 
 def test_a_package_cannot_replace_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package's kind with the name of one of Heddle's own is left out."""
+    """A package whose kind has the name of a built-in kind is ignored."""
     install(monkeypatch, f"{__name__}:TAKEN")
     assert agents.provider_of("scripted") == "scripted"
 
@@ -88,7 +88,7 @@ def test_agents_of_one_provider_share_its_limits(agent: str, provider: str) -> N
 
 
 def test_vendors_are_named_only_in_their_folders() -> None:
-    """No module outside of an agent's folder names a vendor, apart from the lines of the registry."""
+    """No module outside of an agent's folder names a vendor, except for the lines of the registry."""
     vendor = re.compile(r"claude|codex|gemini|opencode|goose|anthropic|openai", re.IGNORECASE)
     registry = set(agents.REGISTRY)
     found: list[str] = []

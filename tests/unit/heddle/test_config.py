@@ -7,7 +7,7 @@ from tests.support import certificates
 
 
 def test_an_empty_environment_gives_the_embedded_mode() -> None:
-    """Without any setting, everything is on loopback and below one folder."""
+    """Without settings, all services use loopback and one data folder."""
     settings = Settings.read({})
     assert settings.listen == settings.scheduler == "127.0.0.1:7400"
     assert settings.workers == (WorkerAddress("local", "127.0.0.1:7401", "127.0.0.1:7402"),)
@@ -16,25 +16,25 @@ def test_an_empty_environment_gives_the_embedded_mode() -> None:
 
 
 def test_the_database_lies_in_the_home() -> None:
-    """Two homes never share a database."""
+    """Each data folder has its own database."""
     assert Settings.read({"HEDDLE_HOME": "/data"}).database_url == "sqlite:////data/heddle.db"
 
 
 def test_workers_are_read_in_order() -> None:
-    """Each worker is given by its name and its two addresses."""
+    """Each worker is configured by its name and its two addresses."""
     settings = Settings.read({"HEDDLE_WORKERS": "a=w0:1+w0:2,b=w1:1+w1:2"})
     assert settings.workers == (WorkerAddress("a", "w0:1", "w0:2"), WorkerAddress("b", "w1:1", "w1:2"))
 
 
 def test_tls_takes_all_three_files(tmp_path: Path) -> None:
-    """TLS is on where certificate, key and authority are given."""
+    """TLS is enabled if certificate, key and authority are all set."""
     tls = certificates.make(tmp_path)
     assert Settings.read(certificates.environment(tls)).tls == tls
 
 
 @pytest.mark.parametrize("name", ["HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA"])
 def test_tls_files_that_are_of_no_use_are_told(tmp_path: Path, name: str) -> None:
-    """A TLS file that is missing, not PEM, or of another certificate is named before anything starts."""
+    """A TLS file that is missing, not PEM, or of another certificate is named before services start."""
     environ = certificates.environment(certificates.make(tmp_path / "mine"))
     with pytest.raises(ConfigError, match=f"{name} is '/nowhere', which cannot be read"):
         Settings.read({**environ, name: "/nowhere"})

@@ -1,4 +1,4 @@
-"""A data folder within a repository does not get into its commits."""
+"""A data folder inside a repository is not committed."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.repositories import git, make_repository
 
 
 def test_git_ignores_a_data_folder_in_a_repository(tmp_path: Path) -> None:
-    """Whatever lies in it, `git add -A` of the repository around it takes nothing; a file of the user's stays."""
+    """`git add -A` adds nothing from the data folder; a user's own ignore file stays."""
     repository = make_repository(tmp_path / "repository")
     home = repository / "deep" / "heddle"
     home.mkdir(parents=True)
@@ -24,14 +24,14 @@ def test_git_ignores_a_data_folder_in_a_repository(tmp_path: Path) -> None:
 
 
 def test_a_data_folder_elsewhere_is_left_alone(tmp_path: Path) -> None:
-    """Outside any repository nothing is written."""
+    """Outside a repository no ignore file is written."""
     assert keep_out(tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("place", [".", ".git/heddle"])
 def test_a_repository_is_no_data_folder(tmp_path: Path, place: str) -> None:
-    """A folder that is a repository, or git's own, is refused with what to do, and nothing is hidden in it."""
+    """A repository or git's own folder is refused with instructions, and nothing in it is ignored."""
     repository = make_repository(tmp_path / "repository")
     with pytest.raises(ConfigError, match="outside any repository"):
         keep_out(repository / place)

@@ -11,7 +11,7 @@ REASONS = [value for value in pb.ErrorReason.values() if value != pb.ERROR_REASO
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_has_a_status_code(reason: "pb.ErrorReason.ValueType") -> None:
-    """No reason of the catalogue lacks its status code."""
+    """Every reason of the catalogue has a status code."""
     assert errors.HeddleError(reason, "message").code in grpc.StatusCode
 
 
@@ -45,7 +45,7 @@ def test_an_unavailable_service_says_when_to_call_again() -> None:
 
 
 def test_metadata_travels_as_text() -> None:
-    """Programs read what an error is about from its metadata."""
+    """A program can read the subject of an error from its metadata."""
     status = errors.to_status(errors.HeddleError(pb.ERROR_REASON_DISK_FULL, "full", free_bytes=7))
     info = error_details_pb2.ErrorInfo()
     assert any(detail.Unpack(info) for detail in status.details)

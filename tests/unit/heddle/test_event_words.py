@@ -1,4 +1,4 @@
-"""Each event in words."""
+"""The text that describes each event."""
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -11,7 +11,7 @@ from heddle.events.words import describe, explain
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_every_kind_of_event_has_words(kind: str) -> None:
-    """No event of the contract is shown by its field's name, not even an empty one."""
+    """Every event of the contract, even an empty one, is described by text instead of its field name."""
     event = pb.Event(sequence=3)
     getattr(event, kind).SetInParent()
     words = describe(event)
@@ -20,18 +20,18 @@ def test_every_kind_of_event_has_words(kind: str) -> None:
 
 
 def test_a_kind_from_the_future_is_no_error() -> None:
-    """A newer server's events are shown as unknown."""
+    """An event kind of a newer server is shown as unknown."""
     assert "does not know" in describe(pb.Event())
 
 
 def test_an_outcome_from_the_future_is_no_error() -> None:
-    """A newer server's outcome is shown as unknown."""
+    """An outcome of a newer server is shown as unknown."""
     ended = pb.SessionFinished(outcome=99)  # type: ignore[arg-type]  # not known on purpose
     assert describe(pb.Event(session_finished=ended)) == "session unknown"
 
 
 def test_a_check_tells_what_its_reports_say() -> None:
-    """Counts of tests, coverage and findings follow the duration; what is absent is left out."""
+    """Test counts, coverage and findings follow the duration; absent values are left out."""
     event = pb.Event(check_finished=pb.CheckFinished(name="tests", duration=Duration(seconds=3)))
     assert describe(event) == "✗ check tests (3.0s)"
     event.check_finished.tests.passed = 2
@@ -42,7 +42,7 @@ def test_a_check_tells_what_its_reports_say() -> None:
 
 
 def test_what_fixes_a_failure_follows_it() -> None:
-    """The output of a failed setup and the advice on a conflict are on further lines, and only if asked for."""
+    """Setup output and advice on a conflict are on further lines, and only on request."""
     setup = pb.SetupFinished(command="make", exit_code=2, output="no rule\n", duration=Duration(seconds=1))
     event = pb.Event(setup_finished=setup)
     assert describe(event) == "✗ setup: 'make' failed with exit code 2"
@@ -143,5 +143,5 @@ def test_what_fixes_a_failure_follows_it() -> None:
     ],
 )
 def test_what_happened_is_a_plain_sentence(event: pb.Event, words: str) -> None:
-    """The words hold each fact of the payload that a reader decides by."""
+    """The text contains each fact of the payload that a reader needs for a decision."""
     assert describe(event) == words

@@ -1,4 +1,4 @@
-"""The list of failpoints is that of the code."""
+"""The list of failpoints matches the code."""
 
 import ast
 import os
@@ -33,7 +33,7 @@ def last_name(node: ast.AST) -> str:
 
 
 def literals() -> set[str]:
-    """Returns the names that are written out."""
+    """Returns the names that calls of `failpoint` contain as string literals."""
     found = [call.args[0] for tree in trees(*SERVICES) for call in calls(tree, "failpoint")]
     return {str(each.value) for each in found if isinstance(each, ast.Constant)}
 
@@ -51,7 +51,7 @@ def written_by_the_leader() -> set[str]:
 
 
 def asked_of_workers() -> set[str]:
-    """Returns the RPCs that the scheduler calls once; what streams to a client changes nothing."""
+    """Returns the RPCs of workers that the scheduler calls, except streams that change nothing."""
     found = {
         node.attr
         for tree in trees("scheduler_svc")
@@ -62,7 +62,7 @@ def asked_of_workers() -> set[str]:
 
 
 def test_every_place_is_in_the_list() -> None:
-    """Each transaction of the leader, each call of a worker, and each place that is written out is listed, and no other."""
+    """The list is exactly the leader's transactions, the calls of workers, and the literal names."""
     assert written_by_the_leader() == set(failpoints.COMMITS)
     assert asked_of_workers() == set(failpoints.CALLS)
     named = {name for name in failpoints.NAMES if name.endswith(("_commit", "_call"))}
@@ -81,7 +81,7 @@ def test_every_place_is_in_the_list() -> None:
     ("setting", "code"), [("fail.before_commit:2", -signal.SIGKILL), ("", 0), ("fail", 1)]
 )
 def test_the_process_ends_at_the_place_that_is_named(setting: str, code: int) -> None:
-    """SIGKILL at the second pass where the setting says so; nothing without it; a wrong name is refused."""
+    """SIGKILL comes at the place and pass that is set, if any; a wrong name is refused."""
     passes = (
         "from heddle.failpoints import failpoint\n"
         "for _ in range(2): failpoint('accept.before_commit'); print('passed', flush=True); failpoint('fail.before_commit')"

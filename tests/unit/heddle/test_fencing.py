@@ -8,7 +8,7 @@ from heddle.fencing import EpochFence
 
 
 def test_a_lower_epoch_is_refused_and_an_equal_one_is_not(tmp_path: Path) -> None:
-    """Only the newest leader that was seen may change anything."""
+    """Only the newest known leader may change anything."""
     fence = EpochFence(tmp_path / "epoch")
     fence.check(2)
     fence.check(2)
@@ -26,7 +26,7 @@ def test_the_epoch_survives_a_restart(tmp_path: Path) -> None:
 
 
 def test_an_epoch_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number is synced before it gets its name, and the name before the call is let through."""
+    """The file is synced before its rename, and the folder before the call is allowed."""
     done: list[str] = []
     sync, replace = os.fsync, Path.replace
 

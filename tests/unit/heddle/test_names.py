@@ -10,7 +10,7 @@ keys = st.from_regex(names.KEY, fullmatch=True)
 
 @given(keys, keys, keys, st.integers(min_value=1, max_value=999_999_999))
 def test_parsing_a_printed_name_returns_its_parts(run: str, epic: str, task: str, number: int) -> None:
-    """A name that was printed and parsed again is the same name."""
+    """Parsing a formatted name returns the same name."""
     attempt = RunName(run).epic(epic).task(task).attempt(number)
     assert AttemptName.parse(str(attempt)) == attempt
     assert TaskName.parse(str(attempt.parent)) == attempt.parent
@@ -44,13 +44,13 @@ def test_a_malformed_run_name_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("number", ["0", "-1", "01", "1.5", "x", "9999999999"])
 def test_an_attempt_number_is_a_plain_positive_integer(number: str) -> None:
-    """Only one spelling of each attempt exists."""
+    """Each attempt has only one valid spelling."""
     with pytest.raises(errors.HeddleError):
         AttemptName.parse(f"runs/r/epics/e/tasks/t/attempts/{number}")
 
 
 def test_a_wildcard_is_accepted_only_where_asked_for_and_never_for_the_run() -> None:
-    """A dash stands for every epic or task in list calls, and nowhere else."""
+    """In list calls only, a dash means every epic or task."""
     assert EpicName.parse("runs/r/epics/-", wildcard=True) == EpicName("r", names.ANY)
     with pytest.raises(errors.HeddleError):
         EpicName.parse("runs/r/epics/-")
@@ -59,7 +59,7 @@ def test_a_wildcard_is_accepted_only_where_asked_for_and_never_for_the_run() -> 
 
 
 def test_a_worktree_is_named_below_its_epic() -> None:
-    """A worktree's name leads to its epic and back, and nothing else is one."""
+    """A worktree's name converts to its epic and back; any other name is refused."""
     worktree = WorktreeName("r", "e")
     assert WorktreeName.parse(str(worktree)) == worktree
     assert str(worktree) == f"{worktree.parent}/worktree"
@@ -69,6 +69,6 @@ def test_a_worktree_is_named_below_its_epic() -> None:
 
 
 def test_branches_are_named_after_their_run() -> None:
-    """The branches of a run are those that users and git hosts see."""
+    """The branches of a run have the names that users and git hosts see."""
     assert RunName("r").branch == "heddle/r/merged"
     assert EpicName("r", "e").branch == "heddle/r/epics/e"

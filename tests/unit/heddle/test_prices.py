@@ -1,4 +1,4 @@
-"""The table of what models cost."""
+"""The table of model prices."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MILLION = 1_000_000
 
 
 def test_each_kind_of_token_has_its_price(tmp_path: Path) -> None:
-    """A cost is the sum over the kinds, in micros."""
+    """A cost is the sum over all token kinds, in micros."""
     used = pb.Usage(
         model="claude-sonnet-4-5",
         input_tokens=MILLION,
@@ -26,18 +26,18 @@ def test_each_kind_of_token_has_its_price(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gpt-5", "openai/gpt-5", "gpt-5-2025-08-07", "gpt-5-20250807"])
 def test_a_model_is_known_by_its_longer_names(tmp_path: Path, name: str) -> None:
-    """A provider before the name and a date behind it do not hide a model."""
+    """A model is found with a provider before its name and a date after it."""
     assert Prices.read(tmp_path).cost(pb.Usage(model=name, output_tokens=1)) == 10
 
 
 @pytest.mark.parametrize("name", ["", "gpt-6", "gpt-5-something"])
 def test_an_unknown_model_has_no_cost(tmp_path: Path, name: str) -> None:
-    """Unknown is not zero."""
+    """The cost of an unknown model is unknown, not zero."""
     assert Prices.read(tmp_path).cost(pb.Usage(model=name, output_tokens=1)) is None
 
 
 def test_a_kind_without_a_price_makes_the_cost_unknown() -> None:
-    """Only the kinds that were used have to be known."""
+    """Only the token kinds that were used need a price."""
     prices = Prices({"small": {"input": 1}})
 
     assert prices.cost(pb.Usage(model="small", input_tokens=3)) == 3
@@ -45,7 +45,7 @@ def test_a_kind_without_a_price_makes_the_cost_unknown() -> None:
 
 
 def test_users_own_prices_win(tmp_path: Path) -> None:
-    """HEDDLE_HOME/prices.yaml adds models and replaces shipped ones; the others stay."""
+    """HEDDLE_HOME/prices.yaml adds models and replaces shipped prices; the others stay."""
     (tmp_path / "prices.yaml").write_text("gpt-5: {output: 1}\nhouse/model: {output: 0.5}\n")
     prices = Prices.read(tmp_path)
 
@@ -69,7 +69,7 @@ def test_users_own_prices_win(tmp_path: Path) -> None:
     ],
 )
 def test_a_malformed_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    """A service does not start with prices that it cannot read."""
+    """A service does not start if it cannot read the prices."""
     (tmp_path / "prices.yaml").write_text(text)
 
     with pytest.raises(ConfigError, match=r"prices\.yaml"):
@@ -77,7 +77,7 @@ def test_a_malformed_table_is_refused_by_name(tmp_path: Path, text: str) -> None
 
 
 def test_an_empty_table_changes_nothing(tmp_path: Path) -> None:
-    """A file of comments is as good as none."""
+    """A file that contains only comments changes nothing."""
     (tmp_path / "prices.yaml").write_text("# none yet\n")
 
     assert Prices.read(tmp_path).cost(pb.Usage(model="o3", output_tokens=1)) == 8

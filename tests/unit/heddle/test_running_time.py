@@ -1,4 +1,4 @@
-"""Time counts only while a process could run."""
+"""Time counts only while the process can run."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from heddle import running_time
 
 
 class Clock:
-    """A loop's clock and sleep in which nothing takes real time; it may freeze for a while amid a sleep."""
+    """A loop's clock and sleep that use no real time; a sleep can include a freeze."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -26,13 +26,13 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("frozen", "took"),
-    # What is frozen is added to what it takes, but for a tick at most.
+    # A freeze is added to the duration, up to one tick.
     [(0, 10.0), (0.5, 10.0), (75, 84.0)],
 )
 async def test_sleep_does_not_count_a_freeze(
     monkeypatch: pytest.MonkeyPatch, frozen: float, took: float
 ) -> None:
-    """A sleep ends once the process could run for as long; being late by less than a tick counts."""
+    """A sleep ends once the process was able to run that long; less than a tick of delay counts."""
     clock = Clock(monkeypatch)
     clock.freezes = [0.0, frozen]
     await running_time.sleep(10)
@@ -40,7 +40,7 @@ async def test_sleep_does_not_count_a_freeze(
 
 
 async def test_timer_calls_once_unless_it_is_cancelled() -> None:
-    """The callback comes after the time, and never from a cancelled timer."""
+    """The callback is called after the time, and never after the timer is cancelled."""
     called: list[str] = []
     running_time.Timer(0.01, lambda: called.append("kept"))
     dropped = running_time.Timer(0.01, lambda: called.append("dropped"))
@@ -51,7 +51,7 @@ async def test_timer_calls_once_unless_it_is_cancelled() -> None:
 
 
 async def test_wait_for_gives_up_and_cancels() -> None:
-    """What takes longer than its time is cancelled; what does not is returned, failures included."""
+    """A call that takes too long is cancelled; the result or error of any other call is passed on."""
 
     async def fail() -> None:
         raise KeyError
@@ -67,7 +67,7 @@ async def test_wait_for_gives_up_and_cancels() -> None:
 
 
 async def test_lease_waits_for_a_leader_that_woke_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a freeze a lease that has run out meanwhile can still be renewed; without one it ends on time."""
+    """A lease that expired during a freeze can still be renewed; otherwise it ends on time."""
     clock = Clock(monkeypatch)
     ended = asyncio.Event()
     lease = Lease(5, ended.set)
@@ -83,7 +83,7 @@ async def test_lease_waits_for_a_leader_that_woke_with_it(monkeypatch: pytest.Mo
 
 
 def test_a_limit_is_put_off_by_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a thread waits for has its whole time, however long the process stood still; what comes is returned at once."""
+    """A thread waits its full time whatever the freeze; a result is returned immediately."""
     clock, freezes = [0.0], [0.0, 60.0]
 
     def nothing(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""URLs of repositories: what names the same one, and what may be shown."""
+"""Repository URLs: which are equal, and how they are shown."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from heddle.errors import HeddleError
     ],
 )
 def test_spellings_of_one_repository(one: str, other: str) -> None:
-    """Login, default port, slashes, the ending and ssh's short form make no other repository."""
+    """Login, default port, slashes, suffix and ssh's short form do not change the repository."""
     assert urls.identity(one) == urls.identity(other)
 
 
@@ -29,13 +29,13 @@ def test_spellings_of_one_repository(one: str, other: str) -> None:
     ],
 )
 def test_other_repositories(other: str) -> None:
-    """Another protocol, port or path may lead to another repository."""
+    """A different protocol, port or path may be a different repository."""
     assert urls.identity(other) != urls.identity("https://example.com/app")
 
 
 @pytest.mark.parametrize("path", ["/home/me/app", "app", "./a:b", "../x", "/srv/git@host:app"])
 def test_paths_are_no_urls(path: str) -> None:
-    """What begins like a path is one."""
+    """Text that begins like a path is not a URL."""
     assert not urls.is_url(path)
 
 
@@ -43,7 +43,7 @@ def test_paths_are_no_urls(path: str) -> None:
     "url", ["https://me:s3cret@example.com/app", "ext::sh -c x://y", "ftp://example.com/app"]
 )
 def test_what_is_not_cloned_is_said_without_its_password(url: str) -> None:
-    """A password is refused and not repeated; so is a protocol that Heddle does not speak."""
+    """A URL with a password is refused without repeating it; so is an unsupported protocol."""
     assert urls.is_url(url)
     with pytest.raises(HeddleError) as raised:
         urls.identity(url)

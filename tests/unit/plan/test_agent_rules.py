@@ -1,4 +1,4 @@
-"""What a plan may ask of each kind of agent beside its prompt."""
+"""The options that each kind of agent supports in addition to the prompt."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def problems(defaults: pb.TaskDefaults | None = None, **task: Any) -> dict[str, 
 
 
 def test_what_an_agent_cannot_heed_is_refused() -> None:
-    """The error names the agent and those that support the key, also if it is set in the defaults."""
+    """The error names the agent and those that support the key, even if the defaults set it."""
     servers = [pb.McpServer(name="s", command="srv")]
     assert (
         problems(agent="claude", effort="high", tools=["Read"], system_prompt="x", mcp_servers=servers) == {}
@@ -32,7 +32,7 @@ def test_what_an_agent_cannot_heed_is_refused() -> None:
 
 
 def test_servers_and_effort_are_good_ones() -> None:
-    """A server has a name of its own and either a command or a URL; the effort is one that is known."""
+    """A server has a unique name and either a command or a URL; the effort is a known one."""
     servers = [
         pb.McpServer(name="a", command="x", url="http://x"),
         pb.McpServer(name="a", url="file:///x"),

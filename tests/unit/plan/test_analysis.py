@@ -1,4 +1,4 @@
-"""What a plan will do, told before it runs."""
+"""The forecast of what a plan does."""
 
 import random
 from typing import Any
@@ -26,13 +26,13 @@ def a_plan(*epics: pb.PlanEpic) -> pb.Plan:
 
 
 def test_groups_epics_in_waves() -> None:
-    """Each wave waits for the ones before it."""
+    """Each wave waits for the previous waves."""
     plan = a_plan(an_epic("c", 1, after="a b"), an_epic("a", 1), an_epic("b", 1, after="a"), an_epic("d", 1))
     assert analyse(plan, 1).waves == (("a", "d"), ("b",), ("c",))
 
 
 def test_finds_the_critical_path() -> None:
-    """The longest chain of epics, by the sums of their tasks' estimates."""
+    """The critical path is the longest chain of epics, by the sums of their tasks' estimates."""
     plan = a_plan(
         an_epic("a", 10, 10), an_epic("b", 50), an_epic("c", 40, after="a"), an_epic("d", 5, after="a b")
     )
@@ -44,26 +44,26 @@ def test_finds_the_critical_path() -> None:
 
 
 def test_lower_bound_is_the_work_or_the_critical_path() -> None:
-    """With few slots the work decides, with many the longest chain."""
+    """The total work is the bound with few slots, the longest chain with many."""
     plan = a_plan(*(an_epic(key, 10, 10) for key in "abcd"))
     assert analyse(plan, 2).lower_bound == 40
     assert analyse(plan, 100).lower_bound == 20
 
 
 def test_counts_tasks_where_nothing_is_estimated() -> None:
-    """Each task is one unit."""
+    """Without estimates each task counts as one unit."""
     result = analyse(a_plan(an_epic("a", None, None), an_epic("b", None)), 1)
     assert not result.in_seconds
     assert result.total_work == result.makespan == 3
 
 
 def test_missing_estimates_count_as_the_mean_of_the_others() -> None:
-    """Half an estimate is better than none."""
+    """A missing estimate is replaced by the mean of the others."""
     assert analyse(a_plan(an_epic("a", 10, None), an_epic("b", 20)), 1).total_work == 45
 
 
 def test_orders_tasks_by_priority_then_place() -> None:
-    """A task without priority comes after those that have one."""
+    """A task without a priority comes after those with one."""
     epic = pb.PlanEpic(
         key="a",
         tasks=[pb.PlanTask(key="x"), pb.PlanTask(key="y", priority=2), pb.PlanTask(key="z", priority=1)],
@@ -72,13 +72,13 @@ def test_orders_tasks_by_priority_then_place() -> None:
 
 
 def test_predicts_the_end() -> None:
-    """Longest remaining work first: 3 + 3 and 2 + 2 + 2 on two slots, not more."""
+    """The longest remaining work starts first: 3 + 3 and 2 + 2 + 2 on two slots end after six."""
     plan = a_plan(an_epic("a", 2), an_epic("b", 2), an_epic("c", 2), an_epic("d", 3, 3))
     assert analyse(plan, 2).makespan == 6
 
 
 def test_predicts_that_priority_comes_first() -> None:
-    """An explicit priority can cost time."""
+    """An explicit priority can make the plan take longer."""
     plan = a_plan(
         an_epic("a", 2), an_epic("b", 2, priority=1), an_epic("c", 2, priority=1), an_epic("d", 3, 3)
     )
@@ -86,7 +86,7 @@ def test_predicts_that_priority_comes_first() -> None:
 
 
 def test_finds_epics_that_write_the_same_paths() -> None:
-    """Each pair once, with the globs; not where one waits for the other, however far."""
+    """Each pair is found once, with its globs, unless one epic depends on the other, even indirectly."""
     epics = [an_epic("a", 1), an_epic("b", 1), an_epic("c", 1, after="a"), an_epic("d", 1, after="c")]
     for epic, globs in zip(
         epics, (["src/**"], ["web/**", "src/x.py"], ["src/**"], ["src/*.py"]), strict=True
@@ -123,7 +123,7 @@ def test_the_end_is_never_before_the_bound_nor_after_doing_one_by_one(seed: int,
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"))))
 def test_waves_hold_all_but_what_is_on_or_behind_a_cycle(some: dict[str, set[str]]) -> None:
-    """A graph has cycles exactly if waves miss a key, and each cycle is one."""
+    """A graph has cycles exactly if a key is in no wave, and each cycle is one."""
     edges = {key: some.get(key, set()) for key in "abcdef"}
     placed = [key for wave in graph.waves(edges) for key in wave]
     cycles = graph.cycles(edges)

@@ -12,7 +12,7 @@ def plan_file(budget: str) -> str:
 
 
 def test_budgets_of_each_level_are_read_as_micros() -> None:
-    """US dollars of a file are millionths in the message; what says nothing has no budget."""
+    """US dollars of a file become micros in the message; a level without a budget has none."""
     text = (
         "name: x\nbudget_usd: 0.05\nepics:\n  - key: a\n    budget_usd: 2\n    tasks: [{key: t, prompt: x}]\n"
     )
@@ -26,7 +26,7 @@ def test_budgets_of_each_level_are_read_as_micros() -> None:
 
 @pytest.mark.parametrize("budget", ["0", "-1", "0.0000001"])
 def test_a_budget_of_nothing_is_a_mistake(budget: str) -> None:
-    """A budget that no turn fits in would only pause the run."""
+    """A budget too small for a single turn is an error, because it would only pause the run."""
     mistakes = parse(plan_file(f"budget_usd: {budget}"), "plan.yaml").describe()
 
     assert "budget_usd" in mistakes
@@ -34,7 +34,7 @@ def test_a_budget_of_nothing_is_a_mistake(budget: str) -> None:
 
 
 def test_a_message_is_held_to_the_same_rule() -> None:
-    """A client's own plan is judged like a file."""
+    """A plan that a client sends is validated like a file."""
     task = pb.PlanTask(key="t", prompt="x", budget_usd_micros=0)
     plan = pb.Plan(name="x", budget_usd_micros=-5, epics=[pb.PlanEpic(key="a", tasks=[task])])
 
@@ -71,7 +71,7 @@ def test_a_command_below_a_budget_needs_a_time_limit(level: str) -> None:
 
 
 def test_a_file_tells_the_line_of_such_a_command() -> None:
-    """The error is at the task, even if its agent is the plan's default."""
+    """The error points to the task, even if its agent is the plan's default."""
     text = (
         "name: x\nbudget_usd: 1\ndefaults: {agent: 'command:make'}\nepics:\n  - key: a\n    tasks:\n"
         "      - key: t\n        prompt: x\n"

@@ -1,4 +1,4 @@
-"""docs/plan.md says all there is to say."""
+"""docs/plan.md describes the whole plan format."""
 
 import re
 from pathlib import Path
@@ -16,18 +16,18 @@ BLOCKS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=lambda part: part.__name__)
 def test_every_key_is_described(part: type[Part]) -> None:
-    """Each key that a file may hold stands in the page as code."""
+    """The page contains each key of a plan file as code."""
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", TEXT))))
     assert part.model_fields.keys() <= words
 
 
 def test_the_example_is_a_good_plan() -> None:
-    """The first example can be copied as it is."""
+    """The first example is a valid plan."""
     assert parse(BLOCKS[0], "docs/plan.md").describe() == ""
 
 
 def test_the_parts_of_plans_are_good() -> None:
-    """Each example of a part holds in a task."""
+    """Each partial example is valid in a task."""
     parts = [block for block in BLOCKS[1:] if yaml.safe_load(block)]
     assert len(parts) == 4
     for part in parts:

@@ -1,4 +1,4 @@
-"""Lengths of time in plan files."""
+"""Durations in plan files."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from heddle.plan.text_rules import MAX_SECONDS
     ],
 )
 def test_a_duration_is_its_seconds(value: object, expected: float) -> None:
-    """Every documented form gives the seconds that it says, up to 365 days."""
+    """Every documented form gives the right number of seconds, up to 365 days."""
     assert seconds(value) == expected
 
 
@@ -46,6 +46,6 @@ def test_a_duration_is_its_seconds(value: object, expected: float) -> None:
     ],
 )
 def test_what_is_no_duration_is_refused(value: object, message: str) -> None:
-    """Anything else is rejected with the valid forms, also what only YAML 1.1 calls a number."""
+    """Other values are rejected with the valid forms, including numbers of YAML 1.1 only."""
     with pytest.raises(ValueError, match=message):
         seconds(value)

@@ -1,4 +1,4 @@
-"""Plan files: a plan, or every error with its line."""
+"""Reading a plan file returns a plan or all errors with their lines."""
 
 import os
 from pathlib import Path
@@ -43,12 +43,12 @@ epics:
 
 
 def told(text: str | bytes) -> list[tuple[int, str, str]]:
-    """Returns line, field and message of every error."""
+    """Returns the line, field and message of every error."""
     return [(problem.line, problem.field, problem.message) for problem in parse(text, "p.yaml").problems]
 
 
 def test_reads_every_key() -> None:
-    """Each key of a file arrives in the message."""
+    """Each key of a file is set in the message."""
     loaded = parse(GOOD, "p.yaml")
     assert loaded.describe() == ""
     step = pb.ScriptStep
@@ -111,7 +111,7 @@ def test_reads_every_key() -> None:
 
 
 def test_reports_type_errors_and_meaning_together_by_line() -> None:
-    """Wrong types, unknown keys, doubled keys and bad meaning come in one list in the file's order."""
+    """Wrong types, unknown or duplicate keys and invalid values are listed in file order."""
     text = """\
 name: 12
 epics:
@@ -142,13 +142,13 @@ epics:
 
 
 def test_tells_column_and_source() -> None:
-    """The description is what editors and terminals can jump to."""
+    """Editors and terminals can jump to the place in the description."""
     loaded = parse("name: x\nepics:\n  - key: a\n    tasks: [{key: t, prompt: x, agent: cloud}]\n", "my.yaml")
     assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is not a known agent")
 
 
 def test_shows_a_cycle_at_its_line() -> None:
-    """Rules about several epics have a line too."""
+    """An error about several epics has a line too."""
     epics = "".join(
         f"  - {{key: {key}, depends_on: [{other}], tasks: [{{key: t, prompt: x}}]}}\n"
         for key, other in ("ab", "bc", "ca")
@@ -163,7 +163,7 @@ def test_shows_a_cycle_at_its_line() -> None:
     [("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), ("45", 45), ("0.5", 0.5), ("1.5s", 1.5)],
 )
 def test_reads_durations(text: str, seconds: float) -> None:
-    """Units from days to seconds, or a number of seconds."""
+    """A duration has units from days to seconds, or is a number of seconds."""
     plan = parse(f"name: x\nepics: [{{key: a, tasks: [{{key: t, prompt: x, timeout: {text}}}]}}]", "p").plan
     timeout = plan.epics[0].tasks[0].timeout
     assert timeout.seconds + timeout.nanos / 1e9 == seconds
@@ -173,14 +173,14 @@ def test_reads_durations(text: str, seconds: float) -> None:
     "text", ["''", "5", "5x", "1m1h", "-5s", "m", "1.5m", "true", "0", "-3", "400d", ".inf", "[1]"]
 )
 def test_refuses_other_durations(text: str) -> None:
-    """Anything else names the field once."""
+    """An invalid duration is reported once, at its field."""
     value = '"5"' if text == "5" else text
     problems = told(f"name: x\nepics: [{{key: a, tasks: [{{key: t, prompt: x, timeout: {value}}}]}}]")
     assert [field for _, field, _ in problems] == ["epics[0].tasks[0].timeout"]
 
 
 def test_refuses_anchors_and_aliases() -> None:
-    """Also those that would multiply into billions, at once and with their lines."""
+    """Anchors are refused with their lines, quickly even if they would expand to billions of values."""
     lines = ['a: &a ["x"]'] + [
         f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(9)
     ]
@@ -190,7 +190,7 @@ def test_refuses_anchors_and_aliases() -> None:
 
 
 def test_refuses_tags() -> None:
-    """A tag asks for something that a plan does not have."""
+    """A tag asks for something that plans do not support."""
     problems = told("name: !!python/object:os.system x\nepics: [{key: a, tasks: [{key: t, prompt: x}]}]")
     assert problems == [(1, "name", "tags are not supported: 'tag:yaml.org,2002:python/object:os.system'")]
 
@@ -215,27 +215,27 @@ def test_refuses_tags() -> None:
     ],
 )
 def test_refuses_what_is_no_plan(text: str | bytes, line: int, words: str) -> None:
-    """One problem that says what the file is instead, with its line where it has one."""
+    """One error says what the file is instead, with a line if there is one."""
     [(at, _, message)] = told(text)
     assert at == line
     assert words in message
 
 
 def test_refuses_a_second_document() -> None:
-    """A file holds one plan."""
+    """A file contains only one plan."""
     assert (2, "", "contains more than one document; a plan must be a single one") in told(
         "name: x\n---\nname: y\n"
     )
 
 
 def test_refuses_too_many_values() -> None:
-    """A small file of very many empty values is refused before it is judged."""
+    """A small file with very many empty values is refused before validation."""
     [(_, _, message)] = told("a: [" + "[]," * 200_000 + "]")
     assert "more than 250,000 values" in message
 
 
 def test_refuses_a_file_that_is_too_large(tmp_path: Path) -> None:
-    """Fifty megabytes of YAML are refused by their size, unread."""
+    """Fifty megabytes of YAML are refused because of their size, without reading them."""
     path = tmp_path / "big.yaml"
     with path.open("wb") as big:
         big.truncate(50 << 20)
@@ -244,7 +244,7 @@ def test_refuses_a_file_that_is_too_large(tmp_path: Path) -> None:
 
 
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:
-    """A folder, a missing file and one that may not be read each say so."""
+    """A folder, a missing file and an unreadable file each have their own message."""
     assert "is a folder" in load(tmp_path).describe()
     assert load(tmp_path / "none.yaml").describe() == f"{tmp_path / 'none.yaml'}: does not exist"
     assert "cannot be read" in load(tmp_path / ("x" * 300)).describe()
@@ -252,21 +252,21 @@ def test_refuses_what_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_refuses_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    """A lack of permission is a problem like any other."""
+    """A missing permission is reported like any other error."""
     path = tmp_path / "p.yaml"
     path.touch(mode=0)
     assert "Permission denied" in load(path).describe()
 
 
 def test_reads_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
-    """Some editors write one."""
+    """A byte order mark, which some editors write, is accepted."""
     path = tmp_path / "p.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load(path).problems == ()
 
 
 def test_takes_numbers_and_dates_as_they_stand() -> None:
-    """A date is text; a number where a key belongs is reported, and dependencies on it still hold."""
+    """A date is text; a number as a key is reported, and dependencies on it are still resolved."""
     text = """\
 name: 2026-11-22
 epics:
@@ -277,7 +277,7 @@ epics:
 
 
 def test_reports_one_mistake_for_a_bad_step() -> None:
-    """Two steps in one, an unknown one, and one of the wrong type."""
+    """A double step, an unknown step and a step of the wrong type are each one error."""
     text = """\
 name: x
 epics:
@@ -303,7 +303,7 @@ epics:
 
 
 def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyYAML without libyaml reads the same."""
+    """PyYAML without libyaml gives the same result."""
     import yaml  # noqa: PLC0415 (only this test needs it)
 
     from heddle.plan import source  # noqa: PLC0415 (only this test needs it)
@@ -314,7 +314,7 @@ def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_size_limit_is_above_every_good_plan() -> None:
-    """The largest plan by the rules still fits a file."""
+    """The largest valid plan fits in a file."""
     from heddle.plan import rules  # noqa: PLC0415 (only this test needs it)
 
     assert reading.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES

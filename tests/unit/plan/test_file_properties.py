@@ -1,4 +1,4 @@
-"""No file is too strange: reading one gives a plan or says what is wrong, and never breaks."""
+"""Reading any file returns a plan or errors and never fails otherwise."""
 
 import yaml
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from heddle.plan.file import parse
 from heddle.plan.model import PARTS
 
 KEYS = sorted({key for part in PARTS.values() for key in part.model_fields})
-# What a plan can hold at all, mostly in the wrong place.
+# Keys and values that a plan can contain, mostly in the wrong place.
 scalars = (
     st.none()
     | st.booleans()
@@ -54,7 +54,7 @@ near_plans = st.fixed_dictionaries({"name": words, "epics": st.lists(epics, max_
 @settings(max_examples=200, deadline=None)
 @given(documents | near_plans)
 def test_any_document_is_judged(document: object) -> None:
-    """A document without problems is a plan that breaks no rule; each problem has a place within the text."""
+    """A document without errors is a valid plan; each error has a position within the text."""
     text = yaml.safe_dump(document, allow_unicode=True)
     loaded = parse(text, "p")
     if not loaded.problems:
@@ -69,7 +69,7 @@ def test_any_document_is_judged(document: object) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.text("ab:-[]{}&*!|>'\"#%,? \n\t\\x0") | st.binary())
 def test_any_text_is_judged(content: str | bytes) -> None:
-    """Whatever the bytes, there is an answer."""
+    """Any sequence of bytes gives a plan or errors."""
     loaded = parse(content, "p")
     assert loaded.problems
     assert loaded.describe()

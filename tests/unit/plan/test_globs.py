@@ -1,4 +1,4 @@
-"""Globs overlap exactly if some path matches both."""
+"""Two globs overlap exactly if a path matches both."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heddle.plan.globs import overlap, pattern
 
-# All paths of up to three parts of up to two letters: enough to tell the globs below apart.
+# All paths of up to three parts of up to two letters: enough to distinguish the globs below.
 NAMES = ["".join(letters) for size in (1, 2, 3) for letters in itertools.product("ab", repeat=size)]
 PATHS = [parts for size in (1, 2, 3) for parts in itertools.product(NAMES, repeat=size)]
 
@@ -17,7 +17,7 @@ small_globs = st.lists(st.just("**") | names, min_size=1, max_size=2).map("/".jo
 
 
 def matches(parts: tuple[str, ...], glob: list[str]) -> bool:
-    """Matches by definition: a glob that is used up leaves the rest of a path to be inside of it."""
+    """Matches by definition: once the glob is used up, the rest of the path is inside of it."""
     if not glob:
         return True
     if glob[0] == "**":
@@ -39,7 +39,7 @@ def name_matches(name: str, pattern: str) -> bool:
 @example("a*", "*b")
 @example("?", "aa")
 def test_agrees_with_trying_every_path(one: str, other: str) -> None:
-    """On short globs over two letters it says what brute force finds."""
+    """For short globs over two letters the result is that of brute force."""
     found = any(matches(path, one.split("/")) and matches(path, other.split("/")) for path in PATHS)
     assert overlap(one, other) == found
 
@@ -50,7 +50,7 @@ def test_agrees_with_trying_every_path(one: str, other: str) -> None:
 @example("a/**/b")
 @example("*a*b")
 def test_a_pattern_matches_what_the_glob_names(glob: str) -> None:
-    """On short paths over two letters a pattern matches what brute force finds."""
+    """For short paths over two letters a pattern matches the paths that brute force finds."""
     for path in PATHS:
         assert bool(pattern(glob).fullmatch("/".join(path))) is matches(path, glob.split("/")), path
 
@@ -65,7 +65,7 @@ def test_does_not_mind_the_order(one: str, other: str) -> None:
 @settings(deadline=None)
 @given(small_globs)
 def test_overlaps_with_itself(glob: str) -> None:
-    """Every glob names some path."""
+    """Every glob overlaps with itself."""
     assert overlap(glob, glob)
 
 
@@ -85,12 +85,12 @@ def test_overlaps_with_itself(glob: str) -> None:
     ],
 )
 def test_knows_everyday_globs(one: str, other: str, expected: bool) -> None:
-    """The forms that plans use."""
+    """The usual forms of globs in plans are compared correctly."""
     assert overlap(one, other) is expected
 
 
 def test_long_globs_are_no_trouble() -> None:
-    """Neither deep recursion nor a doubling of work for each star."""
+    """Long globs cause neither deep recursion nor exponential time."""
     assert overlap("*a" * 500, "a*" * 500)
     assert overlap("/".join(["**", "a"] * 200), "/".join(["a"] * 1000))
     path = "/".join(["a" * 250] * 8) + "/b"

@@ -1,4 +1,4 @@
-"""Which calls a pattern is about."""
+"""Which calls a pattern matches."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def pattern(text: str) -> Pattern:
     ],
 )
 def test_is_about(text: str, tool: str, target: str) -> None:
-    """A pattern names a tool, and what it may touch."""
+    """A pattern matches a tool and the targets that it names."""
     assert pattern(text).allows(tool, target)
     assert pattern(text).denies(tool, target)
 
@@ -51,7 +51,7 @@ def test_is_about(text: str, tool: str, target: str) -> None:
     ],
 )
 def test_is_not_about(text: str, tool: str, target: str) -> None:
-    """What only looks alike is not meant."""
+    """A call that only looks similar does not match."""
     assert not pattern(text).allows(tool, target)
     assert not pattern(text).denies(tool, target)
 
@@ -68,7 +68,7 @@ def test_is_not_about(text: str, tool: str, target: str) -> None:
     ],
 )
 def test_denies_any_part(command: str) -> None:
-    """A denied command stays denied as a part of another."""
+    """A denied command stays denied as a part of another command."""
     assert pattern("Bash(git push:*)").denies("Bash", command)
 
 
@@ -84,7 +84,7 @@ def test_denies_any_part(command: str) -> None:
     ],
 )
 def test_parts_of_a_command(command: str, expected: list[str] | None) -> None:
-    """A command is split into its parts; None if they cannot be determined reliably."""
+    """A command is split into its parts; the result is None if they cannot be determined reliably."""
     assert parts(command) == expected
 
 
@@ -111,5 +111,5 @@ def test_says_which_form_a_pattern_has(text: str) -> None:
     ],
 )
 def test_a_rule_is_about_calls_like_one(tool: str, target: str, expected: str) -> None:
-    """What is allowed for good is the same command or file, the same host, or another tool; never more."""
+    """A permanent rule covers the same command, file or host, or the same other tool, and no more."""
     assert rule_for(tool, target) == expected

@@ -10,24 +10,24 @@ from heddle.plan.rules import violations
 
 
 def a_task(key: str = "t", **fields: Any) -> pb.PlanTask:
-    """Returns a good task, or one with these fields."""
+    """Returns a valid task with these fields set."""
     task = pb.PlanTask(key=key, prompt="Do it.")
     task.MergeFrom(pb.PlanTask(**fields))
     return task
 
 
 def an_epic(key: str = "a", *tasks: pb.PlanTask, **fields: Any) -> pb.PlanEpic:
-    """Returns a good epic, or one with these fields."""
+    """Returns a valid epic with these fields set."""
     return pb.PlanEpic(key=key, tasks=tasks or [a_task()], **fields)
 
 
 def a_plan(*epics: pb.PlanEpic, **fields: Any) -> pb.Plan:
-    """Returns a good plan, or one with these fields."""
+    """Returns a valid plan with these fields set."""
     return pb.Plan(name="p", epics=epics or [an_epic()], **fields)
 
 
 def found(plan: pb.Plan) -> dict[str, str]:
-    """Returns descriptions by field, of which each must have one."""
+    """Returns the descriptions by field; each field must have only one."""
     list_ = violations(plan)
     by_field = {violation.field: violation.description for violation in list_}
     assert len(by_field) == len(list_)
@@ -35,12 +35,12 @@ def found(plan: pb.Plan) -> dict[str, str]:
 
 
 def test_accepts_a_good_plan() -> None:
-    """A plan with one epic and one task is enough."""
+    """A plan with one epic and one task is valid."""
     assert violations(a_plan()) == []
 
 
 def test_reports_every_mistake_at_once() -> None:
-    """None hides another."""
+    """No error hides another one."""
     plan = pb.Plan(
         epics=[
             pb.PlanEpic(key="a b", tasks=[pb.PlanTask(key="", prompt="x")]),
@@ -65,12 +65,12 @@ def test_needs_epics() -> None:
 
 @pytest.mark.parametrize("key", ["-a", "a b", "a/b", "ä", "x" * 64, "a.b", "..", "a\n"])
 def test_refuses_bad_keys(key: str) -> None:
-    """Keys become folders, branches and parts of URLs."""
+    """Keys are restricted because they become folders, branches and parts of URLs."""
     assert found(a_plan(an_epic(key))).keys() == {"epics[0].key"}
 
 
 def test_compares_keys_without_case() -> None:
-    """Two epics of one key, or two tasks of one epic, would share a folder on some disks."""
+    """Keys of epics or of an epic's tasks that differ only in case would share a folder on some disks."""
     plan = a_plan(an_epic("a"), an_epic("A", a_task("x"), a_task("X")))
     assert found(plan) == {
         "epics[1].key": "'A' is also the key of epics[0]; keys are case-insensitive",
@@ -84,7 +84,7 @@ def test_lets_tasks_of_different_epics_share_a_key() -> None:
 
 
 def test_suggests_the_dependency_that_was_meant() -> None:
-    """An unknown key gets the nearest known one."""
+    """The error about an unknown key suggests the most similar known key."""
     plan = a_plan(an_epic("backend"), an_epic("ui", depends_on=["bakend", "zzz"]))
     assert found(plan) == {
         "epics[1].depends_on[0]": "there is no epic 'bakend', did you mean backend?",
@@ -93,14 +93,14 @@ def test_suggests_the_dependency_that_was_meant() -> None:
 
 
 def test_refuses_an_epic_that_depends_on_itself() -> None:
-    """An epic that depends on itself has an error of its own."""
+    """An epic that depends on itself has its own error."""
     assert found(a_plan(an_epic("a", depends_on=["a"]))) == {
         "epics[0].depends_on[0]": "'a' depends on itself"
     }
 
 
 def test_shows_the_whole_path_of_a_cycle() -> None:
-    """The path ends where it begins; epics behind the cycle are not part of it."""
+    """The path ends where it begins; epics that only depend on the cycle are not in it."""
     plan = a_plan(
         an_epic("z", depends_on=["a"]),
         an_epic("a", depends_on=["b"]),
@@ -112,7 +112,7 @@ def test_shows_the_whole_path_of_a_cycle() -> None:
 
 
 def test_shows_cycles_that_have_nothing_in_common() -> None:
-    """Each gets its own line."""
+    """Each separate cycle has its own error."""
     plan = a_plan(
         an_epic("a", depends_on=["b"]),
         an_epic("b", depends_on=["a"]),
@@ -123,7 +123,7 @@ def test_shows_cycles_that_have_nothing_in_common() -> None:
 
 
 def test_needs_a_prompt_or_a_script() -> None:
-    """A script makes up for a missing prompt; nothing makes up for both."""
+    """A task needs a prompt or a script."""
     script = [pb.ScriptStep(say=pb.ScriptStep.Say(text="hi"))]
     plan = a_plan(an_epic("a", pb.PlanTask(key="t"), pb.PlanTask(key="u", script=script)))
     assert found(plan).keys() == {"epics[0].tasks[0].prompt"}
@@ -133,7 +133,7 @@ def test_needs_a_prompt_or_a_script() -> None:
     "agent", ["scripted", "claude", "codex", "acp:gemini", "acp:my-agent --flag", "command:make it so"]
 )
 def test_knows_its_agents(agent: str) -> None:
-    """The agents by name, and any command."""
+    """The known agents and any command are valid."""
     assert rules.agent_problem(agent) is None
     assert violations(a_plan(an_epic("a", a_task(agent=agent)))) == []
 
@@ -142,12 +142,12 @@ def test_knows_its_agents(agent: str) -> None:
     "agent", ["command:", "command:  ", "acp:", "acp: ", "cloud", "Scripted", "command", "command:a\0b"]
 )
 def test_refuses_other_agents(agent: str) -> None:
-    """A command needs something after the colon."""
+    """A command needs text after the colon."""
     assert found(a_plan(an_epic("a", a_task(agent=agent)))).keys() == {"epics[0].tasks[0].agent"}
 
 
 def test_refuses_a_script_for_an_agent_that_plays_none() -> None:
-    """Also where the agent is the plan's default."""
+    """A script is also refused if the agent is the plan's default."""
     script = [pb.ScriptStep(say=pb.ScriptStep.Say(text="hi"))]
     plan = a_plan(
         an_epic("a", a_task("t", script=script), a_task("u", script=script, agent="scripted")),
@@ -157,7 +157,7 @@ def test_refuses_a_script_for_an_agent_that_plays_none() -> None:
 
 
 def test_judges_checks() -> None:
-    """A check has a name of its own and a command."""
+    """A check has a unique name and a command."""
     checks = [pb.Check(name="x", run="true"), pb.Check(name="x", run=" "), pb.Check(run="true")]
     plan = a_plan(an_epic("a", a_task(checks=checks)))
     assert found(plan).keys() == {
@@ -168,7 +168,7 @@ def test_judges_checks() -> None:
 
 
 def test_judges_the_reports_of_checks() -> None:
-    """A check's reports lie in the worktree, and are few."""
+    """A check's reports are inside the worktree, and their number is limited."""
     check = pb.Check(name="x", run="true", junit=["out/*.xml", "../x"], coverage=["/c.xml"], sarif=["s"] * 21)
     assert found(a_plan(an_epic("a", a_task(checks=[check])))).keys() == {
         "epics[0].tasks[0].checks[0].junit[1]",
@@ -179,7 +179,7 @@ def test_judges_the_reports_of_checks() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, 366 * 24 * 3600])
 def test_refuses_lengths_that_are_none(seconds: int) -> None:
-    """A timeout, silence or estimate is more than nothing, and at most a year."""
+    """A timeout, silence limit or estimate is greater than zero and at most a year."""
     task = a_task(retries=-1)
     task.timeout.seconds = seconds
     task.silence.seconds = seconds
@@ -199,7 +199,7 @@ def test_refuses_lengths_that_are_none(seconds: int) -> None:
     "path", ["", "/etc/passwd", "../x", "a/../../x", ".", ".git/hooks/x", "a/.GIT/x", "a\0b"]
 )
 def test_refuses_paths_that_leave_the_worktree(path: str) -> None:
-    """A script writes in its worktree only, and not in git's own files."""
+    """A script writes only inside its worktree, and not to git's own files."""
     steps = [
         pb.ScriptStep(write=pb.ScriptStep.WriteFile(path=path)),
         pb.ScriptStep(edit=pb.ScriptStep.EditFile(path=path, find="x")),
@@ -212,7 +212,7 @@ def test_refuses_paths_that_leave_the_worktree(path: str) -> None:
 
 
 def test_judges_the_steps_of_a_script() -> None:
-    """Each step's own fields."""
+    """The fields of each step are validated."""
     step = pb.ScriptStep
     steps = [
         step(),
@@ -240,32 +240,32 @@ def test_judges_the_steps_of_a_script() -> None:
 
 
 def test_refuses_a_prompt_that_is_too_long() -> None:
-    """It counts bytes."""
+    """The limit counts bytes."""
     plan = a_plan(an_epic("a", pb.PlanTask(key="t", prompt="ä" * 100_001)))
     assert found(plan).keys() == {"epics[0].tasks[0].prompt"}
 
 
 def test_refuses_a_plan_that_fits_no_message() -> None:
-    """The whole plan travels in one message."""
+    """The whole plan must fit in one message."""
     tasks = [pb.PlanTask(key=f"t{number}", prompt="x" * 150_000) for number in range(21)]
     assert found(a_plan(an_epic("a", *tasks))).keys() == {"epics"}
 
 
 def test_limits_epics_and_tasks() -> None:
-    """A thousand epics, ten thousand tasks."""
+    """A plan has at most a thousand epics and ten thousand tasks."""
     tasks = [pb.PlanTask(key=f"t{number}", prompt="x") for number in range(11)]
     plan = a_plan(*(an_epic(f"e{number}", *tasks) for number in range(1001)))
     assert [violation.field for violation in violations(plan)] == ["epics", "epics"]
 
 
 def test_stops_at_a_thousand_mistakes() -> None:
-    """A hostile plan cannot make the answer endless."""
+    """The number of errors for a hostile plan is limited."""
     plan = a_plan(an_epic("a", depends_on=["x"] * 5000))
     assert len(violations(plan)) == rules.MAX_VIOLATIONS
 
 
 def test_refuses_an_unknown_on_failure() -> None:
-    """A newer client may send what this server does not know."""
+    """A value that only newer clients know is refused."""
     epic = an_epic("a")
     epic.on_failure = cast("pb.OnFailure.ValueType", 9)
     assert found(a_plan(epic)).keys() == {"epics[0].on_failure"}
@@ -273,7 +273,7 @@ def test_refuses_an_unknown_on_failure() -> None:
 
 @pytest.mark.parametrize("glob", ["/etc/**", "../**", ""])
 def test_refuses_globs_that_leave_the_worktree(glob: str) -> None:
-    """What an epic touches lies in its worktree."""
+    """Paths that an epic touches are inside the worktree."""
     assert found(a_plan(an_epic("a", touches=[glob]))).keys() == {"epics[0].touches[0]"}
 
 
@@ -295,7 +295,7 @@ def test_judges_permissions_of_every_level() -> None:
 
 
 def test_nothing_can_wait_for_what_is_never_merged() -> None:
-    """A dependency on an epic whose merge is off, by itself or by the defaults, is an error."""
+    """A dependency on an epic with merge off, set there or in the defaults, is an error."""
     plan = a_plan(an_epic("a", merge=pb.MERGE_POLICY_OFF), an_epic("b", depends_on=["a"]))
     assert "never merged" in found(plan)["epics[1].depends_on[0]"]
     plan = a_plan(an_epic("a"), an_epic("b", depends_on=["a"]))

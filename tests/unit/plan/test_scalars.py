@@ -1,4 +1,4 @@
-"""What unquoted words of a plan mean, and what is refused in place of being misread."""
+"""What unquoted text in a plan means, and which text is refused because it is ambiguous."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def plan(*, defaults: str = "", epic: str = "", prompt: str = "Go") -> LoadedPla
     ],
 )
 def test_words_mean_what_yaml_1_2_says(text: str, value: Scalar) -> None:
-    """Decimal numbers, true, false and null are values; all else that YAML 1.1 would turn into one is text."""
+    """Decimal numbers, true, false and null are values; other values of YAML 1.1 are text."""
     found = value_of(text)
     assert (type(found), found) == (type(value), value)
 
@@ -61,28 +61,28 @@ def test_words_mean_what_yaml_1_2_says(text: str, value: Scalar) -> None:
     ],
 )
 def test_what_only_looks_like_a_number_is_refused(written: str, told: str) -> None:
-    """No number is taken for another one: the line, the value and the right form are said."""
+    """An ambiguous number is refused with its line, its value and the correct form."""
     (problem,) = plan(defaults=written).problems
     assert problem.line == 2
     assert problem.message.startswith(told)
 
 
 def test_a_budget_is_a_plain_number() -> None:
-    """Of money too, only decimal digits are taken."""
+    """A budget accepts only decimal digits too."""
     for written in (".nan", ".inf", "1_000.0", "0x10", "12:30"):
         (problem,) = plan(epic=f"\n    budget_usd: {written}").problems
         assert problem.message.startswith(f"is '{written}'; it must be a number")
 
 
 def test_a_plan_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dash instead of a file reads standard input, which its errors name."""
+    """A dash instead of a file reads standard input, and error messages name it."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: P\nepics: 3\n")))
     loaded = load(Path("-"))
     assert loaded.describe().startswith("standard input:2:1: epics: ")
 
 
 def test_off_stays_off() -> None:
-    """`merge: off` needs no quotes, and a JSON that says false still means it."""
+    """`merge: off` needs no quotes, and false in JSON means the same."""
     for written in ("off", "'off'", "false"):
         loaded = plan(defaults=f"merge: {written}")
         assert (loaded.problems, loaded.plan.defaults.merge) == ((), pb.MERGE_POLICY_OFF)
@@ -99,7 +99,7 @@ def test_off_stays_off() -> None:
     ],
 )
 def test_text_that_a_comment_would_cut_is_refused(fields: dict[str, str], field: str) -> None:
-    """A # that YAML reads as a comment but is not meant as one is an error at the text that it cuts off."""
+    """Text that YAML would cut at an unintended comment is an error at that text."""
     (problem,) = plan(**fields).problems
     assert problem.field == field
     assert "put the text in quotes" in problem.message
@@ -119,17 +119,17 @@ def test_text_that_a_comment_would_cut_is_refused(fields: dict[str, str], field:
     ],
 )
 def test_comments_and_quoted_text_stay(fields: dict[str, str]) -> None:
-    """Real comments, keys that are commented out, and quoted or block text with a # are fine."""
+    """Real comments, commented-out keys, and quoted or block text with a # are valid."""
     assert not plan(**fields).problems
 
 
 def test_cut_off_at_the_end_of_a_file() -> None:
-    """The last word of a file has nothing behind it."""
+    """The last word of a file has nothing after it."""
     assert not cut_off("a: b", 4, is_prose=True, indent=1)
 
 
 def test_json_is_taken_as_json_programs_write_it() -> None:
-    """Characters in two halves, tabs before lines and escaped slashes come out as a JSON parser reads them."""
+    """Surrogate pairs, tabs before lines and escaped slashes are read as a JSON parser does."""
     prompt = "\U0001f680 \U0001f600 \\ud83d\\ude00 \\ / caf\u00e9"
     whole = {"name": "J", "epics": [{"key": "e", "tasks": [{"key": "t", "prompt": prompt}]}]}
     for text in (json.dumps(whole), json.dumps(whole, indent="\t"), json.dumps(whole).replace("/", "\\/")):
@@ -139,7 +139,7 @@ def test_json_is_taken_as_json_programs_write_it() -> None:
 
 
 def test_half_a_character_is_said() -> None:
-    """For a lone surrogate, or a pair in YAML that is not JSON, the error says what to write."""
+    """For a lone surrogate, or a pair in YAML that is not JSON, the error gives the correct form."""
     for text in ('{"name": "\\ud83d"}', 'name: "\\ud83d\\ude00"'):
         (problem,) = parse(text, "p").problems
         assert "write the character itself" in problem.message
@@ -147,7 +147,7 @@ def test_half_a_character_is_said() -> None:
 
 
 def test_only_json_is_changed() -> None:
-    """In YAML the letters of an escape may stand for themselves, and tabs may be part of a text."""
+    """In YAML that is not JSON, the letters of an escape and tabs can be part of a text."""
     for text in ("{a: '\\ud83d\\ude00'}", "a: |\n  \\ud83d\\ude00", "{a: b}\n\t"):
         assert with_whole_characters(text) == text
 
@@ -163,5 +163,5 @@ def test_only_json_is_changed() -> None:
     ],
 )
 def test_what_a_plan_does_not_use(text: str, told: str) -> None:
-    """Equal keys, anchors, merge keys, tags and several documents are refused with their line."""
+    """Duplicate keys, anchors, merge keys, tags and several documents are refused with their line."""
     assert any(told in problem.message and problem.line for problem in parse(text, "p").problems)

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors use says what the reader says."""
+"""The JSON Schema for editors agrees with the reader."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ VALIDATOR = jsonschema.Draft202012Validator(schema.json_schema())
 
 
 def a_document(task: str = "", epic: str = "", plan: str = "") -> str:
-    """Returns a good plan with something added to its task, its epic or itself."""
+    """Returns a valid plan with something added to its task, its epic or the plan itself."""
     return f"{{name: x, {plan} epics: [{{key: a, {epic} tasks: [{{key: t, prompt: x, {task}}}]}}]}}"
 
 
@@ -25,17 +25,17 @@ def valid(text: str) -> bool:
 
 
 def test_the_shipped_schema_is_fresh() -> None:
-    """`python -m heddle.plan.schema` rewrites it."""
+    """The shipped schema is what `python -m heddle.plan.schema` writes."""
     assert schema.FILE.read_text() == schema.text()
 
 
 def test_the_schema_is_one() -> None:
-    """It keeps to its own meta-schema."""
+    """The schema is valid under its own meta-schema."""
     jsonschema.Draft202012Validator.check_schema(json.loads(schema.FILE.read_text()))
 
 
 def test_the_sample_plan_is_valid() -> None:
-    """And its first line leads editors to the schema."""
+    """The sample plan is valid, and its first line points editors to the schema."""
     text = samples.PLAN.read_text()
     assert valid(text)
     name = text.splitlines()[0].partition("$schema=")[2]
@@ -56,7 +56,7 @@ def test_the_sample_plan_is_valid() -> None:
     ],
 )
 def test_accepts_what_the_reader_accepts(text: str) -> None:
-    """Good plans are good to both."""
+    """The schema and the reader both accept valid plans."""
     assert parse(text, "p").problems == ()
     assert valid(text)
 
@@ -89,6 +89,6 @@ def test_accepts_what_the_reader_accepts(text: str) -> None:
     ],
 )
 def test_refuses_what_the_reader_refuses(text: str) -> None:
-    """Bad plans are bad to both."""
+    """The schema and the reader both refuse invalid plans."""
     assert parse(text, "p").problems
     assert not valid(text)

@@ -1,10 +1,10 @@
-"""What an epic's commands and agents find in their environment."""
+"""The environment of an epic's commands and agents."""
 
 from heddle.project import environment
 
 
 def test_references_become_the_epics_own() -> None:
-    """${HEDDLE_…} in a value is replaced; other dollars are the shell's."""
+    """${HEDDLE_…} in a value is replaced; other dollar signs are left to the shell."""
     env = {"URL": "http://localhost:${HEDDLE_PORT_2}/${USER}", "DB": "app_${HEDDLE_SLOT}"}
     assert environment.resolved(env, 3, [20000, 20001]) == {
         "URL": "http://localhost:20001/${USER}",
@@ -18,5 +18,5 @@ def test_references_become_the_epics_own() -> None:
 
 
 def test_an_epic_without_ports_has_a_slot() -> None:
-    """No variable speaks of a port that is not there."""
+    """Without ports, no variable for a port is set."""
     assert environment.resolved({}, 1, []) == {"HEDDLE_SLOT": "1"}

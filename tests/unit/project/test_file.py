@@ -30,7 +30,7 @@ def told(text: str) -> list[str]:
 
 
 def test_every_key() -> None:
-    """A file with all keys becomes the message."""
+    """A file with all keys is converted to the message."""
     loaded = parse(GOOD)
     assert loaded.problems == ()
     assert loaded.file == pb.ProjectFile(
@@ -51,7 +51,7 @@ def test_every_key() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n"])
 def test_a_file_may_say_nothing(text: str) -> None:
-    """An empty file is as good as none."""
+    """An empty file is valid and sets nothing."""
     assert parse(text).problems == ()
     assert parse(text).file == pb.ProjectFile()
 
@@ -106,5 +106,5 @@ def test_refuses(text: str, problem: str) -> None:
 
 
 def test_the_shipped_schema_is_fresh() -> None:
-    """`python -m heddle.project.schema` rewrites it."""
+    """The shipped schema is what `python -m heddle.project.schema` writes."""
     assert schema.FILE.read_text() == schema.text()

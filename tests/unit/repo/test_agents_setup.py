@@ -5,7 +5,7 @@ from tests.agents_setup import Part, Run, get, run
 
 
 class Installer:
-    """Counts what it is asked to install, and answers as it was told."""
+    """Counts the requested installations and gives a preset answer."""
 
     def __init__(self, problem: str = "") -> None:
         self.problem = problem
@@ -21,7 +21,7 @@ def no_command(_command: Sequence[str], _folder: Path) -> str:
 
 
 def test_installs_once(tmp_path: Path) -> None:
-    """What was installed from the same pins is not installed again; other pins are."""
+    """Unchanged pins are not installed again; changed pins are."""
     pins = tmp_path / "pins.txt"
     pins.write_text("a==1")
     installer = Installer()
@@ -35,7 +35,7 @@ def test_installs_once(tmp_path: Path) -> None:
 
 
 def test_says_what_it_could_not_get(tmp_path: Path) -> None:
-    """A failure is told with its reason, and is tried again the next time."""
+    """A failure is reported with its reason, and the next run tries again."""
     pins = tmp_path / "pins.txt"
     pins.write_text("a==1")
     installer = Installer("no network")
@@ -46,7 +46,7 @@ def test_says_what_it_could_not_get(tmp_path: Path) -> None:
 
 
 def test_a_failed_command_gives_its_last_words(tmp_path: Path) -> None:
-    """The reason of a failure is the last line that the command wrote."""
+    """The reason of a failure is the last line that the command printed."""
     assert run(["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"], tmp_path) == "the reason"
     assert run(["sh", "-c", "exit 3"], tmp_path) == "exit code 3"
     assert run(["true"], tmp_path) == ""

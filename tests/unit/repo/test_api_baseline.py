@@ -1,4 +1,4 @@
-"""The contract cannot break its clients unnoticed: `make breaking` compares it with a recorded baseline."""
+"""Breaking changes of the contract are found: `make breaking` compares it with a recorded baseline."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ BASELINE = ROOT / "protos" / "baseline.binpb"
 
 @pytest.fixture
 def contract(tmp_path: Path) -> Path:
-    """A copy of the contract."""
+    """Returns a copy of the contract."""
     shutil.copy(ROOT / "buf.yaml", tmp_path)
     shutil.copytree(ROOT / "protos", tmp_path / "protos")
     return tmp_path / "protos" / "heddle" / "v1"
@@ -59,7 +59,7 @@ def test_a_break_is_found(contract: Path, file: str, old: str, new: str, complai
 
 
 def test_an_addition_is_no_break(contract: Path) -> None:
-    """A new field needs no new baseline."""
+    """A new field does not require a new baseline."""
     path = contract / "run.proto"
     text = path.read_text(encoding="utf-8")
     path.write_text(

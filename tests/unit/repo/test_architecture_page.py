@@ -1,4 +1,4 @@
-"""docs/architecture.md maps the folders that the import contracts hold."""
+"""docs/architecture.md lists the folders that the import contracts contain."""
 
 import re
 import tomllib
@@ -8,12 +8,12 @@ import pytest
 
 from tests.unit.repo.files import ROOT
 
-# A container of a contract that is one row of another's table.
+# A container of one contract that is a row in another package's table.
 NESTED = {"scheduler_svc.store"}
 
 
 def contracts() -> Iterator[tuple[str, list[str]]]:
-    """Yields each package with layers, and their names from the top down."""
+    """Yields each package with layers, and the names of its layers from top to bottom."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     for contract in config["tool"]["importlinter"]["contracts"]:
         if contract["type"] == "layers":
@@ -24,7 +24,7 @@ def contracts() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("package", "layers"), list(contracts()), ids=lambda value: str(value)[:20])
 def test_every_layer_is_on_the_map(package: str, layers: list[str]) -> None:
-    """The map has the layers of each package, in the order that the contract proves."""
+    """The page lists the layers of each package in the order that the contract enforces."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folder = package.replace(".", "/")
     _, table, rest = text.partition(f"| `{folder}/` | |\n")

@@ -1,4 +1,4 @@
-"""What clients in other languages depend on."""
+"""The parts of the contract that clients in other languages depend on."""
 
 import re
 from importlib import import_module
@@ -35,7 +35,7 @@ CODE = re.compile(r"^ *// - ([A-Z_]+)((?: / [A-Z_]+(?:,\s+(?://\s+)?[A-Z_]+)*)?)
 
 
 class Rpc(NamedTuple):
-    """An RPC as its proto file documents it."""
+    """An RPC and its documentation in the proto file."""
 
     name: str
     comment: str
@@ -50,7 +50,7 @@ def rpcs() -> list[Rpc]:
 
 
 def documented_errors(comment: str) -> list[tuple[str, str]]:
-    """Returns each (code, reason) that a comment lists; the reason is empty where it names none."""
+    """Returns each (code, reason) that a comment lists; the reason is empty if it names none."""
     pairs = []
     for code, reasons in CODE.findall(comment):
         names = re.findall(r"[A-Z_]{2,}", reasons)
@@ -64,13 +64,13 @@ def test_event_kinds_are_what_clients_know() -> None:
 
 
 def test_event_envelope() -> None:
-    """Around its payload, every event says where, when and by whom."""
+    """Every event names its place, time and actor next to its payload."""
     outside = [field.name for field in pb.Event.DESCRIPTOR.fields if field.containing_oneof is None]
     assert outside == EVENT_ENVELOPE
 
 
 def test_every_rpc_is_found() -> None:
-    """The parser of these tests sees all of the contract."""
+    """The parser of these tests finds every RPC of the contract."""
     described = {
         f"{path.stem}.{method.name}"
         for path in committed("protos/*_service.proto")
@@ -82,7 +82,7 @@ def test_every_rpc_is_found() -> None:
 
 @pytest.mark.parametrize("rpc", rpcs(), ids=lambda rpc: rpc.name)
 def test_rpc_says_what_it_does(rpc: Rpc) -> None:
-    """Every RPC has a comment; the codes in it are real, and each reason travels under its code."""
+    """Every RPC has a comment; its codes are valid, and each reason is listed under its own code."""
     assert rpc.comment.strip(), f"{rpc.name} has no comment"
     for code, reason in documented_errors(rpc.comment):
         status = grpc.StatusCode[code]
@@ -99,7 +99,7 @@ def test_service_opens_with_a_paragraph(path: Path) -> None:
 
 
 def test_reasons_name_their_code() -> None:
-    """The comment of every error reason names the code that it travels under."""
+    """The comment of every error reason names its status code."""
     (path,) = committed("protos/*/error_reason.proto")
     entries = re.findall(r"((?: *//.*\n)+) *ERROR_REASON_(\w+) = \d+;", path.read_text())
     assert {name for _, name in entries} | {"UNSPECIFIED"} == {
@@ -112,6 +112,6 @@ def test_reasons_name_their_code() -> None:
 
 
 def test_no_status_without_a_reason() -> None:
-    """The catalogue maps reasons of the contract only."""
+    """The catalogue contains only reasons of the contract."""
     known = set(pb.ErrorReason.values()) - {pb.ERROR_REASON_UNSPECIFIED}
     assert set(errors._STATUS) == known

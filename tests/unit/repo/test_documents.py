@@ -1,4 +1,4 @@
-"""The documents point at things that exist."""
+"""The documents refer only to things that exist."""
 
 import re
 from pathlib import Path
@@ -22,14 +22,14 @@ def prose(document: Path) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """Returns the anchors of a document's headings, as code forges make them."""
+    """Returns the anchors of a document's headings in the form that code forges use."""
     headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(prose(document)))
     return {heading.strip().replace(" ", "-") for heading in headings}
 
 
 @documents
 def test_relative_links_resolve(document: Path) -> None:
-    """Every relative link leads to a file that is there, and to a heading that it has."""
+    """Every relative link leads to an existing file and heading."""
     text = prose(document)
     for link in LINK.findall(text) + HTML_SOURCE.findall(text):
         if re.match(r"[a-z]+:", link):
@@ -57,14 +57,14 @@ def test_documents_of_docs_can_be_found() -> None:
 
 
 def test_the_readme_names_the_two_commands() -> None:
-    """A newcomer finds `make run` and `make test` in the README."""
+    """The README names `make run` and `make test`."""
     text = (ROOT / "README.md").read_text()
     assert "make run" in text
     assert "make test" in text
 
 
 def test_plans_in_the_readme_are_valid() -> None:
-    """A plan that somebody copies from the README runs."""
+    """The plans in the README are valid."""
     plans = YAML.findall((ROOT / "README.md").read_text())
     assert plans
     for plan in plans:
@@ -72,7 +72,7 @@ def test_plans_in_the_readme_are_valid() -> None:
 
 
 def test_paths_in_the_table_of_changes_exist() -> None:
-    """Whoever follows CONTRIBUTING.md's table finds the places that it names."""
+    """Every path in the table of CONTRIBUTING.md exists."""
     table = re.findall(r"^\| .+ \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     named = {path for row in table for path in re.findall(r"`([\w./*-]+/[\w./*-]*)`", row)}
     assert len(named) > 20

@@ -1,4 +1,4 @@
-"""docs/events.md tells clients about every event, and about no other."""
+"""docs/events.md describes every event of the contract and no other."""
 
 import re
 
@@ -15,7 +15,7 @@ def test_every_kind_is_described_once() -> None:
 
 
 def test_the_table_names_the_logs_that_the_contract_names() -> None:
-    """A reader finds each event in the log that its row names."""
+    """Each row names the log that contains the event."""
     told = {kind: set(re.findall(r"session|run", log.partition(", of ")[0])) for kind, _, log in ROWS}
     logs = {
         kind: {log for log in ("session", "run") if getattr(options, log)}

@@ -1,4 +1,4 @@
-"""Rules that hold for every committed file."""
+"""Rules for every committed file."""
 
 import re
 import tomllib
@@ -12,18 +12,18 @@ PINS = committed("requirements/*.txt")
 PIN = re.compile(r"^([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[^\s;]+( ; .+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
-# Written so that this file does not find itself.
+# Written in this form so that the test does not find this file.
 MACHINE_PATH = re.compile(
     r"(?<![\w.$}])/(?:work|root|home/(?!heddle\b|NAME\b|ada\b|me\b|you\b)\w+|Users/\w+)/[\w.]"
 )
 
-# The largest file that a person reads: past it, a file holds two ideas.
+# The largest file that is easy to read; a larger file contains more than one idea.
 MOST_LINES = 400
 
 
 @pytest.mark.parametrize("pins", PINS, ids=relative)
 def test_pins_are_complete(pins: Path) -> None:
-    """Each pin is one exact version with its hashes, from no index in particular."""
+    """Each pin is one exact version with its hashes and without a specific index."""
     lines = pins.read_text().splitlines()
     assert lines
     for line in lines:
@@ -49,7 +49,7 @@ def test_pins_cover_what_the_project_asks_for() -> None:
 
 
 def test_no_path_of_a_machine() -> None:
-    """No file names a folder that only its author has."""
+    """No file names a folder that exists only on its author's machine."""
     found = []
     for path in committed():
         if path.suffix in {".png", ".webp", ".ico", ".binpb"}:
@@ -61,7 +61,7 @@ def test_no_path_of_a_machine() -> None:
 
 
 def test_a_file_is_one_idea() -> None:
-    """No source file is longer than somebody reads at a sitting."""
+    """No source file is longer than the limit for easy reading."""
     long = [
         f"{relative(path)}: {count} lines"
         for path in committed("*.py", "*.js", "*.vue")
@@ -72,7 +72,7 @@ def test_a_file_is_one_idea() -> None:
 
 
 def test_the_version_stands_once() -> None:
-    """The package, the changelog and the manifests name the same version."""
+    """The package, the changelog and the manifests have the same version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f'__version__ = "{version}"' in (ROOT / "heddle" / "__init__.py").read_text()
     assert f"newTag: {version}\n" in (ROOT / "deploy" / "base" / "kustomization.yaml").read_text()

@@ -1,4 +1,4 @@
-"""The hooks run parts of what CI runs, with the tools of the environment: quick ones before a commit, all before a push."""
+"""The hooks use CI's commands and installed tools: quick ones before a commit, all before a push."""
 
 import shlex
 import subprocess
@@ -11,9 +11,9 @@ import yaml
 from tests.unit.repo.files import ROOT
 from tests.unit.repo.test_make import make
 
-# What a hook adds to CI's command because it names files one by one.
+# Options that a hook adds to CI's command because it names individual files.
 PER_FILE = {"--force-exclude"}
-# What CI names where a hook names files.
+# The paths that CI uses where a hook names files.
 EVERYTHING = {"."}
 
 
@@ -40,7 +40,7 @@ def test_hooks_download_nothing() -> None:
 
 @pytest.mark.parametrize("hook", hooks("pre-commit"), ids=lambda hook: hook["id"])
 def test_a_commit_is_checked_by_commands_of_ci(hook: dict[str, Any]) -> None:
-    """Each hook before a commit is a command that `make test` runs as well, or a target that it makes."""
+    """Each hook before a commit runs a command that `make test` runs too."""
     program, *arguments = hook["entry"].split()
     if program == "make":
         commands = make("--dry-run", "--always-make", *arguments).splitlines()
@@ -55,7 +55,7 @@ def test_a_commit_is_checked_by_commands_of_ci(hook: dict[str, Any]) -> None:
 
 
 def test_a_commit_runs_no_tests() -> None:
-    """Hooks before a commit take seconds: none runs a test suite, and each is bound to a kind of file."""
+    """Hooks before a commit are fast: none runs a test suite, and each applies to one kind of file."""
     for hook in hooks("pre-commit"):
         assert not {"pytest", "test", "unit"} & set(hook["entry"].replace("/", " ").split()), hook["id"]
         assert {"types", "types_or", "files"} & set(hook), hook["id"]
@@ -69,7 +69,7 @@ def test_pushing_runs_what_ci_runs() -> None:
 
 
 def test_the_public_workflow_runs_what_ci_runs() -> None:
-    """The workflow for a public forge has no checks of its own: its last step is .ci/run, on the oldest Python."""
+    """The workflow for a public forge ends with .ci/run, on the oldest Python, and has no own checks."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     (job,) = workflow["jobs"].values()
     *_, last = job["steps"]
@@ -86,7 +86,7 @@ def run_hook(name: str, *files: Path | str) -> int:
 
 @pytest.mark.parametrize("name", ["ruff-check", "ruff-format"])
 def test_only_changed_files_are_judged(name: str, tmp_path: Path) -> None:
-    """A Python hook refuses a bad file that is named, and passes over a generated one."""
+    """A Python hook refuses an invalid file that is named, and skips a generated one."""
     bad = tmp_path / "bad.py"
     bad.write_text("import os ;  x=1\n", encoding="utf-8")
     assert run_hook(name, bad) != 0

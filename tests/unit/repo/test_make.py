@@ -1,4 +1,4 @@
-"""`make help` tells the truth."""
+"""`make help` matches the Makefile."""
 
 import os
 import re
@@ -10,7 +10,7 @@ DOCUMENTED = re.compile(r"\bmake ([a-z-]+)")
 
 
 def make(*arguments: str) -> str:
-    # These tests may run below `make test`; what that hands to its own children is not meant for them.
+    # These tests may run in `make test`, whose variables for its own child processes must not reach them.
     outer = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS"}
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     done = subprocess.run(
@@ -24,7 +24,7 @@ def listed() -> set[str]:
 
 
 def test_listed_targets_exist() -> None:
-    """Every target that `make help` names can be made."""
+    """Every target that `make help` lists exists."""
     targets = listed()
     assert {"run", "test", "check", "proto", "bench", "manifests"} <= targets
     for target in sorted(targets):
@@ -44,5 +44,5 @@ def test_mentioned_targets_exist() -> None:
 
 
 def test_ci_runs_what_the_readme_says() -> None:
-    """CI has no command of its own: it calls make test."""
+    """CI has no commands of its own: it calls `make test`."""
     assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()

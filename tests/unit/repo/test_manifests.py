@@ -1,4 +1,4 @@
-"""The Kubernetes manifests are valid, safe and agree with the code."""
+"""The Kubernetes manifests are valid, secure and consistent with the code."""
 
 import copy
 import shutil
@@ -22,7 +22,7 @@ from tests.manifests import (
 
 USER = 10001
 
-# Where the container of the agents makes namespaces and mounts of its own.
+# The overlay in which the agents' container creates its own namespaces and mounts.
 WRITE_BOUNDARY = "deploy/overlays/write-boundary"
 UNCONFINED = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
 
@@ -34,7 +34,7 @@ def workloads(folder: str) -> list[Manifest]:
 
 
 def containers(folder: str) -> Iterator[tuple[Manifest, Manifest]]:
-    """Yields each pod's specification with each of its containers."""
+    """Yields each container together with the specification of its pod."""
     for workload in workloads(folder):
         pod = workload["spec"]["template"]["spec"]
         for container in pod["containers"]:
@@ -61,7 +61,7 @@ def test_manifests_are_valid(folder: str) -> None:
 @folders
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to compare with")
 def test_renders_as_kubectl(folder: str) -> None:
-    """The small renderer and kustomize itself give the same manifests."""
+    """The small renderer and kustomize give the same manifests."""
     assert ordered(render(ROOT / folder)) == ordered(rendered_by_kubectl(ROOT / folder))
 
 
@@ -86,7 +86,7 @@ def test_broken_manifest_is_refused(path: tuple[str, ...], value: object) -> Non
 
 
 def test_duplicate_manifest_is_refused() -> None:
-    """Two manifests of one kind and name cannot be applied."""
+    """Two manifests with the same kind and name are refused."""
     service = named("deploy/base", "Service", "heddle-ui")
     with pytest.raises(ManifestError, match="twice"):
         check([service, service])
@@ -106,7 +106,7 @@ def test_duplicate_manifest_is_refused() -> None:
     ],
 )
 def test_unknown_feature_is_refused(tmp_path: Path, kustomization: str, complaint: str) -> None:
-    """What the renderer does not know it refuses instead of guessing."""
+    """The renderer refuses features that it does not support instead of guessing."""
     (tmp_path / "a.yaml").write_text("{kind: Service, metadata: {name: a}}")
     (tmp_path / "missing.yaml").write_text("{kind: Service, metadata: {name: b}, spec: {}}")
     (tmp_path / "list.yaml").write_text("{kind: Service, metadata: {name: a}, spec: {ports: [{port: 1}]}}")
@@ -121,7 +121,7 @@ def test_unknown_feature_is_refused(tmp_path: Path, kustomization: str, complain
 
 @folders
 def test_containers_have_no_privileges(folder: str) -> None:
-    """Every container runs as a plain user, on a read-only root, with no way up, and all but a sandbox's with a profile."""
+    """Containers run unprivileged on a read-only root, and all but a sandbox's with a profile."""
     for pod, container in containers(folder):
         assert pod["securityContext"]["runAsNonRoot"], container["name"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -138,7 +138,7 @@ def test_containers_have_no_privileges(folder: str) -> None:
 
 
 def test_a_worker_without_the_wanted_sandbox_does_not_start() -> None:
-    """Where the manifests promise a write boundary, it is required, and pods may have what it needs."""
+    """The write boundary requires a sandbox, and its namespace permits one."""
     settings = named(WRITE_BOUNDARY, "ConfigMap", "heddle-settings")["data"]
     assert settings["HEDDLE_SANDBOX"] == "required"
     labels = named(WRITE_BOUNDARY, "Namespace", "heddle")["metadata"]["labels"]
@@ -147,7 +147,7 @@ def test_a_worker_without_the_wanted_sandbox_does_not_start() -> None:
 
 @folders
 def test_user_is_the_images(folder: str) -> None:
-    """Pods run as the user that the image made."""
+    """Pods run as the user that the image defines."""
     image = (ROOT / "deploy" / "Containerfile").read_text()
     assert f"useradd --uid {USER} " in image
     assert f"\nUSER {USER}:{USER}\n" in image
@@ -158,7 +158,7 @@ def test_user_is_the_images(folder: str) -> None:
 
 @folders
 def test_every_service_is_probed(folder: str) -> None:
-    """Each container of ours has all three probes, on the port that it listens on."""
+    """Each of our containers has all three probes, on the port where it listens."""
     seen = set()
     for container in ours(folder):
         (service,) = container["args"]
@@ -177,7 +177,7 @@ def test_every_service_is_probed(folder: str) -> None:
 
 @folders
 def test_settings_are_read_by_the_code(folder: str) -> None:
-    """The ConfigMap parses, names real settings only, and lists every worker of the StatefulSet."""
+    """The ConfigMap parses, contains only existing settings, and lists all workers."""
     data = named(folder, "ConfigMap", "heddle-settings")["data"]
     known = (ROOT / "heddle" / "config.py").read_text()
     assert [name for name in data if f"# {name}:" not in known] == []
@@ -191,7 +191,7 @@ def test_settings_are_read_by_the_code(folder: str) -> None:
 
 @folders
 def test_agents_are_stopped_before_their_pod(folder: str) -> None:
-    """Kubernetes waits longer for a worker than a worker waits for its agents."""
+    """Kubernetes waits longer for a worker than the worker waits for its agents."""
     grace = Settings.read(named(folder, "ConfigMap", "heddle-settings")["data"]).stop_grace
     pod = named(folder, "StatefulSet", "heddle-worker")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > 2 * grace
@@ -199,7 +199,7 @@ def test_agents_are_stopped_before_their_pod(folder: str) -> None:
 
 @folders
 def test_only_the_scheduler_knows_the_database(folder: str) -> None:
-    """The database's address comes from a Secret that is not in this repository, to the scheduler alone."""
+    """Only the scheduler gets the database's address, from a Secret outside this repository."""
     holders = [
         container["args"]
         for container in ours(folder)
@@ -211,7 +211,7 @@ def test_only_the_scheduler_knows_the_database(folder: str) -> None:
 
 @folders
 def test_only_the_scheduler_calls_workers(folder: str) -> None:
-    """Everything is closed, and workers open to scheduler pods only."""
+    """All traffic is denied by default, and workers accept only scheduler pods."""
     assert named(folder, "NetworkPolicy", "heddle-default")["spec"] == {
         "podSelector": {},
         "policyTypes": ["Ingress"],
@@ -223,6 +223,6 @@ def test_only_the_scheduler_calls_workers(folder: str) -> None:
 
 @folders
 def test_a_scheduler_survives_a_drained_node(folder: str) -> None:
-    """There are at least two schedulers, and evictions leave one."""
+    """There are at least two schedulers, and an eviction leaves at least one."""
     assert named(folder, "Deployment", "heddle-scheduler")["spec"]["replicas"] >= 2
     assert named(folder, "PodDisruptionBudget", "heddle-scheduler")["spec"]["minAvailable"] == 1

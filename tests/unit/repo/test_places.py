@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md says which files a typical change touches, and it is true of the change's example."""
+"""The files that CONTRIBUTING.md lists for a typical change are those of the change's example."""
 
 import re
 from typing import Final, NamedTuple
@@ -9,13 +9,13 @@ from tests.unit.repo.files import ROOT, committed, relative
 
 
 class Example(NamedTuple):
-    """A change that was made once: what its files name, and where to look for them."""
+    """An earlier change: the text that its files contain, and where to search for them."""
 
     pattern: str
     scope: tuple[str, ...]
 
 
-# Generated files and tests are not counted: the table of places names the tests.
+# Generated files and tests are not counted, because the table names the tests separately.
 EXAMPLES: Final = {
     "an agent kind": Example(
         r"(?i)(?<![-\w])codex(?![-\w])",
@@ -37,7 +37,7 @@ PATH: Final = re.compile(r"`([\w./*-]+)`")
 
 
 class Row(NamedTuple):
-    """What CONTRIBUTING.md says about one kind of change."""
+    """The row of CONTRIBUTING.md for one kind of change."""
 
     files: int
     new: list[str]
@@ -53,7 +53,7 @@ def rows() -> dict[str, Row]:
 
 
 def touched(example: Example) -> set[str]:
-    """Returns the files that name the example."""
+    """Returns the files that contain the example's name."""
     generated = (":!tests", ":!heddle/v1", ":!*.schema.json")
     return {
         relative(path)
@@ -63,13 +63,13 @@ def touched(example: Example) -> set[str]:
 
 
 def test_every_kind_of_change_has_a_row() -> None:
-    """The table has exactly the kinds of change that are measured here."""
+    """The table has exactly the kinds of change that this test measures."""
     assert set(rows()) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("change", EXAMPLES)
 def test_the_listed_files_are_the_real_ones(change: str) -> None:
-    """The files that name the example of a change are those that the table lists, and as many."""
+    """The table lists exactly the files that name the example of a change, and their number."""
     row = rows()[change]
     found = touched(EXAMPLES[change])
     new = {path for path in found if any(path == each or path.startswith(each) for each in row.new)}

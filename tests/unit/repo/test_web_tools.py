@@ -1,4 +1,4 @@
-"""How the tools of the browser's code are installed."""
+"""How the tools for the browser code are installed."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tests.unit.repo.files import committed
 
 
 class Npm:
-    """Counts its installations, and fails with `problem` if there is one."""
+    """Counts its installations, and fails with `problem` if that is set."""
 
     def __init__(self, problem: str = "") -> None:
         self.problem = problem
@@ -31,7 +31,7 @@ def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("on_path")
 def test_another_lock_file_means_another_installation(tmp_path: Path) -> None:
-    """What one lock file pins is installed once."""
+    """The packages of one lock file are installed only once."""
     lock = tmp_path / "package-lock.json"
     npm = Npm()
     for text, count in [("a", 1), ("a", 1), ("b", 2)]:
@@ -42,7 +42,7 @@ def test_another_lock_file_means_another_installation(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("on_path")
 def test_a_failed_installation_is_tried_again(tmp_path: Path) -> None:
-    """It leaves no stamp."""
+    """A failed installation leaves no stamp, so the next run tries again."""
     (tmp_path / "package-lock.json").write_text("a")
     assert web_tools.install(tmp_path, Npm("no network")) == "no network"
     npm = Npm()
@@ -54,7 +54,7 @@ def test_a_failed_installation_is_tried_again(tmp_path: Path) -> None:
 def test_without_node_only_ci_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ci: str, code: int
 ) -> None:
-    """Elsewhere the check says that it did not run."""
+    """Outside CI the check only reports that it did not run."""
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr("sys.argv", ["web_tools", "check"])
     monkeypatch.setenv("CI", ci)
@@ -63,7 +63,7 @@ def test_without_node_only_ci_fails(
 
 
 def test_lock_files_name_no_registry() -> None:
-    """Each package is pinned by its hash, and comes from whatever registry npm is set to."""
+    """Each package is pinned by its hash and comes from the registry that npm is set to."""
     locks = committed("package-lock.json", "**/package-lock.json")
     assert locks
     for lock in locks:

@@ -1,4 +1,4 @@
-"""Every kind of action that the policy can decide is written, and what it declares is begun."""
+"""Every kind of action that the policy can decide is written, and its follow-up is started."""
 
 from typing import Any, get_args
 
@@ -24,7 +24,7 @@ EPIC = EpicName("r", "e")
 
 
 class Recorder:
-    """Stands for the background tasks: notes which is begun, and about what."""
+    """Replaces the background tasks and records which ones are started, with their arguments."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, str]] = []
@@ -34,12 +34,12 @@ class Recorder:
 
 
 def test_every_kind_has_an_effect() -> None:
-    """The kinds of the policy and the effects are the same set."""
+    """The policy's kinds and the effects are the same set."""
     assert set(EFFECTS) == set(get_args(Action))
 
 
 def test_every_follow_up_can_be_begun() -> None:
-    """What an action can declare, the leader knows how to begin."""
+    """The leader can start every follow-up that an action can declare."""
     tasks: Any = Recorder()
     assert set(_follow_ups(tasks)) == set(FollowUp)
 
@@ -56,14 +56,14 @@ def test_every_follow_up_can_be_begun() -> None:
     ],
 )
 def test_follow_up(action: Action, begun: list[tuple[str, str]]) -> None:
-    """A session is driven, stopped or parked, and branches are merged; the rest is over once it is written."""
+    """A session is driven, stopped or parked, and branches are merged; other actions have no follow-up."""
     tasks: Any = Recorder()
     _follow_ups(tasks)[action.follow_up](action, None)
     assert tasks.begun == begun
 
 
 def test_topics() -> None:
-    """Watchers of the run look again; the leader only where more can be decided at once."""
+    """Watchers of the run are notified; the leader only if it may be able to decide more."""
     assert _topics([StartTask(ATTEMPT)]) == {"runs/r"}
     assert _topics([StartTask(ATTEMPT), ReadyEpic(EPIC)]) == {"runs/r", LOOP}
     assert _topics([ParkAttempt(ATTEMPT)]) == set()

@@ -1,10 +1,10 @@
-"""How busy an agent was: events by spans of five seconds."""
+"""The activity of an agent: events per span of five seconds."""
 
 from scheduler_svc.model.activity import KEPT, counted
 
 
 def test_events_are_counted_in_the_span_that_they_happened_in() -> None:
-    """The first event begins the list; silence is zeros; the newest span is the last."""
+    """The first event begins the list, silence is zeros, the newest span is last."""
     first = counted([], 0, [100, 101, 104])
     assert first == [3]
     second = counted(first, 104, [106, 121])
@@ -12,7 +12,7 @@ def test_events_are_counted_in_the_span_that_they_happened_in() -> None:
 
 
 def test_only_the_last_minutes_are_kept() -> None:
-    """However long an agent was silent, the list stays short, and old events fall off."""
+    """The list stays short however long an agent was silent, and old events are dropped."""
     assert counted([9], 0, [10_000_000]) == [*[0] * (KEPT - 1), 1]
     many = counted([1] * KEPT, 1000, [1005])
     assert len(many) == KEPT
@@ -20,6 +20,6 @@ def test_only_the_last_minutes_are_kept() -> None:
 
 
 def test_a_clock_that_went_back_loses_nothing_and_moves_nothing() -> None:
-    """An event from before the list is dropped; one within it counts where it belongs."""
+    """An event from before the list is dropped; a later one is counted in its span."""
     assert counted([2, 2], 109, [101, 108]) == [3, 3]
     assert counted([2], 100, [50]) == [2]

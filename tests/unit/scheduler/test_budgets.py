@@ -1,4 +1,4 @@
-"""What a used-up budget stops."""
+"""What stops when a budget is used up."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TA
 
 
 def with_spent(epic: EpicView, *spent: int) -> EpicView:
-    """Returns the epic with what its tasks have cost."""
+    """Returns the epic with the cost of its tasks."""
     pairs = zip(epic.tasks, spent, strict=True)
     return replace(epic, tasks=tuple(replace(task, spent=micros) for task, micros in pairs))
 
@@ -37,7 +37,7 @@ def test_what_is_left_lets_work_go_on() -> None:
 
 
 def test_a_runs_budget_stops_all_of_it() -> None:
-    """All sessions of the run are stopped, nothing starts, and the run is paused with instructions how to resume."""
+    """All sessions stop, none starts, and the run is paused with instructions for resuming it."""
     run = a_run(
         with_spent(an_epic("a", RUNNING, PENDING), 30_000, 0),
         with_spent(an_epic("b", RUNNING), 30_000),
@@ -70,7 +70,7 @@ def test_an_epics_budget_stops_only_its_session() -> None:
 
 
 def test_a_tasks_budget_counts_all_of_its_attempts() -> None:
-    """A task whose earlier attempts have used its budget up does not start again."""
+    """A task does not start again if its earlier attempts used up its budget."""
     epic = an_epic("a", PENDING)
     task = replace(epic.tasks[0], attempts=2, spent=7, budget=7)
 
@@ -81,7 +81,7 @@ def test_a_tasks_budget_counts_all_of_its_attempts() -> None:
 
 
 def test_a_projects_budget_counts_other_runs() -> None:
-    """What other runs on the repository have cost counts; the setting is named."""
+    """The cost of other runs on the repository counts, and the reason names the setting."""
     run = a_run(an_epic("a", RUNNING), project_budget=5_000_000, project_spent=5_100_000)
 
     actions = decide(a_snapshot(run))
@@ -91,7 +91,7 @@ def test_a_projects_budget_counts_other_runs() -> None:
 
 
 def test_work_that_is_done_is_not_held_up() -> None:
-    """A budget that the last turn has reached stops nothing: neither checks nor the end of the run."""
+    """A budget that the last turn used up stops neither the checks nor the end of the run."""
     checking = with_spent(an_epic("a", RUNNING), 60_000)
     checking = replace(checking, tasks=(replace(checking.tasks[0], checking=True),))
     assert decide(a_snapshot(a_run(checking, budget=50_000))) == []
@@ -104,7 +104,7 @@ def test_work_that_is_done_is_not_held_up() -> None:
 
 
 def test_a_session_is_stopped_once() -> None:
-    """Sessions already stopping and a run already paused get no further actions."""
+    """A session that is stopping and a run that is paused get no further actions."""
     board = Board(a_snapshot(a_run(with_spent(an_epic("a", RUNNING, PENDING), 9, 0), budget=9)))
 
     assert len(board.settle()) == 2
@@ -125,5 +125,5 @@ def test_a_cancelled_run_is_cancelled() -> None:
     ("micros", "text"), [(50_000, "$0.05"), (2_500_000, "$2.50"), (12, "$0.000012"), (3_000_000, "$3.00")]
 )
 def test_money_is_told_in_full(micros: int, text: str) -> None:
-    """Cents always, more digits where there are more."""
+    """Amounts always show cents, and more digits if they have more."""
     assert dollars(micros) == text

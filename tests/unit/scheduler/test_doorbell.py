@@ -1,4 +1,4 @@
-"""The doorbell: nothing that is rung after listening began is missed."""
+"""The doorbell loses no ring after listening began."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from scheduler_svc.store.db.doorbell import RUNS, Doorbell
 
 
 async def test_ring_before_the_wait_is_heard() -> None:
-    """A ring between two waits ends the next wait at once, once per topic."""
+    """A ring between two waits ends the next wait immediately, once per topic."""
     bell = Doorbell()
     with bell.listen("a", "b") as listener:
         bell.ring(["a", "a", "c"])
@@ -23,7 +23,7 @@ async def test_ring_before_the_wait_is_heard() -> None:
 
 
 async def test_everybody_hears_and_those_who_left_do_not() -> None:
-    """Each listener of a topic hears a ring; after its block one hears nothing and is forgotten."""
+    """Every listener of a topic receives a ring and is removed after its block."""
     bell = Doorbell()
     with bell.listen("a") as first, bell.listen("a") as second:
         bell.ring_all()
@@ -46,7 +46,7 @@ async def test_closed_doorbell_ends_every_wait() -> None:
 
 
 async def test_who_listens_to_all_runs_hears_of_each_run_and_of_nothing_below() -> None:
-    """A run's topic rings for all runs too; its sessions and its summaries do not."""
+    """A run's topic rings for all runs; its sessions and summaries do not."""
     bell = Doorbell()
     with bell.listen(RUNS) as listener:
         bell.ring(["runs/a/summaries", "runs/a/epics/b/tasks/c/attempts/1", "loop"])

@@ -1,4 +1,4 @@
-"""Database URLs: what cannot work is said before anything starts."""
+"""Unusable database URLs are reported before anything starts."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from scheduler_svc.store.db.engine import open_engine
     "url", ["rubbish", "sqlite://", "mysql://ada:secret@host/x", "postgresql://ada:secret@host:notaport/x"]
 )
 def test_url_that_names_no_database_is_refused(url: str) -> None:
-    """A malformed URL, or one of another database, is an error of that setting; its password is not shown."""
+    """A malformed URL or an unsupported database is a setting error that hides the password."""
     with pytest.raises(ConfigError, match="HEDDLE_DATABASE_URL") as caught:
         open_engine(url)
     assert "secret" not in str(caught.value)
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """A database path below a file is rejected with its path."""
+    """A database path below a file is rejected, and the message contains the path."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file/heddle\.db cannot be made"):
         open_engine(f"sqlite:///{tmp_path}/file/heddle.db")

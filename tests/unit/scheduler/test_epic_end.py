@@ -1,4 +1,4 @@
-"""How epics and runs come to their ends."""
+"""How epics and runs end."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def done(key: str) -> EpicView:
 
 
 def ending(board: Board) -> dict[str, tuple["pb.EpicState.ValueType", str]]:
-    """Settles a board on which every merge succeeds; returns state and reason of the epics that end."""
+    """Settles a board on which every merge succeeds; returns the state and reason of each epic that ends."""
     ended = {}
     while actions := board.settle():
         for action in actions:
@@ -49,13 +49,13 @@ def ending(board: Board) -> dict[str, tuple["pb.EpicState.ValueType", str]]:
 
 
 def test_merges_an_epic_whose_tasks_are_all_accepted() -> None:
-    """The merge comes before the end."""
+    """The epic is merged before it ends."""
     epic = an_epic("a", ACCEPTED, ACCEPTED, state=pb.EPIC_STATE_RUNNING)
     assert decide(a_snapshot(a_run(epic))) == [MergeEpic(epic.name)]
 
 
 def test_waits_for_a_merge_that_is_under_way() -> None:
-    """A merge is requested once."""
+    """A merge is requested only once."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merging=True)
     assert decide(a_snapshot(a_run(epic))) == []
 
@@ -67,13 +67,13 @@ def test_does_not_merge_while_the_worker_is_away() -> None:
 
 
 def test_finishes_a_merged_epic() -> None:
-    """Everything accepted and merged is success."""
+    """An epic whose tasks are all accepted succeeds once it is merged."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merged=True)
     assert decide(a_snapshot(a_run(epic))) == [FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)]
 
 
 def test_goes_on_after_a_failure_and_merges_the_rest() -> None:
-    """on_failure continue: the next task runs, what was accepted is merged, the epic counts as failed."""
+    """on_failure continue: later tasks run, accepted work is merged, and the epic fails."""
     run = a_run(an_epic("a", ACCEPTED, FAILED, PENDING))
     [start] = decide(a_snapshot(run))
     assert isinstance(start, StartTask)
@@ -85,7 +85,7 @@ def test_goes_on_after_a_failure_and_merges_the_rest() -> None:
 
 
 def test_fails_an_epic_that_has_nothing_to_merge() -> None:
-    """Without an accepted task there is no merge."""
+    """An epic without an accepted task fails without a merge."""
     epic = an_epic("a", FAILED, state=pb.EPIC_STATE_RUNNING)
     assert decide(a_snapshot(a_run(epic))) == [
         FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "1 of 1 task failed")
@@ -93,7 +93,7 @@ def test_fails_an_epic_that_has_nothing_to_merge() -> None:
 
 
 def test_stop_epic_skips_the_rest_and_merges_nothing() -> None:
-    """on_failure stop_epic: the remaining tasks are skipped; other epics do not notice."""
+    """on_failure stop_epic: remaining tasks are skipped; other epics are unaffected."""
     stopping = an_epic("a", ACCEPTED, FAILED, PENDING, on_failure=STOP_EPIC, state=pb.EPIC_STATE_RUNNING)
     other = an_epic("b", RUNNING, PENDING, state=pb.EPIC_STATE_RUNNING)
     actions = decide(a_snapshot(a_run(stopping, other)))
@@ -104,7 +104,7 @@ def test_stop_epic_skips_the_rest_and_merges_nothing() -> None:
 
 
 def test_stop_run_stops_every_epic() -> None:
-    """on_failure stop_run: live sessions are stopped, pending tasks skipped, and the run fails."""
+    """on_failure stop_run: live sessions stop, pending tasks are skipped, and the run fails."""
     run = a_run(
         an_epic("a", FAILED, PENDING, on_failure=STOP_RUN, state=pb.EPIC_STATE_RUNNING),
         an_epic("b", RUNNING, PENDING, state=pb.EPIC_STATE_RUNNING),
@@ -135,7 +135,7 @@ def test_stop_run_still_merges_an_epic_that_is_complete() -> None:
 
 
 def test_skips_all_epics_behind_one_that_was_not_merged() -> None:
-    """However long the chain, the reason names the dependency that each one missed."""
+    """In a chain of any length, each reason names the dependency that was not merged."""
     run = a_run(
         an_epic("a", FAILED, state=pb.EPIC_STATE_FAILED),
         an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",)),
@@ -155,7 +155,7 @@ def test_skips_all_epics_behind_one_that_was_not_merged() -> None:
 
 
 def test_a_conflicted_epic_counts_as_ended_and_not_merged() -> None:
-    """Its dependents are skipped and the run fails with a reason that names it."""
+    """Its dependents are skipped, and the run fails with a reason that names the epic."""
     run = a_run(
         an_epic("a", ACCEPTED, state=pb.EPIC_STATE_CONFLICTED),
         an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",)),
@@ -177,7 +177,7 @@ def test_a_failed_epic_that_was_merged_lets_its_dependents_run() -> None:
 
 
 def test_a_paused_run_still_merges_and_ends() -> None:
-    """Pause only keeps new tasks from starting."""
+    """Pausing only prevents new tasks from starting."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING)
     board = Board(a_snapshot(a_run(epic, state=pb.RUN_STATE_PAUSED)))
     assert ending(board) == {"a": (pb.EPIC_STATE_SUCCEEDED, "")}
@@ -185,7 +185,7 @@ def test_a_paused_run_still_merges_and_ends() -> None:
 
 
 def test_cancelling_stops_skips_and_ends() -> None:
-    """The run is over only once no attempt is live; started epics are cancelled, the others skipped."""
+    """The run ends when no attempt is live; started epics are cancelled, the others are skipped."""
     run = a_run(
         done("a"),
         an_epic("b", RUNNING, PENDING, state=pb.EPIC_STATE_RUNNING),
@@ -219,7 +219,7 @@ def test_cancelling_waits_for_a_merge_that_is_under_way() -> None:
 
 
 def test_stops_an_attempt_once() -> None:
-    """A session is told to stop only once."""
+    """A session is stopped only once."""
     epic = an_epic("a", RUNNING, state=pb.EPIC_STATE_RUNNING)
     stopping = replace(epic, tasks=(replace(epic.tasks[0], stopping=True),))
     assert decide(a_snapshot(a_run(stopping, state=pb.RUN_STATE_CANCELLING))) == []
@@ -235,7 +235,7 @@ def test_merges_a_run_that_succeeded_where_its_user_asked() -> None:
 
 
 def test_fails_a_run_that_conflicts_with_the_users_branch() -> None:
-    """The reason says where the work is."""
+    """The reason names the branch that contains the work."""
     run = a_run(done("a"), merge_into="main", merged_into=True, merge_into_conflict=True)
     [action] = decide(a_snapshot(run))
     assert isinstance(action, FinishRun)
@@ -252,7 +252,7 @@ def test_leaves_the_users_branch_alone_if_an_epic_failed() -> None:
 
 
 def test_a_skipped_task_keeps_an_epic_from_being_merged() -> None:
-    """If the operator retried only one of several skipped tasks, the epic is not complete."""
+    """If only one of several skipped tasks is retried, the epic is not complete."""
     epic = an_epic("a", ACCEPTED, SKIPPED, state=pb.EPIC_STATE_RUNNING)
     assert decide(a_snapshot(a_run(epic))) == [
         FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "1 of 2 tasks did not run")
@@ -279,7 +279,7 @@ def test_a_skipped_task_keeps_an_epic_from_being_merged() -> None:
 def test_retries(
     outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int, again: bool
 ) -> None:
-    """Failures are retried up to their limit, losses have their own limit, stops are never retried."""
+    """Failures are retried up to their limit, lost attempts have their own limit, stops are never retried."""
     assert should_retry(outcome, attempts, retries, lost) is again
 
 
@@ -298,7 +298,7 @@ def test_epic_succeeds_without_tasks_that_the_operator_skipped() -> None:
 
 
 def test_a_manual_epic_waits_for_its_operator_and_keeps_the_run_open() -> None:
-    """It is told to wait once; asked for, it is merged; its dependents wait as long."""
+    """The wait is reported once; on request the epic is merged, and dependents wait."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, merge=pb.MERGE_POLICY_MANUAL)
     dependent = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
     board = Board(a_snapshot(a_run(epic, dependent)))
@@ -309,7 +309,7 @@ def test_a_manual_epic_waits_for_its_operator_and_keeps_the_run_open() -> None:
 
 
 def test_an_epic_that_is_never_merged_succeeds() -> None:
-    """Merge off: accepted is enough, for the run too, and no branch of the user is moved for nothing."""
+    """With merge off, accepted tasks suffice for epic and run, and no branch of the user is updated."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, merge=pb.MERGE_POLICY_OFF)
     board = Board(a_snapshot(a_run(epic, merge_into="main")))
     assert board.settle() == [
@@ -323,7 +323,7 @@ def test_an_epic_that_is_never_merged_succeeds() -> None:
 
 
 def test_a_conflicted_epic_ends_and_a_dropped_one_is_no_failure() -> None:
-    """A conflict fails the run; the same epic, dropped, lets it succeed, and its dependents are skipped."""
+    """A conflict fails the run; if the epic is dropped, the run succeeds without its dependents."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, conflict="1 file conflicts")
     board = Board(a_snapshot(a_run(epic, done("b"))))
     assert board.settle() == [
@@ -338,7 +338,7 @@ def test_a_conflicted_epic_ends_and_a_dropped_one_is_no_failure() -> None:
 
 
 def test_agents_get_two_tasks_to_resolve_a_conflict() -> None:
-    """on_conflict agent: a task each time that the merge conflicts; then it is the operator's. A failed one is no failure of the epic."""
+    """on_conflict agent: two conflicts each create a task, which may fail; the third ends the epic."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, on_conflict=pb.ON_CONFLICT_AGENT)
     board = Board(a_snapshot(a_run(epic)))
     board.settle()
@@ -357,7 +357,7 @@ def test_agents_get_two_tasks_to_resolve_a_conflict() -> None:
 
 @pytest.mark.parametrize("merge", [pb.MERGE_POLICY_AUTO, pb.MERGE_POLICY_OFF])
 def test_an_epic_whose_branch_is_to_go_back_does_not_end_well(merge: "pb.MergePolicy.ValueType") -> None:
-    """While its branch holds what was set aside, it is neither merged nor counts as done."""
+    """An epic whose branch contains discarded work is neither merged nor done."""
     task = a_task("t2", SKIPPED, waived=True)
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, rewinds=True, merge=merge)
     (action,) = decide(a_snapshot(a_run(replace(epic, tasks=(*epic.tasks, task)))))

@@ -1,4 +1,4 @@
-"""What is left of a run, guessed from estimates and from what its tasks took."""
+"""The remaining time of a run, from its estimates and the duration of its tasks."""
 
 from heddle import pb
 from scheduler_svc.model.eta import TaskStand, forecast
@@ -33,7 +33,7 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
 
 
 def test_estimates_are_corrected_by_what_tasks_took() -> None:
-    """As much time as is estimated took half of that: a quarter is taken off; so is what has run already."""
+    """Tasks that took half their estimate shorten the rest by a quarter; elapsed time is subtracted."""
     found = forecast(PLAN, [accepted("a", 200, 100), pending("a", 60), running("b", 200, 30)], 4)
     assert found.remaining.ToMilliseconds() == 120_000
     assert found.at_least.ToMilliseconds() == 120_000
@@ -42,13 +42,13 @@ def test_estimates_are_corrected_by_what_tasks_took() -> None:
 
 
 def test_quick_tasks_say_little_of_long_ones() -> None:
-    """Half a minute's tasks were done in no time: an hour after them is still an hour, not the end of the run."""
+    """Very short tasks do not shorten the estimate of a task of an hour."""
     found = forecast(PLAN, [accepted("a", 10, 0.1)] * 3 + [running("b", 3600, 60)], 4)
     assert 3400 < found.remaining.ToSeconds() < 3540
 
 
 def test_estimates_that_were_far_off_correct_within_limits() -> None:
-    """Tasks that took a hundred times as long, or no time at all, stretch and shorten others four times at most."""
+    """Tasks far from their estimates change others by a factor of at most four."""
     slow = forecast(PLAN, [accepted("a", 10_000, 1_000_000), pending("b", 10)], 4)
     assert 39_000 < slow.remaining.ToMilliseconds() < 40_000
     quick = forecast(PLAN, [accepted("a", 10_000, 1), pending("b", 1000)], 4)
@@ -56,21 +56,21 @@ def test_estimates_that_were_far_off_correct_within_limits() -> None:
 
 
 def test_tasks_without_estimates_count_as_those_before_them() -> None:
-    """What was accepted says how long the others take; those that wait for each other add up."""
+    """Accepted tasks set the length of the others; dependent tasks add up."""
     found = forecast(PLAN, [accepted("b", None, 20), accepted("b", None, 40), pending("a"), pending("c")], 4)
     assert found.remaining.ToMilliseconds() == 60_000
     assert list(found.critical_path) == ["a", "c"]
 
 
 def test_tasks_that_go_on_for_long_say_that_tasks_are_long() -> None:
-    """One ended at once while two have run for minutes: they are not nearly done."""
+    """One quick task does not mean that two tasks of several minutes are nearly done."""
     tasks = [accepted("a", None, 5), running("a", None, 180), running("b", None, 180)]
     found = forecast(PLAN, tasks, 4)
     assert found.remaining.ToMilliseconds() == 185_000
 
 
 def test_fewer_slots_take_longer_and_overdue_tasks_go_on() -> None:
-    """One slot does all in turn; a task beyond its estimate has a tenth of its time before it, never nothing."""
+    """One slot runs all tasks in turn; an overdue task has a tenth of its time left."""
     tasks = [running("a", 10, 500), pending("b", 10), pending("c", 10)]
     assert forecast(PLAN, tasks, 1).remaining.ToMilliseconds() == 70_000
     assert forecast(PLAN, tasks, 2).remaining.ToMilliseconds() == 60_000

@@ -1,4 +1,4 @@
-"""What a look of the radar means: the forecast, and an event for each thing that is new."""
+"""How a result of the radar becomes the forecast and an event for each new finding."""
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
@@ -8,7 +8,7 @@ NOW = 1_000_000
 
 
 def in_play(**merged: bool) -> dict[str, EpicInPlay]:
-    """Returns epics by branch; each says that it touches src/KEY."""
+    """Returns epics by branch; each declares that it touches src/KEY."""
     epics = [EpicInPlay(EpicName("r", key), "", is_in, (f"src/{key}/**",)) for key, is_in in merged.items()]
     return {epic.name.branch: epic for epic in epics}
 
@@ -29,12 +29,12 @@ def attempt(epic: str, task: str = "one") -> AttemptName:
 
 
 def told(events: list[pb.Event]) -> list[tuple[str, str, str]]:
-    """Returns of each event its epic, task and kind."""
+    """Returns the epic, task and kind of each event."""
     return [(event.epic, event.task, event.WhichOneof("payload") or "") for event in events]
 
 
 def test_a_conflict_keeps_the_task_that_caused_it() -> None:
-    """The first task stays when others of the two epics follow; told again only with other files."""
+    """A conflict names its first task, and is reported again only with other files."""
     epics = in_play(a=False, b=False)
     answer = pb.PredictConflictsResponse(pairs=[pair("a", "b", "x")])
     first, events = forecast(epics, answer, pb.ConflictForecast(), attempt("b"), NOW)
@@ -51,7 +51,7 @@ def test_a_conflict_keeps_the_task_that_caused_it() -> None:
 
 
 def test_a_conflict_that_is_gone_is_cleared() -> None:
-    """A conflict resolved by a later task is reported; one of an ended epic is not."""
+    """The end of a conflict is reported if a later task resolved it, but not if its epic ended."""
     answer = pb.PredictConflictsResponse(pairs=[pair("a", "b", "x")])
     before, _ = forecast(in_play(a=False, b=False), answer, pb.ConflictForecast(), attempt("a"), NOW)
     nothing = pb.PredictConflictsResponse()
@@ -62,7 +62,7 @@ def test_a_conflict_that_is_gone_is_cleared() -> None:
 
 
 def test_what_is_merged_still_stands_in_the_way() -> None:
-    """A merged epic keeps its cell against one at work; the run's branch is named only for what no epic explains."""
+    """A merged epic stays in the forecast; the run's branch is named only if no epic explains a conflict."""
     epics = in_play(a=True, b=True, c=False)
     pairs = [pair("a", "b", "x"), pair("a", "c", "x"), pair("c", "", "x")]
     found, _ = forecast(
@@ -80,7 +80,7 @@ def test_what_is_merged_still_stands_in_the_way() -> None:
 
 
 def test_the_projects_own_branch_is_a_side() -> None:
-    """What moved there conflicts also with what is merged already, and no task of another epic caused that."""
+    """A change there can conflict with merged work, without a task as the cause."""
     answer = pb.PredictConflictsResponse(pairs=[pair("a", "", "x", upstream=True)])
     found, events = forecast(in_play(a=True, b=False), answer, pb.ConflictForecast(), attempt("b"), NOW)
     assert [(each.epic, each.side) for each in found.conflicts] == [("a", pb.CONFLICT_SIDE_UPSTREAM)]
@@ -89,7 +89,7 @@ def test_the_projects_own_branch_is_a_side() -> None:
 
 
 def test_paths_outside_are_told_once() -> None:
-    """A path that no glob names is flagged with the task that wrote it; an epic that said nothing is never flagged."""
+    """A path outside all globs is reported with its task; an epic without globs is never reported."""
     epics = in_play(a=False)
     answer = pb.PredictConflictsResponse(changes=[wrote("a", "README.md", "src/a/x.py")])
     first, events = forecast(epics, answer, pb.ConflictForecast(), attempt("a"), NOW)

@@ -1,4 +1,4 @@
-"""What is reserved of a budget before a task starts."""
+"""How much of a budget is reserved before a task starts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ def running(key: str, **costs: Any) -> EpicView:
 
 
 def test_without_a_budget_nothing_is_reserved() -> None:
-    """Tasks below no budget start as ever, with no limit."""
+    """Tasks without a budget start as usual, with no limit."""
     assert shares(decide(a_snapshot(a_run(an_epic("a", PENDING), an_epic("b", PENDING))))) == {
         "a": None,
         "b": None,
@@ -39,7 +39,7 @@ def test_without_a_budget_nothing_is_reserved() -> None:
 
 
 def test_what_nobody_knows_is_shared_out_evenly() -> None:
-    """While no task's cost is known, sessions that start together get equal parts, all of it in the end."""
+    """Without a known cost, sessions that start together share the whole budget equally."""
     run = a_run(*(an_epic(key, PENDING) for key in "abc"), budget=90)
 
     assert shares(decide(a_snapshot(run))) == {"a": 30, "b": 30, "c": 30}
@@ -47,7 +47,7 @@ def test_what_nobody_knows_is_shared_out_evenly() -> None:
 
 
 def test_the_tightest_budget_decides() -> None:
-    """Of the budgets above a task, the one with the least free limits it."""
+    """The budget with the least free amount limits the tasks below it."""
     run = a_run(
         an_epic("a", PENDING, budget=50), an_epic("b", PENDING), budget=1000, project_budget=60, project="/p"
     )
@@ -57,7 +57,7 @@ def test_the_tightest_budget_decides() -> None:
 
 
 def test_a_task_waits_for_what_similar_ones_cost() -> None:
-    """Less than a typical task costs is not enough to start beside others; alone, a task may have all the rest."""
+    """A task needs its typical cost to start next to others; alone, it gets all that is left."""
     busy = running("a", spent=10, reserved=50, turn=5)
     run = a_run(busy, an_epic("b", PENDING), budget=100, typical_cost=41)
 
@@ -68,7 +68,7 @@ def test_a_task_waits_for_what_similar_ones_cost() -> None:
 
 
 def test_what_has_just_been_reserved_is_no_longer_free() -> None:
-    """Of two tasks that could start together, the second gets none of what the first was promised."""
+    """Amounts reserved for one task are not available to the next one."""
     run = a_run(an_epic("a", PENDING), an_epic("b", PENDING), budget=100, typical_cost=60)
 
     assert shares(decide(a_snapshot(run))) == {"a": 100}
@@ -77,7 +77,7 @@ def test_what_has_just_been_reserved_is_no_longer_free() -> None:
 
 
 def test_a_session_in_its_checks_holds_none_of_the_budget() -> None:
-    """Its agent has ended, so what was promised to it is free, and it counts as no session that spends."""
+    """Its agent has ended, so its reservation is free, and it does not count as spending."""
     busy = running("a", spent=10, reserved=50, checking=True)
     run = a_run(busy, an_epic("b", PENDING), budget=100, typical_cost=95)
 
@@ -88,7 +88,7 @@ def test_a_session_in_its_checks_holds_none_of_the_budget() -> None:
 
 
 def test_runs_of_a_project_share_its_budget() -> None:
-    """What a session of one run may spend is not free for another run of the project."""
+    """An amount reserved by a session of one run is not free for another run of the project."""
     first = a_run(running("a", reserved=70), project_budget=100, project="/p", typical_cost=31)
     second = a_run(an_epic("b", PENDING), project_budget=100, project="/p", typical_cost=31)
     second = replace(second, name=second.name._replace(run="other"))
@@ -98,7 +98,7 @@ def test_runs_of_a_project_share_its_budget() -> None:
 
 
 def test_a_session_is_stopped_before_its_next_turn_overruns_what_others_share() -> None:
-    """A session that has used its share continues from the free amount; if that is too little, it alone is stopped."""
+    """A session beyond its share uses the free amount; if that is too small, only it is stopped."""
     run = a_run(
         running("a", spent=48, reserved=2, turn=10), running("b", spent=10, reserved=40, turn=10), budget=108
     )
@@ -110,7 +110,7 @@ def test_a_session_is_stopped_before_its_next_turn_overruns_what_others_share() 
 
 
 class Spender:
-    """Sessions that spend turn by turn; what they report is what the next decision sees."""
+    """Sessions that spend turn by turn; the next decision sees the usage that they report."""
 
     def __init__(self, run: RunView) -> None:
         self.board = Board(a_snapshot(run))
@@ -136,7 +136,7 @@ class Spender:
 def test_a_budget_is_overrun_by_one_turn_altogether(
     turns: list[list[int]], budget: int, at_once: int, typical: int, seed: int
 ) -> None:
-    """Whatever sessions of equal turns spend and however many run, all but the last turn was paid for; all of it is used."""
+    """Sessions with equal turns use the whole budget and overrun it by at most one turn."""
     price = max(turns[0])
     run = a_run(
         *(an_epic(f"e{place}", PENDING) for place in range(len(turns))),
@@ -161,7 +161,7 @@ def test_a_budget_is_overrun_by_one_turn_altogether(
             play.board.change_task(task.name, reserved=0, turn=0)
         play.settle()
     spent = sum(task.spent for task in play.board.tasks())
-    # Where nothing is known, the first turn of each session is dearer than anything that was known before it.
+    # If no cost is known, the first turn of each session costs more than any known one.
     assert spent < budget + price * (1 if typical >= price else at_once)
-    # Nothing runs: either all work is done, or the budget is used up. It never stands still in between.
+    # Nothing runs: either all work is done, or the budget is used up. The run never stalls in between.
     assert not any(left.values()) or spent >= budget

@@ -10,7 +10,7 @@ UNAVAILABLE = pb.OUTCOME_PROVIDER_UNAVAILABLE
 
 
 def test_pauses_grow_to_a_limit() -> None:
-    """Each failure in a row doubles the pause, up to a quarter of an hour, however many there are."""
+    """Each consecutive failure doubles the pause, up to a quarter of an hour."""
     seconds = [hold_seconds(RATE_LIMITED, failures, None) for failures in (1, 2, 3, 4, 7, 8, 10_000)]
     assert seconds == [10, 20, 40, 80, 640, 900, 900]
     assert [hold_seconds(UNAVAILABLE, failures, None) for failures in (1, 2)] == [10, 20]
@@ -21,12 +21,12 @@ def test_pauses_grow_to_a_limit() -> None:
     [(1, 3600, 3600), (1, 1, 10), (4, 1, 80), (1, -5, 10), (1, 5 * 86400, 5 * 86400), (1, 1e9, 8 * 86400)],
 )
 def test_the_providers_wish_counts(failures: int, wish: float, seconds: float) -> None:
-    """A requested pause applies if it is longer than the computed one, up to a bit more than a week."""
+    """A requested pause applies if it is longer than the computed one, up to just over a week."""
     assert hold_seconds(RATE_LIMITED, failures, wish) == seconds
 
 
 def test_some_outages_need_a_person() -> None:
-    """Log-in and credit need the operator at once, an outage after ten minutes, a limit never."""
+    """Login and credit need the operator immediately, an outage after ten minutes, a limit never."""
     assert hold_seconds(pb.OUTCOME_UNAUTHORIZED, 1, 5) is None
     assert hold_seconds(pb.OUTCOME_OUT_OF_CREDIT, 1, None) is None
     assert hold_seconds(UNAVAILABLE, MAX_PROBES, None) is None
@@ -37,6 +37,6 @@ def test_some_outages_need_a_person() -> None:
 
 
 def test_failures_at_once_are_spaced_out() -> None:
-    """A failure within seconds waits a second, each that follows twice as long, up to a minute."""
+    """A failure within seconds waits a second, and each further one twice as long, up to a minute."""
     assert [retry_seconds(quick) for quick in (0, 1, 2, 3, 7, 10_000)] == [0, 1, 2, 4, 60, 60]
     assert [failed_at_once(seconds) for seconds in (0.01, 9.9, 10)] == [True, True, False]

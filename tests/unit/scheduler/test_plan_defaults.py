@@ -1,4 +1,4 @@
-"""What a plan's tasks will really use, and how its runs are called."""
+"""The effective values of a plan's tasks, and the ids of its runs."""
 
 import re
 
@@ -21,14 +21,14 @@ from scheduler_svc.model.run_ids import random_suffix, run_id
     ],
 )
 def test_agent_of_a_task(task: str, request_agent: str, default: str, expected: str) -> None:
-    """A task's own agent wins, then the request's, then the plan's, then scripted."""
+    """The order is the task's own agent, the request's, the plan's, then scripted."""
     epic = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t", agent=task)])
     [resolved] = resolved_tasks(epic, pb.TaskDefaults(agent=default), request_agent)
     assert resolved.agent == expected
 
 
 def test_tasks_are_ordered_by_priority_then_place() -> None:
-    """A lower priority runs earlier, a missing one is 999, ties keep the order of the plan."""
+    """Lower priorities run first, a missing one is 999, and ties keep the order of the plan."""
     tasks = [
         pb.PlanTask(key="a"),
         pb.PlanTask(key="b", priority=1000),
@@ -41,7 +41,7 @@ def test_tasks_are_ordered_by_priority_then_place() -> None:
 
 
 def test_defaults_fill_only_what_is_absent() -> None:
-    """Checks, limits and retries come from the defaults where a task has none of its own, zero being one."""
+    """Defaults apply to absent checks, limits and retries; zero counts as set."""
     defaults = pb.TaskDefaults(
         retries=3,
         timeout=Duration(seconds=60),
@@ -66,7 +66,7 @@ def test_defaults_fill_only_what_is_absent() -> None:
 
 
 def test_epic_has_title_priority_and_on_failure() -> None:
-    """An epic without them has its key, 999 and what the defaults say, or else CONTINUE."""
+    """Without values, an epic has its key, 999, and the default on_failure or CONTINUE."""
     bare = resolved_epic(pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t")]), pb.TaskDefaults())
     assert (bare.title, bare.priority, bare.on_failure) == ("a", 999, pb.ON_FAILURE_CONTINUE)
     assert not bare.tasks
@@ -86,21 +86,21 @@ def test_epic_has_title_priority_and_on_failure() -> None:
     ],
 )
 def test_run_id_is_a_key_made_of_the_plans_name(title: str, slug: str) -> None:
-    """The id is readable, fits every place where a key must fit, and ends in the suffix."""
+    """The id is readable, is valid wherever a key is, and ends with the suffix."""
     made = run_id(title, "abcde")
     assert KEY.fullmatch(made)
     assert made == f"{slug}-abcde"
 
 
 def test_random_suffixes_differ() -> None:
-    """Suffixes are five characters of base32, and hardly ever the same."""
+    """Suffixes are five characters of base32 and almost never equal."""
     made = {random_suffix() for _ in range(50)}
     assert len(made) == 50
     assert all(re.fullmatch("[a-z2-7]{5}", suffix) for suffix in made)
 
 
 def test_permissions_of_all_levels_come_together() -> None:
-    """The nearest default and wait win; the patterns of task, epic and defaults all apply."""
+    """The nearest default and wait apply; the patterns of task, epic and defaults are combined."""
     defaults = pb.TaskDefaults(
         permissions=pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW, allow=["Read"], deny=["WebFetch"]),
         model="small",

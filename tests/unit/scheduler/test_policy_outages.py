@@ -1,4 +1,4 @@
-"""What is decided while providers of models take no work."""
+"""The policy's decisions while model providers are unavailable."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ REFUSING = ProviderView("p", held=True, refusal="the API refused the credentials
 
 
 def by(provider: str, epic: EpicView) -> EpicView:
-    """Returns the epic with tasks of this provider's agents."""
+    """Returns the epic with its tasks set to an agent of this provider."""
     return replace(epic, tasks=tuple(replace(task, provider=provider) for task in epic.tasks))
 
 
@@ -35,26 +35,26 @@ def started(actions: list[Action]) -> list[str]:
 
 
 def some() -> RunView:
-    """Returns a run of two epics that need p, and of one that does not."""
+    """Returns a run with two epics that need p and one that does not."""
     return a_run(
         by("p", an_epic("a", PENDING, PENDING)), by("p", an_epic("b", PENDING)), an_epic("c", PENDING)
     )
 
 
 def test_a_held_provider_starts_nothing() -> None:
-    """Its epics wait, and take no slot from others."""
+    """Epics of the provider wait and use no slot."""
     assert started(decided(HELD, some(), slots=1)) == ["c/t1"]
 
 
 def test_one_session_tries_a_provider_in_doubt() -> None:
-    """The best of its tasks starts; the others of all runs wait for what comes of it."""
+    """The best of its tasks starts; the others, in all runs, wait for the outcome."""
     other = replace(some(), name=RUN._replace(run="other"))
     assert started(decided(IN_DOUBT, some(), other)) == ["a/t1", "c/t1", "c/t1"]
     assert started(decided(TRIED, some())) == ["c/t1"]
 
 
 def test_a_refusal_pauses_the_run() -> None:
-    """Only runs of which a task could start now are paused, once; the reason says what to do."""
+    """Only a run with a task that could start now is paused, once; the reason says what to do."""
     [pause] = [each for each in decided(REFUSING, some()) if isinstance(each, PauseRun)]
     assert pause.held_by == "p"
     assert pause.reason == (
@@ -70,7 +70,7 @@ def test_a_refusal_pauses_the_run() -> None:
 
 
 def test_a_paused_run_keeps_its_slots() -> None:
-    """What still runs of a run that is paused holds its slot against the others."""
+    """Running sessions of a paused run keep their slots."""
     paused = a_run(an_epic("a", RUNNING), by("p", an_epic("b", PENDING)))
     other = replace(a_run(an_epic("x", PENDING)), name=RUN._replace(run="other"))
     assert started(decided(REFUSING, paused, other, slots=1)) == []
@@ -78,5 +78,5 @@ def test_a_paused_run_keeps_its_slots() -> None:
 
 @pytest.mark.parametrize(("attempts", "again"), [(1, True), (2, False)])
 def test_outages_without_end_use_up_retries(attempts: int, again: bool) -> None:
-    """A provider that is lost too often counts as a failure of the task."""
+    """Too many attempts lost because of a provider count as a failure of the task."""
     assert should_retry(pb.OUTCOME_PROVIDER_UNAVAILABLE, attempts, 1, 0) is again

@@ -1,4 +1,4 @@
-"""Which waiting sessions give their slots up."""
+"""Which waiting sessions release their slots."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ PENDING, WAITING = pb.TASK_STATE_PENDING, pb.TASK_STATE_WAITING
 
 
 def asking(key: str, since: int = 1, *, parkable: bool = True) -> EpicView:
-    """Returns an epic whose first task asks the operator since then; a second one follows."""
+    """Returns an epic whose first task has asked the operator since then, followed by a second task."""
     epic = an_epic(key, WAITING, PENDING)
     first = replace(epic.tasks[0], asked_at=since, parkable=parkable)
     return replace(epic, tasks=(first, *epic.tasks[1:]))
@@ -24,14 +24,14 @@ def parked(actions: list[object]) -> list[str]:
 
 
 def test_a_waiting_session_keeps_a_slot_that_nobody_needs() -> None:
-    """Without an epic that could use it, no session is parked."""
+    """If no epic could use its slot, no session is parked."""
     later = an_epic("b", PENDING, depends_on=("a",), state=pb.EPIC_STATE_BLOCKED)
 
     assert decide(a_snapshot(a_run(asking("a"), later), slots=1)) == []
 
 
 def test_the_one_that_waits_longest_is_parked() -> None:
-    """For each epic without a slot one session is parked, the oldest question first; no more than that."""
+    """For each epic without a slot one session is parked, the oldest question first."""
     run = a_run(asking("a", 5), asking("b", 3), asking("c", 4), an_epic("d", PENDING), max_parallel=3)
 
     assert parked([*decide(a_snapshot(run))]) == ["b"]
@@ -40,7 +40,7 @@ def test_the_one_that_waits_longest_is_parked() -> None:
 
 
 def test_a_session_of_another_run_is_parked_for_a_slot_of_the_worker() -> None:
-    """Slots belong to the worker; a run at its own limit needs one of its own slots."""
+    """Slots belong to the worker; a run at its limit must free one of its own."""
     other = replace(a_run(an_epic("x", PENDING)), name=a_run().name._replace(run="other"))
     waiting = a_run(asking("a"), state=pb.RUN_STATE_PAUSED)
 
@@ -49,7 +49,7 @@ def test_a_session_of_another_run_is_parked_for_a_slot_of_the_worker() -> None:
 
 
 def test_a_session_that_is_parked_frees_exactly_one_slot_of_its_run() -> None:
-    """A run that gave a session up may take the oldest one of the worker next; after that, one of its own again."""
+    """A run that parked a session next takes the worker's oldest, then one of its own."""
     names = [a_run().name._replace(run=run) for run in ("needs", "gives", "waits")]
     needs = replace(a_run(an_epic("x", PENDING)), name=names[0])
     waiting = (asking("a", 1), asking("b", 4))
@@ -62,7 +62,7 @@ def test_a_session_that_is_parked_frees_exactly_one_slot_of_its_run() -> None:
 
 
 def test_a_slot_that_is_about_to_be_free_saves_a_session() -> None:
-    """While a session is being stopped, its slot counts as free."""
+    """The slot of a session that is being stopped counts as free."""
     ending = an_epic("e", pb.TASK_STATE_RUNNING)
     ending = replace(ending, tasks=(replace(ending.tasks[0], stopping=True),))
     run = a_run(asking("a"), ending, an_epic("b", PENDING), max_parallel=2)
@@ -71,14 +71,14 @@ def test_a_slot_that_is_about_to_be_free_saves_a_session() -> None:
 
 
 def test_an_agent_that_cannot_go_on_later_keeps_its_slot() -> None:
-    """Only a session that can be resumed is parked."""
+    """A session is parked only if it can be resumed."""
     run = a_run(asking("a", parkable=False), an_epic("b", PENDING), max_parallel=1)
 
     assert decide(a_snapshot(run)) == []
 
 
 def test_an_answered_task_goes_before_all_others() -> None:
-    """Whatever the priorities, the task that goes on gets the first free slot; then its epic ends in order."""
+    """An answered task gets the first free slot whatever the priorities; then its epic continues in order."""
     board = Board(a_snapshot(a_run(asking("a"), an_epic("b", PENDING, priority=1), max_parallel=1)))
     assert parked([*board.settle()]) == ["a"]
     assert [task.name.epic for task in board.live()] == ["b"]
@@ -103,7 +103,7 @@ def test_a_parked_task_keeps_its_epic_open() -> None:
 
 
 def test_a_question_that_nobody_answers_is_denied_while_parked() -> None:
-    """The wait continues without a session, also while the run is paused."""
+    """The wait continues without a session, even while the run is paused."""
     epic = asking("a")
     first = replace(epic.tasks[0], live_attempt=None, parkable=False, overdue=True)
     run = a_run(replace(epic, tasks=(first, epic.tasks[1])), state=pb.RUN_STATE_PAUSED)
@@ -112,7 +112,7 @@ def test_a_question_that_nobody_answers_is_denied_while_parked() -> None:
 
 
 def test_a_cancelled_run_waits_for_no_answer() -> None:
-    """A parked task of a run that is being cancelled is skipped, and its epic ends."""
+    """When a run is cancelled, its parked task is skipped, and the epic ends."""
     epic = asking("a")
     first = replace(epic.tasks[0], live_attempt=None, parkable=False)
     run = a_run(replace(epic, tasks=(first, epic.tasks[1])), state=pb.RUN_STATE_CANCELLING)

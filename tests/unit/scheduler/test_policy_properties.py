@@ -1,4 +1,4 @@
-"""Whatever happens, what `decide` says leads every run to its end without breaking a limit."""
+"""The decisions of `decide` lead every run to its end without exceeding a limit."""
 
 import random
 from collections import Counter
@@ -81,7 +81,7 @@ class World:
         raise AssertionError("it never ends")
 
     def _settle(self) -> None:
-        # Each round changes the board; a run needs few to come to rest.
+        # Each round changes the board; a run needs only a few rounds to settle.
         for _ in range(100):
             snapshot = self.board.snapshot
             actions = decision.decide(snapshot)
@@ -138,7 +138,7 @@ class World:
         )
 
     def _advance(self) -> None:
-        """Lets one thing happen: a session or merge ends, or an operator pauses, resumes or cancels."""
+        """Simulates one change: a session or merge ends, or an operator pauses, resumes or cancels."""
         if self.random.random() < 0.1:
             self._operate()
         elif self.merges and self.random.random() < 0.5:
@@ -194,6 +194,6 @@ def test_every_run_ends_and_no_limit_is_broken(snapshot: Snapshot, seed: int) ->
 @settings(max_examples=100, deadline=None)
 @given(snapshots())
 def test_a_paused_run_comes_to_rest(snapshot: Snapshot) -> None:
-    """Paused runs start nothing, whatever they hold."""
+    """A paused run starts nothing, whatever it contains."""
     paused = replace(snapshot, runs=tuple(replace(run, state=pb.RUN_STATE_PAUSED) for run in snapshot.runs))
     assert not any(isinstance(action, StartTask) for action in Board(paused).settle())

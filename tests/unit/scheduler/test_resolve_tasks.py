@@ -1,4 +1,4 @@
-"""The prompt of a task that resolves a merge says of each file what both sides did and how it is decided."""
+"""The prompt of a task that resolves a merge explains the changes of both sides in each file."""
 
 from heddle import pb
 from scheduler_svc.commands.resolve_tasks import prompt
@@ -7,7 +7,7 @@ OURS, THEIRS = "a" * 40, "b" * 40
 
 
 def test_files_with_and_without_markers_are_told_apart() -> None:
-    """Files with markers are listed; of others git's words are told, with branches in place of commits, and how to keep them."""
+    """Files with markers are listed; others have git's text, with branch names, and how to keep them."""
     conflict = pb.MergeConflicted(
         target_branch="heddle/r1/merged",
         files=["app.py", "gone"],
@@ -28,7 +28,7 @@ def test_files_with_and_without_markers_are_told_apart() -> None:
 
 
 def test_without_markers_none_are_spoken_of() -> None:
-    """If no file has markers, the prompt names none."""
+    """If no file has markers, the prompt does not mention markers."""
     conflict = pb.MergeConflicted(
         target_branch="t", files=["gone"], hunks=[pb.ConflictHunk(file="gone", text="deleted")]
     )

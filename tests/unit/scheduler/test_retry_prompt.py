@@ -1,4 +1,4 @@
-"""What an agent is told about the attempt before."""
+"""What the prompt says about the previous attempt."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def check(name: str, output: str, *, ok: bool = False) -> pb.CheckFinished:
 
 
 def test_names_failed_checks_with_their_last_lines() -> None:
-    """The prompt stays; below it stand the reason and each failed check, and no passed one."""
+    """The reason and each failed check follow the prompt; passed checks are left out."""
     failed = pb.Attempt(
         name=NAME,
         reason="check 'unit' failed with exit code 2",
@@ -30,7 +30,7 @@ def test_names_failed_checks_with_their_last_lines() -> None:
 
 
 def test_tells_the_agents_last_words_where_no_check_failed() -> None:
-    """An agent that failed by itself is quoted."""
+    """If no check failed, the prompt quotes the agent's last message."""
     failed = pb.Attempt(name=NAME, reason="the agent exited with code 1")
     failed.summary.last_lines.extend(["Traceback", "KeyError: 'x'", ""])
     told = prompt_after("Add search.", failed)
@@ -40,7 +40,7 @@ def test_tells_the_agents_last_words_where_no_check_failed() -> None:
 
 
 def test_keeps_the_end_of_a_long_output() -> None:
-    """The end says what went wrong, so the beginning is cut; every failed check gets its share."""
+    """Long output is truncated at its beginning, and every failed check gets a share of the space."""
     output = "".join(f"line {number}\n" for number in range(10_000))
     failed = pb.Attempt(name=NAME, reason="2 checks failed", checks=[check("a", output), check("b", output)])
     added = prompt_after("", failed)
@@ -63,6 +63,6 @@ def test_never_adds_more_than_it_may(reason: str, checks: list[tuple[str, str]],
 
 @pytest.mark.parametrize("size", [4096, 5000])
 def test_line_too_long_for_the_room_is_cut(size: int) -> None:
-    """Of an extremely long line, the end is quoted."""
+    """Only the end of an extremely long line is quoted."""
     failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "x" * size + " boom")])
     assert prompt_after("", failed).endswith("xxx boom\n")

@@ -1,4 +1,4 @@
-"""What a card shows, from what the session said."""
+"""The content of a card, computed from the events of a session."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from scheduler_svc.model.session_summary import closed_lines, fold
 
 
 def events(*payloads: dict[str, Any]) -> list[pb.Event]:
-    """Returns events numbered from 1, at one a second."""
+    """Returns events numbered from 1, one second apart."""
     return [
         pb.Event(sequence=number, time=Timestamp(seconds=number), **payload)
         for number, payload in enumerate(payloads, 1)
@@ -39,7 +39,7 @@ def lines(*payloads: dict[str, Any]) -> list[str]:
 
 
 def test_nothing_is_changed_in_place() -> None:
-    """Folding returns a new attempt; the one that it was given stays as it was."""
+    """Folding returns a new attempt and does not change its argument."""
     before = pb.Attempt(state=pb.ATTEMPT_STATE_STARTING)
     after = fold(before, events({"session_started": pb.SessionStarted()}))
     assert before == pb.Attempt(state=pb.ATTEMPT_STATE_STARTING)
@@ -65,20 +65,20 @@ def test_nothing_is_changed_in_place() -> None:
     ],
 )
 def test_last_lines(payloads: list[dict[str, Any]], expected: list[str]) -> None:
-    """The newest lines are kept, at most five of 200 characters, joined where pieces make one line."""
+    """At most five of the newest lines are kept, of 200 characters each, with pieces of a line joined."""
     assert lines(*payloads) == expected
 
 
 @given(st.lists(st.text(alphabet="ab\n", max_size=12), max_size=12))
 def test_lines_do_not_depend_on_how_text_is_cut(pieces: list[str]) -> None:
-    """Text in pieces gives the same lines as the text at once."""
+    """Text in pieces gives the same lines as the whole text."""
     joined = [line for line in "".join(pieces).split("\n") if line][-5:]
     assert lines(*map(out, pieces)) == joined
 
 
 @given(st.integers(0, 8))
 def test_lines_do_not_depend_on_batches(cut: int) -> None:
-    """A session folded in two batches is the session folded in one."""
+    """Folding in two batches gives the same result as in one."""
     whole = events(
         {"session_started": pb.SessionStarted()},
         out("a\nb"),
@@ -93,7 +93,7 @@ def test_lines_do_not_depend_on_batches(cut: int) -> None:
 
 
 def test_open_tool_call_is_shown_until_it_is_finished() -> None:
-    """The current tool is the newest that has not finished; calls and errors are counted."""
+    """The current tool is the newest unfinished one; calls and errors are counted."""
     started: list[dict[str, Any]] = [
         {"tool_started": pb.ToolStarted(tool_call_id="1", name="Edit", target="api.py", input="x" * 999)},
         {"tool_finished": pb.ToolFinished(tool_call_id="1", ok=False)},
@@ -110,7 +110,7 @@ def test_open_tool_call_is_shown_until_it_is_finished() -> None:
 
 
 def test_usage_is_added_up_by_model() -> None:
-    """Tokens and money add up, by model too; a price that is not known makes the cost a lower bound."""
+    """Tokens and cost add up, also by model; an unknown price makes the cost a lower bound."""
     folded = fold(
         pb.Attempt(),
         events(
@@ -131,7 +131,7 @@ def test_usage_is_added_up_by_model() -> None:
 
 
 def test_question_makes_it_wait_until_it_is_answered() -> None:
-    """A session waits from the question to the answer with its id, or to its end."""
+    """A session waits from the question until the answer with its id or the session's end."""
     asked = {"approval_requested": pb.ApprovalRequested(approval_id="1", question="May I?")}
     other = {"approval_resolved": pb.ApprovalResolved(approval_id="2")}
     answered = {"approval_resolved": pb.ApprovalResolved(approval_id="1")}
@@ -145,7 +145,7 @@ def test_question_makes_it_wait_until_it_is_answered() -> None:
 
 
 def test_open_questions_are_kept_until_each_is_answered() -> None:
-    """Of several questions the oldest is shown first, and the session waits until none is open."""
+    """The oldest open question is shown first, and the session waits until none is open."""
     first = {
         "approval_requested": pb.ApprovalRequested(
             approval_id="1", question="One?", tool="Bash", target="make", wait=Duration(seconds=60)
@@ -166,7 +166,7 @@ def test_open_questions_are_kept_until_each_is_answered() -> None:
 
 
 def test_checks_are_kept_in_order() -> None:
-    """Each check's result is kept as it came."""
+    """The results of checks are kept in order of arrival."""
     folded = fold(
         pb.Attempt(),
         events(*({"check_finished": pb.CheckFinished(name=name, ok=True)} for name in "ab")),
@@ -176,7 +176,7 @@ def test_checks_are_kept_in_order() -> None:
 
 
 def test_shows_what_a_session_waits_for_until_it_ends() -> None:
-    """The card names what runs in the background; what was stopped, and the agent's own session, stay with the attempt."""
+    """The card names background tasks; stopped tasks and the agent's session stay with the attempt."""
     running = {"background_work": pb.BackgroundWork(running=["make all"], count=1)}
     session = {"agent_session": pb.AgentSession(id="abc", command="claude --resume abc")}
     waiting = fold(pb.Attempt(), events(session, running))

@@ -1,4 +1,4 @@
-"""Plans that are played in memory with the real policy."""
+"""Simulates plans in memory with the real policy."""
 
 import pytest
 
@@ -23,13 +23,13 @@ def plan_of(*minutes: list[int], depends_on: dict[int, int] | None = None) -> pb
 def test_more_sessions_take_less_time_until_an_epic_bounds_it(
     max_parallel: int, makespan: float, busy: float
 ) -> None:
-    """Tasks of an epic follow each other, so no number of sessions makes a plan shorter than its longest epic."""
+    """No number of sessions makes a plan shorter than its longest epic."""
     played = play(plan_of([1, 2], [1], [2]), max_parallel)
     assert (played.makespan, played.busy) == (makespan, busy)
 
 
 def test_dependencies_and_merges_by_hand_are_waited_for() -> None:
-    """An epic begins once the one that it depends on is merged, also where the operator merges."""
+    """An epic begins when its dependency is merged, even if the operator merges it."""
     plan = plan_of([2], [3], depends_on={1: 0})
     plan.defaults.merge = pb.MERGE_POLICY_MANUAL
     plan.merge_into = "main"

@@ -1,4 +1,4 @@
-"""What starts, where and in which order."""
+"""Which tasks start, on which worker and in which order."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ FAILED = pb.TASK_STATE_FAILED
 
 
 def started(actions: list[Action]) -> list[str]:
-    """Returns what starts, in order, as EPIC/TASK."""
+    """Returns the tasks that start, in order, as EPIC/TASK."""
     attempts = [action.attempt for action in actions if isinstance(action, StartTask)]
     return [f"{attempt.epic}/{attempt.task}" for attempt in attempts]
 
@@ -46,7 +46,7 @@ def another_run(key: str, run: RunView, **changes: Any) -> RunView:
 
 
 def test_starts_the_first_pending_task_of_each_epic() -> None:
-    """Different epics start at once, each with the task that comes first."""
+    """Different epics start at the same time, each with its first task."""
     run = a_run(an_epic("a", PENDING, PENDING), an_epic("b", ACCEPTED, PENDING))
     assert sorted(started(decide(a_snapshot(run)))) == ["a/t1", "b/t2"]
 
@@ -58,7 +58,7 @@ def test_runs_one_task_of_an_epic_at_a_time(state: "pb.TaskState.ValueType") -> 
 
 
 def test_waits_for_an_attempt_that_is_winding_down() -> None:
-    """A task that will be retried does not start while its last attempt still lives."""
+    """A task that will be retried does not start while its last attempt is live."""
     epic = an_epic("a")
     task = a_task("t1", attempts=1)
     lingering = replace(task, live_attempt=task.name.attempt(1))
@@ -66,7 +66,7 @@ def test_waits_for_an_attempt_that_is_winding_down() -> None:
 
 
 def test_numbers_attempts_onwards() -> None:
-    """A retried task gets the next number."""
+    """A retried task gets the next attempt number."""
     epic = replace(an_epic("a"), tasks=(a_task("t1", attempts=2),))
     [action] = decide(a_snapshot(a_run(epic)))
     assert isinstance(action, StartTask)
@@ -74,7 +74,7 @@ def test_numbers_attempts_onwards() -> None:
 
 
 def test_keeps_to_the_limit_of_the_run() -> None:
-    """Sessions that run or wait count against max_parallel."""
+    """Running and waiting sessions count against max_parallel."""
     run = a_run(
         an_epic("a", RUNNING),
         an_epic("b", PENDING),
@@ -86,21 +86,21 @@ def test_keeps_to_the_limit_of_the_run() -> None:
 
 
 def test_keeps_to_the_slots_of_a_worker_over_all_its_runs() -> None:
-    """A slot that one run holds is not given to another, also where the first is paused."""
+    """A slot used by one run is not given to another, even if the first is paused."""
     paused = another_run("p", a_run(an_epic("a", RUNNING), an_epic("b", RUNNING)), state=pb.RUN_STATE_PAUSED)
     waiting = a_run(an_epic("a", PENDING), an_epic("b", PENDING))
     assert len(started(decide(a_snapshot(paused, waiting, slots=3)))) == 1
 
 
 def test_starts_nothing_on_a_worker_that_is_not_connected() -> None:
-    """A run whose worker is unreachable waits, and others continue."""
+    """A run with an unreachable worker waits, and others continue."""
     away = another_run("x", a_run(an_epic("a", PENDING)), worker="away")
     here = a_run(an_epic("b", PENDING))
     assert started(decide(a_snapshot(away, here))) == ["b/t1"]
 
 
 def test_starts_nothing_without_any_worker() -> None:
-    """Without a connected worker every run waits."""
+    """Without a connected worker all runs wait."""
     assert decide(Snapshot((a_run(an_epic("a", PENDING)),), ())) == []
 
 
@@ -116,14 +116,14 @@ def test_starts_tasks_of_a_run_that_is_pending() -> None:
 
 
 def test_holds_an_epic_until_its_dependencies_are_merged() -> None:
-    """An epic whose tasks are all accepted but that is not merged yet holds its dependents."""
+    """An epic whose tasks are all accepted blocks its dependents until it is merged."""
     merging = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merging=True)
     blocked = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
     assert decide(a_snapshot(a_run(merging, blocked))) == []
 
 
 def test_readies_and_starts_an_epic_once_its_dependencies_are_merged() -> None:
-    """One round is enough for both."""
+    """An epic becomes ready and starts in the same round."""
     merged = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_SUCCEEDED, merged=True)
     blocked = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
     actions = decide(a_snapshot(a_run(merged, blocked)))
@@ -132,13 +132,13 @@ def test_readies_and_starts_an_epic_once_its_dependencies_are_merged() -> None:
 
 
 def test_prefers_explicit_priority() -> None:
-    """A lower priority number starts first, however little work there is."""
+    """A lower priority number starts first, even with little work."""
     run = a_run(an_epic("a", PENDING, PENDING, PENDING), an_epic("b", PENDING, priority=1))
     assert started(decide(a_snapshot(run, slots=1))) == ["b/t1"]
 
 
 def test_prefers_the_most_remaining_work() -> None:
-    """Among equal priorities the epic with most left to do starts first; done work does not count."""
+    """At equal priority, the epic with the most remaining work starts first; done work does not count."""
     run = a_run(
         an_epic("a", ACCEPTED, ACCEPTED, ACCEPTED, PENDING),
         an_epic("b", PENDING, PENDING),
@@ -155,7 +155,7 @@ def test_prefers_estimates_to_counts() -> None:
 
 
 def test_uses_learned_durations_where_there_is_no_estimate() -> None:
-    """A task without an estimate counts as long as tasks usually take."""
+    """A task without an estimate counts with the usual duration of tasks."""
     run = a_run(
         an_epic("a", tasks=(a_task("t1", epic="a", estimate=50.0),)),
         an_epic("b", tasks=(a_task("t1", epic="b"),)),
@@ -166,7 +166,7 @@ def test_uses_learned_durations_where_there_is_no_estimate() -> None:
 
 
 def test_prefers_an_epic_that_much_work_waits_for() -> None:
-    """The work of dependents counts for the epic that they wait for."""
+    """The work of dependents counts for the epic that they depend on."""
     run = a_run(
         an_epic("a", PENDING, PENDING),
         an_epic("b", PENDING),
@@ -176,27 +176,27 @@ def test_prefers_an_epic_that_much_work_waits_for() -> None:
 
 
 def test_shares_slots_between_runs() -> None:
-    """The run with fewer sessions goes first, then the older one."""
+    """The run with fewer sessions has priority, then the older one."""
     busy = a_run(an_epic("a", RUNNING), an_epic("b", PENDING), an_epic("c", PENDING))
     idle = another_run("i", a_run(an_epic("d", PENDING), an_epic("e", PENDING)))
     assert started(decide(a_snapshot(busy, idle, slots=4))) == ["d/t1", "b/t1", "e/t1"]
 
 
 def test_says_the_same_for_the_same_snapshot() -> None:
-    """Asked twice without acting, it answers twice the same."""
+    """The same snapshot gives the same decision."""
     snapshot = a_snapshot(a_run(*(an_epic(key, PENDING) for key in "abcdef")), slots=3)
     assert decide(snapshot) == decide(snapshot)
 
 
 def test_uses_each_worker_for_its_own_runs() -> None:
-    """Free slots of one worker are no use to a run that lives on another."""
+    """A run cannot use free slots of another worker."""
     run = a_run(an_epic("a", PENDING), an_epic("b", PENDING))
     workers = (WorkerView(WORKER, 1), WorkerView("other", 5))
     assert len(started(decide(Snapshot((run,), workers)))) == 1
 
 
 def test_paced_tasks_wait() -> None:
-    """An epic whose next task is to wait does so; its slot goes to another, and its later tasks keep their order."""
+    """An epic whose next task is delayed gives its slot to another; its later tasks keep their order."""
     held = an_epic("a", PENDING, PENDING)
     held = replace(held, tasks=(replace(held.tasks[0], paced=True), held.tasks[1]))
 

@@ -1,4 +1,4 @@
-"""Whatever moves follow each other, a row has only legal statuses and keeps nothing that is out of date."""
+"""After any sequence of moves, a row has a legal status and no outdated values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,7 @@ ENDED: dict[str, set[int]] = {
     },
 }
 
-# The moves that lead out of an end, each asked for by an operator or because a failed setup is tried again.
+# The moves that leave an end status, requested by an operator or by the retry of a failed setup.
 REOPENS: dict[str, set[Move[Any]]] = {
     "run": {transitions.RUN_REOPEN, transitions.RUN_JUDGE_AGAIN},
     "epic": {
@@ -59,9 +59,9 @@ REOPENS: dict[str, set[Move[Any]]] = {
 
 
 def walk(data: st.DataObject, kind: str) -> None:
-    """Makes moves at random; before each, whatever the moves may reset is filled."""
+    """Makes random moves; before each one, fills all columns that moves may reset."""
     status, moves, _ = KINDS[kind]
-    # Each column has either the value that it begins with, or `old`.
+    # Each column has either its initial value or `old`.
     row: Row = {**status._asdict(), "ended_at": None}
     for now in range(1, data.draw(st.integers(1, 25), label="moves") + 1):
         move = data.draw(st.sampled_from(moves), label="move")
@@ -82,13 +82,13 @@ def walk(data: st.DataObject, kind: str) -> None:
 
 
 def check_reopening(kind: str, move: Move[Any], before: Any, status: Any) -> None:
-    """An end is left by a move that reopens, and by no other."""
+    """Fails unless every move out of an end status is one that reopens."""
     if before.state in ENDED[kind] and status.state not in ENDED[kind]:
         assert move in REOPENS[kind]
 
 
 def check_content(kind: str, status: Any, before: Any, row: Row) -> None:
-    """What a row tells of itself fits to its status."""
+    """Fails unless the values of a row match its status."""
     ended = status.state in ENDED[kind]
     if kind in {"run", "epic"}:
         assert (row["ended_at"] is not None) == ended, f"{before} to {status}"
@@ -108,7 +108,7 @@ def check_content(kind: str, status: Any, before: Any, row: Row) -> None:
 
 
 def check_task(kind: str, before: Any, status: Any, row: Row) -> None:
-    """A task that can run again knows nothing of how it ended."""
+    """Fails if a task that can run again contains values from its last end."""
     if kind == "task" and before.state in ENDED[kind] and status.state == pb.TASK_STATE_PENDING:
         assert not row["reason"]
         if before.state == pb.TASK_STATE_ACCEPTED:
@@ -122,13 +122,13 @@ def check_task(kind: str, before: Any, status: Any, row: Row) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_random_walk(kind: str, data: st.DataObject) -> None:
-    """Any sequence of moves: an illegal one raises, a legal one leaves nothing that no longer holds."""
+    """In any sequence, an illegal move raises, and a legal one leaves no outdated value."""
     walk(data, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_state_can_be_reached(kind: str) -> None:
-    """The table knows every state of the API's enum, and each move can be made in some history."""
+    """The table contains every state of the API's enum, and each move is possible in some history."""
     first, moves, _ = KINDS[kind]
     reached = {first}
     while new := {move.after(status) for move in moves for status in reached & move.sources} - reached:
@@ -140,7 +140,7 @@ def test_every_state_can_be_reached(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_are_those_of_the_table(kind: str) -> None:
-    """Every column that a move writes is in the row's table, and a state column is never only reset."""
+    """Every column that a move writes exists, and a state column is never only reset."""
     _, moves, table = KINDS[kind]
     for move in moves:
         assert {*move.columns(now=1)} <= {column.name for column in table.columns}

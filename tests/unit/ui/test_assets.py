@@ -1,4 +1,4 @@
-"""Files that browsers keep for good."""
+"""Files that browsers cache permanently."""
 
 import gzip
 
@@ -13,7 +13,7 @@ TEXT = "body { color: red }\n" * 100
 
 @pytest.mark.parametrize(("accepted", "packed"), [("gzip, br", True), ("identity", False)])
 async def test_a_file_is_kept_for_good_and_packed_for_who_can_unpack_it(accepted: str, packed: bool) -> None:
-    """Its address changes with its content."""
+    """A file's URL changes with its content, and it is compressed for clients that support that."""
     assets = Assets({"a.css": TEXT})
     app = FastAPI()
     app.include_router(assets.router())

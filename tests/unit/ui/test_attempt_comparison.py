@@ -1,4 +1,4 @@
-"""What an attempt changed, by its checks' reports."""
+"""What an attempt changed, according to the reports of its checks."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ def report(*failing: str, passed: int = 0) -> pb.CheckFinished:
 
 
 def test_tests_begin_and_cease_to_fail() -> None:
-    """A failure is new, or gone, against the names of before; one that stays is neither."""
+    """A failed test is new or fixed compared with the earlier names; an unchanged one is neither."""
     found = change(report("a", "b", passed=5), report("b", "c", passed=7))
     assert (found["began"], found["ceased"], found["passed"]) == (["c"], ["a"], 2)
 
 
 def test_what_cannot_be_told_is_not_told() -> None:
-    """Without a report before or after, or where names were cut, nothing is claimed."""
+    """If a report is missing or its names were truncated, no change is claimed."""
     assert change(pb.CheckFinished(), report("a"))["began"] is None
     assert change(report("a"), pb.CheckFinished())["ceased"] is None
     cut = report(*map(str, range(MOST_NAMES)))
@@ -36,7 +36,7 @@ def test_what_cannot_be_told_is_not_told() -> None:
 
 
 def test_coverage_and_findings_are_compared() -> None:
-    """Coverage changes in points of a percent; findings by their number."""
+    """Coverage changes in percentage points, findings by their number."""
 
     def check(covered: int, valid: int, findings: pb.Findings | None = None) -> pb.CheckFinished:
         coverage = pb.Coverage(lines_covered=covered, lines_valid=valid)
@@ -49,7 +49,7 @@ def test_coverage_and_findings_are_compared() -> None:
 
 
 def test_the_task_before_is_the_last_accepted_one() -> None:
-    """Tasks that failed, and those that come later, are passed over."""
+    """Failed tasks and later tasks are skipped."""
     accepted, failed = pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED
     tasks = [
         a_task("d", 4, accepted),
@@ -65,7 +65,7 @@ def test_the_task_before_is_the_last_accepted_one() -> None:
 
 
 def test_checks_are_compared_by_name() -> None:
-    """A check that did not run before has nothing to be compared with."""
+    """A check that did not run before has no comparison."""
     before = a_task("a", 1, pb.TASK_STATE_ACCEPTED, checks=[report("x")])
     found = compared(before, [report("y"), pb.CheckFinished(name="lint")])
     assert (found["title"], found["attempt"]) == ("a", "runs/r/epics/e/tasks/a/attempts/1")

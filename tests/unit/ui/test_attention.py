@@ -1,4 +1,4 @@
-"""What counts as waiting for a human."""
+"""Which items need a person's attention."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -23,7 +23,7 @@ def parts(task: pb.Task, state: "pb.RunState.ValueType" = pb.RUN_STATE_RUNNING) 
 
 
 def test_a_failed_task_is_an_item_with_the_titles_of_its_place() -> None:
-    """It is keyed by its attempt, so that another failure of the task is another item."""
+    """The key contains the attempt, so another failure of the task is another item."""
     (item,) = attention.failures(parts(failed_task(ended=NOW - 60)), NOW)
     assert item["key"] == f"{TASK}/attempts/2"
     assert (item["title"], item["epic_title"], item["run_title"]) == ("Pay", "Payments", "Shop")
@@ -31,7 +31,7 @@ def test_a_failed_task_is_an_item_with_the_titles_of_its_place() -> None:
 
 
 def test_what_failed_long_ago_or_was_stopped_by_hand_waits_for_nobody() -> None:
-    """A day is the limit; who stops an agent knows of it."""
+    """Failures older than a day and manual stops are not listed."""
     old = failed_task(ended=NOW - operator_queue.RECENT_HOURS * 3600 - 1)
     stopped = failed_task(ended=NOW - 60, state=pb.ATTEMPT_STATE_STOPPED)
     assert not list(attention.failures(parts(old), NOW))
@@ -39,7 +39,7 @@ def test_what_failed_long_ago_or_was_stopped_by_hand_waits_for_nobody() -> None:
 
 
 def test_a_run_is_an_item_only_where_none_of_its_tasks_failed() -> None:
-    """A conflict fails a run without a failed task."""
+    """A failed run is an item only if, as in a conflict, no task failed."""
     done = pb.Task(name=TASK, state=pb.TASK_STATE_ACCEPTED)
     (item,) = attention.failures(parts(done, pb.RUN_STATE_FAILED), NOW)
     assert (item["kind"], item["key"]) == ("run", "runs/r")
@@ -48,7 +48,7 @@ def test_a_run_is_an_item_only_where_none_of_its_tasks_failed() -> None:
 
 
 def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() -> None:
-    """An active run is included, however old."""
+    """An active run is included, whatever its age."""
     failed = pb.TaskCounts(failed=1)
     ended = Timestamp(seconds=NOW - 60)
     assert attention.may_have_failures(pb.Run(tasks=failed), NOW)
@@ -59,7 +59,7 @@ def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() ->
 
 
 def test_questions_come_before_failures_and_the_oldest_first() -> None:
-    """Without what is known of its run, a question is placed by its keys."""
+    """If its run is unknown, a question is labelled with its keys."""
     asked = [
         pb.Approval(
             attempt=f"{TASK}/attempts/{number}", approval_id="q", request_time=Timestamp(seconds=time)
@@ -77,7 +77,7 @@ def test_questions_come_before_failures_and_the_oldest_first() -> None:
 
 
 def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() -> None:
-    """It names whose budget is used up, so that it can be raised in the list."""
+    """The item names the used-up budget, so that it can be raised in the list."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
     assert operator_queue.is_halted(run)
     assert not operator_queue.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
@@ -89,7 +89,7 @@ def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() ->
 
 
 def test_a_provider_that_refuses_is_an_item() -> None:
-    """It says what to do, and comes before what is over."""
+    """The item says what to do and precedes completed failures."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="log in", held_by="anthropic")
     assert operator_queue.is_halted(run)
     item = attention.refusal(run)
@@ -99,7 +99,7 @@ def test_a_provider_that_refuses_is_an_item() -> None:
 
 
 def test_a_conflict_is_an_item_and_says_where_the_work_is() -> None:
-    """The run that failed by it is no second item."""
+    """The run that failed because of the conflict is not a second item."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_FAILED)
     epics = [
         pb.Epic(
@@ -117,7 +117,7 @@ def test_a_conflict_is_an_item_and_says_where_the_work_is() -> None:
 
 
 def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() -> None:
-    """An agent that waits costs more than a failure that is over."""
+    """A waiting agent precedes a failure that is over."""
     items = [
         {"kind": "task", "time": 1, "key": "a"},
         {"kind": "budget", "time": 3, "key": "b"},
@@ -127,7 +127,7 @@ def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() 
 
 
 def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
-    """It can be merged from the list, and is not shown as a failure."""
+    """The epic can be merged from the list and is not shown as a failure."""
     run = pb.Run(name="runs/r", title="Books", state=pb.RUN_STATE_RUNNING)
     epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
     (item,) = attention.conflicts(run, [epic])
@@ -145,7 +145,7 @@ def unchanged_task(key: str, ended: int, expected: "pb.Expect.ValueType" = pb.EX
 
 
 def test_accepted_tasks_that_changed_nothing_are_one_item_of_their_run() -> None:
-    """A newer one makes it another item; tasks whose plan says what to expect are not in it."""
+    """A newer task makes a new item; tasks with an expectation in the plan are excluded."""
     known = parts(unchanged_task("one", 10))
     (item,) = attention.unchanged(known)
     assert (item["kind"], item["title"], item["attempt"]) == (
@@ -164,7 +164,7 @@ def test_accepted_tasks_that_changed_nothing_are_one_item_of_their_run() -> None
 
 
 def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent() -> None:
-    """The run counts them, so that no other is read."""
+    """The run counts these tasks, so no other run is read."""
     counts = pb.TaskCounts(accepted=2, unchanged=1)
     assert attention.may_have_unchanged(pb.Run(tasks=counts), NOW)
     assert not attention.may_have_unchanged(pb.Run(tasks=pb.TaskCounts(accepted=2)), NOW)
@@ -173,7 +173,7 @@ def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent(
 
 
 def test_what_a_run_lacks_is_an_item() -> None:
-    """A run that waits for its environment comes before what is over; refused branches are one item that names them."""
+    """A run that waits for its environment precedes failures; refused branches are one named item."""
     waits = pb.Run(name="runs/w", title="Waits", state=pb.RUN_STATE_RUNNING, fault="/repo is not there")
     unpushed = [pb.UnpushedBranch(branch=branch, error="no such names") for branch in ("heddle/r/a", "main")]
     refused = pb.Run(
@@ -196,7 +196,7 @@ def test_what_a_run_lacks_is_an_item() -> None:
 
 
 def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:
-    """An epic and a run whose merge waits for a branch in use name it; they come before failures."""
+    """An epic or run whose merge waits for a branch in use names it, before the failures."""
     epic = pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING, merge_hold="main is checked out")
     (item,) = attention.conflicts(pb.Run(name="runs/r"), [epic])
     assert (item["kind"], item["reason"], item["saved"]) == ("held", "main is checked out", "")

@@ -1,4 +1,4 @@
-"""Where the browser tests take their Chromium from."""
+"""Which Chromium the browser tests use."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests import browser_setup, system_packages
 
 
 def test_a_named_chromium_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HEDDLE_CHROMIUM is taken, whatever else is installed."""
+    """HEDDLE_CHROMIUM is used, whatever else is installed."""
     monkeypatch.setenv("HEDDLE_CHROMIUM", sys.executable)
     assert browser_setup.chromium_path() == sys.executable
 
@@ -18,7 +18,7 @@ def test_a_named_chromium_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_name_is_said_and_nothing_is_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who names a program wants that one."""
+    """A wrong HEDDLE_CHROMIUM is an error, because the user wants that program."""
     monkeypatch.setenv("HEDDLE_CHROMIUM", "/nowhere/chromium")
     monkeypatch.setattr(system_packages, "run", lambda _: pytest.fail("installed something"))
     assert browser_setup.main() == 1
@@ -43,7 +43,7 @@ def test_without_any_chromium_it_says_what_to_do(
 def test_playwrights_build_without_a_window_is_preferred(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is found next to the full build, which is used where it is missing."""
+    """The headless build next to the full build is used, or the full build if it is missing."""
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     monkeypatch.delenv("HEDDLE_CHROMIUM", raising=False)
     monkeypatch.setattr("shutil.which", lambda _: None)

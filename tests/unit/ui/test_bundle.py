@@ -1,4 +1,4 @@
-"""One script is made of the browser's modules."""
+"""The browser's modules are combined into one script."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from ui_svc.web.bundle import bundle
 
 
 def test_each_module_comes_once_after_those_that_it_imports() -> None:
-    """Only its exports are visible to others; a package of the import map is imported once for all."""
+    """Only exports are visible to others; a package of the import map is imported once."""
     text = bundle(
         {
             "page.js": 'import { ref } from "vue";\nimport { left } from "./left.js";\n'
@@ -67,13 +67,13 @@ export const { PAGE } = modules["page.js"];
     ],
 )
 def test_an_unknown_form_is_named(modules: dict[str, str], complaint: str) -> None:
-    """A form that the bundle would get wrong fails the start of the web app, not a page."""
+    """A form that the bundler does not support stops the web app at its start."""
     with pytest.raises(ValueError, match=complaint):
         bundle(modules, "a.js")
 
 
 def test_every_module_is_bundled() -> None:
-    """A module that no page imports is dead code."""
+    """Every module is imported by a page."""
     modules = frame.modules()
     text = bundle(modules, "pages.js")
     assert [name for name in modules if f"\n// {name}\n" not in text] == []

@@ -1,4 +1,4 @@
-"""How often what is left of a run is asked for."""
+"""How often the forecast of a run is requested."""
 
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ from ui_svc.feeds.eta import Forecasts
 
 
 class Scheduler:
-    """Counts what it is asked, and refuses when told to."""
+    """Counts its requests, and refuses them if set to."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -28,7 +28,7 @@ def a_run(**fields: Any) -> pb.Run:
 
 
 async def test_a_forecast_is_asked_again_only_when_a_task_or_the_limit_has_changed() -> None:
-    """Between two of them the browser counts down by itself."""
+    """Until then the previous forecast is returned."""
     scheduler = Scheduler()
     forecasts = Forecasts(cast(HeddleClient, scheduler))
     first = await forecasts.of(a_run())
@@ -40,7 +40,7 @@ async def test_a_forecast_is_asked_again_only_when_a_task_or_the_limit_has_chang
 
 
 async def test_a_run_that_ended_has_none_and_one_that_cannot_be_asked_keeps_its_last() -> None:
-    """A forecast never keeps a run from being shown."""
+    """A failed forecast does not prevent a run from being shown."""
     scheduler = Scheduler()
     forecasts = Forecasts(cast(HeddleClient, scheduler))
     first = await forecasts.of(a_run())

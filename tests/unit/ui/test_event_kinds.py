@@ -1,4 +1,4 @@
-"""The browser's code knows the kinds of events that the contract has."""
+"""The browser code uses the event kinds of the contract."""
 
 import re
 
@@ -9,7 +9,7 @@ from ui_svc.pages import frame
 
 CASE = re.compile(r"^ *case \"(\w+)\":", re.MULTILINE)
 COMPARED = re.compile(r"\b(?:turn|event)\.type === \"(\w+)\"")
-# RUN_STATES and the like: an object with a kind for each key.
+# RUN_STATES and similar names: an object with an event kind for each key.
 TABLE = re.compile(r"^const \w+_STATES = \{([^}]+)\};$", re.MULTILINE)
 ASKED = re.compile(r"(?:kinds=|KINDS = \")([a-z_,]+)")
 
@@ -24,12 +24,12 @@ def named(module: str) -> set[str]:
     ("module", "marked"), [("past.js", kinds.HISTORY), ("timeline_spans.js", kinds.SPANS)]
 )
 def test_a_module_reads_what_the_server_sends_it(module: str, marked: frozenset[str]) -> None:
-    """A replay and a timeline handle each of the kinds that are marked for them, and expect no other."""
+    """Replay and timeline handle exactly the kinds that are marked for them."""
     assert named(module) == marked
 
 
 def test_no_module_waits_for_a_kind_that_does_not_exist() -> None:
-    """A misspelt kind would never come."""
+    """A misspelt kind would never arrive."""
     asked = {
         kind
         for text in frame.modules().values()

@@ -1,4 +1,4 @@
-"""How what is read once reaches all who look."""
+"""How data that is read once reaches all viewers."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from ui_svc.views import View
 
 
 class RoomsInMemory(Rooms):
-    """Rooms that keep what was sent, and always have a viewer."""
+    """Rooms that record sent frames and always have a viewer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class RoomsInMemory(Rooms):
 
 
 class Numbers(Feed):
-    """Sends the given numbers; an exception among them is raised."""
+    """Sends the given numbers and raises an exception that is among them."""
 
     again = 0.01
 
@@ -55,7 +55,7 @@ class Numbers(Feed):
 
 
 async def test_frames_are_numbered_without_gaps() -> None:
-    """A browser can tell that it missed one; what came in between is merged into one frame."""
+    """A browser can detect a missed frame; changes between two frames are merged into one."""
     rooms = RoomsInMemory()
     feed = Numbers(rooms)
     for number in range(100):
@@ -72,7 +72,7 @@ async def test_frames_are_numbered_without_gaps() -> None:
 
 
 async def test_a_source_that_is_away_is_told_and_tried_again() -> None:
-    """The frame says why; the next news says that all is well."""
+    """A frame gives the reason; the next data reports that the source is back."""
     rooms = RoomsInMemory()
     feed = Numbers(rooms)
     feed.start()
@@ -85,7 +85,7 @@ async def test_a_source_that_is_away_is_told_and_tried_again() -> None:
 
 
 async def test_a_refusal_answers_who_waits_for_the_first_content() -> None:
-    """The snapshot comes at once and says why there is nothing."""
+    """The snapshot returns immediately with the reason why it is empty."""
     feed = Numbers(RoomsInMemory())
     feed.start()
     feed.source.put_nowait(errors.not_found("runs/x"))
@@ -95,7 +95,7 @@ async def test_a_refusal_answers_who_waits_for_the_first_content() -> None:
 
 
 async def test_a_stopped_feed_leaves_no_task() -> None:
-    """Stop is idempotent."""
+    """Stopping is idempotent and leaves no background task."""
     feed = Numbers(RoomsInMemory())
     feed.start()
     await feed.stop()
@@ -104,14 +104,14 @@ async def test_a_stopped_feed_leaves_no_task() -> None:
 
 
 def test_frames_slow_down_for_hidden_tabs_and_under_load() -> None:
-    """Ten a second while a tab is visible, four when all tabs are hidden or a frame is expensive."""
+    """Ten per second for a visible tab, four if all are hidden or a frame is expensive."""
     assert pause(watched=True, took=0.001) == FRAME
     assert pause(watched=False, took=0.001) == SLOW_FRAME
     assert pause(watched=True, took=0.09) == SLOW_FRAME
 
 
 async def test_who_joins_while_the_source_is_away_is_told_at_once() -> None:
-    """A snapshot without content says why; it does not wait for better times."""
+    """A snapshot without content gives the reason immediately."""
     feed = Numbers(RoomsInMemory())
     feed.start()
     feed.source.put_nowait(ServerUnreachable("no answer"))

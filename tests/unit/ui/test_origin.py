@@ -1,4 +1,4 @@
-"""Who may ask the web app for what."""
+"""Which requests the web app accepts, by origin and host."""
 
 import httpx
 import pytest
@@ -35,14 +35,14 @@ async def ask(app: ASGIApp, method: str = "GET", **headers: str) -> httpx.Respon
 async def test_other_sites_can_change_nothing(
     method: str, host: str, origin: str | None, status: int
 ) -> None:
-    """A change needs the page's own origin, and every request a name of this machine."""
+    """A change requires the page's own origin, and every request a host name of this machine."""
     app = SameOrigin(ANSWER, loopback_only=True)
     headers = {"host": host} | ({"origin": origin} if origin else {})
     assert (await ask(app, method, **headers)).status_code == status
 
 
 async def test_other_sites_can_open_no_socket() -> None:
-    """Browsers let any page open a socket to any address, so the server has to refuse it."""
+    """Any page can open a socket to any address, so the server refuses other origins."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -58,7 +58,7 @@ async def test_other_sites_can_open_no_socket() -> None:
 
 
 async def test_a_public_address_is_known_by_any_name() -> None:
-    """With an ingress in front, the host is the operator's own name; its origin must still be the same."""
+    """Behind an ingress any host name is valid, but the origin must match it."""
     app = SameOrigin(ANSWER, loopback_only=False)
     host = "heddle.example"
     assert (await ask(app, "POST", host=host, origin="https://heddle.example")).status_code == 200
@@ -66,7 +66,7 @@ async def test_a_public_address_is_known_by_any_name() -> None:
 
 
 async def test_headers_are_added_but_never_replaced() -> None:
-    """An answer with a policy of its own keeps it."""
+    """A response that has its own policy keeps it."""
     strict = PlainTextResponse("", headers={"content-security-policy": "sandbox"})
     assert (await ask(SafeHeaders(strict))).headers["content-security-policy"] == "sandbox"
     headers = (await ask(SafeHeaders(ANSWER))).headers

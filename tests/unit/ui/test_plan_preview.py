@@ -1,4 +1,4 @@
-"""What the form says about a plan."""
+"""What the form shows about a plan."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ epics:
 
 
 def test_a_good_plan_is_told_ahead() -> None:
-    """How much work it is, in which order, how long it takes, and who may get in whose way."""
+    """The preview shows the amount of work, the order, the duration, and possible conflicts."""
     plan, found = read_plan(TWO_WAVES, 2)
     assert plan is not None
     assert (found["problems"], found["epics"], found["tasks"]) == ([], 3, 4)
@@ -38,7 +38,7 @@ def test_a_good_plan_is_told_ahead() -> None:
 
 
 def test_one_agent_at_a_time_takes_as_long_as_all_the_work() -> None:
-    """Fewer agents make it longer, and the schedule shows nothing side by side."""
+    """With one agent the plan takes longer, and the schedule has no parallel tasks."""
     _, found = read_plan(TWO_WAVES, 1)
     assert found["outlook"]["makespan"] == 140
     spans = sorted((span["from"], span["to"]) for epic in found["outlook"]["epics"] for span in epic["spans"])
@@ -46,7 +46,7 @@ def test_one_agent_at_a_time_takes_as_long_as_all_the_work() -> None:
 
 
 def test_every_mistake_has_its_line() -> None:
-    """No plan is returned, so none can be started, and nothing is foretold."""
+    """With errors, no plan and no preview are returned, so the plan cannot be started."""
     plan, found = read_plan("name: n\nepics:\n  - key: a\n    colour: red\n    tasks: []\n", 1)
     assert plan is None
     assert {(each["line"], each["field"]) for each in found["problems"]} >= {(4, "epics[0].colour")}

@@ -1,4 +1,4 @@
-"""What docs/web.md promises is kept by tests that are there."""
+"""Every promise of docs/web.md is verified by an existing test."""
 
 import ast
 import re
@@ -15,11 +15,11 @@ def functions(file: str) -> set[str]:
 
 
 def test_every_promise_names_a_test_or_a_row_of_the_bench() -> None:
-    """A test that is renamed or removed, or a row that is measured no more, takes the promise with it."""
+    """Every promise names an existing test or a measured row."""
     rows = ROW.findall((ROOT / "docs" / "web.md").read_text())
     assert [int(number) for number, *_ in rows] == list(range(1, 35))
     bench = (ROOT / "tests" / "bench" / "browser.py").read_text()
-    # As the label of the long log is written there.
+    # In the form that the label of the long log has there.
     bench = bench.replace("{LOG_LINES:,}", "100,000")
     for number, _, keepers in rows:
         for keeper in keepers.split("<br>"):

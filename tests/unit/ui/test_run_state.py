@@ -29,14 +29,14 @@ def board() -> Board:
 
 
 def test_changes_are_told_once() -> None:
-    """What was taken is not taken again, and nothing new is nothing."""
+    """Changes are returned only once; without a new one there is no result."""
     it = board()
     assert set(it.take_changes()) == {"run", "epics", "tasks", "sequence"}
     assert it.take_changes() == {}
 
 
 def test_many_answers_between_two_frames_become_one_change() -> None:
-    """Only the newest word about a session is sent."""
+    """Only the newest state of a session is sent."""
     it = board()
     it.take_changes()
     for number in range(50):
@@ -47,7 +47,7 @@ def test_many_answers_between_two_frames_become_one_change() -> None:
 
 
 def test_a_snapshot_holds_all_whatever_was_sent() -> None:
-    """A browser that comes late sees what the others see."""
+    """A browser that joins late sees the same as the others."""
     it = board()
     it.take_changes()
     it.apply(pb.WatchRunResponse(resume_sequence=4, summaries=[summary(1, "hello")]))
@@ -59,7 +59,7 @@ def test_a_snapshot_holds_all_whatever_was_sent() -> None:
 
 
 def test_an_older_attempt_never_replaces_the_newer_one() -> None:
-    """A late word of attempt 1 is dropped once attempt 2 has spoken; attempt 10 is newer than 9."""
+    """An update of attempt 1 is dropped after one of attempt 2; attempt 10 is newer than 9."""
     it = board()
     it.apply(pb.WatchRunResponse(summaries=[summary(10, "new")]))
     it.apply(pb.WatchRunResponse(summaries=[summary(9, "old")]))
@@ -67,7 +67,7 @@ def test_an_older_attempt_never_replaces_the_newer_one() -> None:
 
 
 def test_the_sequence_never_goes_back() -> None:
-    """An answer that only carries summaries may name an older one."""
+    """A response with only summaries may contain an older sequence, which is ignored."""
     it = board()
     it.apply(pb.WatchRunResponse(resume_sequence=1))
     assert it.sequence == 3

@@ -1,4 +1,4 @@
-"""The downloaded log."""
+"""The log of a session as a download."""
 
 import json
 
@@ -15,7 +15,7 @@ TIME = Timestamp(seconds=1_700_000_000, nanos=120_000_000)
 
 
 def test_each_line_has_its_time_and_speaker() -> None:
-    """Several lines of one event become several lines of the log."""
+    """Each line of an event with several lines becomes a line of the log."""
     output = pb.Output(stream=pb.OUTPUT_STREAM_STDERR, text="one\ntwo\n")
     assert transcript.lines(pb.Event(time=TIME, output=output)) == (
         "2023-11-14T22:13:20.120Z err      one\n2023-11-14T22:13:20.120Z err      two\n"
@@ -23,13 +23,13 @@ def test_each_line_has_its_time_and_speaker() -> None:
 
 
 def test_only_newlines_end_a_line() -> None:
-    """Other separators that an agent prints forge no line."""
+    """Other separators in an agent's output do not create lines."""
     text = "one\u2028two\x0bthree\rfour"
     assert transcript.lines(pb.Event(time=TIME, output=pb.Output(text=text))).count("\n") == 1
 
 
 def test_a_failed_tool_call_stands_out() -> None:
-    """So do checks, and what the session ended with."""
+    """Failed tool calls and checks are marked, and the session's outcome is shown."""
     failed = transcript.lines(pb.Event(time=TIME, tool_finished=pb.ToolFinished(result="no such file")))
     assert failed.endswith("tool     ✗ failed after 0.0s no such file\n")
     check = pb.CheckFinished(name="unit", command="pytest", output="1 failed\n")
@@ -44,7 +44,7 @@ def test_a_failed_tool_call_stands_out() -> None:
 
 
 def test_each_kind_has_a_level_that_the_page_filters_by() -> None:
-    """Failures are errors, questions warnings; a kind without a level of its own is Heddle's own word."""
+    """Failures are errors, questions warnings; kinds without a level are Heddle's own lines."""
     assert transcript.entry(pb.Event(check_finished=pb.CheckFinished(name="a"))) == (
         "error",
         "check",
@@ -62,19 +62,19 @@ def test_each_kind_has_a_level_that_the_page_filters_by() -> None:
 
 @pytest.mark.parametrize(("actor", "who"), [("user:ada", "operator"), ("agent:claude", "heddle")])
 def test_only_an_operator_answers_as_one(actor: str, who: str) -> None:
-    """A question that is denied because its time ran out is not shown as the operator's answer."""
+    """A question denied by a timeout is not shown as the operator's answer."""
     found = transcript.entry(pb.Event(actor=actor, approval_resolved=pb.ApprovalResolved()))
     assert found == ("system", who, "denied")
 
 
 def test_what_has_nothing_to_read_leaves_no_line() -> None:
-    """Facts of the run's own log are no part of a session's text."""
+    """Events of the run's own log are not part of a session's text."""
     assert not transcript.lines(pb.Event(time=TIME, run_paused=pb.RunPaused()))
     assert not transcript.lines(pb.Event(time=TIME))
 
 
 def test_an_event_is_one_line_of_json() -> None:
-    """Whatever an agent wrote, it begins no second line; names are those of the canonical form."""
+    """An event is exactly one line, whatever an agent wrote, with names in canonical form."""
     event = pb.Event(sequence=7, time=TIME, output=pb.Output(text="a\nb\u2028c", tool_call_id="x"))
     line = transcript.json_line(event)
     assert line.count("\n") == 1

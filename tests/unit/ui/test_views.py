@@ -1,4 +1,4 @@
-"""What the browser gets of each message."""
+"""How messages are converted for the browser."""
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,25 +8,25 @@ from ui_svc import views
 
 
 def test_enums_are_lower_case_words() -> None:
-    """The prefix that every enum value carries is left out."""
+    """The common prefix of enum values is left out."""
     assert views.run(pb.Run(state=pb.RUN_STATE_PAUSED))["state"] == "paused"
     assert views.epic(pb.Epic(state=pb.EPIC_STATE_CONFLICTED))["state"] == "conflicted"
     assert views.attempt(pb.Attempt(state=pb.ATTEMPT_STATE_LOST))["state"] == "lost"
 
 
 def test_a_state_of_a_newer_server_is_unknown() -> None:
-    """A number that this version does not know is a word like any other."""
+    """A number that this version does not know is shown as unknown."""
     assert views.task(pb.Task(state=99))["state"] == "unknown"  # type: ignore[arg-type]  # not known on purpose
 
 
 def test_times_are_milliseconds_and_absent_ones_none() -> None:
-    """An absent time differs from the beginning of 1970."""
+    """An absent time differs from the start of 1970."""
     run = views.run(pb.Run(create_time=Timestamp(seconds=2, nanos=345_000_000)))
     assert (run["created"], run["ended"]) == (2345, None)
 
 
 def test_an_event_carries_its_payload_beside_its_type() -> None:
-    """A payload's own `kind` survives, and numbers that are zero are left out."""
+    """A payload's own `kind` is kept, and numbers that are zero are left out."""
     event = pb.Event(sequence=7, message=pb.Message(kind=pb.MESSAGE_KIND_THINKING, text="hm"))
     assert views.event(event) == {
         "sequence": 7,
@@ -42,7 +42,7 @@ def test_an_event_carries_its_payload_beside_its_type() -> None:
 
 
 def test_an_event_of_a_run_carries_its_words() -> None:
-    """The page shows what happened as the command line does."""
+    """The page describes events with the same text as the command line."""
     merged = pb.Event(epic="api", merge_finished=pb.MergeFinished(target_branch="main", commit="a" * 40))
     assert views.turn(merged)["words"] == "merged into main as aaaaaaaaaa"
     assert views.turn(pb.Event(check_finished=pb.CheckFinished(name="tests")))["words"].startswith(
@@ -70,20 +70,20 @@ def test_an_unknown_price_is_not_zero() -> None:
 
 
 def test_the_exit_code_of_a_killed_check_is_absent() -> None:
-    """Zero means success and None that there was none."""
+    """Zero means success; None means that there was no exit code."""
     assert views.check(pb.CheckFinished(exit_code=0))["exit_code"] == 0
     assert views.check(pb.CheckFinished())["exit_code"] is None
 
 
 def test_the_board_carries_no_output_of_checks() -> None:
-    """What checks printed may be large; only a single attempt brings it."""
+    """Output of checks can be large, so only a single attempt includes it."""
     attempt = pb.Attempt(checks=[pb.CheckFinished(name="tests", output="long")])
     assert "output" not in views.attempt(attempt)["checks"][0]
     assert views.whole_attempt(attempt)["checks"][0]["output"] == "long"
 
 
 def test_only_a_single_attempt_names_what_its_checks_found() -> None:
-    """A card has the counts of a check's reports; names and findings come with the attempt alone."""
+    """A card has only counts; a single attempt also has names and findings."""
     check = pb.CheckFinished(
         tests=pb.TestCounts(failed=1, failing=["a"]),
         coverage=pb.Coverage(lines_covered=1, lines_valid=2),

@@ -1,4 +1,4 @@
-"""The pure logic of the browser's modules, by table tests in Node.js."""
+"""Table tests in Node.js for the pure logic of the browser's modules."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def test_browser_logic() -> None:
-    """Every table test in this folder passes; the failing ones are shown."""
+    """Every table test in this folder passes; failures are printed."""
     node = shutil.which("node")
     if node is None or not (FOLDER / "node_modules" / "vue").exists():
         reason = "Node.js or a package is missing; `python -m tests.web_tools` installs the packages"

@@ -1,4 +1,4 @@
-"""Which changes are refused."""
+"""Which changes of a task are refused."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def refused(path: str, content: bytes = b"", size: int | None = None) -> bool:
     ],
 )
 def test_files_that_hold_secrets_by_their_name_are_refused(path: str) -> None:
-    """Their name decides, in any folder and any case; their content does not matter."""
+    """The name decides, in any folder and any case; the content does not matter."""
     assert refused(path)
 
 
@@ -31,7 +31,7 @@ def test_files_that_hold_secrets_by_their_name_are_refused(path: str) -> None:
     "path", [".env.example", ".env.sample", "id_rsa.pub", "env", "dotenv.py", "x.environment"]
 )
 def test_names_that_only_look_like_it_are_not(path: str) -> None:
-    """Examples, public keys and plain words are committed."""
+    """Examples, public keys and ordinary words are committed."""
     assert not refused(path, KEY)
 
 
@@ -51,19 +51,19 @@ def test_names_that_only_look_like_it_are_not(path: str) -> None:
     ],
 )
 def test_some_files_are_refused_for_their_content(path: str, content: bytes, is_secret: bool) -> None:
-    """Keys and tokens count, certificates and references to variables do not."""
+    """Keys and tokens are refused; certificates and references to variables are not."""
     assert refused(path, content) == is_secret
 
 
 def test_large_files_are_refused_with_their_size() -> None:
-    """The limit itself is allowed."""
+    """A file of exactly the limit is allowed."""
     assert not refused("a.bin", size=MAX_FILE_BYTES)
     large = NewFile("a.bin", "0" * 40, 61 << 20)
     assert list(unwanted([large], lambda _: b"")) == [("a.bin", "61 MiB, more than 50")]
 
 
 def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
-    """Ignored files are named, because they looked like changes to the agent; a merge counts as a change."""
+    """The error names ignored files, which an agent may take for changes; a merge is a change."""
     said = [
         unexpected(expect, [], merges=False, ignored=lambda: IgnoredFiles(["lib/u"], 3))
         for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
@@ -91,7 +91,7 @@ def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
     ],
 )
 def test_unfinished_operations_are_recognised(marks: set[str], on_branch: bool, name: str | None) -> None:
-    """An operation counts as unfinished where the files are not what the agent meant to leave."""
+    """An operation is unfinished if its files are not in the state that the agent intended."""
     found = under_way(marks, on_branch=on_branch)
     assert (found.name if found else None) == name
 

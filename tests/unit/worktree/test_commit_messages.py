@@ -1,4 +1,4 @@
-"""Commit messages."""
+"""The text and trailers of commit messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ ATTEMPT = AttemptName("r1", "api", "one", 3)
 
 @given(st.text(), st.text())
 def test_trailers_survive_any_words(subject: str, body: str) -> None:
-    """Whatever subject and body contain, exactly the given trailers are parsed again."""
+    """Exactly the given trailers are parsed again, whatever the subject and body contain."""
     message = commit_messages.compose(subject, body, commit_messages.attempt_trailers(ATTEMPT))
     assert commit_messages.trailers_of(message) == commit_messages.attempt_trailers(ATTEMPT)
     first, empty, *_ = message.split("\n")

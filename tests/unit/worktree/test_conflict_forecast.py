@@ -1,4 +1,4 @@
-"""Which pairs of branches have to be merged to find conflicts."""
+"""Which pairs of branches need a merge to find conflicts."""
 
 import pytest
 
@@ -24,6 +24,6 @@ def changes(*words: str) -> Changes:
     ],
 )
 def test_pairs_that_cannot_conflict_are_skipped(one: list[str], other: list[str], *, may: bool) -> None:
-    """A common path, a file with the name of the other's folder, or a moved folder needs a merge, in both directions."""
+    """Common paths, a file named like the other's folder, and moved folders need a merge, both ways."""
     assert changes(*one).may_conflict(changes(*other)) is may
     assert changes(*other).may_conflict(changes(*one)) is may

@@ -1,4 +1,4 @@
-"""A fast-forward is detected from the commit objects, and gives the tree that git would merge."""
+"""A fast-forward is detected from commit objects and gives the same tree as git's merge."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_target_below_the_source_gets_its_tree(commits: Commits) -> None:
 
 
 def test_other_merges_are_left_to_git(commits: Commits) -> None:
-    """The target has diverged or is newer, is only a second-parent ancestor, or a commit does not exist."""
+    """Git decides if the target diverged, is newer or only a second-parent ancestor, or a commit is missing."""
     start = commits.add(100)
     source = commits.add(200, start)
     diverged = commits.add(150, start)
@@ -72,7 +72,7 @@ def test_other_merges_are_left_to_git(commits: Commits) -> None:
 
 
 def test_a_wrong_clock_only_makes_git_be_asked(commits: Commits) -> None:
-    """A commit whose time is before its ancestor's is treated as unrelated, so git decides."""
+    """A commit dated before its ancestor is treated as unrelated, so git decides."""
     onto = commits.add(1_000)
     behind = commits.add(10, onto)
     assert commits.found(behind, onto) is None
@@ -80,7 +80,7 @@ def test_a_wrong_clock_only_makes_git_be_asked(commits: Commits) -> None:
 
 
 def test_a_long_way_is_not_walked(commits: Commits) -> None:
-    """Up to the limit of steps the answer is found; one commit further, git decides."""
+    """Up to the limit of steps the answer is found; one commit beyond it, git decides."""
     onto = commits.add(1)
     sources = [onto]
     for seconds in range(2, fast_forward.MOST_STEPS + 2):

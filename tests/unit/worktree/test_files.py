@@ -11,7 +11,7 @@ from worktree_svc.storage import files
 
 
 def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until everything is on disk, the file has its old content."""
+    """The file keeps its old content until the new content is completely on disk."""
     path = tmp_path / "state.json"
     files.write_atomically(path, "old")
 
@@ -25,7 +25,7 @@ def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pyt
 
 
 def test_removing_never_follows_a_link(tmp_path: Path) -> None:
-    """A link is removed, its target stays; a missing path is not an error."""
+    """A link is removed but not its target; a missing path is not an error."""
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -38,7 +38,7 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
 
 
 def test_closed_folders_are_opened_and_foreign_files_are_returned(tmp_path: Path) -> None:
-    """Folders without any permission become accessible, however deep; paths of another user are returned."""
+    """Folders without permissions become accessible at any depth; paths of other users are returned."""
     root = os.geteuid() == 0
     (tmp_path / "blind" / "deep").mkdir(parents=True)
     (tmp_path / "blind" / "deep" / "file").touch(mode=0o000)

@@ -1,4 +1,4 @@
-"""Which variables git may inherit from the service's own environment."""
+"""Which variables git inherits from the service's environment."""
 
 import git.cmd
 import pytest
@@ -22,7 +22,7 @@ def test_only_harmless_variables_of_git_are_inherited() -> None:
 
 
 def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says which git was found and which is needed."""
+    """The message names the installed and the required version."""
     monkeypatch.setattr(git.cmd.Git, "version_info", (2, 34, 1))
     with pytest.raises(GitVersionError, match=r"2\.34\.1.*2\.39"):
         check_version()
@@ -47,7 +47,7 @@ def test_a_failure_contains_the_message_of_git(said: str, reason: "pb.ErrorReaso
 
 
 def test_a_missing_git_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without git on PATH the error asks for it."""
+    """If git is not on PATH, the error asks to install it."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GitVersionError, match="Install git"):
         check_version()

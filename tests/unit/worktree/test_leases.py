@@ -1,4 +1,4 @@
-"""Slots and ports: no two epics share one, and none is lost."""
+"""Leases of slots and ports: epics never share one, and none is lost."""
 
 import socket
 from dataclasses import replace
@@ -27,7 +27,7 @@ def all_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_block_follows_what_is_in_use() -> None:
-    """A port on which a server listens, at any address, is in no block."""
+    """A block contains no port on which a server listens, at any address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -54,7 +54,7 @@ def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("all_free")
 def test_epics_share_nothing_until_it_is_given_back() -> None:
-    """Each epic has its own slot and ports and keeps them when asked again; the lowest free slot is leased next."""
+    """Each epic keeps its own slot and ports; the lowest free slot is leased next."""
     leases = Leases(WITHIN, begin=29999 - 20000 - 1)
     first, second = leases.take(epic("a"), 3), leases.take(epic("b"), 3)
     assert first == leases.take(epic("a"), 3) == Lease(1, (20000, 20001, 20002))
@@ -76,7 +76,7 @@ def test_too_few_ports() -> None:
 
 @pytest.mark.usefixtures("all_free")
 def test_a_start_resolves_overlapping_leases(tmp_path: Path) -> None:
-    """Of two worktrees whose states name one port, one keeps its lease and the other gets a new one."""
+    """If two worktree states name the same port, one keeps its lease and the other gets a new one."""
     store = WorktreeStore(tmp_path)
     lease = Lease(1, (20000, 20001))
     for key, theirs in (("a", lease), ("b", Lease(2, (20001, 20002))), ("c", Lease(3, (20003,)))):
@@ -93,7 +93,7 @@ def test_a_start_resolves_overlapping_leases(tmp_path: Path) -> None:
 
 
 def test_a_state_without_a_lease_is_read(tmp_path: Path) -> None:
-    """A saved state is read as it was."""
+    """A saved state is read unchanged, even without a lease."""
     store = WorktreeStore(tmp_path)
     for lease in (None, Lease(7, ()), Lease(2, (20000,))):
         state = WorktreeState(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)

@@ -1,4 +1,4 @@
-"""Locks and jobs."""
+"""Locks and background jobs."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ DEADLINE = 10
 
 
 class Gate:
-    """A job that says when it has begun and waits until it may end."""
+    """A job that signals its start and waits for permission to end."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -31,7 +31,7 @@ class Gate:
 
 
 async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
-    """If a caller is cancelled its job continues, and the next one with the same key still waits for it."""
+    """A job continues after its caller is cancelled, and the next job with its key waits for it."""
     executor, first = KeyedExecutor(), Gate()
     caller = asyncio.ensure_future(executor.run(first, key="epic"))
     assert await first.has_begun()
@@ -68,7 +68,7 @@ def no_locks(*_: object) -> None:
 
 @pytest.mark.parametrize("case", ["one-service", "two-services", "no-file-locks"])
 def test_a_repository_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    """Threads of one service, or of two, never hold the same repository together."""
+    """Threads of one service, or of two, never have the same repository at the same time."""
     mine = RepositoryLocks()
     theirs = RepositoryLocks() if case == "two-services" else mine
     if case == "no-file-locks":

@@ -1,4 +1,4 @@
-"""The service's own git folders: which settings of a project they copy."""
+"""The service's own git folders, and the settings of a project that they copy."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worktree_svc.git.private_folders import PrivateFolders
 
 
 def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
-    """Settings of how files are written are copied, whatever characters they contain; programs are not."""
+    """Settings for writing files are copied with any characters; programs are not."""
     project = make_repository(tmp_path / "project")
     odd = 'https://example.com/a "b" \\c;#d\ne'
     for key, value in (
@@ -30,7 +30,7 @@ def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
-    """The folder of a project stays the same, and follows the user's changes of settings."""
+    """A project's folder stays the same and follows changes of the user's settings."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     first = folders.of(project / ".git")
@@ -41,7 +41,7 @@ def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_service_are_removed(tmp_path: Path) -> None:
-    """Temporary objects are in the service's own folder; the next service removes them."""
+    """The next service removes temporary objects from the service's own folder."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     private = folders.of(project / ".git")
@@ -53,7 +53,7 @@ def test_leftovers_of_a_killed_service_are_removed(tmp_path: Path) -> None:
 
 
 def test_filters_are_those_of_the_first_time(tmp_path: Path) -> None:
-    """A project's filters stay as they were at first use, except for those that the operator names."""
+    """A project keeps the filters of its first use, except for those that the operator names."""
     project = make_repository(tmp_path / "project")
     included = tmp_path / "included"
     git(project, "config", "--file", str(included), "filter.crypt.required", "true")

@@ -1,4 +1,4 @@
-"""Refs are read from their files if these are plain, and by git otherwise."""
+"""Plain refs are read from their files, all others by git."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worktree_svc.git.command import Git
 
 
 def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:
-    """Loose, packed, packed and moved, deleted, a symbolic ref, a folder, and names that only look like a ref."""
+    """Loose, packed, moved, deleted and symbolic refs, folders and lookalike names are read as by git."""
     project = make_repository(tmp_path / "project")
     first = git(project, "rev-parse", "HEAD")
     for name in ("packed", "moved", "deleted", "folder/in", "odd.name", "fix-g" + first[:10]):
@@ -20,7 +20,7 @@ def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:
     git(project, "branch", "loose")
     git(project, "branch", "--delete", "deleted", f"fix-g{first[:10]}")
     git(project, "symbolic-ref", "refs/heads/alias", "refs/heads/packed")
-    # git would resolve this instead of the missing branch if it were asked for any object of that name.
+    # git would resolve this instead of the missing branch if any object of that name were requested.
     git(project, "tag", "refs/heads/missing")
     (project / ".git/refs/heads/broken").write_text("nonsense\n")
     (project / ".git/refs/heads/linked").symlink_to("loose")

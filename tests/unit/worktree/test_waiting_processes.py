@@ -1,4 +1,4 @@
-"""Waiting git processes: each is taken once, replaced, and ended when it is too old or no longer usable."""
+"""Waiting git processes are used once, replaced, and ended when they are too old or unusable."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def eventually(holds: Callable[[], object]) -> None:
 
 
 def test_one_reader_answers_many_questions(project: Path) -> None:
-    """The same process answers again; a killed one is replaced; a missing object is not found."""
+    """A reader is reused, and replaced if it was killed; a missing object is not found."""
     with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         assert repository.object_id("main^{commit}") == head
@@ -67,7 +67,7 @@ def test_one_reader_answers_many_questions(project: Path) -> None:
 
 
 def test_a_spare_does_one_job(project: Path) -> None:
-    """The next one is started in the background; truncated input moves no ref."""
+    """A spare process is replaced in the background after one job; truncated input moves no ref."""
     with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         arguments = ("update-ref", "--stdin")
@@ -82,7 +82,7 @@ def test_a_spare_does_one_job(project: Path) -> None:
 
 
 def test_the_old_are_ended(project: Path) -> None:
-    """A process that waited too long is ended, and one of a repository whose settings changed is ended immediately."""
+    """A process is ended when it waited too long, or immediately when its repository's settings changed."""
     with waiting(project, WaitingProcesses(oldest_seconds=0.2)) as repository:
         assert repository.object_id("main")
         eventually(lambda: not running(project))
@@ -94,7 +94,7 @@ def test_the_old_are_ended(project: Path) -> None:
 
 
 def test_one_comparer_compares_many(project: Path) -> None:
-    """It returns each difference completely and waits for the next; a caller that stops early does not affect the next one."""
+    """A comparer returns each difference completely and is not affected by a caller that stops early."""
     git(project, "commit", "--quiet", "--allow-empty", "--message=More")
     (project / "end.txt").write_text("end-of-it\n" * 20_000)
     git(project, "add", "--all")

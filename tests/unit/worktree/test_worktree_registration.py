@@ -30,7 +30,7 @@ def test_a_registration_has_the_files_that_git_writes(project: Path) -> None:
             str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()
         }
         found["pointer"] = (path / ".git").read_bytes()
-        # What a first git status leaves, and git's own ORIG_HEAD.
+        # Files that a first git status creates, and git's own ORIG_HEAD.
         return {name: content for name, content in found.items() if name not in {"index", "ORIG_HEAD"}}
 
     git(project, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(path), commit)
@@ -42,7 +42,7 @@ def test_a_registration_has_the_files_that_git_writes(project: Path) -> None:
 
 
 def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
-    """The worktree of a repository with a sparse checkout has all files, whichever git commands run there later."""
+    """Worktrees of a repository with a sparse checkout contain all files after any git command."""
     project = make_repository(tmp_path / "sparse", {"README.md": "# Sample\n", "src/app.py": "app\n"})
     git(project, "sparse-checkout", "set", "--cone", "--sparse-index", "docs")
     commit = git(project, "rev-parse", "HEAD")
@@ -54,7 +54,7 @@ def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
 
 
 def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
-    """Two worktrees of one name are registered in two folders, and git lists both."""
+    """Two worktrees with the same name get two folders, and git lists both."""
     commit = git(project, "rev-parse", "HEAD")
     for parent in ("one", "two"):
         (project.parent / parent).mkdir()
@@ -64,7 +64,7 @@ def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
 
 
 def test_no_other_git_process_fails_meanwhile(project: Path) -> None:
-    """While worktrees are registered, a git process that lists or prunes them sees each one completely or not at all."""
+    """Other git processes see each new worktree completely or not at all."""
     commit = git(project, "rev-parse", "HEAD")
     done = threading.Event()
 

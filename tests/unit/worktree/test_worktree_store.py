@@ -1,4 +1,4 @@
-"""Which attempt may work in a worktree, and how that is stored."""
+"""Which attempt may use a worktree, and how that is stored."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_the_same_attempt_may_ask_again() -> None:
     "late", [attempt("one", 1), attempt("one", 2), attempt("two", 1)], ids=["older", "same", "other-task"]
 )
 def test_whoever_lost_the_worktree_stays_out(late: AttemptName) -> None:
-    """Neither an older attempt nor the same one gets a worktree that others claimed since."""
+    """An attempt cannot claim a worktree that another one has claimed since."""
     state = claimed(attempt("one", 2), attempt("two", 1), attempt("two", 2))
     with pytest.raises(HeddleError) as raised:
         state.claimed_by(late)
@@ -47,7 +47,7 @@ def test_a_new_attempt_of_an_earlier_task_may_come() -> None:
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Every field is saved and read again; no other file is left."""
+    """Every field is stored and read again, and no other file remains."""
     store = WorktreeStore(tmp_path)
     paths = store.paths(EPIC)
     state = claimed(attempt("one", 1))
