@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.client import HeddleClient
@@ -36,7 +37,9 @@ def plant(fleet: Fleet, service: str, defects: str) -> None:
 
 
 def plan_of(agent: str, *epics: str) -> pb.Plan:
-    plan = pb.Plan(name="Mutants", defaults=pb.TaskDefaults(agent=agent))
+    plan = pb.Plan(
+        name="Mutants", defaults=pb.TaskDefaults(agent=agent, background_wait=Duration(nanos=50_000_000))
+    )
     for key in epics:
         plan.epics.add(key=key).tasks.add(key="t", prompt="Go")
     return plan

@@ -232,6 +232,7 @@ async def test_commands_without_end_are_stopped(worker: Agents) -> None:
     events = await play(
         worker,
         "leave sleep 611.5",
+        "say It runs.",
         permissions=pb.Permissions(allow=["Bash(*)"]),
         checks=[pb.Check(name="gone", run="! pgrep -f 'sleep 611[.]5'")],
         background_wait=seconds(0.5),

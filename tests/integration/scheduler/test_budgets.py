@@ -266,7 +266,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
             await scheduler.api.RetryTask(retry)
         assert "no budget could stop it" in (caught.value.details() or "")
         worker.play = hold
-        free = make_plan({"a": ["one"]}, agent="acp:quiet")
+        free = make_plan({"a": ["one"]}, agent="command:make")
         run = await scheduler.create(free)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run, budget_usd_micros=5))
