@@ -2,26 +2,25 @@
 
     python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT COMMAND [ARGUMENT …]
 
-This is a separate program that uses only the standard library, so that it starts fast
-and never forks inside a gRPC process. It becomes the subreaper of all processes that the
-command starts, so a grandchild that calls setsid or forks twice is still its descendant.
+This is a separate program that uses only the standard library, so that it starts fast and never forks inside a
+gRPC process. It becomes the subreaper of all processes that the command starts, so a grandchild that calls
+setsid or forks twice is still its descendant.
 
-CONTROL is the descriptor of a stream socket. The supervisor writes lines to it:
-"started PID", then "exited CODE", "signalled NUMBER" or "failed MESSAGE". When it reads
-"stop SECONDS" from it, it sends SIGTERM to the whole process tree, and after SECONDS it
-sends SIGKILL until no process is left. It does the same with a delay of GRACE seconds when
-the socket closes (the service was killed), on SIGTERM, and when the command itself ends.
+CONTROL is the descriptor of a stream socket. The supervisor writes lines to it: "started PID", then "exited
+CODE", "signalled NUMBER" or "failed MESSAGE". When it reads "stop SECONDS" from it, it sends SIGTERM to the
+whole process tree, and after SECONDS it sends SIGKILL until no process is left. It does the same with a delay
+of GRACE seconds when the socket closes (the service was killed), on SIGTERM, and when the command itself ends.
 
-WAIT is the time in seconds that the supervisor waits, after a command succeeded, for the
-processes that it left running, before it stops them. It does not wait for idle servers.
-Each time the list changes, it writes "waiting COUNT JSON". For the processes that it then
-stops, it writes "left COUNT JSON". JSON lists the first command lines. 0: it does not wait.
+WAIT is the time in seconds that the supervisor waits, after a command succeeded, for the processes that it left
+running, before it stops them. It does not wait for idle servers. Each time the list changes, it writes "waiting
+COUNT JSON". For the processes that it then stops, it writes "left COUNT JSON". JSON lists the first command
+lines. 0: it does not wait.
 
-MEMORY is the number of bytes that the process tree may use; 0: no limit. Above that, the
-supervisor writes "memory BYTES" and kills the tree. Linux only.
+MEMORY is the number of bytes that the process tree may use; 0: no limit. Above that, the supervisor writes
+"memory BYTES" and kills the tree. Linux only.
 
-LOCK is the descriptor of a locked file. It stays open, and so locked, until the whole
-process tree has ended. The supervisor's exit code is that of the command, or 128 + its signal.
+LOCK is the descriptor of a locked file. It stays open, and so locked, until the whole process tree has ended.
+The supervisor's exit code is that of the command, or 128 + its signal.
 """
 
 import contextlib
@@ -269,9 +268,9 @@ def command_line(pid: int) -> str:
 class Servers:
     """Distinguishes idle servers, which do not exit on their own, from work. Linux only.
 
-    A server listens on a socket or reads from a pipe, as MCP and LSP servers do, and has used
-    almost no CPU for some seconds. A test run that contains a server does not count as a server.
-    On other systems, no process counts as a server.
+    A server listens on a socket or reads from a pipe, as MCP and LSP servers do, and has used almost no CPU for
+    some seconds. A test run that contains a server does not count as a server. On other systems, no process
+    counts as a server.
     """
 
     def __init__(self) -> None:
@@ -372,10 +371,7 @@ def memory_of(pids: list[int]) -> int:
 
 
 def be_readable(readable: bool) -> None:
-    """Allows or forbids other processes of this user to inspect this process. Linux only.
-
-    A program that this process executes can always be inspected.
-    """
+    """Says whether other processes of this user may inspect this one (what it executes: always). Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(readable), 0, 0, 0)
 

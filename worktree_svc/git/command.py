@@ -1,9 +1,8 @@
 """Runs git; no other module does, and no other module imports GitPython.
 
-Only GitPython's command runner is used: no Repo object, which would outlive its
-call. Every command runs with the same settings on every machine, runs no hook and
-never prompts. Once the repository is known, git gets its path: it never finds
-another one by walking upwards from a folder that an agent has changed.
+Only GitPython's command runner is used: no Repo object, which would outlive its call. Every command runs with
+the same settings on every machine, runs no hook and never prompts. Once the repository is known, git gets its
+path: it never finds another one by walking upwards from a folder that an agent has changed.
 """
 
 import os
@@ -41,8 +40,8 @@ OLDEST_GIT: Final = (2, 39)
 # Seconds after which a git process is killed: an agent's filter or pipe may never end.
 LONGEST_SECONDS = 600.0
 
-# The prefix of temporary folders. They are in the service's own git folders, where the next service finds
-# the folders of a killed service.
+# The prefix of temporary folders. They are in the service's own git folders, where the next service finds the
+# folders of a killed service.
 SCRATCH: Final = "scratch-"
 
 # The prefix of folders next to a project's objects. git gc knows "tmp_objdir-" and removes old ones.
@@ -68,10 +67,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Git:
-    """git in one repository.
-
-    An immutable value without processes or open files, except the pool of waiting processes.
-    """
+    """git in one repository: an immutable value that holds nothing open except the pool of processes."""
 
     folder: Path
     # None: git searches for a repository from `folder` upwards.
@@ -162,10 +158,7 @@ class Git:
     def running(
         self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
-        """Starts git and yields a function that waits for its output, like `run`.
-
-        Ends git at the end of the block.
-        """
+        """Starts git, yields a function that waits for its output like `run`, and ends git after the block."""
         child = GitProcess(self.start(arguments, waits=bool(stdin)))
         try:
             yield lambda: _finish(child.process, arguments, stdin, seconds)
@@ -177,8 +170,8 @@ class Git:
 
         Then starts the next process.
 
-        Only for commands that read all their input before they do anything, and fail if
-        it is truncated. `temporary`: the new objects are removed afterwards.
+        Only for commands that read all their input before they do anything, and fail if it is truncated.
+        `temporary`: the new objects are removed afterwards.
         """
         with self._spare(arguments, temporary=temporary) as process:
             return _finish(process, arguments, stdin)

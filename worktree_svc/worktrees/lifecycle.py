@@ -65,11 +65,11 @@ class Worktrees:
     ) -> Ensured:
         """Creates or finds the worktree of the attempt's epic, cleans it for the attempt, provides its files.
 
-        A repeated call for the owner does not change the work in progress. Neither does the
-        first call of an attempt that continues `earlier`, if `earlier` is the owner. If the work
-        of `earlier` has been kept since, it is restored, unless another task was accepted later.
-        With `merge`, the worktree then contains the merge of that revision, with conflict markers.
-        With `rewind_to`, the epic is first rewound to that revision.
+        A repeated call for the owner does not change the work in progress. Neither does the first call of an
+        attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
+        since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
+        the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
+        revision.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -149,10 +149,7 @@ class Worktrees:
         return state
 
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
-        """Keeps the attempt's work and resets the worktree.
-
-        Returns None if the worktree was never ready for the attempt.
-        """
+        """Keeps the attempt's work and resets the worktree; None if it was never ready for the attempt."""
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         paths = self.store.paths(attempt.parent.parent)
@@ -206,10 +203,7 @@ class Worktrees:
         return Removed(existed, paths.worktree, archived)
 
     def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
-        """Recreates an archived worktree, including its uncommitted changes, which remain uncommitted.
-
-        Idempotent.
-        """
+        """Recreates an archived worktree; its uncommitted changes remain uncommitted. Idempotent."""
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         paths = self.store.paths(epic)
@@ -271,10 +265,7 @@ class Worktrees:
         return provisions.plan(project, file, back_to or accepted or state.head)
 
     def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
-        """Returns the commit that keeps the work of `earlier`, an attempt of the same task.
-
-        Returns an empty string if there is none.
-        """
+        """Returns the commit with the work of `earlier`, an attempt of the same task; empty if there is none."""
         if earlier is None or earlier.parent != attempt.parent:
             return ""
         (kept,) = refs.read(project.git, refs.kept_ref(earlier))
@@ -344,10 +335,7 @@ class Worktrees:
         submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
-        """Makes the worktree exactly `head`.
-
-        Returns False if it was moved away because it contains another user's files.
-        """
+        """Makes the worktree exactly `head`; False if it had another user's files and was moved away."""
         git = project.git.at(paths.worktree, index=paths.index)
         before = submodules.links(git) if paths.index.exists() else {}
         try:
