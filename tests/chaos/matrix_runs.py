@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from google.protobuf.duration_pb2 import Duration
+
 from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
@@ -99,7 +101,12 @@ class MatrixRuns:
 
     def _plan(self, epics: dict[str, list[str]], agent: str = "") -> pb.Plan:
         own = f"command:{sys.executable} -S {_AGENT} {self._folder / 'journal'} 2 0 0"
-        plan = pb.Plan(name="Matrix", defaults=pb.TaskDefaults(agent=agent or own, retries=1))
+        plan = pb.Plan(
+            name="Matrix",
+            defaults=pb.TaskDefaults(
+                agent=agent or own, retries=1, background_wait=Duration(nanos=50_000_000)
+            ),
+        )
         for key, tasks in epics.items():
             plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
         return plan
