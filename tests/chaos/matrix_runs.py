@@ -117,12 +117,17 @@ class MatrixRuns:
         plan.merge_checks.checks.add(name="whole", run=command)
         return plan
 
-    def _blocked_merge(self) -> pb.Plan:
+    def _taken(self, point: str) -> Path:
+        """Returns where a point checks out the branch into which its run merges. Points run at the same time."""
+        return self._folder / f"taken-{point}"
+
+    def _blocked_merge(self, point: str) -> pb.Plan:
         """Returns a plan whose second epic checks out the branch into which it is to be merged."""
-        checkout = f"git -C {self._repository} worktree add -q {self._folder}/taken heddle/$HEDDLE_RUN/merged"
+        taken = self._taken(point)
+        checkout = f"git -C {self._repository} worktree add -q {taken} heddle/$HEDDLE_RUN/merged"
         plan = self._plan(
             {"a": ["one"], "b": ["one"]},
-            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {self._folder}/taken || {checkout}",
+            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {taken} || {checkout}",
         )
         plan.epics[1].depends_on.append("a")
         return plan
@@ -154,8 +159,8 @@ class MatrixRuns:
         ended = await client.get_run(run)
         if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
             self.wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
-        if plan.epics[-1].depends_on and (self._folder / "taken").exists():
-            git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
+        if plan.epics[-1].depends_on and self._taken(point).exists():
+            git(self._repository, "worktree", "remove", "--force", str(self._taken(point)))
 
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the middle of a run, and records that."""
@@ -177,13 +182,13 @@ class MatrixRuns:
 
     async def _block(self, client: HeddleClient, point: str, *, cancels: bool) -> None:
         """Makes a merge wait for a checked-out branch, then cancels the run or frees the branch."""
-        plan = self._blocked_merge()
+        plan = self._blocked_merge(point)
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=not cancels))
         run = await self._seen(point, "merge_held")
         if cancels:
             await client.cancel_run(run)
         else:
-            git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
+            git(self._repository, "worktree", "remove", "--force", str(self._taken(point)))
         await playing
 
     async def _answer(self, client: HeddleClient, point: str) -> None:
