@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -121,13 +122,25 @@ class MatrixRuns:
         """Returns where a point checks out the branch into which its run merges. Points run at the same time."""
         return self._folder / f"taken-{point}"
 
+    async def _free(self, point: str) -> None:
+        """Frees the branch. Retries, because git fails like `git worktree add` in `_blocked_merge`."""
+        remove = ["git", "worktree", "remove", "--force", str(self._taken(point))]
+
+        def removed() -> bool:
+            done = subprocess.run(remove, cwd=self._repository, check=False, capture_output=True)
+            return done.returncode == 0
+
+        await until(removed)
+
     def _blocked_merge(self, point: str) -> pb.Plan:
         """Returns a plan whose second epic checks out the branch into which it is to be merged."""
         taken = self._taken(point)
         checkout = f"git -C {self._repository} worktree add -q {taken} heddle/$HEDDLE_RUN/merged"
+        # git fails while a service that was killed has not finished the removal of another worktree.
+        retried = f"for i in $(seq 100); do {checkout} && exit 0; sleep 0.2; done; exit 1"
         plan = self._plan(
             {"a": ["one"], "b": ["one"]},
-            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {taken} || {checkout}",
+            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {taken} || {retried}",
         )
         plan.epics[1].depends_on.append("a")
         return plan
@@ -160,7 +173,7 @@ class MatrixRuns:
         if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
             self.wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
         if plan.epics[-1].depends_on and self._taken(point).exists():
-            git(self._repository, "worktree", "remove", "--force", str(self._taken(point)))
+            await self._free(point)
 
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the middle of a run, and records that."""
@@ -188,7 +201,7 @@ class MatrixRuns:
         if cancels:
             await client.cancel_run(run)
         else:
-            git(self._repository, "worktree", "remove", "--force", str(self._taken(point)))
+            await self._free(point)
         await playing
 
     async def _answer(self, client: HeddleClient, point: str) -> None:
