@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -11,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from google.protobuf.duration_pb2 import Duration
-
 from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
+from heddle.names import RunName
+from tests.chaos.plans import task_defaults
 from tests.support import acp_agent
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
@@ -102,12 +101,7 @@ class MatrixRuns:
 
     def _plan(self, epics: dict[str, list[str]], agent: str = "") -> pb.Plan:
         own = f"command:{sys.executable} -S {_AGENT} {self._folder / 'journal'} 2 0 0"
-        plan = pb.Plan(
-            name="Matrix",
-            defaults=pb.TaskDefaults(
-                agent=agent or own, retries=1, background_wait=Duration(nanos=50_000_000)
-            ),
-        )
+        plan = pb.Plan(name="Matrix", defaults=task_defaults(agent or own, retries=1))
         for key, tasks in epics.items():
             plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
         return plan
@@ -118,30 +112,10 @@ class MatrixRuns:
         plan.merge_checks.checks.add(name="whole", run=command)
         return plan
 
-    def _taken(self, point: str) -> Path:
-        """Returns where a point checks out the branch into which its run merges. Points run at the same time."""
-        return self._folder / f"taken-{point}"
-
-    async def _free(self, point: str) -> None:
-        """Frees the branch. Retries, because git fails like `git worktree add` in `_blocked_merge`."""
-        remove = ["git", "worktree", "remove", "--force", str(self._taken(point))]
-
-        def removed() -> bool:
-            done = subprocess.run(remove, cwd=self._repository, check=False, capture_output=True)
-            return done.returncode == 0
-
-        await until(removed)
-
-    def _blocked_merge(self, point: str) -> pb.Plan:
-        """Returns a plan whose second epic checks out the branch into which it is to be merged."""
-        taken = self._taken(point)
-        checkout = f"git -C {self._repository} worktree add -q {taken} heddle/$HEDDLE_RUN/merged"
-        # git fails while a service that was killed has not finished the removal of another worktree.
-        retried = f"for i in $(seq 100); do {checkout} && exit 0; sleep 0.2; done; exit 1"
-        plan = self._plan(
-            {"a": ["one"], "b": ["one"]},
-            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {taken} || {retried}",
-        )
+    def _blocked_merge(self, taken: Path) -> pb.Plan:
+        """Returns a plan whose second epic ends once the branch into which it is to be merged is checked out."""
+        waits = f"test $HEDDLE_EPIC = a || until test -e {taken}/README.md; do sleep 0.1; done"
+        plan = self._plan({"a": ["one"], "b": ["one"]}, f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; {waits}")
         plan.epics[1].depends_on.append("a")
         return plan
 
@@ -172,8 +146,6 @@ class MatrixRuns:
         ended = await client.get_run(run)
         if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
             self.wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
-        if plan.epics[-1].depends_on and self._taken(point).exists():
-            await self._free(point)
 
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the middle of a run, and records that."""
@@ -195,13 +167,17 @@ class MatrixRuns:
 
     async def _block(self, client: HeddleClient, point: str, *, cancels: bool) -> None:
         """Makes a merge wait for a checked-out branch, then cancels the run or frees the branch."""
-        plan = self._blocked_merge(point)
+        # An agent cannot check it out: in its sandbox, git does not find the worktrees of other runs and fails.
+        taken = self._folder / f"taken-{point}"
+        plan = self._blocked_merge(taken)
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=not cancels))
-        run = await self._seen(point, "merge_held")
+        run = await self._seen(point, "merge_finished")
+        git(self._repository, "worktree", "add", "--quiet", str(taken), RunName.parse(run).branch)
+        await self._seen(point, "merge_held")
         if cancels:
             await client.cancel_run(run)
-        else:
-            await self._free(point)
+            await playing
+        git(self._repository, "worktree", "remove", "--force", str(taken))
         await playing
 
     async def _answer(self, client: HeddleClient, point: str) -> None:

@@ -22,13 +22,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
-
 from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from tests.chaos import evidence
+from tests.chaos.plans import task_defaults
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.proxy import Proxy
@@ -228,10 +227,7 @@ class Soak:
 
     def _plan(self, chance: random.Random) -> pb.Plan:
         agent = f"command:{sys.executable} {_AGENT} {self._journal} {MAX_PARALLEL} {self._seed}"
-        plan = pb.Plan(
-            name="Soak",
-            defaults=pb.TaskDefaults(agent=agent, retries=2, background_wait=Duration(nanos=50_000_000)),
-        )
+        plan = pb.Plan(name="Soak", defaults=task_defaults(agent, retries=2))
         for place in range(chance.randint(2, 3)):
             depends_on = [f"e{place - 1}"] if place and chance.random() < 0.3 else []
             epic = plan.epics.add(key=f"e{place}", depends_on=depends_on)

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.client import HeddleClient
 from tests.chaos import evidence, mutants
+from tests.chaos.plans import task_defaults
 from tests.chaos.soak import _AGENT
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.postgres import Postgres, running_postgres
@@ -37,9 +37,7 @@ def plant(fleet: Fleet, service: str, defects: str) -> None:
 
 
 def plan_of(agent: str, *epics: str) -> pb.Plan:
-    plan = pb.Plan(
-        name="Mutants", defaults=pb.TaskDefaults(agent=agent, background_wait=Duration(nanos=50_000_000))
-    )
+    plan = pb.Plan(name="Mutants", defaults=task_defaults(agent))
     for key in epics:
         plan.epics.add(key=key).tasks.add(key="t", prompt="Go")
     return plan
