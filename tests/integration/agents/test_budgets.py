@@ -9,30 +9,25 @@ import pytest
 
 from agent_svc.agents.catalogue import default_catalogue
 from heddle import pb
-from tests.support.acp_adapter import AGENT as ACP
-from tests.support.acp_adapter import adapter
 from tests.support.agents import ending, payloads
-from tests.support.claude import Claude, claude
-from tests.support.codex import Codex, codex
+from tests.support.claude import Claude
+from tests.support.codex import Codex
 from tests.support.models.turns import Call, Turn
+from tests.support.real_agents import CLAUDE_KINDS, KINDS, real_agent
 
 # A model that is in both price tables: 1 and 5 dollars per million tokens.
 MODEL = "claude-haiku-4-5"
 
-KINDS = ("claude", ACP, "codex")
 ALLOWED = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
 
 
 @asynccontextmanager
 async def real(kind: str, folder: Path) -> AsyncIterator[Claude | Codex]:
-    """Serves a worker and a model for one kind of agent."""
-    if kind == "codex":
-        async with codex(folder) as of_openai:
-            yield of_openai
-        return
-    async with claude(folder) if kind == "claude" else adapter(folder) as it:
-        # The adapter uses other model names; its own settings name this one.
-        it.environment["ANTHROPIC_MODEL"] = MODEL
+    """Serves a worker and a model for one kind of agent, with MODEL for Claude."""
+    async with real_agent(kind, folder) as it:
+        if kind in CLAUDE_KINDS:
+            # The adapter uses other model names; its own settings name this one.
+            it.environment["ANTHROPIC_MODEL"] = MODEL
         yield it
 
 
@@ -93,7 +88,7 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
     assert spent(events) > 0
 
 
-@pytest.mark.parametrize("kind", ["claude", ACP])
+@pytest.mark.parametrize("kind", CLAUDE_KINDS)
 async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> None:
     """A sub-agent's calls are reported while it works, and not again in the turn's result."""
     async with real(kind, tmp_path) as it:
@@ -135,7 +130,7 @@ def test_each_kind_says_whether_a_budget_can_stop_it() -> None:
     live = {name for name, each in programs.items() if each.usage_reports == pb.USAGE_REPORTS_LIVE}
     assert live == {*KINDS, "scripted"}
     assert all(each.usage_reports for each in programs.values())
-    assert {name for name, each in programs.items() if each.holds_max_turns} == {"claude", ACP}
+    assert {name for name, each in programs.items() if each.holds_max_turns} == set(CLAUDE_KINDS)
 
 
 def _model(kind: str) -> str:

@@ -2,20 +2,14 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 
 from heddle import pb
-from tests.support.acp_adapter import AGENT, adapter
-from tests.support.agents import Agents, attempt_name, ending, output
-from tests.support.claude import claude
-from tests.support.codex import codex
-from tests.support.models.endpoint import Endpoint
+from tests.support.agents import attempt_name, ending, output
 from tests.support.models.turns import Call, Turn
+from tests.support.real_agents import KINDS, real_agent
 
 # A minimal Model Context Protocol server with one tool; creates a file when it is asked for its tools.
 SERVER = """
@@ -34,24 +28,12 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", "id": said["id"], "result": results.get(said["method"], {})}), flush=True)
 """
 
-Scene: TypeAlias = tuple[Agents, Endpoint, Mapping[str, str]]
 
-
-@asynccontextmanager
-async def scene(agent: str, folder: Path) -> AsyncIterator[Scene]:
-    kinds: dict[str, Callable[[Path], AbstractAsyncContextManager[Any]]] = {
-        "claude": claude,
-        "codex": codex,
-        AGENT: adapter,
-    }
-    async with kinds[agent](folder) as it:
-        yield it.worker, it.model, it.environment
-
-
-@pytest.mark.parametrize("agent", ["claude", "codex", AGENT])
+@pytest.mark.parametrize("agent", KINDS)
 async def test_options_reach_the_agent(agent: str, tmp_path: Path) -> None:
     """The model's request contains the system prompt, effort, tools and servers of the plan."""
-    async with scene(agent, tmp_path) as (worker, model, environment):
+    async with real_agent(agent, tmp_path) as it:
+        worker, model = it.worker, it.model
         # Codex does not wait for its servers before it calls its model.
         wait = Call("Bash", {"command": "until [ -e asked ]; do sleep 0.1; done"})
         model.play([Turn(calls=[wait] if agent == "codex" else []), Turn("Done.")], "")
@@ -62,7 +44,7 @@ async def test_options_reach_the_agent(agent: str, tmp_path: Path) -> None:
                 worktree_path=str(worker.worktree),
                 agent=agent,
                 prompt="Do it",
-                environment=environment,
+                environment=it.environment,
                 system_prompt="Always weave twice.",
                 effort="low",
                 tools=[] if agent == "codex" else ["Read", "ToolSearch"],

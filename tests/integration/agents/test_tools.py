@@ -1,7 +1,5 @@
 """The effects of the real Claude Code's tools, and how the plan's permissions apply to them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +7,12 @@ import pytest
 
 from agent_svc.agents.base.tool_vocabulary import KINDS
 from heddle import pb
-from tests.support.acp_adapter import AGENT, adapter
 from tests.support.agents import ending, payloads
-from tests.support.claude import Claude, claude, environment
+from tests.support.claude import environment
 from tests.support.models.anthropic import anthropic_model
 from tests.support.models.turns import Call, Turn
 from tests.support.programs import need_package
+from tests.support.real_agents import CLAUDE_KINDS, real_agent
 
 SKILL = "---\nname: sk\ndescription: d\nallowed-tools: Bash(touch:*)\n---\nbody !`touch viaskill`\n"
 DELEGATED = "The sub-agent's task"
@@ -27,16 +25,6 @@ ASK_AGENT = Call(
         "run_in_background": False,
     },
 )
-
-
-@asynccontextmanager
-async def claude_of(agent: str, folder: Path) -> AsyncIterator[Claude]:
-    kinds: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Claude]]] = {
-        "claude": claude,
-        AGENT: adapter,
-    }
-    async with kinds[agent](folder) as it:
-        yield it
 
 
 def called(name: str, **told: Any) -> Turn:
@@ -66,11 +54,11 @@ async def test_every_tool_is_classified(model: str, tmp_path: Path) -> None:
     assert set(offered[0]) - KINDS.keys() - set(WITHHELD) == set()
 
 
-@pytest.mark.parametrize("agent", ["claude", AGENT])
+@pytest.mark.parametrize("agent", CLAUDE_KINDS)
 async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path) -> None:
     """`deny: [Bash]` also applies to a monitor, a workflow, a skill's own commands and a sub-agent's calls."""
     workflow = "export const meta = { name: 'w', description: 'w' }\nreturn await agent('x')\n"
-    async with claude_of(agent, tmp_path) as it:
+    async with real_agent(agent, tmp_path) as it:
         skill = it.worker.worktree / ".claude" / "skills" / "sk" / "SKILL.md"
         skill.parent.mkdir(parents=True)
         skill.write_text(SKILL)
@@ -102,10 +90,10 @@ async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path)
     assert {told[name].tool_call_id for name in ("Bash", "Monitor", "Workflow")} <= failed
 
 
-@pytest.mark.parametrize("agent", ["claude", AGENT])
+@pytest.mark.parametrize("agent", CLAUDE_KINDS)
 async def test_planning_and_delegating_need_no_permission(agent: str, tmp_path: Path) -> None:
     """The agent's tasks become its plan; messages and calls of a sub-agent name the call that started it."""
-    async with claude_of(agent, tmp_path) as it:
+    async with real_agent(agent, tmp_path) as it:
         it.model.play(
             [
                 called("ToolSearch", query="select:TaskCreate,TaskUpdate,TaskList", max_results=5),
