@@ -36,9 +36,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
     return {
         "key": f"{run.name}:budget:{reached.sequence if reached else run.sequence}",
         "kind": "budget",
-        "run": run.name,
-        "run_title": run.title,
-        "title": run.title,
+        **_whole(run),
         "reason": run.reason,
         # The web app cannot change a budget of a project or of an unknown kind.
         "of": of if budget.level != pb.BUDGET_LEVEL_PROJECT else "",
@@ -54,9 +52,7 @@ def lack(run: pb.Run) -> View:
     return {
         "key": f"{run.name}:{kind}:{operator_queue.lacks(run)}",
         "kind": kind,
-        "run": run.name,
-        "run_title": run.title,
-        "title": run.title,
+        **_whole(run),
         "reason": operator_queue.lacks(run),
         "time": views.time(run, "end_time") or views.time(run, "start_time"),
     }
@@ -67,9 +63,7 @@ def refusal(run: pb.Run) -> View:
     return {
         "key": f"{run.name}:provider:{run.sequence}",
         "kind": "provider",
-        "run": run.name,
-        "run_title": run.title,
-        "title": run.title,
+        **_whole(run),
         "reason": run.reason,
         "provider": run.held_by,
         "time": views.time(run, "start_time") or views.time(run, "create_time"),
@@ -81,9 +75,7 @@ def held(run: pb.Run) -> View:
     return {
         "key": f"{run.name}:held:{run.merge_hold}",
         "kind": "held",
-        "run": run.name,
-        "run_title": run.title,
-        "title": run.title,
+        **_whole(run),
         "reason": run.merge_hold,
         "time": views.time(run, "start_time"),
     }
@@ -159,9 +151,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
         yield {
             "key": run.name,
             "kind": "run",
-            "run": run.name,
-            "run_title": run.title,
-            "title": run.title,
+            **_whole(run),
             "reason": run.reason,
             "time": views.time(run, "end_time"),
         }
@@ -209,6 +199,11 @@ def _part(event: pb.Event) -> str:
     if not event.epic:
         return str(name)
     return str(name.epic(event.epic).task(event.task) if event.task else name.epic(event.epic))
+
+
+def _whole(run: pb.Run) -> View:
+    """Returns which run an item is about, for an item about the whole run."""
+    return {"run": run.name, "run_title": run.title, "title": run.title}
 
 
 def _place(name: AttemptName, parts: RunParts | None) -> View:
