@@ -144,8 +144,8 @@ class Lane:
         if process.poll() != -signal.SIGKILL:
             self._runs.wrong.append(f"{point} was never reached")
             self._fleet.kill(self._service)
-        if self._service == "agent_svc":
-            # A task must not lose so many sessions that it is given up.
+        if self._service == "agent_svc" or point.startswith("append."):
+            # A task must not lose so many sessions that it is given up, and no run those of another one.
             await self._fleet.start(self._service)
             await asyncio.gather(*working)
             self._fleet.kill(self._service)
