@@ -63,10 +63,11 @@ def test_without_node_only_ci_fails(
 
 
 def test_lock_files_name_no_registry() -> None:
-    """Each package is pinned by its hash and comes from the registry that npm is set to."""
+    """Each package is pinned by its hash and comes from the registry that npm is set to; no address is in the file."""
     locks = committed("package-lock.json", "**/package-lock.json")
     assert locks
     for lock in locks:
+        assert "://" not in lock.read_text(), lock
         for name, package in json.loads(lock.read_text())["packages"].items():
             assert "resolved" not in package, (lock, name)
             assert not name or "integrity" in package, (lock, name)
