@@ -7,6 +7,7 @@ is false: see scalars.py.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,6 +25,9 @@ MAX_VALUES: Final = 250_000
 
 # libyaml's parser is some twenty times faster than PyYAML's own.
 _LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+# YAML 1.1 also ends a line at U+0085, U+2028 and U+2029. Editors, which people look in, do not.
+_LINE_BREAK: Final = re.compile(r"\r\n?|\n")
 
 Step: TypeAlias = str | int
 
@@ -105,12 +109,14 @@ class Source:
         self._noun = noun
         self.problems: list[Problem] = []
         self.lost: set[str] = set()
+        text = scalars.with_whole_characters(text)
+        self._lines = [0, *(each.end() for each in _LINE_BREAK.finditer(text))]
         try:
-            text = scalars.with_whole_characters(text)
             self._read(text, yaml.parse(text, _LOADER))
         except yaml.MarkedYAMLError as error:
             self.root = None
-            self.report(_place(error.problem_mark or error.context_mark), "", _syntax(error))
+            mark = error.problem_mark or error.context_mark
+            self.report(self.place(mark) if mark else Place(), "", _syntax(error))
         except yaml.YAMLError as error:
             self.root = None
             self.report(Place(), "", f"is not valid YAML: {str(error).splitlines()[0]}")
@@ -121,17 +127,23 @@ class Source:
         for count, event in enumerate(events):
             if count > MAX_VALUES:
                 message = f"contains more than {MAX_VALUES:,} values; split the {self._noun}"
-                self.report(_place(event.start_mark), "", message)
+                self.report(self.place(event.start_mark), "", message)
                 return
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             if documents > 1:
                 message = f"contains more than one document; a {self._noun} must be a single one"
-                self.report(_place(event.start_mark), "", message)
+                self.report(self.place(event.start_mark), "", message)
                 break
             if not builder.take(event):
                 return
         self.root = builder.root
+
+    # Any: each of the two parsers has its own class of marks.
+    def place(self, mark: Any) -> Place:
+        """Returns the position of a parser's mark, with lines as editors count them."""
+        line = bisect_right(self._lines, mark.index)
+        return Place(line, mark.index - self._lines[line - 1] + 1)
 
     def report(self, place: Place, field: str, message: str) -> None:
         self.problems.append(Problem(*place, field, message))
@@ -156,14 +168,14 @@ class _Builder:
         """Processes the next event; returns False if the text is too deep and reading must stop."""
         if getattr(event, "anchor", None):
             self._report(
-                _place(event.start_mark),
+                self._source.place(event.start_mark),
                 "anchors and aliases are not supported; write the value out",
             )
         if isinstance(event, yaml.ScalarEvent):
             self._add(self._scalar(event))
         elif isinstance(event, yaml.AliasEvent):
             self._source.lost.add(path_text(self._path()))
-            self._add(Node(_place(event.start_mark)))
+            self._add(Node(self._source.place(event.start_mark)))
         elif isinstance(event, yaml.CollectionStartEvent):
             return self._begin(event)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -173,7 +185,7 @@ class _Builder:
         return True
 
     def _begin(self, event: yaml.CollectionStartEvent) -> bool:
-        place = _place(event.start_mark)
+        place = self._source.place(event.start_mark)
         self._refuse_tag(event.tag, place)
         if len(self._open) == MAX_DEPTH:
             self._report(place, f"nests deeper than {MAX_DEPTH} levels")
@@ -209,7 +221,7 @@ class _Builder:
             self._report(node.place, f"duplicate key; it is already on line {first.line}")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
-        place = _place(event.start_mark)
+        place = self._source.place(event.start_mark)
         self._refuse_tag(event.tag, place)
         if any("\ud800" <= character <= "\udfff" for character in event.value):
             self._report(place, "contains half a character (a lone surrogate)")
@@ -266,11 +278,6 @@ def path_text(path: tuple[Step, ...]) -> str:
     """Returns a path in the form `epics[1].tasks[0].key`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
-
-
-# Any: each of the two parsers has its own class of marks.
-def _place(mark: Any) -> Place:
-    return Place(mark.line + 1, mark.column + 1) if mark else Place()
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from heddle import pb
 from heddle.plan import reading
@@ -147,6 +148,20 @@ def test_tells_column_and_source() -> None:
     assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is not a known agent")
 
 
+@pytest.mark.parametrize("has_libyaml", [True, False], ids=["libyaml", "PyYAML"])
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_counts_lines_as_editors_do(
+    monkeypatch: pytest.MonkeyPatch, character: str, has_libyaml: bool
+) -> None:
+    """A character at which YAML 1.1 ends a line and editors do not does not move positions."""
+    if not has_libyaml:
+        monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
+    problems = parse(f"name: 'a{character}b'\r\nx: 1\rname: 2\n  y: '{character}'\n", "p").problems
+    assert [(each.line, each.column) for each in problems if "duplicate" in each.message] == [(3, 1)]
+    (bad,) = parse(f"name: '{character}{character}'\nepics: [\n", "p").problems
+    assert bad.line == 3
+
+
 def test_shows_a_cycle_at_its_line() -> None:
     """An error about several epics has a line too."""
     epics = "".join(
@@ -199,7 +214,7 @@ def test_refuses_tags() -> None:
     ("text", "line", "words"),
     [
         ("name: x\n\tepics: y", 2, "tab"),
-        ("name: [", 2, "not valid YAML"),
+        ("name: [", 1, "not valid YAML"),
         ("name: x\nepics: a: b", 2, "not valid YAML"),
         ("- a\n- b", 1, "must be a mapping"),
         ("hello", 1, "must be a mapping"),
@@ -304,11 +319,7 @@ epics:
 
 def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML without libyaml gives the same result."""
-    import yaml  # noqa: PLC0415 (only this test needs it)
-
-    from heddle.plan import source  # noqa: PLC0415 (only this test needs it)
-
-    monkeypatch.setattr(source, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
     assert parse(GOOD, "p").problems == ()
     assert told("name: x\n\tepics: y")[0][0] == 2
 

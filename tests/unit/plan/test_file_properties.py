@@ -1,5 +1,7 @@
 """Reading any file returns a plan or errors and never fails otherwise."""
 
+import re
+
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ scalars = (
     | st.dates()
     | st.binary(max_size=3)
     | st.text(max_size=5)
+    | st.text("a\x85\u2028\u2029\r\n", max_size=5)
     | st.sampled_from(["a", "A", "2s", "1h", "scripted", "command:x", "continue", "../x", "x.py"])
 )
 documents = st.recursive(
@@ -60,7 +63,7 @@ def test_any_document_is_judged(document: object) -> None:
     if not loaded.problems:
         assert loaded.plan.epics
         assert rules.violations(loaded.plan) == []
-    lines = text.count("\n") + 1
+    lines = len(re.findall(r"\r\n?|\n", text)) + 1
     assert all(0 <= problem.line <= lines for problem in loaded.problems)
     assert list(loaded.problems) == sorted(loaded.problems)
     assert len(set(loaded.problems)) == len(loaded.problems)
