@@ -1,7 +1,6 @@
 """Calls of a client: retried while the server is unavailable, with watches that resume automatically."""
 
 import asyncio
-import random
 import re
 import time
 import uuid
@@ -11,13 +10,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 import grpc
 
 from heddle import errors
+from heddle.backoff import Backoff
 
 # Timeout of a call in seconds; calls that wait for processes to end have a longer one.
 CALL_TIMEOUT: Final = 60.0
 
-# Seconds between two attempts: the first and the longest pause.
+# Seconds before the second try of a call.
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 2.0
 
 # The status codes of a restart, a drain or a broken connection, depending on when it happens.
 BREAKS: Final = frozenset(
@@ -59,12 +58,12 @@ class Caller:
         on_break: OnBreak | None,
         sequence_of: Callable[[Any], int] = lambda response: response.resume_sequence,
     ) -> AsyncGenerator[Any, None]:
-        tries = 0
+        backoff = Backoff(FIRST_PAUSE)
         while True:
             call = begin(seen)
             try:
                 async for response in call:
-                    tries = 0
+                    backoff.reset()
                     seen = sequence_of(response)
                     yield response
                 # A draining server ends the stream with OK, like a finished run.
@@ -83,8 +82,7 @@ class Caller:
                 call.cancel()
             if on_break is not None:
                 on_break(why)
-            await asyncio.sleep(_pause(tries))
-            tries += 1
+            await backoff.wait()
 
     def _cause_of_break(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
         """Returns why the call broke; raises if a retry cannot help."""
@@ -133,17 +131,16 @@ class Caller:
 
     async def _retried(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
         give_up = time.monotonic() + self._patience
-        tries = 0
+        backoff = Backoff(FIRST_PAUSE)
         while True:
             try:
                 return await once()
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
                 why = self._cause_of_break(error)
-                pause = _pause(tries)
+                pause = backoff.seconds()
                 if time.monotonic() + pause > give_up:
                     raise self._given_up(error, why) from None
             await asyncio.sleep(pause)
-            tries += 1
 
     def _given_up(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, why: str) -> Exception:
         refusal = None
@@ -170,9 +167,3 @@ def _last_cause(details: str) -> str:
     """Returns the innermost cause from the chain that gRPC reports."""
     in_tls = _TLS_CAUSE.search(details)
     return in_tls[1] if in_tls else details.removesuffix(".").rpartition(": ")[2]
-
-
-def _pause(tries: int) -> float:
-    """Returns the seconds until the next attempt; jitter keeps clients from all returning at once."""
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from heddle.backoff import Backoff
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.errors import HeddleError
@@ -16,7 +17,6 @@ from heddle.v1 import scheduler_service_pb2
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from scheduler_svc.api.servicer import SchedulerServicer
 from scheduler_svc.leader.loop import Decide, Loop
-from scheduler_svc.leader.term import tries
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
 from scheduler_svc.pools.workers import Workers
@@ -52,12 +52,14 @@ class App:
 
     async def start(self) -> None:
         """Waits for the database, connects to the workers, and leads if no other replica does."""
-        async for _ in tries():
+        backoff = Backoff()
+        while True:
             try:
                 await self.database.open()
                 break
             except HeddleError as error:
                 log.warning("database_not_ready", error=error.message)
+            await backoff.wait()
         await self.workers.start()
         self._leading = asyncio.create_task(self._loop.run())
 

@@ -12,20 +12,21 @@ import grpc
 import structlog
 
 from heddle import pb
+from heddle.backoff import Backoff
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
-from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
+from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
 from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
-from scheduler_svc.leader.term import Term, tries
+from scheduler_svc.leader.term import Term
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
-from scheduler_svc.pools.workers import Worker, call, from_worker
+from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
@@ -208,7 +209,8 @@ class AttemptDriver:
         """Stores the session's events up to the last; resumes after each interruption."""
         after = assignment.session_sequence
         has_let_go = partial(self._term.workers.has_let_go, assignment.worker)
-        async for _ in tries():
+        backoff = Backoff()
+        while True:
             try:
                 worker = self._term.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
@@ -235,7 +237,7 @@ class AttemptDriver:
                 self._log.info("session_watch_broken", error=problem.message)
                 if has_let_go() and await self._stop_requested():
                     raise _StoppedError from error
-        raise AssertionError("tries() has no end")
+            await backoff.wait()
 
     async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
         topics = [str(self._attempt), summaries(self._run)]
@@ -328,24 +330,22 @@ class AttemptDriver:
         worker's environment lacks something, because a call refused for that has changed nothing.
         A stop request ends that wait too.
         """
-        pauses = tries()
-        async with self._term.faults.around(self._attempt) as note:
-            async for _ in pauses:
-                try:
-                    worker = self._term.workers.get(assignment.worker)
-                    return await call(worker.name, method(worker), request, timeout)
-                except HeddleError as error:
-                    full = error.reason == pb.ERROR_REASON_NO_SLOT
-                    lacks = waits and error.reason in ENVIRONMENT_FAULTS
-                    if error.code is not _UNAVAILABLE and not full and not lacks:
-                        raise
-                    self._log.info("worker_not_ready", error=error.message)
-                    if lacks:
-                        pauses.longest = LONGEST_PAUSE
-                        await note(error)
-                    if (full or lacks or stoppable()) and await self._stop_requested():
-                        raise _StoppedError from error
-        raise AssertionError("tries() has no end")
+        waits_for = {pb.ERROR_REASON_NO_SLOT, *(ENVIRONMENT_FAULTS if waits else ())}
+
+        async def end_if_stopped(error: HeddleError) -> None:
+            if (error.reason in waits_for or stoppable()) and await self._stop_requested():
+                raise _StoppedError from error
+
+        return await call_when_ready(
+            self._term,
+            self._attempt,
+            assignment.worker,
+            method,
+            request,
+            timeout=timeout,
+            waits_for=waits_for,
+            on_wait=end_if_stopped,
+        )
 
     async def _stop_requested(self) -> bool:
         assignment = await self._assignment()

@@ -1,14 +1,17 @@
 """Tracks which attempts and merges of a leader's term wait for their environment."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+import grpc
 import structlog
 
-from heddle.errors import HeddleError
+from heddle.backoff import Backoff
+from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import RunName
+from scheduler_svc.pools.workers import Worker, call
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import environment_faults
 from scheduler_svc.store.outcomes.environment_faults import Waiter
@@ -19,9 +22,43 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Maximum seconds between two tries; the end of a fault, or a stop request, is noticed within this time.
-LONGEST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 5.0
 
 Note: TypeAlias = Callable[[HeddleError], Awaitable[None]]
+T = TypeVar("T")
+
+
+async def call_when_ready(
+    term: "Term",
+    waiter: Waiter,
+    worker: str,
+    method: Callable[[Worker], Callable[..., Awaitable[T]]],
+    request: Any,
+    *,
+    timeout: float,
+    waits_for: Collection[int],
+    on_wait: Note,
+) -> T:
+    """Calls a worker until it answers; waits while it is unreachable or refuses for a reason in `waits_for`.
+
+    A fault of the worker's environment among these is recorded as what `waiter` waits for. Before
+    each pause, `on_wait` gets the error and can raise to end the wait.
+    """
+    backoff = Backoff()
+    async with term.faults.around(waiter) as note:
+        while True:
+            try:
+                called = term.workers.get(worker)
+                return await call(called.name, method(called), request, timeout)
+            except HeddleError as error:
+                if error.code is not grpc.StatusCode.UNAVAILABLE and error.reason not in waits_for:
+                    raise
+                log.info("worker_not_ready", name=str(waiter), error=error.message)
+                if error.reason in waits_for and error.reason in ENVIRONMENT_FAULTS:
+                    backoff.longest = _LONGEST_PAUSE
+                    await note(error)
+                await on_wait(error)
+            await backoff.wait()
 
 
 class Faults:

@@ -12,10 +12,10 @@ from google.protobuf.duration_pb2 import Duration
 from heddle import pb
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
-from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
+from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import SETUP_LIMIT, TEARDOWN_LIMIT
-from scheduler_svc.leader.term import Term, tries
-from scheduler_svc.pools.workers import Worker, call, from_worker
+from scheduler_svc.leader.term import Term
+from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
@@ -135,23 +135,21 @@ class MergeCalls:
     async def _ask(
         self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any, name: Waiter
     ) -> T:
-        pauses = tries()
-        async with self._term.faults.around(name) as note:
-            async for _ in pauses:
-                try:
-                    worker = self._term.workers.get(self._context.worker)
-                    return await call(worker.name, method(worker), request, _TIMEOUT)
-                except HeddleError as error:
-                    lacks = error.reason in ENVIRONMENT_FAULTS
-                    if error.code is not grpc.StatusCode.UNAVAILABLE and not lacks:
-                        raise
-                    log.info("worker_not_ready", error=error.message)
-                    if lacks:
-                        pauses.longest = LONGEST_PAUSE
-                        await note(error)
-                        if await self._term.read(partial(is_cancelling, run=self._context.run)):
-                            raise
-        raise AssertionError("tries() has no end")
+        async def end_if_cancelled(error: HeddleError) -> None:
+            lacks = error.reason in ENVIRONMENT_FAULTS
+            if lacks and await self._term.read(partial(is_cancelling, run=self._context.run)):
+                raise error
+
+        return await call_when_ready(
+            self._term,
+            name,
+            self._context.worker,
+            method,
+            request,
+            timeout=_TIMEOUT,
+            waits_for=ENVIRONMENT_FAULTS,
+            on_wait=end_if_cancelled,
+        )
 
 
 def _commands(what: str, commands: Sequence[str]) -> list[pb.Check]:

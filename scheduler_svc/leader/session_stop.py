@@ -7,9 +7,10 @@ import grpc
 import structlog
 
 from heddle import pb
+from heddle.backoff import Backoff
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.term import Term, tries
+from scheduler_svc.leader.term import Term
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.queries.assignments import read_assignment
 
@@ -22,7 +23,8 @@ SESSION_TIMEOUT: Final = 60.0
 async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: str) -> bool:
     """Stops a session, however long its worker is unreachable; returns False if the session does not exist."""
     request = pb.StopSessionRequest(attempt=str(attempt), epoch=term.epoch, reason=reason)
-    async for _ in tries():
+    backoff = Backoff()
+    while True:
         try:
             await call(worker, term.workers.get(worker).agent.StopSession, request, SESSION_TIMEOUT)
         except HeddleError as error:
@@ -32,7 +34,7 @@ async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: st
                 raise
         else:
             return True
-    raise AssertionError("tries() has no end")
+        await backoff.wait()
 
 
 async def park_session(term: Term, attempt: AttemptName) -> None:
@@ -53,9 +55,11 @@ async def park_session(term: Term, attempt: AttemptName) -> None:
 
 async def stop(term: Term, attempt: AttemptName) -> None:
     """Stops the session of an attempt that has been asked to stop, even if the session is about to start."""
-    async for _ in tries():
+    backoff = Backoff()
+    while True:
         assignment = await term.read(partial(read_assignment, attempt=attempt))
         if assignment is None or assignment.result or assignment.stop_reason is None:
             return
         if await stop_session(term, attempt, assignment.worker, assignment.stop_reason):
             return
+        await backoff.wait()

@@ -1,10 +1,10 @@
 """The database access of a leader: reads, and writes under its epoch."""
 
-import asyncio
 from functools import partial
-from typing import Final, Self, TypeVar
+from typing import TypeVar
 
 from heddle import pb
+from heddle.backoff import Backoff
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
@@ -17,29 +17,6 @@ from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 
 T = TypeVar("T")
-
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 2.0
-
-
-class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
-    """Yields forever: first immediately, then after pauses that grow to `longest` seconds.
-
-    Not a generator: leaving a generator early costs the event loop a task to close it.
-    """
-
-    def __init__(self, longest: float = _LONGEST_PAUSE) -> None:
-        self._pause = 0.0
-        # Can be changed between two tries.
-        self.longest = longest
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> None:
-        if self._pause:
-            await asyncio.sleep(self._pause)
-        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), self.longest)
 
 
 class Term:
@@ -76,7 +53,8 @@ class Term:
         in doubt, so it checks the existing rows.
         """
         failpoint(f"{point}.before_commit")
-        async for _ in tries():
+        backoff = Backoff()
+        while True:
             try:
                 written = await self._database.submit(work, *topics, guard=self._guard)
             except HeddleError as error:
@@ -85,14 +63,15 @@ class Term:
             else:
                 failpoint(f"{point}.after_commit")
                 return written
-        raise AssertionError("tries() has no end")
+            await backoff.wait()
 
     async def read(self, work: Work[T]) -> T:
         """Reads, however long the database is unavailable."""
-        async for _ in tries():
+        backoff = Backoff()
+        while True:
             try:
                 return await self._database.read(work)
             except HeddleError as error:
                 if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
                     raise
-        raise AssertionError("tries() has no end")
+            await backoff.wait()
