@@ -1,25 +1,36 @@
 """Settings of every service and client, read once from the environment.
 
-Each field names its variable; docs/configuration.md lists them for operators.
+The variable of a field is its name in capitals after HEDDLE_; docs/configuration.md lists them for
+operators. An empty variable counts as absent.
 """
 
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
 
-DEFAULT_PORT = 7400
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-# Outside the ranges that kernels and Kubernetes assign automatically.
-DEFAULT_PORT_RANGE = "20000-29999"
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
-_TLS_NAMES = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
+DEFAULT_PORT: Final = 7400
+
+_PREFIX: Final = "HEDDLE_"
+_TLS_NAMES: Final = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
 
 
 class ConfigError(Exception):
-    """A setting is malformed; the message names the variable and its valid values."""
+    """Settings are malformed; the message names each variable and its valid values."""
 
 
 @dataclass(frozen=True)
@@ -40,104 +51,10 @@ class WorkerAddress:
     agent: str
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings from the environment. Absent variables have the defaults of the embedded mode."""
-
-    # HEDDLE_HOME: the data folder, which contains everything that Heddle writes.
-    home: Path
-    # HEDDLE_LISTEN: host:port of the service that reads these settings.
-    listen: str
-    # HEDDLE_SCHEDULER: host:port that clients and ui_svc call.
-    scheduler: str
-    # HEDDLE_DATABASE_URL: a SQLAlchemy URL.
-    database_url: str
-    # HEDDLE_WORKERS: name=worktree_host:port+agent_host:port, separated by commas.
-    workers: tuple[WorkerAddress, ...]
-    # HEDDLE_WORKER_NAME: the name of this worker in events.
-    worker_name: str
-    # HEDDLE_SLOTS: sessions that a worker runs at the same time.
-    slots: int
-    # HEDDLE_MIN_FREE_BYTES: free bytes below which a disk accepts no new work.
-    min_free_bytes: int
-    # HEDDLE_POOL: worktrees that are kept ready for each large project; 0: none.
-    pool: int
-    # HEDDLE_FILTERS: filters in a project's .git/config that may run as now defined, separated by commas;
-    # none: no such filter runs. Absent: the filters that existed when the project was first used may run.
-    filters: tuple[str, ...]
-    # HEDDLE_PORT_RANGE: FIRST-LAST, the range of the ports of epics.
-    port_range: tuple[int, int]
-    # HEDDLE_KEEP_WORKTREES: days to keep worktrees that may still be of interest after their run.
-    keep_worktrees: float
-    # HEDDLE_KEEP_LOGS: days to keep the logs of runs and sessions after their run.
-    keep_logs: float
-    # HEDDLE_PROJECT_BUDGET_USD: the maximum total cost of all runs on one repository; 0: no limit.
-    project_budget_usd: float
-    # HEDDLE_PARK_AFTER: seconds after which a session that waits for the operator may lose its slot.
-    park_after: float
-    # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
-    stop_grace: float
-    # HEDDLE_DRAIN: seconds that running sessions get to finish when their worker is shut down.
-    drain: float
-    # HEDDLE_LEASE: seconds for which a worker's sessions continue without a leader; 0: no limit.
-    lease: float
-    # HEDDLE_AGENT_MEMORY: bytes that an agent and its descendants may use in total; 0: no limit.
-    agent_memory: int
-    # HEDDLE_SESSION_TEXT: bytes of agent output that a session stores; 0: no limit.
-    session_text: int
-    # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
-    agent_env: tuple[str, ...]
-    # HEDDLE_SANDBOX: auto, required or off: whether agents run in a bubblewrap sandbox.
-    sandbox: str
-    # HEDDLE_SANDBOX_WRITABLE: additional paths that agents may write, separated by commas.
-    sandbox_writable: tuple[Path, ...]
-    # HEDDLE_LOG_FORMAT: console or json.
-    log_format: str
-    # HEDDLE_LOG_LEVEL: debug, info, warning or error.
-    log_level: str
-    # HEDDLE_TLS_CERT, HEDDLE_TLS_KEY, HEDDLE_TLS_CA: all or none.
-    tls: Tls | None = field(default=None)
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Returns the settings; raises ConfigError that names the first malformed variable."""
-        home = Path(environ.get("HEDDLE_HOME") or Path.home() / ".heddle").expanduser().absolute()
-        local = f"local=127.0.0.1:{DEFAULT_PORT + 1}+127.0.0.1:{DEFAULT_PORT + 2}"
-        return cls(
-            home=home,
-            listen=_address(environ, "HEDDLE_LISTEN", f"127.0.0.1:{DEFAULT_PORT}"),
-            scheduler=_address(environ, "HEDDLE_SCHEDULER", f"127.0.0.1:{DEFAULT_PORT}"),
-            database_url=environ.get("HEDDLE_DATABASE_URL") or f"sqlite:///{home / 'heddle.db'}",
-            workers=_workers(environ.get("HEDDLE_WORKERS") or local),
-            worker_name=environ.get("HEDDLE_WORKER_NAME") or "local",
-            slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
-            min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
-            pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
-            filters=tuple(filter(None, (environ.get("HEDDLE_FILTERS") or "").split(","))),
-            port_range=_port_range(environ),
-            keep_worktrees=_number(environ, "HEDDLE_KEEP_WORKTREES", 14, minimum=0),
-            keep_logs=_number(environ, "HEDDLE_KEEP_LOGS", 90, minimum=0),
-            project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
-            park_after=_number(environ, "HEDDLE_PARK_AFTER", 20, minimum=0),
-            stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
-            drain=_number(environ, "HEDDLE_DRAIN", 0, minimum=0),
-            lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
-            agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),
-            session_text=int(_number(environ, "HEDDLE_SESSION_TEXT", 64 << 20, minimum=0)),
-            agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
-            sandbox=_choice(environ, "HEDDLE_SANDBOX", "auto", "required", "off"),
-            sandbox_writable=_paths(environ, "HEDDLE_SANDBOX_WRITABLE"),
-            log_format=_choice(environ, "HEDDLE_LOG_FORMAT", "console", "json"),
-            log_level=_choice(environ, "HEDDLE_LOG_LEVEL", "info", "debug", "warning", "error"),
-            tls=_tls(environ),
-        )
-
-
-def _address(environ: Mapping[str, str], name: str, default: str) -> str:
-    value = environ.get(name) or default
+def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"{name} is {value!r}; it takes host:port, as 127.0.0.1:7400")
+        raise ValueError("it takes host:port, as 127.0.0.1:7400")
     return value
 
 
@@ -147,80 +64,184 @@ def _workers(value: str) -> tuple[WorkerAddress, ...]:
         name, _, addresses = entry.strip().partition("=")
         worktree, _, agent = addresses.partition("+")
         if not (name and worktree and agent):
-            raise ConfigError(
-                f"HEDDLE_WORKERS has {entry!r}; each entry is name=worktree_host:port+agent_host:port"
-            )
+            raise ValueError(f"each entry is name=worktree_host:port+agent_host:port, and {entry!r} is not")
         workers.append(WorkerAddress(name, worktree, agent))
     return tuple(workers)
 
 
-def _number(environ: Mapping[str, str], name: str, default: float, *, minimum: float) -> float:
-    value = environ.get(name)
-    if not value:
-        return default
-    try:
-        number = float(value)
-    except ValueError:
-        number = minimum - 1
-    if not number >= minimum:
-        raise ConfigError(f"{name} is {value!r}; it takes a number of at least {minimum:g}")
-    return number
-
-
-def _port_range(environ: Mapping[str, str]) -> tuple[int, int]:
-    value = environ.get("HEDDLE_PORT_RANGE") or DEFAULT_PORT_RANGE
+def _port_range(value: str) -> tuple[int, int]:
     first, _, last = value.partition("-")
     if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
-        raise ConfigError(
-            f"HEDDLE_PORT_RANGE is {value!r}; it takes FIRST-LAST from 1024 to 65535, as {DEFAULT_PORT_RANGE}"
-        )
+        raise ValueError("it takes FIRST-LAST from 1024 to 65535, as 20000-29999")
     return int(first), int(last)
 
 
-def _choice(environ: Mapping[str, str], name: str, *choices: str) -> str:
-    value = environ.get(name) or choices[0]
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; it takes one of {', '.join(choices)}")
-    return value
+def _home(value: str) -> Path:
+    return Path(value).expanduser().absolute()
 
 
-def _paths(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
-    paths = [Path(part.strip()).expanduser() for part in (environ.get(name) or "").split(",") if part.strip()]
-    for path in paths:
-        if not path.is_absolute():
-            raise ConfigError(f"{name} has {str(path)!r}; it takes absolute paths, separated by commas")
-    return tuple(paths)
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part for each in value.split(",") if (part := each.strip()))
 
 
-def _tls(environ: Mapping[str, str]) -> Tls | None:
-    paths = [Path(environ[name]) for name in _TLS_NAMES if environ.get(name)]
-    if not paths:
+def _absolute(path: Path) -> Path:
+    path = path.expanduser()
+    if not path.is_absolute():
+        raise ValueError(f"it takes absolute paths, separated by commas, and {str(path)!r} is not absolute")
+    return path
+
+
+_Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+_Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
+_Paths: TypeAlias = Annotated[
+    tuple[Annotated[Path, AfterValidator(_absolute)], ...], NoDecode, BeforeValidator(_parts)
+]
+_Count: TypeAlias = Annotated[int, Field(ge=0)]
+_Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """The settings from the environment. Absent variables have the defaults of the embedded mode."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        extra="ignore",
+        frozen=True,
+        validate_default=False,
+        use_attribute_docstrings=True,
+    )
+
+    home: Annotated[Path, BeforeValidator(_home)] = Field(default_factory=lambda: Path.home() / ".heddle")
+    """The data folder, which contains everything that Heddle writes."""
+    listen: _Address = f"127.0.0.1:{DEFAULT_PORT}"
+    """host:port of the service that reads these settings."""
+    scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
+    """host:port that clients and ui_svc call."""
+    database_url: str = Field(default_factory=lambda read: f"sqlite:///{read['home'] / 'heddle.db'}")
+    """A SQLAlchemy URL; absent: a SQLite file in `home`."""
+    workers: Annotated[tuple[WorkerAddress, ...], NoDecode, BeforeValidator(_workers)] = (
+        WorkerAddress("local", f"127.0.0.1:{DEFAULT_PORT + 1}", f"127.0.0.1:{DEFAULT_PORT + 2}"),
+    )
+    """name=worktree_host:port+agent_host:port, separated by commas."""
+    worker_name: str = "local"
+    """The name of this worker in events."""
+    slots: Annotated[int, Field(ge=1)] = 8
+    """Sessions that a worker runs at the same time."""
+    min_free_bytes: _Count = 512 << 20
+    """Free bytes below which a disk accepts no new work."""
+    pool: _Count = 1
+    """Worktrees that are kept ready for each large project; 0: none."""
+    filters: _Names = ()
+    """Filters in a project's .git/config that may run as now defined, separated by commas; none: no such
+    filter runs. Absent: the filters that existed when the project was first used may run."""
+    # The default is outside the ranges that kernels and Kubernetes assign automatically.
+    port_range: Annotated[tuple[int, int], NoDecode, BeforeValidator(_port_range)] = (20000, 29999)
+    """FIRST-LAST, the range of the ports of epics."""
+    keep_worktrees: _Seconds = 14
+    """Days to keep worktrees that may still be of interest after their run."""
+    keep_logs: _Seconds = 90
+    """Days to keep the logs of runs and sessions after their run."""
+    project_budget_usd: _Seconds = 0
+    """The maximum total cost of all runs on one repository; 0: no limit."""
+    park_after: _Seconds = 20
+    """Seconds after which a session that waits for the operator may lose its slot."""
+    stop_grace: _Seconds = 5
+    """Seconds between SIGTERM and SIGKILL of an agent."""
+    drain: _Seconds = 0
+    """Seconds that running sessions get to finish when their worker is shut down."""
+    lease: _Seconds = 3600
+    """Seconds for which a worker's sessions continue without a leader; 0: no limit."""
+    agent_memory: _Count = 0
+    """Bytes that an agent and its descendants may use in total; 0: no limit."""
+    session_text: _Count = 64 << 20
+    """Bytes of agent output that a session stores; 0: no limit."""
+    agent_env: _Names = ()
+    """Names of variables that agents may inherit, separated by commas."""
+    sandbox: Literal["auto", "required", "off"] = "auto"
+    """Whether agents run in a bubblewrap sandbox."""
+    sandbox_writable: _Paths = ()
+    """Additional paths that agents may write, separated by commas."""
+    log_format: Literal["console", "json"] = "console"
+    """How services write their log lines."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log lines that services write."""
+    tls_cert: Path | None = None
+    """The PEM file of this side's certificate. It is set together with `tls_key` and `tls_ca`, or none is."""
+    tls_key: Path | None = None
+    """The PEM file of the certificate's key, without a password."""
+    tls_ca: Path | None = None
+    """The PEM file of the authority that issued the certificates of both sides."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the library passes them by name)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (`read` chooses the environment)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (not used)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (not used)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the values that `read` passes on count, because a caller can bring its own environment."""
+        return (init_settings,)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Returns the settings; raises ConfigError that names all malformed variables."""
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name.lower(): value for name, value in environ.items() if value}
+        try:
+            return cls(**source())
+        except ValidationError as error:
+            # A default that depends on a malformed variable is no second problem.
+            problems = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
+            raise ConfigError("; ".join(dict.fromkeys(map(_described, problems)))) from None
+
+    @property
+    def tls(self) -> Tls | None:
+        """The files for mutual TLS; None: connections are not encrypted."""
+        if self.tls_cert and self.tls_key and self.tls_ca:
+            return Tls(self.tls_cert, self.tls_key, self.tls_ca)
         return None
-    if len(paths) < len(_TLS_NAMES):
-        raise ConfigError(f"set all of {', '.join(_TLS_NAMES)}, or none")
-    _check_pem_files(*paths)
-    return Tls(*paths)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.tls:
+            _check_pem_files(self.tls)
+        elif self.tls_cert or self.tls_key or self.tls_ca:
+            raise ValueError(f"set all of {', '.join(_TLS_NAMES)}, or none")
+        return self
 
 
-def _check_pem_files(certificate: Path, key: Path, authority: Path) -> None:
-    """Raises ConfigError if gRPC cannot use the files: gRPC would only log the error and not serve."""
-    for name, path in zip(_TLS_NAMES, (certificate, key, authority), strict=True):
+def _described(error: "ErrorDetails") -> str:
+    """Returns a problem with the variable's name, its value and its valid values."""
+    cause = error.get("ctx", {}).get("error")
+    message = str(cause) if cause else error["msg"].replace("Input should be", "it must be")
+    return (
+        f"{_PREFIX}{str(error['loc'][0]).upper()} is {error['input']!r}; {message}"
+        if error["loc"]
+        else message
+    )
+
+
+def _check_pem_files(tls: Tls) -> None:
+    """Raises ValueError if gRPC cannot use the files: gRPC would only log the error and not serve."""
+    for name, path in zip(_TLS_NAMES, (tls.certificate, tls.key, tls.authority), strict=True):
         try:
             path.read_bytes()
         except OSError as error:
-            raise ConfigError(f"{name} is {str(path)!r}, which cannot be read: {error.strerror}") from error
+            raise ValueError(f"{name} is {str(path)!r}, which cannot be read: {error.strerror}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         # Without this argument, OpenSSL would prompt for the password of an encrypted key.
-        context.load_cert_chain(certificate, key, password="")
+        context.load_cert_chain(tls.certificate, tls.key, password="")
     except ssl.SSLError as error:
-        raise ConfigError(
+        raise ValueError(
             f"HEDDLE_TLS_CERT and HEDDLE_TLS_KEY take PEM files, of a certificate and of the key that belongs to it,"
-            f" without a password; {str(certificate)!r} and {str(key)!r} are none ({error.reason or 'no PEM'})"
+            f" without a password; {str(tls.certificate)!r} and {str(tls.key)!r} are none ({error.reason or 'no PEM'})"
         ) from error
     try:
-        context.load_verify_locations(authority)
+        context.load_verify_locations(tls.authority)
     except ssl.SSLError as error:
-        raise ConfigError(
-            f"HEDDLE_TLS_CA is {str(authority)!r}; it takes a PEM file with the certificate of the authority"
+        raise ValueError(
+            f"HEDDLE_TLS_CA is {str(tls.authority)!r}; it takes a PEM file with the certificate of the authority"
         ) from error

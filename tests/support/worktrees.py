@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -132,9 +132,9 @@ async def worker(
 ) -> AsyncIterator[Worker]:
     """Serves worktrees below `home` with a pool of size `pool`; yields a client for repository `project`."""
     environment = {"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": filters}
-    settings = replace(Settings.read(environment), min_free_bytes=1 << 20, pool=pool)
+    settings = Settings.read(environment).model_copy(update={"min_free_bytes": 1 << 20, "pool": pool})
     if port_range:
-        settings = replace(settings, port_range=port_range)
+        settings = settings.model_copy(update={"port_range": port_range})
     async with serving(build(settings, free_bytes=free_bytes)) as channel:
         yield Worker(worktree_service_pb2_grpc.WorktreeServiceStub(channel), project, settings.home)
 

@@ -1,6 +1,5 @@
 """A worker that shuts down while agents work."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from agent_svc.app import build
@@ -21,7 +20,7 @@ async def test_draining_takes_nothing_new(tmp_path: Path) -> None:
 
 async def test_draining_gives_sessions_their_time(tmp_path: Path) -> None:
     """A session that ends within HEDDLE_DRAIN ends normally; the others are interrupted after it."""
-    chosen = replace(settings(tmp_path / "home"), drain=2.0)
+    chosen = settings(tmp_path / "home").model_copy(update={"drain": 2.0})
     async with serving(build(chosen)) as channel:
         (tmp_path / "worktree").mkdir(exist_ok=True)
         worker = Agents(channel, tmp_path / "worktree")

@@ -67,3 +67,34 @@ def test_a_malformed_setting_is_named(name: str, value: str) -> None:
     """A malformed variable is rejected with its name in the message."""
     with pytest.raises(ConfigError, match=name):
         Settings.read({name: value})
+
+
+def test_all_malformed_settings_are_named_at_once() -> None:
+    """One message has each malformed variable with its value and its valid values, and nothing else."""
+    environ = {"HEDDLE_SLOTS": "0", "HEDDLE_LISTEN": "7400", "HEDDLE_SANDBOX": "maybe", "HEDDLE_POOL": "2"}
+    with pytest.raises(ConfigError) as caught:
+        Settings.read(environ)
+    assert str(caught.value).split("; ") == [
+        "HEDDLE_LISTEN is '7400'",
+        "it takes host:port, as 127.0.0.1:7400",
+        "HEDDLE_SLOTS is '0'",
+        "it must be greater than or equal to 1",
+        "HEDDLE_SANDBOX is 'maybe'",
+        "it must be 'auto', 'required' or 'off'",
+    ]
+
+
+def test_the_given_environment_alone_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that passes an environment gets nothing from that of its own process."""
+    monkeypatch.setenv("HEDDLE_SLOTS", "3")
+    assert Settings.read({}).slots == 8
+    assert Settings.read().slots == 3
+
+
+@pytest.mark.parametrize("value", ["~/a,/b", " ~/a , /b ,"])
+def test_paths_are_separated_by_commas(value: str) -> None:
+    """Spaces and empty parts between commas do not count, and ~ is the user's home folder."""
+    assert Settings.read({"HEDDLE_SANDBOX_WRITABLE": value}).sandbox_writable == (
+        Path.home() / "a",
+        Path("/b"),
+    )

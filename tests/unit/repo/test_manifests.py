@@ -179,8 +179,8 @@ def test_every_service_is_probed(folder: str) -> None:
 def test_settings_are_read_by_the_code(folder: str) -> None:
     """The ConfigMap parses, contains only existing settings, and lists all workers."""
     data = named(folder, "ConfigMap", "heddle-settings")["data"]
-    known = (ROOT / "heddle" / "config.py").read_text()
-    assert [name for name in data if f"# {name}:" not in known] == []
+    known = {f"HEDDLE_{field.upper()}" for field in Settings.model_fields}
+    assert set(data) <= known
     settings = Settings.read(data)
     replicas = named(folder, "StatefulSet", "heddle-worker")["spec"]["replicas"]
     assert [worker.name for worker in settings.workers] == [f"heddle-worker-{n}" for n in range(replicas)]
