@@ -28,7 +28,7 @@ _NOT_OVER: Final = {
 }
 
 
-def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: str, now: int) -> pb.Task:
+def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: str, now: int) -> None:
     """Makes a task and the later ones of its epic pending again; reopens epic and run.
 
     The task is accepted or failed; the later ones are those that ended after it. `agent` replaces the agent of
@@ -49,7 +49,6 @@ def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: s
         set_agent(connection, name, agent)
     _rewind(connection, name.parent, kept=_accepted(over[:place]), set_aside=_accepted(over[place:]))
     reopen_task(connection, name, actor, now)
-    return get_task(connection, name)
 
 
 def _accepted(rows: Sequence[Row]) -> list[str]:

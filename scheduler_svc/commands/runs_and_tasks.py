@@ -16,7 +16,7 @@ from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.outcomes.provider_outages import end_hold
 from scheduler_svc.store.queries.records import run_row
-from scheduler_svc.store.queries.resources import get_attempt, get_run, get_spec, get_task
+from scheduler_svc.store.queries.resources import get_attempt, get_spec, get_task
 from scheduler_svc.store.rows import attempts, runs, tasks
 
 _NO_RETRY: Final = {
@@ -35,7 +35,7 @@ _NO_SKIP: Final = {
 }
 
 
-def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> pb.Run:
+def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> None:
     """Pauses a run: no new task starts."""
     state = _run_state(connection, name)
     if state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
@@ -43,41 +43,40 @@ def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> pb
         append(connection, [event(name, actor, run_paused=pb.RunPaused())], now)
     elif state != pb.RUN_STATE_PAUSED:
         raise wrong_state(name, pb.RunState.Name(state), "only a run that has not ended can be paused")
-    return get_run(connection, name)
 
 
 def resume_run(
     connection: Connection, name: RunName, actor: str, now: int, *, budget: NewBudget | None = None
-) -> pb.Run:
+) -> None:
     """Sets `budget`, even if the run is not paused, then resumes a paused run."""
-    state = _run_state(connection, name)
+    run = run_row(connection, name)
+    state = pb.RunState.ValueType(run.state)
     if state not in {pb.RUN_STATE_PAUSED, pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
         raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
     if budget:
         set_budget(connection, budget)
     if state == pb.RUN_STATE_PAUSED:
-        run = get_run(connection, name)
         if run.held_by:
             end_hold(connection, run.held_by, actor, now)
-        started = run.HasField("start_time")
-        runs.move(connection, name, transitions.RUN_RESUME if started else transitions.RUN_RESUME_PENDING)
+        never_started = run.started_at is None
+        runs.move(
+            connection, name, transitions.RUN_RESUME_PENDING if never_started else transitions.RUN_RESUME
+        )
     if budget:
         resumed = pb.RunResumed(budget_usd_micros=budget.micros)
         append(connection, [event(budget.name, actor, run_resumed=resumed)], now)
     elif state == pb.RUN_STATE_PAUSED:
         append(connection, [event(name, actor, run_resumed=pb.RunResumed())], now)
-    return get_run(connection, name)
 
 
-def update_run(connection: Connection, name: RunName, actor: str, max_parallel: int, now: int) -> pb.Run:
+def update_run(connection: Connection, name: RunName, actor: str, max_parallel: int, now: int) -> None:
     """Changes the limit on the run's parallel sessions; running sessions continue."""
-    state = _run_state(connection, name)
-    if state in ENDED_RUN:
-        raise wrong_state(name, pb.RunState.Name(state), "only a run that has not ended can be changed")
-    if get_run(connection, name).max_parallel != max_parallel:
+    run = run_row(connection, name)
+    if run.state in ENDED_RUN:
+        raise wrong_state(name, pb.RunState.Name(run.state), "only a run that has not ended can be changed")
+    if run.max_parallel != max_parallel:
         runs.change(connection, name, max_parallel=max_parallel)
         append(connection, [event(name, actor, run_updated=pb.RunUpdated(max_parallel=max_parallel))], now)
-    return get_run(connection, name)
 
 
 def cancel_run(connection: Connection, name: RunName, actor: str) -> None:
@@ -90,18 +89,17 @@ def cancel_run(connection: Connection, name: RunName, actor: str) -> None:
     runs.move(connection, name, transitions.RUN_CANCEL, reason=f"cancelled by {actor}")
 
 
-def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> pb.Attempt:
-    """Has the loop stop a live attempt, or ends the wait of a parked one; returns any other unchanged."""
+def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> None:
+    """Has the loop stop a live attempt, or ends the wait of a parked one; leaves any other unchanged."""
     get_attempt(connection, name)
     reason = f"stopped by {actor}"
     if not parked_sessions.stop(connection, name, reason, now):
         attempts.ask_to_stop(connection, name, reason)
-    return get_attempt(connection, name)
 
 
 def retry_task(
     connection: Connection, name: TaskName, actor: str, agent: str, now: int, *, resume: bool = False
-) -> pb.Task:
+) -> None:
     """Makes a failed or skipped task pending again; reopens its epic and its run if they have ended.
 
     `agent` replaces the agent of the task; empty keeps it. With `resume`, the next attempt
@@ -120,14 +118,13 @@ def retry_task(
     if agent:
         set_agent(connection, name, agent)
     reopen_task(connection, name, actor, now)
-    return get_task(connection, name)
 
 
-def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> pb.Task:
+def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> None:
     """Skips a pending or failed task; the epic continues without it."""
     task = get_task(connection, name)
     if task.state == pb.TASK_STATE_SKIPPED:
-        return task
+        return
     reason = f"skipped by {actor}"
     parked = task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED and task.state == pb.TASK_STATE_WAITING
     if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED} and not parked:
@@ -144,7 +141,6 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> p
         tasks.put_back(connection, name.parent)
         if is_closed(connection, name.parent):
             reopen_task(connection, name, actor, now)
-    return get_task(connection, name)
 
 
 def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
