@@ -20,10 +20,10 @@ from scheduler_svc.store.db.statements import (
     of,
 )
 from scheduler_svc.store.db.tables import attempts as attempts_table
-from scheduler_svc.store.db.tables import runs as runs_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
-from scheduler_svc.store.queries.resources import is_task, last_accepted
+from scheduler_svc.store.outcomes.environment_faults import is_cancelling
+from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
 from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
@@ -253,8 +253,7 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
 
 def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
     """Returns whether the plan does not specify if the attempt's task must change anything."""
-    spec = connection.execute(sa.select(tasks_table.c.spec).where(*is_task(attempt.parent))).scalar_one()
-    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
+    return get_spec(connection, attempt.parent).expect == pb.EXPECT_UNSPECIFIED
 
 
 def fail(
@@ -338,24 +337,16 @@ def _again(
     *,
     counts: bool,
 ) -> bool:
-    state = connection.execute(
-        sa.select(runs_table.c.state).where(runs_table.c.run == attempt.run)
-    ).scalar_one()
-    if state == pb.RUN_STATE_CANCELLING:
+    if is_cancelling(connection, RunName(attempt.run)):
         return False
     if not counts:
         return True
-    spec = connection.execute(sa.select(tasks_table.c.spec).where(*is_task(attempt.parent))).scalar_one()
-    earlier = (
-        attempts_table.c.run == attempt.run,
-        attempts_table.c.epic == attempt.epic,
-        attempts_table.c.task == attempt.task,
+    is_lost = sa.case((attempts_table.c.state == pb.ATTEMPT_STATE_LOST, 1))
+    chosen = sa.select(sa.func.count(), sa.func.count(is_lost)).where(
+        *attempts_at(attempt.parent),
+        # Attempts before a task was reopened no longer count.
+        attempts_table.c.number > last_accepted(connection, attempt.parent),
+        attempts_table.c.counts,
     )
-    # Attempts before a task was reopened no longer count.
-    fresh = attempts_table.c.number > last_accepted(connection, attempt.parent)
-    count = sa.select(sa.func.count()).select_from(attempts_table).where(*earlier, fresh)
-    counted = connection.execute(count.where(attempts_table.c.counts)).scalar_one()
-    lost = connection.execute(
-        count.where(attempts_table.c.counts, attempts_table.c.state == pb.ATTEMPT_STATE_LOST)
-    ).scalar_one()
-    return should_retry(outcome, counted, pb.PlanTask.FromString(spec).retries, lost)
+    counted, lost = connection.execute(chosen).one()
+    return should_retry(outcome, counted, get_spec(connection, attempt.parent).retries, lost)

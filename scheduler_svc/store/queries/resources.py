@@ -89,7 +89,7 @@ def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
 def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
     """Returns a task's newest failed attempt since it was last accepted; None if there is none."""
     chosen = sa.select(attempts).where(
-        *_attempts_at(name),
+        *attempts_at(name),
         attempts.c.number > last_accepted(connection, name),
         attempts.c.state == pb.ATTEMPT_STATE_FAILED,
         # An attempt that failed because of a busy provider says nothing about the work.
@@ -106,7 +106,7 @@ def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | N
 def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpan]:
     """Returns when agents worked on an attempt's task since it was last accepted, as reported by workers."""
     chosen = sa.select(attempts.c.session_result).where(
-        *_attempts_at(name.parent),
+        *attempts_at(name.parent),
         attempts.c.number > last_accepted(connection, name.parent),
         attempts.c.session_result.is_not(None),
     )
@@ -122,13 +122,9 @@ def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpa
 def last_accepted(connection: sa.Connection, name: TaskName) -> int:
     """Returns the number of a task's newest accepted attempt, even if reopened since; 0 if there is none."""
     accepted = sa.select(sa.func.max(attempts.c.number)).where(
-        *_attempts_at(name), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
+        *attempts_at(name), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
     )
     return connection.execute(accepted).scalar_one() or 0
-
-
-def _attempts_at(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
-    return (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
 
 
 def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
@@ -141,14 +137,14 @@ def is_task(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
     return (tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task)
 
 
+def attempts_at(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the condition that selects the attempts of the task in their table."""
+    return (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
+
+
 def is_attempt(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition that selects the attempt in its table."""
-    return (
-        attempts.c.run == name.run,
-        attempts.c.epic == name.epic,
-        attempts.c.task == name.task,
-        attempts.c.number == name.number,
-    )
+    return (*attempts_at(name.parent), attempts.c.number == name.number)
 
 
 def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
