@@ -42,7 +42,7 @@ def _record(
     actor: str,
     now: int,
 ) -> None:
-    note_pushes(connection, name, [branch for branch in branches if branch not in refused], refused)
+    note_pushes(connection, name, branches, refused)
     failed = [pb.PushFailed(branch=branch, error=error) for branch, error in refused.items()]
     append(connection, [event(name, actor, push_failed=each) for each in failed], now)
     result = run_row(connection, name).merge_into or name.branch

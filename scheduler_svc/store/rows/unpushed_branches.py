@@ -11,15 +11,15 @@ from scheduler_svc.store.rows import runs
 
 
 def note_pushes(
-    connection: sa.Connection, run: RunName, pushed: Iterable[str], refused: Mapping[str, str]
+    connection: sa.Connection, run: RunName, branches: Iterable[str], refused: Mapping[str, str]
 ) -> None:
-    """Records which branches were pushed, and why others were refused, by branch."""
+    """Records a push of `branches`. `refused` has, by branch, why the remote refused it."""
     chosen = sa.select(runs_table.c.unpushed).where(runs_table.c.run == run.run)
     stored = connection.execute(chosen).scalar_one_or_none()
     if stored is None and not refused:
         return
     before = unpushed(stored)
-    after = {branch: error for branch, error in before.items() if branch not in set(pushed)} | dict(refused)
+    after = {branch: error for branch, error in before.items() if branch not in set(branches)} | dict(refused)
     if after != before:
         runs.change(connection, run, unpushed=_packed(after))
 
