@@ -351,10 +351,13 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         def lift(connection: Any) -> list[RunName]:
-            if requests.recall(connection, request.request_id, request) is not None:
-                return []
-            resumed = lift_hold(connection, request.provider, _actor(request), self._now())
-            requests.remember(connection, request.request_id, request, request.provider, self._now())
+            resumed: list[RunName] = []
+
+            def work(connection: Any) -> str:
+                resumed.extend(lift_hold(connection, request.provider, _actor(request), self._now()))
+                return request.provider
+
+            requests.once(connection, request, work, self._now())
             return resumed
 
         held = await self._store.read(list_holds, now=self._now())

@@ -51,11 +51,11 @@ class StoreCalls:
     async def once(self, request: Any, name: object, work: Work[Any], read: Work[T]) -> T:
         """Runs a mutation, unless a request with its request_id already did; returns the result of `read`."""
 
-        def write(connection: Any) -> None:
-            if requests.recall(connection, request.request_id, request) is None:
-                work(connection)
-                requests.remember(connection, request.request_id, request, name, self._now())
+        def named(connection: Connection) -> object:
+            work(connection)
+            return name
 
+        write = partial(requests.once, request=request, work=named, now=self._now())
         await self._database.submit(write, LOOP, _run_of(name))
         return await self._database.read(read)
 

@@ -61,14 +61,8 @@ async def add_task(
     if mistakes := without_limit("task", draft.spec, budget, programs):
         raise invalid_plan(mistakes)
 
-    def write(connection: Connection) -> str:
-        made = requests.recall(connection, request.request_id, request)
-        if made:
-            return made
-        name = _write(connection, epic, draft.spec, actor, now)
-        requests.remember(connection, request.request_id, request, name, now)
-        return str(name)
-
+    work = partial(_write, epic=epic, spec=draft.spec, actor=actor, now=now)
+    write = partial(requests.once, request=request, work=work, now=now)
     return await _read(database, await database.submit(write, LOOP, str(epic.parent)))
 
 

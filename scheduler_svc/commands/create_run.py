@@ -62,14 +62,11 @@ async def create_run(
         return _planned(request, base)
     name = RunName(run_id(request.plan.name, suffix))
 
-    def write(connection: Connection) -> str:
-        made = requests.recall(connection, request.request_id, request)
-        if made:
-            return made
+    def work(connection: Connection) -> RunName:
         _write(connection, name, request, base, now, full=worker.state.full)
-        requests.remember(connection, request.request_id, request, name, now)
-        return str(name)
+        return name
 
+    write = partial(requests.once, request=request, work=work, now=now)
     return await _read(database, await database.submit(write, LOOP, str(name)))
 
 

@@ -1,6 +1,8 @@
 """Stores the results of mutations by request_id, so that a repeated mutation runs once."""
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
@@ -8,6 +10,18 @@ from google.protobuf.message import Message
 from heddle import pb
 from heddle.errors import HeddleError
 from scheduler_svc.store.db.tables import requests
+
+
+def once(connection: sa.Connection, request: Any, work: Callable[[sa.Connection], object], now: int) -> str:
+    """Runs a mutation, unless a request with its request_id already did; returns the resource.
+
+    `work` returns the resource. Raises REQUEST_ID_REUSED if another request had the same id.
+    """
+    made = recall(connection, request.request_id, request)
+    if made is None:
+        made = str(work(connection))
+        remember(connection, request.request_id, request, made, now)
+    return made
 
 
 def recall(connection: sa.Connection, request_id: str, request: Message) -> str | None:
