@@ -7,6 +7,7 @@ from heddle import pb
 from heddle.names import EpicName, TaskName
 from scheduler_svc.commands.create_run import task_row
 from scheduler_svc.model import transitions
+from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import epic_row, run_row, task_rows
@@ -26,7 +27,7 @@ def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int
     conflict = pb.MergeConflicted.FromString(epic_row(connection, epic).conflict or b"")
     merge_checks = run_row(connection, epic.parent).merge_checks
     checks = pb.MergeChecks.FromString(merge_checks or b"").checks or last.checks
-    taken = {pb.PlanTask.FromString(each.spec).key.lower() for each in rows}
+    taken = {each.task.lower() for each in rows}
     numbered = (f"{_KEY}-{number}" for number in range(1, len(rows) + 2))
     spec = resolution(last, conflict, next(key for key in numbered if key not in taken), agent)
     del spec.checks[:]
@@ -46,10 +47,8 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
     spec.CopyFrom(last)
     for field in ("script", "estimate", "budget_usd_micros"):
         spec.ClearField(field)
-    if agent and agent.partition(":")[0] != last.agent.partition(":")[0]:
-        # Each kind of agent has its own names for models.
-        spec.model = ""
-    spec.agent = agent or last.agent
+    if agent:
+        replace_agent(spec, agent)
     # The correct resolution may leave the epic unchanged.
     spec.expect = pb.EXPECT_ANY
     spec.key = key

@@ -9,6 +9,7 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task, set_up_again
 from scheduler_svc.model import transitions
+from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
@@ -148,10 +149,7 @@ def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
     spec = get_spec(connection, name)
     if agent != SCRIPTED and not spec.prompt.strip():
         raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
-    if agent.partition(":")[0] != spec.agent.partition(":")[0]:
-        # Each kind of agent has its own names for models.
-        spec.model = ""
-    spec.agent = agent
+    replace_agent(spec, agent)
     tasks.change(connection, name, spec=spec.SerializeToString())
 
 

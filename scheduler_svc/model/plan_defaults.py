@@ -96,6 +96,14 @@ def _resolved_task(
     return resolved
 
 
+def replace_agent(spec: pb.PlanTask, agent: str) -> None:
+    """Replaces the agent of a task; an agent of another kind also clears the model."""
+    if agent.partition(":")[0] != spec.agent.partition(":")[0]:
+        # Each kind of agent has its own names for models.
+        spec.model = ""
+    spec.agent = agent
+
+
 def background_wait(spec: pb.PlanTask) -> Duration:
     """Returns how long a session of the task waits for its agent's background tasks."""
     return spec.background_wait if spec.HasField("background_wait") else Duration(seconds=BACKGROUND_WAIT)
