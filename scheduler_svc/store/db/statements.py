@@ -3,24 +3,12 @@
 Each takes `of(name)`.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.db.tables import attempts, epics, run_events, runs, session_chunks, tasks
-
-_RUN: Final[sa.BindParameter[Any]] = sa.bindparam("of_run")
-_EPIC: Final[sa.BindParameter[Any]] = sa.bindparam("of_epic")
-_TASK: Final[sa.BindParameter[Any]] = sa.bindparam("of_task")
-_THIS_EPIC: Final = (epics.c.run == _RUN, epics.c.epic == _EPIC)
-_THIS_TASK: Final = (tasks.c.run == _RUN, tasks.c.epic == _EPIC, tasks.c.task == _TASK)
-_THIS_ATTEMPT: Final = (
-    attempts.c.run == _RUN,
-    attempts.c.epic == _EPIC,
-    attempts.c.task == _TASK,
-    attempts.c.number == sa.bindparam("of_number"),
-)
 
 
 def of(name: RunName | EpicName | TaskName | AttemptName) -> dict[str, object]:
@@ -28,8 +16,13 @@ def of(name: RunName | EpicName | TaskName | AttemptName) -> dict[str, object]:
     return {f"of_{field}": value for field, value in zip(name._fields, name, strict=True)}
 
 
-ANY_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT)
-LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
+def this(table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """Returns the condition for the row that the parameters `of(name)` select."""
+    return [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key.columns]
+
+
+ANY_ATTEMPT: Final = sa.select(attempts).where(*this(attempts))
+LIVE_ATTEMPT: Final = sa.select(attempts).where(*this(attempts), attempts.c.ended_at.is_(None))
 
 # For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(
@@ -52,10 +45,10 @@ ASSIGNMENT: Final = sa.select(
     attempts.c.stop_reason,
     attempts.c.share_micros,
 ).where(
-    *_THIS_ATTEMPT,
+    *this(attempts),
     attempts.c.ended_at.is_(None),
-    *_THIS_TASK,
-    *_THIS_EPIC,
+    *this(tasks),
+    *this(epics),
     runs.c.run == attempts.c.run,
     epics.c.run == attempts.c.run,
     tasks.c.run == attempts.c.run,
@@ -67,17 +60,21 @@ RUN_OF_EPIC: Final = sa.select(
     runs.c.worker,
     epics.c.state.label("epic_state"),
     sa.select(attempts.c.number)
-    .where(attempts.c.run == _RUN, attempts.c.epic == _EPIC, attempts.c.ended_at.is_(None))
+    .where(
+        attempts.c.run == sa.bindparam("of_run"),
+        attempts.c.epic == sa.bindparam("of_epic"),
+        attempts.c.ended_at.is_(None),
+    )
     .exists()
     .label("has_live_attempt"),
-).where(*_THIS_EPIC, runs.c.run == epics.c.run)
+).where(*this(epics), runs.c.run == epics.c.run)
 INSERT_CHUNK: Final = sa.insert(session_chunks)
 INSERT_EVENTS: Final = sa.insert(run_events)
 
 # Has another parameter, `count`: how many numbers to take.
 TAKE_NUMBERS: Final = (
     sa.update(runs)
-    .where(runs.c.run == _RUN)
+    .where(*this(runs))
     .values(sequence=runs.c.sequence + sa.bindparam("count"))
     .returning(runs.c.sequence)
 )

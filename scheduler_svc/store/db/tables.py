@@ -270,6 +270,9 @@ leadership = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
 )
 
+# Joins a task with its epic.
+EPIC_OF_TASK: Final = sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)
+
 # Joins a task with its attempts.
 ATTEMPT_OF_TASK: Final = sa.and_(
     attempts.c.run == tasks.c.run,

@@ -15,6 +15,7 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.session_summary import is_overdue, show_question
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, of
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.queries.resources import is_task
@@ -118,12 +119,4 @@ def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
 # Whether or not it was answered, as long as no other attempt resumes it.
 _WAITING = frozenset({pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING})
 
-_NEWEST = sa.select(attempts_table, tasks_table.c.state.label("task_state")).join(
-    tasks_table,
-    sa.and_(
-        tasks_table.c.run == attempts_table.c.run,
-        tasks_table.c.epic == attempts_table.c.epic,
-        tasks_table.c.task == attempts_table.c.task,
-        tasks_table.c.attempt_count == attempts_table.c.number,
-    ),
-)
+_NEWEST = sa.select(attempts_table, tasks_table.c.state.label("task_state")).join(tasks_table, NEWEST_ATTEMPT)

@@ -8,18 +8,13 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import ANY, AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.model.usage import total
-from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import ATTEMPT_OF_TASK, EPIC_OF_TASK, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.spending import usage_by
 
 _PAGE: Final = 100
 _LARGEST_PAGE: Final = 500
-
-_OF_EPIC: Final = sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)
-_OF_TASK: Final = sa.and_(
-    tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
-)
 
 
 def list_costs(
@@ -112,12 +107,12 @@ def _epics(connection: sa.Connection, request: pb.ListCostsRequest, run: RunName
 def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicName) -> pb.ListCostsResponse:
     began = (
         sa.select(sa.func.min(attempts.c.started_at))
-        .where(_OF_TASK)
+        .where(ATTEMPT_OF_TASK)
         .correlate(tasks)
         .scalar_subquery()
         .label("started_at")
     )
-    chosen = sa.select(tasks, epics.c.place, began).select_from(tasks.join(epics, _OF_EPIC))
+    chosen = sa.select(tasks, epics.c.place, began).select_from(tasks.join(epics, EPIC_OF_TASK))
     chosen = chosen.where(*_within(tasks, epic)).order_by(epics.c.place, tasks.c.position)
     if after := page_tokens.numbers(request.page_token, 2):
         chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
@@ -145,7 +140,9 @@ def _sessions(
     connection: sa.Connection, request: pb.ListCostsRequest, task: TaskName
 ) -> pb.ListCostsResponse:
     place = (epics.c.place, tasks.c.position, attempts.c.number)
-    chosen = sa.select(attempts, *place[:2]).select_from(attempts.join(tasks, _OF_TASK).join(epics, _OF_EPIC))
+    chosen = sa.select(attempts, *place[:2]).select_from(
+        attempts.join(tasks, ATTEMPT_OF_TASK).join(epics, EPIC_OF_TASK)
+    )
     chosen = chosen.where(*_within(attempts, task)).order_by(*place)
     if after := page_tokens.numbers(request.page_token, 3):
         chosen = chosen.where(sa.tuple_(*place) > tuple(after))

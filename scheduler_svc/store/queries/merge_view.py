@@ -5,10 +5,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.errors import not_found
 from heddle.names import EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, OPEN_TASK, MergeState
-from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, tasks
+from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_epics
 from scheduler_svc.store.rows.forecasts import read_forecast
 
@@ -35,9 +35,7 @@ _ORDER: Final = (
 
 def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsResponse:
     """Returns the forecast and the merge queue of a run; raises NOT_FOUND."""
-    run = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
-    if run is None:
-        raise not_found(name)
+    run = run_row(connection, name)
     chosen = sa.select(
         epics.c.epic, epics.c.merge_state, epics.c.conflict, _is_being_resolved().label("resolving")
     ).where(epics.c.run == name.run)
@@ -70,8 +68,9 @@ def _entry(run: RunName, epic: pb.Epic, row: Any, merged: set[str]) -> pb.MergeQ
 
 
 def _is_being_resolved() -> sa.ColumnElement[bool]:
-    same = (tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic)
-    return sa.select(tasks.c.task).where(*same, tasks.c.resolves, tasks.c.state.in_(OPEN_TASK)).exists()
+    return (
+        sa.select(tasks.c.task).where(EPIC_OF_TASK, tasks.c.resolves, tasks.c.state.in_(OPEN_TASK)).exists()
+    )
 
 
 def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":

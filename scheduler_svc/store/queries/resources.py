@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
-from heddle.names import AttemptName, EpicName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.session_summary import closed_lines
-from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 from scheduler_svc.store.queries.spending import usage_by
 
@@ -127,7 +127,7 @@ def last_accepted(connection: sa.Connection, name: TaskName) -> int:
     return connection.execute(accepted).scalar_one() or 0
 
 
-def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
+def is_epic(name: EpicName | WorktreeName) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition that selects the epic in its table."""
     return (epics.c.run == name.run, epics.c.epic == name.epic)
 
@@ -234,8 +234,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
 
 def select_tasks() -> sa.Select[Any]:
     """Returns the query for the rows that `tasks_of` converts, without order or condition."""
-    joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic))
-    return sa.select(tasks, epics.c.place).select_from(joined)
+    return sa.select(tasks, epics.c.place).select_from(tasks.join(epics, EPIC_OF_TASK))
 
 
 def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:

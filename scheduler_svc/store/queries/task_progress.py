@@ -8,7 +8,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import RunName
 from scheduler_svc.model.eta import TaskStand
-from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 
 class RunStand(NamedTuple):
@@ -26,9 +26,7 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     row = connection.execute(chosen).one_or_none()
     if row is None:
         raise not_found(name)
-    joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)).outerjoin(
-        attempts, NEWEST_ATTEMPT
-    )
+    joined = tasks.join(epics, EPIC_OF_TASK).outerjoin(attempts, NEWEST_ATTEMPT)
     stands = (
         sa.select(tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at)
         .select_from(joined)

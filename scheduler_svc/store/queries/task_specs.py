@@ -1,16 +1,13 @@
 """Reads the specifications of tasks, with their workers and budgets."""
 
-from typing import Final
-
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.model.states import OPEN_TASK
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_task
-
-_OVER: Final = frozenset({pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED})
 
 
 def open_specs(
@@ -26,7 +23,7 @@ def open_specs(
             chosen = (tasks.c.run == name.run,)
     columns = sa.select(runs.c.worker, tasks.c.epic, tasks.c.task, tasks.c.spec)
     rows = connection.execute(
-        columns.where(*chosen, runs.c.run == tasks.c.run, tasks.c.state.not_in(_OVER))
+        columns.where(*chosen, runs.c.run == tasks.c.run, tasks.c.state.in_(OPEN_TASK))
     ).all()
     return [
         (row.worker, RunName(name.run).epic(row.epic).task(row.task), pb.PlanTask.FromString(row.spec))
@@ -49,12 +46,7 @@ def last_spec(
             epics.c.budget_micros.label("of_epic"),
             runs.c.budget_micros.label("of_run"),
         )
-        .where(
-            *chosen,
-            epics.c.run == tasks.c.run,
-            epics.c.epic == tasks.c.epic,
-            runs.c.run == tasks.c.run,
-        )
+        .where(*chosen, EPIC_OF_TASK, runs.c.run == tasks.c.run)
         .order_by(tasks.c.position.desc())
         .limit(1)
     ).one_or_none()

@@ -10,6 +10,7 @@ from heddle.errors import not_found
 from heddle.names import ANY, EpicName, RunName, WorktreeName
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.queries import page_tokens
+from scheduler_svc.store.queries.resources import is_epic
 from scheduler_svc.store.rows.retention import Retention
 
 # Columns are read by name.
@@ -37,7 +38,7 @@ def _select() -> sa.Select[Any]:
 
 
 def _of(name: EpicName | WorktreeName) -> sa.Select[Any]:
-    return _select().where(epics.c.run == name.run, epics.c.epic == name.epic)
+    return _select().where(*is_epic(name))
 
 
 def read_worktree(connection: sa.Connection, name: WorktreeName) -> Row:
@@ -134,11 +135,7 @@ def read_restorable(connection: sa.Connection, name: EpicName) -> Any:
         epics.c.archive_commit,
         epics.c.restored_at,
     )
-    row = connection.execute(chosen.where(*_this(name), runs.c.run == epics.c.run)).one_or_none()
+    row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
     if row is None:
         raise not_found(name)
     return row
-
-
-def _this(name: EpicName | WorktreeName) -> tuple[sa.ColumnElement[bool], ...]:
-    return (epics.c.run == name.run, epics.c.epic == name.epic)

@@ -5,9 +5,9 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName
 from scheduler_svc.model.status import AttemptStatus, Move
-from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import attempts
-from scheduler_svc.store.rows.moves import make_move, this
+from scheduler_svc.store.rows.moves import make_move
 
 _CHANGE = sa.update(attempts).where(*this(attempts))
 _STOP = _CHANGE.where(attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None))

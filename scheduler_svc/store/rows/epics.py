@@ -9,9 +9,9 @@ from heddle.names import EpicName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import OPEN_TASK, MergeState
 from scheduler_svc.model.status import EpicStatus, Move
-from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics, tasks
-from scheduler_svc.store.rows.moves import change_of, make_move, this, try_move
+from scheduler_svc.store.rows.moves import change_of, make_move, try_move
 
 _CHANGE = sa.update(epics).where(*this(epics))
 _MERGES = epics.c.merge_state == MergeState.MERGING

@@ -16,7 +16,7 @@ from scheduler_svc.model.status import (
     Status,
     TaskStatus,
 )
-from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.statements import of, this
 
 Name = RunName | EpicName | TaskName | AttemptName
 
@@ -68,11 +68,6 @@ def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
     else:
         legal = sa.tuple_(*columns).in_(sorted(tuple(map(int, status)) for status in move.sources))
     return sa.update(table).where(*this(table), legal)
-
-
-def this(table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """Returns the condition for the row that the parameters `of(name)` select."""
-    return [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key.columns]
 
 
 @cache

@@ -10,11 +10,11 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import Move, RunStatus
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.rows.moves import change_of, make_move, try_move
 
-_CHANGE = sa.update(runs).where(runs.c.run == sa.bindparam("of_run"))
+_CHANGE = sa.update(runs).where(*this(runs))
 
 
 def insert(connection: sa.Connection, row: Mapping[str, object]) -> None:

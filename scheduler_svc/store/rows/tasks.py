@@ -8,9 +8,9 @@ from heddle import pb
 from heddle.names import AttemptName, EpicName, TaskName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.status import IllegalMoveError, Move, TaskStatus
-from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import tasks
-from scheduler_svc.store.rows.moves import change_of, make_move, this, try_move
+from scheduler_svc.store.rows.moves import change_of, make_move, try_move
 
 _CHANGE = sa.update(tasks).where(*this(tasks))
 _START = (
