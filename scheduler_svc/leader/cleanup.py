@@ -69,9 +69,8 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
         if not epic.due:
             release = pb.ReleaseLeaseRequest(epic=str(name), epoch=term.epoch)
             await call(worker.name, worker.worktree.ReleaseLease, release, _REMOVE_TIMEOUT)
-            await term.write(
-                "released", partial(_released, epic=name, path=epic.worktree_path), str(name.parent)
-            )
+            released = partial(epics.release_worktree, name=name, path=epic.worktree_path)
+            await term.write("released", released, str(name.parent))
             return ""
         request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=term.epoch)
         done = await call(worker.name, worker.worktree.RemoveWorktree, request, _REMOVE_TIMEOUT)
@@ -84,11 +83,6 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
     told = event(name, f"worker:{epic.worker}", worktree_removed=removed)
     await term.write("removed", partial(_removed, epic=name, told=told, now=term.now()), str(name.parent))
     return ""
-
-
-def _released(connection: Connection, epic: EpicName, path: str) -> None:
-    """Records that a worktree which stays was torn down: setup must run in it before its next use."""
-    epics.release_worktree(connection, epic, path)
 
 
 def _removed(connection: Connection, epic: EpicName, told: pb.Event, now: int) -> None:

@@ -13,7 +13,7 @@ from heddle import pb
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
 from scheduler_svc.leader.environment_waits import call_when_ready
-from scheduler_svc.leader.project_setup import SETUP_LIMIT, TEARDOWN_LIMIT
+from scheduler_svc.leader.project_setup import TEARDOWN_LIMIT, setup_limit
 from scheduler_svc.leader.term import Term
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
@@ -92,8 +92,7 @@ class MergeCalls:
         """
         file, checks = self._context.project_file, self._context.checks
         setup = _commands("setup", file.setup)
-        limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
-        reports = await self._run(opened, setup, limit) if setup else []
+        reports = await self._run(opened, setup, setup_limit(file)) if setup else []
         if reports is not None and all(report.ok for report in reports):
             whole = checks.timeout if checks.HasField("timeout") else None
             reports = await self._run(opened, checks.checks, whole)

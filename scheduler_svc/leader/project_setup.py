@@ -19,8 +19,8 @@ from scheduler_svc.store.queries.assignments import Assignment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Limits that apply if the project sets none.
-SETUP_LIMIT: Final = Duration(seconds=15 * 60)
+# Applies if the project sets no limit.
+_SETUP_LIMIT: Final = Duration(seconds=15 * 60)
 
 TEARDOWN_LIMIT: Final = Duration(seconds=2 * 60)
 
@@ -33,11 +33,15 @@ def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
     file = assignment.project_file
     if not file.setup or assignment.set_up == worktree.incarnation:
         return None
-    limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
-    return pb.Setup(commands=file.setup, timeout=limit, incarnation=worktree.incarnation)
+    return pb.Setup(commands=file.setup, timeout=setup_limit(file), incarnation=worktree.incarnation)
 
 
-# Any: a row with the columns that `cleaning` reads.
+def setup_limit(file: pb.ProjectFile) -> Duration:
+    """Returns the time limit of the project's setup."""
+    return file.setup_timeout if file.HasField("setup_timeout") else _SETUP_LIMIT
+
+
+# Any: a row of `worktrees.to_clean`.
 async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
     """Runs the project's teardown once in a worktree at the end of its run; only reports a failure."""
     file = pb.ProjectFile.FromString(row.project_file or b"")

@@ -41,6 +41,14 @@ _UNTOLD: Final = {
 }
 
 
+# Built once, because nearly each batch of session output runs it.
+_DELETE_OVER: Final = sa.delete(holds).where(
+    holds.c.provider == sa.bindparam("of_provider"),
+    ~holds.c.needs_operator,
+    holds.c.until <= sa.bindparam("now"),
+)
+
+
 class Met(NamedTuple):
     """The hold that a session has just met."""
 
@@ -94,8 +102,7 @@ def _met(
 
 def works(connection: sa.Connection, provider: str, now: int) -> None:
     """Records that a provider has just accepted work; an active hold stays."""
-    over = (holds.c.provider == provider, ~holds.c.needs_operator, holds.c.until <= now)
-    connection.execute(sa.delete(holds).where(*over))
+    connection.execute(_DELETE_OVER, {"of_provider": provider, "now": now})
 
 
 def remove(connection: sa.Connection, provider: str) -> bool:
