@@ -15,7 +15,7 @@ from scheduler_svc.model.status import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, StartTask
 from scheduler_svc.policy.snapshot import Snapshot
-from scheduler_svc.store.db import statements
+from scheduler_svc.store.db import statements, tables
 from scheduler_svc.store.outcomes import attempt_outcomes
 from tests.chaos import core
 from tests.chaos.test_stateful import SchedulerCore
@@ -39,7 +39,7 @@ def without_epoch(patch: pytest.MonkeyPatch) -> None:
 
 
 def accepting_twice(patch: pytest.MonkeyPatch) -> None:
-    every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements._THIS_ATTEMPT)
+    every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements.this(tables.attempts))
     patch.setattr(attempt_outcomes, "LIVE_ATTEMPT", every)
     # The table of moves would refuse it as well.
     of_task = frozenset(map(TaskStatus, pb.TaskState.values()))
