@@ -169,7 +169,7 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
     yield from checks(f"{path}.checks", limits.checks)
     if limits.expect not in pb.Expect.values():
         yield Violation(f"{path}.expect", f"{limits.expect} is unknown; use changes, nothing or any")
-    yield from allowed_files(f"{path}.allow_files", limits.allow_files)
+    yield from limited_globs(f"{path}.allow_files", limits.allow_files)
 
 
 def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Violation]:
@@ -188,23 +188,16 @@ def checks(path: str, found: Sequence[pb.Check]) -> Iterator[Violation]:
                 f"{path}[{index}].name", f"{shown(check.name)} is also the name of {path}[{place}]"
             )
         yield from text_rules.command(f"{path}[{index}].run", check.run)
-        yield from _reports(f"{path}[{index}]", check)
+        for kind, globs in (("junit", check.junit), ("coverage", check.coverage), ("sarif", check.sarif)):
+            yield from limited_globs(f"{path}[{index}].{kind}", globs)
 
 
-def allowed_files(path: str, globs: Sequence[str]) -> Iterator[Violation]:
-    """Yields the violations of the globs of `allow_files` at `path`."""
+def limited_globs(path: str, globs: Sequence[str]) -> Iterator[Violation]:
+    """Yields the violations of globs at `path`, such as those of `allow_files`: too many, or outside the worktree."""
     if len(globs) > MAX_GLOBS:
         yield Violation(path, f"has {len(globs):,} globs; {at_most(MAX_GLOBS)}")
     for index, glob in enumerate(globs[:MAX_GLOBS]):
         yield from text_rules.inside_worktree(f"{path}[{index}]", glob)
-
-
-def _reports(path: str, check: pb.Check) -> Iterator[Violation]:
-    for kind, globs in (("junit", check.junit), ("coverage", check.coverage), ("sarif", check.sarif)):
-        if len(globs) > MAX_GLOBS:
-            yield Violation(f"{path}.{kind}", f"has {len(globs):,} globs; {at_most(MAX_GLOBS)}")
-        for index, glob in enumerate(globs[:MAX_GLOBS]):
-            yield from text_rules.inside_worktree(f"{path}.{kind}[{index}]", glob)
 
 
 def _on_failure(path: str, value: "pb.OnFailure.ValueType") -> Iterator[Violation]:

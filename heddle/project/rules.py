@@ -9,7 +9,7 @@ from typing import Final
 from heddle import pb
 from heddle.errors import Violation
 from heddle.plan import text_rules
-from heddle.plan.rules import MAX_VIOLATIONS, allowed_files, checks
+from heddle.plan.rules import MAX_VIOLATIONS, checks, limited_globs
 from heddle.plan.text_rules import at_most, shown
 from heddle.project import environment
 
@@ -52,7 +52,7 @@ def _file(file: pb.ProjectFile) -> Iterator[Violation]:
     yield from _variables(file)
     yield from checks("checks", file.checks)
     yield from _commands("teardown", file.teardown)
-    yield from allowed_files("allow_files", file.allow_files)
+    yield from limited_globs("allow_files", file.allow_files)
 
 
 def _commands(path: str, commands: Sequence[str]) -> Iterator[Violation]:
