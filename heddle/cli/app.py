@@ -46,7 +46,10 @@ app.add_typer(plan_commands.app, name="plan")
 @app.command()
 def version(as_json: Json = False) -> None:
     """Print the version of this program."""
-    output.line(f'{{"version": "{heddle.__version__}"}}' if as_json else f"heddle {heddle.__version__}")
+    if as_json:
+        output.print_plain_json({"version": heddle.__version__})
+    else:
+        output.line(f"heddle {heddle.__version__}")
 
 
 def main(arguments: Sequence[str]) -> int:

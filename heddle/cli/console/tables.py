@@ -70,7 +70,7 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
     table = _table("ATTEMPT", "ID", "WAITS", "DENIED IN", "QUESTION")
     for each in asked:
         table.add_row(
-            short_attempt(each.attempt),
+            short_name(each.attempt),
             SafeText(each.approval_id),
             words.elapsed(each.request_time, Timestamp(), now),
             words.remaining(each.deny_time, now),
@@ -183,8 +183,8 @@ def short_epic(name: str) -> str:
     return "/".join(name.split("/")[1:4:2])
 
 
-def short_attempt(name: str) -> str:
-    """Returns RUN/EPIC/TASK/N."""
+def short_name(name: str) -> str:
+    """Returns RUN/EPIC/TASK/N for the name of an attempt, and RUN/EPIC/TASK for that of a task."""
     return "/".join(name.split("/")[1::2])
 
 
@@ -219,8 +219,7 @@ def context_fills(tasks: Iterable[pb.Task]) -> Iterator[str]:
     for task in tasks:
         attempt = task.latest_attempt
         if attempt.summary.context_tokens and not attempt.HasField("end_time"):
-            short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
-            yield f"{short}: {words.context(attempt.summary)}"
+            yield f"{short_name(task.name)}: {words.context(attempt.summary)}"
 
 
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
@@ -229,7 +228,7 @@ def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
         session = task.latest_attempt.agent_session
         if not session.id or task.state == pb.TASK_STATE_ACCEPTED:
             continue
-        short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
+        short = short_name(task.name)
         opened = f": {words.plain(session.command)}" if session.command else ""
         yield f"{short}: the agent's own session is {words.plain(session.id)}{opened}"
         if task.state == pb.TASK_STATE_FAILED:

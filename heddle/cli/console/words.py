@@ -39,7 +39,7 @@ def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:
 
 def behind(found: pb.BaseBehind) -> str:
     """Returns how far the base of a run is behind its upstream."""
-    commits = f"{found.commits} commit{'' if found.commits == 1 else 's'}"
+    commits = count(found.commits, "commit")
     return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
 
 

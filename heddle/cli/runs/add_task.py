@@ -8,6 +8,7 @@ import typer
 
 from heddle import pb
 from heddle.cli.console import output, resource_names, words
+from heddle.cli.console.arguments import EpicArgument
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -17,7 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def add(
-    epic: Annotated[str, typer.Argument(metavar="EPIC", help="The epic, as RUN/EPIC.")],
+    epic: EpicArgument,
     prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="The prompt for the agent.")] = "",
     *,
     file: Annotated[
