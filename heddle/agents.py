@@ -6,7 +6,6 @@ A kind is plain data, so checking a plan needs no agent program or library. Only
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -128,6 +127,8 @@ def _declared(reference: str) -> tuple[AgentKind, ...]:
 
 
 def _installed() -> Iterator[AgentKind]:
+    from importlib import metadata  # noqa: PLC0415 (slow to import, and most commands need no kinds)
+
     for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             yield from _checked(entry.value, entry.load())
