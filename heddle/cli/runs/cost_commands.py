@@ -46,13 +46,12 @@ async def _shown(client: HeddleClient, name: str) -> list[tuple[pb.Cost, int]]:
         return await _projects(client)
     ids = name.removeprefix("runs/")
     if "/" not in ids:
-        return await _tree(
-            client, resource_names.run_name(name), f"{resource_names.run_name(name)}/epics/-", 4
-        )
+        run = resource_names.run_name(name)
+        return await _tree(client, run, f"{run}/epics/-")
     part = resource_names.part_name(name)
     if "/tasks/" in part:
-        return await _tree(client, part, "", 0)
-    return await _tree(client, part, f"{part}/tasks/-", 6)
+        return await _tree(client, part, "")
+    return await _tree(client, part, f"{part}/tasks/-")
 
 
 async def _projects(client: HeddleClient) -> list[tuple[pb.Cost, int]]:
@@ -63,17 +62,14 @@ async def _projects(client: HeddleClient) -> list[tuple[pb.Cost, int]]:
     return found
 
 
-async def _tree(client: HeddleClient, top: str, deeper: str, parts: int) -> list[tuple[pb.Cost, int]]:
-    """Returns `top`, its children, and below each child those listed under `deeper` (empty: none).
-
-    The first `parts` parts of a name from `deeper` are the name of its parent.
-    """
+async def _tree(client: HeddleClient, top: str, deeper: str) -> list[tuple[pb.Cost, int]]:
+    """Returns `top`, its children, and below each child those listed under `deeper` (empty: none)."""
     parents = [each async for each in _below(client, top)]
     children = [each async for each in _below(client, deeper)] if deeper else []
     found = [((await client.list_costs(top, page_size=1)).total, 0)]
     for parent in parents:
         found.append((parent, 1))
-        found += [(each, 2) for each in children if "/".join(each.name.split("/")[:parts]) == parent.name]
+        found += [(each, 2) for each in children if each.name.startswith(f"{parent.name}/")]
     return found
 
 
