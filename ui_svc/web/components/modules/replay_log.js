@@ -2,7 +2,7 @@
 import { shallowReactive } from "vue";
 import { createBlocks } from "./blocks.js";
 import { appendRows } from "./log_rows.js";
-import { SPOKEN } from "./session_log.js";
+import { note, SPOKEN } from "./session_log.js";
 
 export function createReplayLog() {
   const log = shallowReactive({
@@ -47,12 +47,7 @@ export function createReplayLog() {
     if (of !== source || end < taken || events[0]?.sequence !== first) begin(events);
     source = of;
     const fresh = events.slice(taken, end);
-    for (const event of fresh) {
-      if (event.type === "tool_started") log.calls.set(event.tool_call_id, event);
-      if (event.type === "screenshot") log.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok)
-        log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
-    }
+    note(fresh, log.calls, log);
     appendRows(log.rows, fresh, log.calls);
     fresh.slice(-SPOKEN).forEach(stream.append);
     taken = end;

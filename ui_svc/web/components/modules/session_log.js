@@ -14,6 +14,16 @@ const PATIENCE = 500;
 // Messages and calls are shown for this many events; the log has all.
 export const SPOKEN = 5000;
 
+// Adds the events' tool_started to `calls`, and their screenshots and failed calls to `into`.
+export function note(events, calls, into) {
+  for (const event of events) {
+    if (event.type === "tool_started") calls.set(event.tool_call_id, event);
+    if (event.type === "screenshot") into.shots.push(event);
+    if (event.type === "tool_finished" && !event.ok)
+      into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
+  }
+}
+
 export function createSessionLog(attempt) {
   let stream = createBlocks();
   const log = shallowReactive({
@@ -48,19 +58,10 @@ export function createSessionLog(attempt) {
   let catchingUp = null;
   let link = null;
 
-  function note(events, into) {
-    for (const event of events) {
-      if (event.type === "tool_started") calls.set(event.tool_call_id, event);
-      if (event.type === "screenshot") into.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok)
-        into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
-    }
-  }
-
   function append(events) {
     const fresh = events.filter((event) => event.sequence > last.value);
     if (!fresh.length) return;
-    note(fresh, log);
+    note(fresh, calls, log);
     log.events.push(...fresh);
     appendRows(log.rows, fresh, calls);
     fresh.forEach((event) => stream.append(event));
@@ -106,7 +107,7 @@ export function createSessionLog(attempt) {
       if (closed) return;
       if (page.events.length) {
         const found = { shots: [], failures: [] };
-        note(page.events, found);
+        note(page.events, calls, found);
         log.events = page.events.concat(log.events);
         log.rows = joinRows(appendRows([], page.events, calls), log.rows);
         log.shots = found.shots.concat(log.shots);
