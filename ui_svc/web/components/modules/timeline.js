@@ -2,7 +2,7 @@
 import { computed, nextTick, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { now } from "./clock.js";
-import { absolute, duration, plural } from "./format.js";
+import { absolute, clock, clockTime, duration, plural } from "./format.js";
 import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
@@ -87,7 +87,7 @@ export const Timeline = {
       <div class="timeline-inner" :style="{ '--lane': lane + 'px' }">
         <div class="timeline-axis" aria-hidden="true">
           <span v-for="tick in axis" :key="tick.time" class="num" :style="{ left: tick.x + 'px' }"
-            >{{ clock(tick) }}</span
+            >{{ tickTime(tick) }}</span
           >
         </div>
         <div class="timeline-back" aria-hidden="true">
@@ -301,13 +301,7 @@ export const Timeline = {
       event.preventDefault();
       emit("open", it.attempt, momentOf(event, it));
     }
-    const clock = (tick) =>
-      new Date(tick.time).toLocaleTimeString([], {
-        hour: "2-digit",
-        minute: "2-digit",
-        second: tick.seconds ? "2-digit" : undefined,
-        hour12: false,
-      });
+    const tickTime = (tick) => (tick.seconds ? clockTime(tick.time) : clock(tick.time));
 
     const measure = () => {
       const label = box.value.querySelector(".timeline-label");
@@ -327,7 +321,6 @@ export const Timeline = {
     return {
       axis,
       box,
-      clock,
       compress,
       duration,
       href,
@@ -345,6 +338,7 @@ export const Timeline = {
       rows,
       scale,
       spans,
+      tickTime,
       zoom,
       zoomTo,
     };
