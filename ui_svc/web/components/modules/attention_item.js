@@ -9,17 +9,43 @@ import { href } from "./paths.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
+// `again`: the action of its button, on the part of the run that `of` names.
 const KINDS = {
-  task: { word: "Failed", icon: "cross", tone: "bad" },
+  task: {
+    word: "Failed",
+    icon: "cross",
+    tone: "bad",
+    again: { word: "Retry", of: "task", action: "retry", said: "gets another attempt" },
+  },
   run: { word: "The run failed", icon: "cross", tone: "bad" },
-  conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
+  conflict: {
+    word: "Merge conflict",
+    icon: "merge",
+    tone: "bad",
+    again: { word: "Merge again", of: "epic", action: "merge", said: "is merged again" },
+  },
   unchanged: { word: "Accepted without a change", icon: "minus", tone: "quiet" },
   held: { word: "Merge on hold", icon: "merge", tone: "wait" },
-  merge: { word: "Awaiting your merge", icon: "merge", tone: "wait" },
+  merge: {
+    word: "Awaiting your merge",
+    icon: "merge",
+    tone: "wait",
+    again: { word: "Merge", of: "epic", action: "merge", said: "is merged" },
+  },
   environment: { word: "Waiting for its environment", icon: "clock", tone: "wait" },
-  push: { word: "Not pushed", icon: "cross", tone: "bad" },
+  push: {
+    word: "Not pushed",
+    icon: "cross",
+    tone: "bad",
+    again: { word: "Push again", of: "run", action: "push", said: "is pushed again" },
+  },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
-  provider: { word: "Paused", icon: "lock", tone: "wait" },
+  provider: {
+    word: "Paused",
+    icon: "lock",
+    tone: "wait",
+    again: { word: "Resume", of: "run", action: "resume", said: "is resumed" },
+  },
   question: { word: "Question", icon: "hand", tone: "wait" },
 };
 
@@ -55,14 +81,14 @@ export const Item = {
       <NewBudget v-if="giving" :item="item" focus @close="giving = false" />
       <div v-else class="approval-buttons">
         <button
-          v-if="again"
+          v-if="kind.again"
           type="button"
           class="button small"
           :disabled="asked"
           data-answer="retry"
           @click="retry"
         >
-          <Icon name="retry" />{{ asked ? "Starting…" : again.word }}
+          <Icon name="retry" />{{ asked ? "Starting…" : kind.again.word }}
         </button>
         <button
           v-if="item.kind === 'budget' && item.of"
@@ -88,24 +114,13 @@ export const Item = {
   setup(props) {
     const asked = ref(false);
     const giving = ref(false);
-    const again = computed(() => {
-      if (props.item.task)
-        return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
-      if (props.item.kind === "provider")
-        return { word: "Resume", path: `${props.item.run}:resume`, said: "is resumed" };
-      if (props.item.kind === "merge")
-        return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
-      if (props.item.kind === "conflict")
-        return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
-      if (props.item.kind === "push")
-        return { word: "Push again", path: `${props.item.run}:push`, said: "is pushed again" };
-      return null;
-    });
+    const kind = computed(() => KINDS[props.item.kind]);
     async function retry() {
+      const { of, action, said } = kind.value.again;
       asked.value = true;
       try {
-        await post(again.value.path);
-        toast(`${props.item.title} ${again.value.said}`);
+        await post(`${props.item[of]}:${action}`);
+        toast(`${props.item.title} ${said}`);
       } catch (problem) {
         asked.value = false;
         toast(problem.message, "bad");
@@ -113,10 +128,9 @@ export const Item = {
     }
     return {
       address: computed(() => href(`/${props.item.attempt ?? props.item.run}`)),
-      again,
       asked,
       giving,
-      kind: computed(() => KINDS[props.item.kind]),
+      kind,
       place: computed(() =>
         [props.item.epic_title, props.item.run_title]
           .filter((each) => each && each !== props.item.title)
