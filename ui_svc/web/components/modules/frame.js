@@ -10,7 +10,7 @@ import { signedOut } from "./sign_in.js";
 import { online } from "./socket.js";
 import { Toasts } from "./toasts.js";
 
-export const ThemeSwitch = {
+const ThemeSwitch = {
   components: { Icon },
   template: /* HTML */ `<button
     type="button"
@@ -38,7 +38,7 @@ export const ThemeSwitch = {
 
 // Says why the page may be out of date. It exists before it has text, so that
 // screen readers announce it.
-export const Banner = {
+const Banner = {
   props: ["status"],
   components: { Icon },
   template: /* HTML */ ` <div role="status" class="banner-place">
@@ -62,7 +62,7 @@ export const Banner = {
   },
 };
 
-export const Live = {
+const Live = {
   props: ["status"],
   template: /* HTML */ `<span class="live" :class="state" :title="title"
     ><i></i><span>{{ word }}</span></span
