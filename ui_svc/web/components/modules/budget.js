@@ -1,6 +1,6 @@
 // The rest of a run's budget, as a bar and in words.
 import { computed } from "vue";
-import { dollars, money } from "./format.js";
+import { costOf, dollars } from "./format.js";
 
 export const Budget = {
   props: ["run"],
@@ -20,9 +20,7 @@ export const Budget = {
     return {
       dollars,
       share,
-      spent: computed(() =>
-        props.run.usage.cost || props.run.usage.cost_incomplete ? money(props.run.usage) : "$0.00",
-      ),
+      spent: computed(() => costOf(props.run.usage) || "$0.00"),
       left: computed(() => {
         const rest = props.run.budget - props.run.usage.cost;
         return rest > 0 ? `${props.run.usage.cost_incomplete ? "≤ " : ""}${dollars(rest)} left` : "used up";

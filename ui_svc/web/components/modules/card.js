@@ -1,7 +1,7 @@
 // One session on the board: its activity, and its actions.
 import { computed } from "vue";
 import { Approval } from "./approval.js";
-import { money, plural } from "./format.js";
+import { costOf, plural } from "./format.js";
 import { Icon } from "./icons.js";
 import { useInSight } from "./in_sight.js";
 import { Ask, Elapsed, Status } from "./parts.js";
@@ -11,9 +11,6 @@ import { ATTEMPT, ATTEMPT_LIVE, status } from "./status.js";
 import { lastOverwrite, plain, waitingFor } from "./text.js";
 
 const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
-
-// Empty if no usage was reported.
-export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
 
 // How full the context of a session's model is; null if its agent does not report it.
 export function contextOf(summary) {

@@ -4,12 +4,11 @@ import { get } from "./api.js";
 import { pageTitle } from "./attention.js";
 import { ModelCosts } from "./costs_models.js";
 import { follow } from "./follow.js";
-import { count, dollars, money } from "./format.js";
+import { count, dollars } from "./format.js";
 import { PageFrame } from "./frame.js";
 import { Ago, Empty } from "./parts.js";
 import { href } from "./paths.js";
-
-const tokens = (usage) => usage.input + usage.output + usage.cache_read + usage.cache_write;
+import { said, tokens } from "./spending.js";
 
 // While agents work, fetched again at most this often.
 const AGAIN = 5000;
@@ -200,7 +199,7 @@ export const CostsPage = {
       tokens,
       path: computed(() => steps(parent.value, found.value?.total)),
       readMore: () => read(found.value.next),
-      said: (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : tokens(usage) ? "$0.00" : "–"),
+      said,
       share: (each) => Math.round((100 * each.usage.cost) / most.value),
       shortName: (name) => (name.startsWith("runs/") ? name.split("/").at(-1) : name),
       sorted: computed(() =>

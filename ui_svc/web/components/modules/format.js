@@ -55,6 +55,9 @@ export function money(usage) {
   return mark + dollars(usage.cost);
 }
 
+// Empty if no usage was reported.
+export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
+
 export function dollars(micros) {
   const value = micros / 1e6;
   const digits = value !== 0 && Math.abs(value) < 0.1 ? 3 : 2;

@@ -1,8 +1,8 @@
 // One epic as one row: for epics that have ended or not started, and for boards of hundreds.
 import { computed } from "vue";
-import { costOf, useCard } from "./card.js";
+import { useCard } from "./card.js";
 import { Needs } from "./dependencies.js";
-import { plural } from "./format.js";
+import { costOf, plural } from "./format.js";
 import { Icon } from "./icons.js";
 import { useLane } from "./lane_facts.js";
 import { Ask, Elapsed, Status } from "./parts.js";

@@ -2,7 +2,7 @@
 import { computed, onMounted, ref, shallowRef, watch } from "vue";
 import { apiUrl, get } from "./api.js";
 import { offer } from "./commands.js";
-import { absolute, dollars, duration, money, person, plural, short } from "./format.js";
+import { absolute, costOf, dollars, duration, money, person, plural, short } from "./format.js";
 import { Icon } from "./icons.js";
 import { TaskProgress, Status } from "./parts.js";
 import { href } from "./paths.js";
@@ -89,10 +89,7 @@ export const Report = {
                   </td>
                   <td class="num right">{{ duration(task.attempt.ended - task.attempt.started) }}</td>
                   <td class="num right">{{ task.attempts }}</td>
-                  <td class="num right">
-                    {{ task.attempt.usage.cost || task.attempt.usage.cost_incomplete ?
-                    money(task.attempt.usage) : "–" }}
-                  </td>
+                  <td class="num right">{{ costOf(task.attempt.usage) || "–" }}</td>
                 </tr>
               </tbody>
             </table>
@@ -231,7 +228,7 @@ export const Report = {
       },
       {
         word: "Cost",
-        value: run.value.usage.cost || run.value.usage.cost_incomplete ? money(run.value.usage) : "–",
+        value: costOf(run.value.usage) || "–",
       },
       { word: "Tests", value: all.value.tests },
       { word: "Lines", value: all.value.lines },
@@ -271,6 +268,7 @@ export const Report = {
       absolute,
       all,
       behind,
+      costOf,
       dollars,
       duration,
       ended,

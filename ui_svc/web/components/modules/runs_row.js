@@ -1,7 +1,7 @@
 // One run in the list of all.
 import { computed } from "vue";
 import { Eta } from "./eta.js";
-import { dollars, money, person } from "./format.js";
+import { costOf, dollars, person } from "./format.js";
 import { Icon } from "./icons.js";
 import { Ago, Elapsed, TaskProgress, Status } from "./parts.js";
 import { href } from "./paths.js";
@@ -33,7 +33,7 @@ export const Row = {
       ><Eta :run="run"
     /></span>
     <span class="num run-cost" title="Cost"
-      ><span>{{ run.usage.cost || run.usage.cost_incomplete ? money(run.usage) : "–" }}</span
+      ><span>{{ costOf(run.usage) || "–" }}</span
       ><span v-if="run.budget" class="budget-left">of {{ dollars(run.budget) }}</span></span
     >
     <span class="run-age quiet"
@@ -42,5 +42,5 @@ export const Row = {
       ></span
     >
   </li>`,
-  setup: (props) => ({ dollars, href, money, person, state: computed(() => status(RUN, props.run.state)) }),
+  setup: (props) => ({ costOf, dollars, href, person, state: computed(() => status(RUN, props.run.state)) }),
 };

@@ -1,4 +1,5 @@
 // Usage from the reports of a run: sums, sums by model, and a projection.
+import { costOf } from "./format.js";
 
 export const KINDS = [
   { key: "input", word: "Input" },
@@ -44,6 +45,9 @@ export function add(all, each) {
 export const sum = (some) => some.reduce(add, nothing());
 
 export const tokens = (usage) => KINDS.reduce((all, { key }) => all + usage[key], 0);
+
+// The cost in words; a dash if no tokens were used either.
+export const said = (usage) => costOf(usage) || (tokens(usage) ? "$0.00" : "–");
 
 export function byModel(reports) {
   const models = Map.groupBy(reports, (each) => each.model);

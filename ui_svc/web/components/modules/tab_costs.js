@@ -3,7 +3,7 @@ import { computed, onMounted, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { now } from "./clock.js";
 import { count, money } from "./format.js";
-import { byModel, KINDS, nothing, projected, report, sum, tokens } from "./spending.js";
+import { byModel, KINDS, nothing, projected, report, said, sum, tokens } from "./spending.js";
 import { RUN_ENDED } from "./status.js";
 import { UsageChart } from "./usage_chart.js";
 
@@ -164,8 +164,6 @@ export const Costs = {
       { key: "epic", word: "Epic", of: "in the epic", usage: usageOf("epic") },
       { key: "run", word: "Run", of: "in the run", usage: usageOf("run") },
     ]);
-    const said = (usage) =>
-      usage.cost || usage.cost_incomplete ? money(usage) : tokens(usage) ? "$0.00" : "–";
 
     const outlook = computed(() => {
       const out = [];

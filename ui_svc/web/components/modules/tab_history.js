@@ -2,7 +2,7 @@
 import { computed, reactive, ref } from "vue";
 import { post } from "./api.js";
 import { AttemptDiff } from "./attempt_diff.js";
-import { absolute, money, short, took } from "./format.js";
+import { absolute, costOf, short, took } from "./format.js";
 import { Icon } from "./icons.js";
 import { Ask, Elapsed, Status } from "./parts.js";
 import { ATTEMPT, status, TASK } from "./status.js";
@@ -89,9 +89,7 @@ export const History = {
                 <template v-if="each.ended">{{ took((each.ended - each.started) / 1000) }}</template
                 ><Elapsed v-else :from="each.started" label="Started" />
               </td>
-              <td class="num">
-                {{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}
-              </td>
+              <td class="num">{{ costOf(each.usage) || "–" }}</td>
               <td class="num diff">
                 <button
                   v-if="each.diff"
@@ -189,8 +187,8 @@ export const History = {
       canResume,
       canRetry,
       changeLabel,
+      costOf,
       isCurrent,
-      money,
       numberOf,
       question,
       resume,
