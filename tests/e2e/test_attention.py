@@ -1,11 +1,13 @@
 """Items that wait for the operator are counted on every page and answered in the list."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.plans import CLASH, DEAR, LATER, SMALL
 from tests.e2e.runs import Runs
+from tests.support.repositories import git, make_repository
 
 # Replaces the browser's notifications, which a test cannot see, by ones that are recorded.
 NOTIFICATIONS = """
@@ -171,6 +173,42 @@ def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Ru
     conflict.focus()
     page.keyboard.press("x")
     expect(conflict).to_have_count(0)
+
+
+LOOKED_AT = """
+name: Looked at
+epics:
+  - key: one
+    title: First
+    tasks:
+      - {key: t, prompt: Do it., agent: "command:echo a > a"}
+  - key: two
+    title: Second
+    depends_on: [one]
+    tasks:
+      - key: t
+        prompt: Do it.
+        agent: "command:until git rev-parse -q --verify refs/tags/go; do sleep 0.1; done; echo b > b"
+"""
+
+
+def test_a_merge_on_hold_waits_until_it_is_possible(page: Page, runs: Runs, tmp_path: Path) -> None:
+    """Its epic is listed with what blocks work, cannot be dismissed, and leaves once it is merged."""
+    repository = make_repository(tmp_path / "repository")
+    name = runs.post("runs", yaml=LOOKED_AT, project=str(repository))["name"]
+    runs.wait_for(f"{name}/epics/two/tasks/t/attempts/1", "running")
+    git(repository, "switch", "--quiet", runs.get_run(name)["branch"])
+    git(repository, "tag", "go")
+    page.goto("/")
+    page.locator(".attention-button").click()
+    hold = item(page, name, "epics/two:held")
+    expect(hold).to_contain_text("Merge on hold")
+    expect(hold.get_by_role("button", name="Dismiss")).to_have_count(0)
+    group = page.locator(".attention-group", has_text="Needs your answer")
+    expect(group.locator("+ ol").locator(f'[data-key^="{name}/epics/two:held"]')).to_be_visible()
+    git(repository, "switch", "--quiet", "main")
+    expect(hold).to_have_count(0)
+    runs.wait_for_run(name, "succeeded")
 
 
 GUARDED = """

@@ -35,7 +35,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
     budget = reached.budget_reached if reached else pb.BudgetReached()
     return {
         "key": f"{run.name}:budget:{reached.sequence if reached else run.sequence}",
-        "kind": "budget",
+        **_kind("budget"),
         **_whole(run),
         "reason": run.reason,
         # The web app cannot change a budget of a project or of an unknown kind.
@@ -51,7 +51,7 @@ def lack(run: pb.Run) -> View:
     kind = "environment" if run.fault else "push"
     return {
         "key": f"{run.name}:{kind}:{operator_queue.lacks(run)}",
-        "kind": kind,
+        **_kind(kind),
         **_whole(run),
         "reason": operator_queue.lacks(run),
         "time": views.time(run, "end_time") or views.time(run, "start_time"),
@@ -62,7 +62,7 @@ def refusal(run: pb.Run) -> View:
     """Returns the item for a run that was paused because a provider refused it."""
     return {
         "key": f"{run.name}:provider:{run.sequence}",
-        "kind": "provider",
+        **_kind("provider"),
         **_whole(run),
         "reason": run.reason,
         "provider": run.held_by,
@@ -74,7 +74,7 @@ def held(run: pb.Run) -> View:
     """Returns the item for a run whose merge into the user's branch is waiting."""
     return {
         "key": f"{run.name}:held:{run.merge_hold}",
-        "kind": "held",
+        **_kind("held"),
         **_whole(run),
         "reason": run.merge_hold,
         "time": views.time(run, "start_time"),
@@ -93,7 +93,7 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
         )
         yield {
             "key": f"{epic.name}:{kind}:{epic.head_commit}",
-            "kind": kind,
+            **_kind(kind),
             "run": run.name,
             "run_title": run.title,
             "epic": epic.name,
@@ -115,7 +115,7 @@ def question(approval: pb.Approval, parts: RunParts | None) -> View:
     name = AttemptName.parse(approval.attempt)
     return {
         "key": f"{approval.attempt}:{approval.approval_id}",
-        "kind": "question",
+        **_kind("question"),
         **_place(name, parts),
         "attempt": approval.attempt,
         "id": approval.approval_id,
@@ -139,7 +139,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
         if lately and attempt.state != pb.ATTEMPT_STATE_STOPPED:
             yield {
                 "key": attempt.name,
-                "kind": "task",
+                **_kind("task"),
                 **_place(AttemptName.parse(attempt.name), parts),
                 "attempt": attempt.name,
                 "task": task.name,
@@ -150,7 +150,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
     if run.state == pb.RUN_STATE_FAILED and not failed and not told:
         yield {
             "key": run.name,
-            "kind": "run",
+            **_kind("run"),
             **_whole(run),
             "reason": run.reason,
             "time": views.time(run, "end_time"),
@@ -179,7 +179,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
     yield {
         # The key includes the task, so another such task of the run makes a new item.
         "key": f"{parts.run.name}:unchanged:{newest.latest_attempt.name}",
-        "kind": "unchanged",
+        **_kind("unchanged"),
         "run": parts.run.name,
         "run_title": parts.run.title,
         "title": parts.run.title if len(found) > 1 else found[0].title,
@@ -191,7 +191,12 @@ def unchanged(parts: RunParts) -> Iterable[View]:
 
 def oldest_first(items: Iterable[View]) -> list[View]:
     """Sorts items by age; items that block work come before failures."""
-    return sorted(items, key=lambda item: (item["kind"] not in WAITING, item["time"] or 0, item["key"]))
+    return sorted(items, key=lambda item: (not item["waits"], item["time"] or 0, item["key"]))
+
+
+def _kind(kind: str) -> View:
+    """Returns an item's kind, and whether it waits: such an item comes first and cannot be dismissed."""
+    return {"kind": kind, "waits": kind in WAITING}
 
 
 def _part(event: pb.Event) -> str:

@@ -94,7 +94,7 @@ def test_a_provider_that_refuses_is_an_item() -> None:
     assert operator_queue.is_halted(run)
     item = attention.refusal(run)
     assert (item["kind"], item["provider"], item["reason"]) == ("provider", "anthropic", "log in")
-    over = {"kind": "task", "time": 1, "key": "a"}
+    over = {"kind": "task", "waits": False, "time": 1, "key": "a"}
     assert attention.oldest_first([over, item]) == [item, over]
 
 
@@ -119,9 +119,9 @@ def test_a_conflict_is_an_item_and_says_where_the_work_is() -> None:
 def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() -> None:
     """A waiting agent precedes a failure that is over."""
     items = [
-        {"kind": "task", "time": 1, "key": "a"},
-        {"kind": "budget", "time": 3, "key": "b"},
-        {"kind": "question", "time": 2, "key": "c"},
+        {"kind": "task", "waits": False, "time": 1, "key": "a"},
+        {"kind": "budget", "waits": True, "time": 3, "key": "b"},
+        {"kind": "question", "waits": True, "time": 2, "key": "c"},
     ]
     assert [each["key"] for each in attention.oldest_first(items)] == ["c", "b", "a"]
 
@@ -202,10 +202,46 @@ def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:
     assert (item["kind"], item["reason"], item["saved"]) == ("held", "main is checked out", "")
     run = attention.held(pb.Run(name="runs/r", title="Shop", merge_hold="main is gone"))
     assert (run["kind"], run["reason"], run["title"]) == ("held", "main is gone", "Shop")
-    over = {"kind": "task", "time": 1, "key": "a"}
+    over = {"kind": "task", "waits": False, "time": 1, "key": "a"}
     assert attention.oldest_first([over, run | {"time": 2}])[0]["kind"] == "held"
     assert not list(
         attention.conflicts(
             pb.Run(name="runs/r"), [pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING)]
         )
     )
+
+
+def test_an_item_says_whether_it_waits() -> None:
+    """What blocks work waits: also for an environment, and a merge on hold. Failures do not."""
+    run = pb.Run(name="runs/r", title="Shop", reason="used up", merge_hold="main is checked out")
+    faulty = pb.Run(name="runs/r", fault="/repo is not there")
+    unpushed = pb.Run(name="runs/r", unpushed=[pb.UnpushedBranch(branch="main", error="refused")])
+    epics = [
+        pb.Epic(name="runs/r/epics/a", state=pb.EPIC_STATE_MERGING, merge_hold="main is checked out"),
+        pb.Epic(name="runs/r/epics/b", state=pb.EPIC_STATE_CONFLICTED),
+    ]
+    items = [
+        attention.question(pb.Approval(attempt=f"{TASK}/attempts/1", approval_id="q"), None),
+        attention.halt(run, None),
+        attention.refusal(run),
+        attention.held(run),
+        attention.lack(faulty),
+        attention.lack(unpushed),
+        *attention.conflicts(run, epics),
+        *attention.failures(parts(failed_task(ended=NOW - 60)), NOW),
+        *attention.failures(RunParts(pb.Run(name="runs/r", state=pb.RUN_STATE_FAILED)), NOW),
+        *attention.unchanged(parts(unchanged_task("one", 10))),
+    ]
+    assert [(item["kind"], item["waits"]) for item in items] == [
+        ("question", True),
+        ("budget", True),
+        ("provider", True),
+        ("held", True),
+        ("environment", True),
+        ("push", False),
+        ("held", True),
+        ("conflict", False),
+        ("task", False),
+        ("run", False),
+        ("unchanged", False),
+    ]

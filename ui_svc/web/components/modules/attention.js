@@ -8,8 +8,8 @@ const KEPT = "heddle-dismissed";
 // Dismissed failures; older ones are no longer listed anyway.
 const MOST_KEPT = 500;
 
-// Items that block work until they are answered cannot be dismissed.
-const WAITS = new Set(["question", "budget", "provider"]);
+// What a notification says of an item's title, by kind.
+const NEWS = { question: "has a question", budget: "is paused", provider: "is paused" };
 
 const all = shallowRef([]);
 // Model providers that are on hold.
@@ -18,9 +18,8 @@ const dismissed = ref(readDismissed());
 // Answers that have not taken effect yet, by item: "allowing", "denying".
 const pending = reactive(new Map());
 
-export const items = computed(() =>
-  all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)),
-);
+// Items that wait, because they block work, cannot be dismissed.
+export const items = computed(() => all.value.filter((item) => item.waits || !dismissed.value.has(item.key)));
 
 // The title of the page itself.
 export const pageTitle = ref("Heddle");
@@ -34,7 +33,6 @@ export function useAttention() {
     holds,
     pending,
     status: link.status,
-    waits: (item) => WAITS.has(item.kind),
     answer,
     dismiss,
   };
@@ -51,7 +49,7 @@ function begin() {
     if (!news.items) return;
     all.value = news.items;
     holds.value = news.holds ?? [];
-    const asked = news.items.filter((item) => WAITS.has(item.kind));
+    const asked = news.items.filter((item) => item.waits);
     const keys = new Set(asked.map((item) => item.key));
     for (const key of pending.keys()) if (!keys.has(key)) pending.delete(key);
     // Items that were there when the page opened are not new.
@@ -94,11 +92,11 @@ function readDismissed() {
 // A visible page needs no notification; the browser shows one for all its tabs.
 function notify(item) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  const words =
-    item.kind !== "question"
-      ? [`${item.title} is paused`, item.reason]
-      : [`${item.title} has a question`, item.question];
-  const shown = new Notification(words[0], { body: words[1], tag: item.key });
+  const says = NEWS[item.kind] ?? "is waiting";
+  const shown = new Notification(`${item.title} ${says}`, {
+    body: item.question ?? item.reason,
+    tag: item.key,
+  });
   shown.onclick = () => {
     window.focus();
     location.assign(href(`/${item.attempt ?? item.run}`));

@@ -100,7 +100,7 @@ export const Item = {
           Raise the budget…
         </button>
         <button
-          v-if="!attention.waits(item)"
+          v-if="!item.waits"
           type="button"
           class="button small ghost"
           data-answer="dismiss"

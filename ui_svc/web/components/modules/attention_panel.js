@@ -77,11 +77,11 @@ export const Attention = {
     const mayAsk = ref("Notification" in window && Notification.permission === "default");
     const items = attention.items;
     const count = computed(() => items.value.length);
-    const questions = computed(() => items.value.filter(attention.waits).length);
+    const questions = computed(() => items.value.filter((item) => item.waits).length);
     const groups = computed(() =>
       [
-        { word: "Needs your answer", items: items.value.filter(attention.waits) },
-        { word: "Failed in the last day", items: items.value.filter((item) => !attention.waits(item)) },
+        { word: "Needs your answer", items: items.value.filter((item) => item.waits) },
+        { word: "Failed in the last day", items: items.value.filter((item) => !item.waits) },
       ].filter((group) => group.items.length),
     );
     const label = computed(() =>
