@@ -79,9 +79,10 @@ class Worktrees:
         state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
         back_to = rewind.target(project, rewind_to) if rewind_to else None
         provided = self._plan_provisions(project, file, state, back_to)
-        kept = self._kept(project, attempt, earlier)
-        continues = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
-        continues = continues and not kept
+        if earlier is not None and earlier.parent != attempt.parent:
+            earlier = None
+        kept = (refs.read(project.git, refs.kept_ref(earlier))[0] if earlier else None) or ""
+        continues = earlier is not None and state.owner == earlier and not kept
         ready = (continues or state.owner == attempt) and not state.cleaning
         if ready and checkouts.is_complete(project, paths):
             checkouts.repair(project, paths)
@@ -263,13 +264,6 @@ class Worktrees:
         # After a crash, the state may not yet contain the last accepted commit.
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
         return provisions.plan(project, file, back_to or accepted or state.head)
-
-    def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
-        """Returns the commit with the work of `earlier`, an attempt of the same task; empty if there is none."""
-        if earlier is None or earlier.parent != attempt.parent:
-            return ""
-        (kept,) = refs.read(project.git, refs.kept_ref(earlier))
-        return kept or ""
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> WorktreeState:
         """Returns the initial state of an epic; raises BRANCH_EXISTS if Heddle did not create its branch."""
