@@ -25,15 +25,10 @@ def break_locks(store: WorktreeStore, folders: PrivateFolders) -> None:
             continue
         for left in (common / "objects").glob(f"{QUARANTINE}*"):
             files.remove(left)
-        for folder in (
-            "heads/heddle",
-            "heddle/accepted",
-            "heddle/attempts",
-            "heddle/found",
-            "heddle/archive",
-        ):
-            _break(common / "refs" / folder / run)
-        (common / "refs" / "heddle" / "merged" / f"{run}.lock").unlink(missing_ok=True)
+        ours = common / "refs" / "heddle"
+        for folder in (common / "refs" / "heads" / "heddle", *ours.glob("*")):
+            _break(folder / run)
+        (ours / "merged" / f"{run}.lock").unlink(missing_ok=True)
 
 
 def _break(folder: Path) -> None:

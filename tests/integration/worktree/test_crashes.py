@@ -101,6 +101,8 @@ async def test_locks_of_a_machine_that_stopped_are_broken_at_the_start(tmp_path:
             "heads/heddle/r1/merged.lock",
             "heddle/accepted/r1/api.lock",
             "heddle/attempts/r1/api/one/1.lock",
+            "heddle/rewound/r1/api/one/1.lock",
+            "heddle/merged/r1.lock",
         )
     ]
     theirs = [folder / "heads" / "main.lock", folder / "heads" / "heddle" / "r2" / "merged.lock"]
