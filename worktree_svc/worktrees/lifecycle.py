@@ -140,7 +140,8 @@ class Worktrees:
         if kept:
             snapshots.check_out_changes(project, paths, kept)
         merging = conflict_resolution.check_out_merge(project, paths, state.head, merge) if merge else ""
-        self._fill(project, paths)
+        if merging or not kept:  # otherwise, the submodules already contain the kept work
+            self._fill(project, paths)
         failpoint("ensure.before_provide")
         provisions.provide(paths, provided)
         failpoint("ensure.before_owner")

@@ -113,6 +113,22 @@ async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) ->
     assert git(lib, "cat-file", "-t", own) == "commit"
 
 
+@pytest.mark.usefixtures("library")
+async def test_a_continued_attempt_gets_its_work_in_submodules_back(worker: Worker) -> None:
+    """The kept work of an earlier attempt is restored with its edits and commits in submodules."""
+    path = await worker.ready(attempt())
+    (path / "lib" / "inner" / "deep.txt").write_text("deeper\n")
+    (path / "lib" / "lib.py").write_text("committed\n")
+    commit_all(path / "lib")
+    (path / "lib" / "new.py").write_text("not committed\n")
+    await worker.discard(attempt())
+    assert (path / "lib" / "lib.py").read_text() == "lib\n"
+    assert (await worker.ensure(attempt(number=2), earlier=attempt())).continued
+    assert (path / "lib" / "lib.py").read_text() == "committed\n"
+    assert (path / "lib" / "new.py").read_text() == "not committed\n"
+    assert (path / "lib" / "inner" / "deep.txt").read_text() == "deeper\n"
+
+
 async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker, unfilled: Path) -> None:
     """A submodule that setup or an agent fetched is kept in the project's repository for the next epics."""
     path = await worker.ready(attempt())
