@@ -50,6 +50,14 @@ class NewFile(NamedTuple):
     size: int
 
 
+class _Change(NamedTuple):
+    """A file that differs from a parent: its path, its new object and the kind of change (A, M, D, T or R)."""
+
+    path: str
+    object_id: str
+    how: str
+
+
 @dataclass(frozen=True)
 class ChangeRules:
     """The plan's and the project's rules for a task's change."""
@@ -67,13 +75,15 @@ def check(
     `git` can read the objects of `tree`. `ignored` finds ignored files that the agent
     wrote, for a message.
     """
-    changed = [name for name, _, _ in _changes(git, parents[0], tree)]
+    changes = [_changes(git, parents[0], tree)]
+    changed = [change.path for change in changes[0]]
     problem = unexpected(rules.expect, changed, merges=len(parents) > 1, ignored=ignored)
     if problem:
         raise _refused(problem, changed)
     if not changed:
         return
-    new = [file for file in new_files(git, tree, parents) if not _is_allowed(file.path, rules.allowed)]
+    changes += [_changes(git, parent, tree) for parent in parents[1:]]
+    new = [file for file in _new_files(git, changes) if not _is_allowed(file.path, rules.allowed)]
     held = {
         **dict(unwanted(new, lambda file: git.raw("cat-file", "blob", file.object_id))),
         **dict(_installed(new, lambda folder: _is_tracked(git, parents[0], folder))),
@@ -138,11 +148,11 @@ def _installed(new: Iterable[NewFile], is_tracked: Callable[[str], bool]) -> Ite
             yield f"{folder}/", f"{count:,} files that a package manager installs"
 
 
-def new_files(git: Git, tree: str, parents: Sequence[str]) -> list[NewFile]:
-    """Returns the files of `tree` that none of `parents` contains; a renamed file is not new."""
+def _new_files(git: Git, changes: Iterable[list[_Change]]) -> list[NewFile]:
+    """Returns the files that are new compared with each parent; a renamed file is not new."""
     added: dict[str, str] | None = None
-    for parent in parents:
-        here = {path: object_id for path, object_id, how in _changes(git, parent, tree) if how == "A"}
+    for since in changes:
+        here = {change.path: change.object_id for change in since if change.how == "A"}
         added = here if added is None else {path: added[path] for path in added.keys() & here.keys()}
     found = sorted((added or {}).items())
     asked = "".join(f"{object_id}\n" for _, object_id in found)
@@ -150,8 +160,8 @@ def new_files(git: Git, tree: str, parents: Sequence[str]) -> list[NewFile]:
     return [NewFile(path, object_id, int(size)) for (path, object_id), size in zip(found, sizes, strict=True)]
 
 
-def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
-    """Returns path, new object and kind (A, M, D, T or R) of each file that differs; new submodules count as M."""
+def _changes(git: Git, parent: str, tree: str) -> list[_Change]:
+    """Returns each file that differs; new submodules count as M."""
     options = ("-r", "--raw", "--no-abbrev", "-z", "-M100%", "--no-ext-diff", "--no-textconv")
     fields = iter(decode(git.raw("diff-tree", *options, parent, tree)).split("\0")[:-1])
     changes = []
@@ -160,7 +170,7 @@ def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
         path = next(fields)
         if how.startswith("R"):
             path = next(fields)
-        changes.append((path, object_id, "M" if mode == _NO_FILE and how == "A" else how[0]))
+        changes.append(_Change(path, object_id, "M" if mode == _NO_FILE and how == "A" else how[0]))
     return changes
 
 

@@ -44,6 +44,8 @@ def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | Non
 
 def own_messages(git: Git, older: str, newer: str) -> list[str]:
     """Returns the messages of the commits that an agent made on top of `older`, oldest first, at most the newest 100."""
+    if older == newer:
+        return []
     options = ("--no-merges", "--first-parent", "--max-count=100", "--format=%B%x00")
     # The messages are optional. If they cannot be read, the commit is made without them.
     listed = git.run("log", *options, f"{older}..{newer}")
