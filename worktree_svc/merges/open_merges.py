@@ -23,7 +23,6 @@ from worktree_svc.merges import branch_merge
 from worktree_svc.merges.branch_merge import Conflict, MergeRequest
 from worktree_svc.projects import branch_records, provisions, repository
 from worktree_svc.projects.locks import RepositoryLocks
-from worktree_svc.projects.provisions import Provisions
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import disk, files
 from worktree_svc.storage.epoch_fence import EpochCheck
@@ -158,7 +157,7 @@ class OpenMerges:
         self.store.folder.mkdir(parents=True, exist_ok=True)
         disk.check((self.store.folder, project.common), self.min_free_bytes, self.free_bytes)
         paths, commit = self.store.paths(run.epic(_KEY)), opened.commit
-        provided = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
+        provided = provisions.plan(project, file, commit)
         if provided.problems:
             raise project_file.invalid(tuple(provided.problems))
         # The state is saved first, so the next service finds the worktree after a crash.

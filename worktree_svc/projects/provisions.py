@@ -46,6 +46,8 @@ def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
     Nothing is copied from or linked to a bare repository, because it has no checkout.
     """
     found = Provisions()
+    if not (file.copy or file.link):
+        return found
     tracked = set(project.git.items("ls-tree", "-r", "-z", "--name-only", commit))
     for index, link in enumerate(file.link):
         _plan_link(project, link, f"link[{index}].path", tracked, found)

@@ -260,8 +260,6 @@ class Worktrees:
         self, project: Project, file: pb.ProjectFile, state: WorktreeState, back_to: str | None
     ) -> Provisions:
         """Returns what to provide in the epic's worktree, which may be about to be rewound to `back_to`."""
-        if not (file.copy or file.link):
-            return Provisions()
         # After a crash, the state may not yet contain the last accepted commit.
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
         return provisions.plan(project, file, back_to or accepted or state.head)
