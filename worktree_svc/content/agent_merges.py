@@ -75,7 +75,7 @@ def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tre
     A branch to which the agent only reset counts if `tree` contains all of its changes.
     """
     folder = checkouts.find(project, paths)
-    tip = checkouts.head_commit(project, paths)
+    tip = refs.head_of(project.git, folder) if folder else None
     if folder is None or tip is None:
         return MergedBranches([], brought_in=False)
     git, log = project.git, list(_log(folder))
@@ -168,11 +168,11 @@ def _log(folder: Path) -> Iterator[_Entry]:
             yield _Entry(new.partition(" ")[0], message)
 
 
-def check_finished(project: Project, paths: WorktreePaths) -> None:
-    """Raises MERGE_UNFINISHED if the agent's git is in the middle of a rebase, or has unresolved conflicts."""
-    folder = checkouts.find(project, paths)
-    if folder is None:
-        return
+def check_finished(project: Project, paths: WorktreePaths, folder: Path) -> None:
+    """Raises MERGE_UNFINISHED if the agent's git is in the middle of a rebase, or has unresolved conflicts.
+
+    `folder` is the worktree's git folder.
+    """
     what = next((name for sign, name in _OPERATIONS if (folder / sign).exists()), "")
     if any((folder / sign).exists() for sign in _SEQUENCES):
         raise _unfinished(what, [])

@@ -83,7 +83,11 @@ def exists(paths: WorktreePaths) -> bool:
 def is_complete(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the worktree exists and is completely registered in git."""
     folder = find(project, paths)
-    if folder is None or not exists(paths):
+    return folder is not None and _is_whole(paths, folder)
+
+
+def _is_whole(paths: WorktreePaths, folder: Path) -> bool:
+    if not exists(paths):
         return False
     lock = folder / "locked"
     # The reason with which git locks a worktree while creating it; it remains if git was killed.
@@ -127,7 +131,7 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
     If an agent created a repository in place of the .git file, moves it next to the worktree.
     """
     folder = find(project, paths)
-    if folder is None or not is_complete(project, paths):
+    if folder is None or not _is_whole(paths, folder):
         raise damaged(paths)
     free_branch(project, paths.epic)
     shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
@@ -171,10 +175,9 @@ def head_commit(project: Project, paths: WorktreePaths) -> str | None:
     return refs.head_of(project.git, folder)
 
 
-def is_on_epic_branch(project: Project, paths: WorktreePaths) -> bool:
-    """Returns whether the worktree's HEAD names the epic's branch, as EnsureWorktree set it."""
-    folder = find(project, paths)
-    if folder is None or not (folder / "HEAD").is_file():
+def is_on_epic_branch(paths: WorktreePaths, folder: Path) -> bool:
+    """Returns whether HEAD in the worktree's git folder names the epic's branch, as EnsureWorktree set it."""
+    if not (folder / "HEAD").is_file():
         return False
     text = (folder / "HEAD").read_text(errors="replace").strip()
     return text == f"ref: {refs.branch_ref(paths.epic.branch)}"

@@ -77,12 +77,13 @@ def _work(
     git = repository.at(paths.worktree, index=paths.next_index)
     if not paths.next_index.exists():
         git.text("read-tree", head)
+    folder = checkouts.find(project, paths)
     return Work(
         project,
         git,
         head,
-        agent_index=(checkouts.find(project, paths) or paths.worktree) / "index",
-        roots=_roots(project, paths),
+        agent_index=(folder or paths.worktree) / "index",
+        roots=_roots(project, paths, folder),
         users=project.common,
         skipped=project.common if own_files_only else None,
         options=tuple(_left_out(paths)),
@@ -90,9 +91,8 @@ def _work(
     )
 
 
-def _roots(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
-    """Returns the folders below which repositories of the worktree's submodules may be."""
-    folder = checkouts.find(project, paths)
+def _roots(project: Project, paths: WorktreePaths, folder: Path | None) -> tuple[Path, ...]:
+    """Returns the folders below which repositories of the submodules may be; `folder` is the worktree's git folder."""
     return (paths.worktree, project.common / "modules", *([folder] if folder else []))
 
 
@@ -191,7 +191,8 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
     """
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
-    own_head = checkouts.head_commit(project, paths)
+    folder = checkouts.find(project, paths)
+    own_head = refs.head_of(git, folder) if folder else None
     if any(commit not in {None, head} for commit in (branch, own_head)) or _stash(git, paths):
         return True
     if not checkouts.exists(paths):
@@ -204,7 +205,8 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
         if worktree_content.untracked(looking, None, *_left_out(paths)):
             return True
         changed = looking.run(*_COMPARES)
-        if not changed.code and worktree_content.is_changed_inside(project, looking, _roots(project, paths)):
+        roots = _roots(project, paths, folder)
+        if not changed.code and worktree_content.is_changed_inside(project, looking, roots):
             return True
     if changed.code not in {0, 1}:
         raise failure(_COMPARES, changed)

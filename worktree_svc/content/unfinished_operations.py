@@ -1,11 +1,11 @@
 """Detects unfinished git operations, during which the files are not the agent's intended result."""
 
 from collections.abc import Container
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle import errors, pb
 from worktree_svc.content import checkouts
-from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreePaths
 
 
@@ -23,13 +23,10 @@ _BISECT: Final = Operation("git bisect", "`git bisect reset HEAD && git switch B
 _MARKS: Final = ("rebase-apply/applying", "BISECT_LOG")
 
 
-def check(project: Project, paths: WorktreePaths) -> None:
-    """Raises UNFINISHED_OPERATION if the agent left such an operation in the worktree."""
-    folder = checkouts.find(project, paths)
-    if folder is None:
-        return
+def check(paths: WorktreePaths, folder: Path) -> None:
+    """Raises UNFINISHED_OPERATION if the agent left such an operation in the worktree; `folder` is its git folder."""
     marks = {mark for mark in _MARKS if (folder / mark).exists()}
-    found = under_way(marks, on_branch=checkouts.is_on_epic_branch(project, paths))
+    found = under_way(marks, on_branch=checkouts.is_on_epic_branch(paths, folder))
     if found:
         raise errors.HeddleError(
             pb.ERROR_REASON_UNFINISHED_OPERATION,

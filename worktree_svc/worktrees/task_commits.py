@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -82,11 +83,11 @@ class TaskCommits:
                 return _committed(project.git, earlier, state)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
-        checkouts.repair(project, paths)
-        unfinished_operations.check(project, paths)
-        agent_merges.check_finished(project, paths)
-        _check_descent(project, paths, head)
-        own = accepted_history.own_messages(project.git, head, checkouts.head_commit(project, paths) or head)
+        folder = checkouts.repair(project, paths)
+        unfinished_operations.check(paths, folder)
+        agent_merges.check_finished(project, paths, folder)
+        _check_descent(project, paths, folder, head)
+        own = accepted_history.own_messages(project.git, head, refs.head_of(project.git, folder) or head)
         full_body = commit_messages.with_own_words(body, own)
         message = commit_messages.compose(subject, full_body, commit_messages.attempt_trailers(attempt))
         commit = self._write_commit(
@@ -180,15 +181,15 @@ def _merged(
     return refs.independent(project.git, others) if others else []
 
 
-def _check_descent(project: Project, paths: WorktreePaths, head: str) -> None:
+def _check_descent(project: Project, paths: WorktreePaths, folder: Path, head: str) -> None:
     """Raises WORKTREE_DAMAGED if the agent left the worktree on a commit without the accepted work.
 
     On the epic's own branch, an agent may commit, amend and rebase. On another branch, its
     files are valid only on top of `head`.
     """
-    if checkouts.is_on_epic_branch(project, paths):
+    if checkouts.is_on_epic_branch(paths, folder):
         return
-    commit = checkouts.head_commit(project, paths)
+    commit = refs.head_of(project.git, folder)
     if commit is None or not refs.is_ancestor(project.git, head, commit):
         raise errors.HeddleError(
             pb.ERROR_REASON_WORKTREE_DAMAGED,
