@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.content import checkouts
-from worktree_svc.git import refs
-from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git import refs, trees
+from worktree_svc.git.command import Git, decode, readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreePaths
 
@@ -185,11 +185,7 @@ def check_finished(project: Project, paths: WorktreePaths, folder: Path) -> None
 def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
     """Raises MARKERS_LEFT if a file of `tree` contains conflict markers that no parent contains."""
     words = ("--extended-regexp", "--all-match", "-e", "^<{7} ", "-e", "^>{7} ")
-    arguments = ("grep", "--files-with-matches", "-I", "-z", *words, tree)
-    output = git.run(*arguments)
-    if output.code not in {0, 1}:
-        raise failure(arguments, output)
-    found = {name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]}
+    found = set(trees.matching(git, tree, "-I", *words))
     for parent in parents if found else ():
         options = ("-r", "-z", "--name-only", "--no-renames", "--diff-filter=d")
         found &= set(git.items("diff-tree", *options, f"{parent}^{{tree}}", tree))

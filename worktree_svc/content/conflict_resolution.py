@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from heddle import errors, pb
 from worktree_svc.content import agent_merges, checkouts
-from worktree_svc.git import refs
+from worktree_svc.git import refs, trees
 from worktree_svc.git.command import Git, decode, failure, readable
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
@@ -77,8 +77,7 @@ def check(git: Git, paths: WorktreePaths, tree: str, head: str, other: str) -> N
 
     Only markers that name both commits count, so files may contain other text that looks like markers.
     """
-    words = ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")
-    marked = _grep(git, tree, words)
+    marked = _marked(git, tree, head, other)
     if marked:
         raise agent_merges.markers_left(marked)
     checked_out = _merge(git, head, other)
@@ -117,7 +116,7 @@ def _merge(git: Git, head: str, other: str) -> CheckedOutMerge:
             found.setdefault(paths, []).append(text.strip().split("\n\n")[0])
     if not found:
         return CheckedOutMerge(tree, [])
-    marked = set(_grep(git, tree, ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")))
+    marked = set(_marked(git, tree, head, other))
     unmarked = [
         Unmarked(paths, "\n".join(texts)) for paths, texts in found.items() if marked.isdisjoint(paths)
     ]
@@ -149,13 +148,10 @@ def _some_at_once(paths: Sequence[str]) -> Iterator[Sequence[str]]:
         yield paths[target_start : target_start + _AT_ONCE]
 
 
-def _grep(git: Git, tree: str, words: Iterable[str]) -> list[str]:
-    """Returns the files of a tree that contain at least one of the given strings."""
-    arguments = ("grep", "--files-with-matches", "--text", "--fixed-strings", "-z", *words, tree)
-    output = git.run(*arguments)
-    if output.code not in {0, 1}:
-        raise failure(arguments, output)
-    return [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
+def _marked(git: Git, tree: str, head: str, other: str) -> list[str]:
+    """Returns the files of a tree that contain a marker of the merge of `other` into `head`."""
+    words = ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")
+    return trees.matching(git, tree, "--text", "--fixed-strings", *words)
 
 
 def _is_made_up(path: str, *commits: str) -> bool:

@@ -28,6 +28,15 @@ def of(git: Git, commit: str) -> str:
     return tree
 
 
+def matching(git: Git, tree: str, *options: str) -> list[str]:
+    """Returns the paths of the files of a tree in which `git grep` with these options finds something."""
+    arguments = ("grep", "--files-with-matches", "-z", *options, tree)
+    output = git.run(*arguments)
+    if output.code not in {0, 1}:
+        raise failure(arguments, output)
+    return [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
+
+
 @contextmanager
 def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
     """Yields the output of `git diff-tree` for two commits, in the format set by `options`.

@@ -14,7 +14,7 @@ from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from worktree_svc.content import agent_merges
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.git.command import Git, Output, failure
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.merges import fast_forward
 from worktree_svc.merges.conflict_hunks import Hunk, hunks
@@ -180,11 +180,7 @@ def _check_by_hand(git: Git, request: MergeRequest, tree: str) -> None:
     # The names that git writes into the markers; see `advice`.
     names = (request.source, refs.branch_ref(request.source))
     words = (word for name in names for word in ("-e", f">>>>>>> {name}"))
-    arguments = ("grep", "--files-with-matches", "-I", "--fixed-strings", "-z", *words, tree)
-    output = git.run(*arguments)
-    if output.code not in {0, 1}:
-        raise failure(arguments, output)
-    left = [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
+    left = trees.matching(git, tree, "-I", "--fixed-strings", *words)
     # Generated file names, for example if a file conflicts with a folder.
     made_up = tuple(f"~{name.replace('/', '_')}" for name in names)
     listed = git.items("ls-tree", "-r", "-z", "--name-only", tree)
