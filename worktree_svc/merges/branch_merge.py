@@ -239,10 +239,7 @@ def target_start(project: Project, request: MergeRequest) -> str:
     """Returns the commit at which a missing target is created; raises UNKNOWN_REVISION."""
     if not request.create_at:
         raise repository.unknown_revision(project, request.target)
-    commit = repository.resolve(project, request.create_at)
-    if commit is None:
-        raise repository.unknown_revision(project, request.create_at)
-    return commit
+    return repository.existing(project, request.create_at)
 
 
 def advice(

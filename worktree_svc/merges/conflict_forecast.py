@@ -119,7 +119,7 @@ class ConflictForecaster:
     def predict(self, path: str, request: ForecastRequest) -> Prediction:
         """Predicts which branches conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
         project = repository.find(self._folders, path)
-        onto = _commit_of(project, request.base)
+        onto = repository.existing(project, request.base)
         upstream = repository.resolve(project, request.upstream) if request.upstream else None
         git = project.git
         unique = list(dict.fromkeys(request.names))
@@ -140,7 +140,7 @@ class ConflictForecaster:
     def _changes_of(self, project: Project, start: str, commit: str) -> Changes:
         changes = self._changes.get((start, commit))
         if changes is None:
-            changes = _changes(project.git, _commit_of(project, start), commit)
+            changes = _changes(project.git, repository.existing(project, start), commit)
             self._remember(self._changes, {(start, commit): changes}, MOST_BRANCHES)
         return changes
 
@@ -160,13 +160,6 @@ class ConflictForecaster:
             memory.update(new)
             while len(memory) > most:
                 del memory[next(iter(memory))]
-
-
-def _commit_of(project: Project, revision: str) -> str:
-    commit = repository.resolve(project, revision) if revision else None
-    if commit is None:
-        raise repository.unknown_revision(project, revision)
-    return commit
 
 
 def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Branch, _Side]]:

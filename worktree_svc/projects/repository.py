@@ -194,6 +194,14 @@ def resolve(project: Project, revision: str) -> str | None:
     return refs.resolve(project.git, _branch_first(project, revision))
 
 
+def existing(project: Project, revision: str) -> str:
+    """Returns the commit like `resolve`; raises UNKNOWN_REVISION if there is none, or if `revision` is empty."""
+    commit = resolve(project, revision) if revision else None
+    if commit is None:
+        raise unknown_revision(project, revision)
+    return commit
+
+
 def _branch_first(project: Project, revision: str) -> str:
     """Returns the revision; if it begins with the name of a branch, this becomes the branch's full name."""
     begin = _BRANCH_OF.match(revision)

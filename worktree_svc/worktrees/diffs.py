@@ -27,12 +27,7 @@ def diff(
     """Yields the diff between two revisions in one or more pieces; raises UNKNOWN_REVISION."""
     if max_bytes < 0:
         raise errors.invalid_field("max_bytes", "takes a number of bytes; leave it out for 1 MiB")
-    commits = []
-    for revision in (older, newer):
-        commit = repository.resolve(project, revision) if revision else None
-        if commit is None:
-            raise repository.unknown_revision(project, revision)
-        commits.append(commit)
+    commits = [repository.existing(project, revision) for revision in (older, newer)]
     if from_merge_base:
         base = project.git.run("merge-base", *commits)
         if base.code:

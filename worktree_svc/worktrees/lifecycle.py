@@ -77,7 +77,7 @@ class Worktrees:
         paths = self.store.paths(epic)
         known = self.store.load(paths)
         state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
-        back_to = rewind.target(project, rewind_to) if rewind_to else None
+        back_to = repository.existing(project, rewind_to) if rewind_to else None
         provided = self._plan_provisions(project, file, state, back_to)
         if earlier is not None and earlier.parent != attempt.parent:
             earlier = None

@@ -7,18 +7,9 @@ from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from worktree_svc.content import checkouts
 from worktree_svc.git import refs
-from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-def target(project: Project, revision: str) -> str:
-    """Returns the commit that `revision` refers to; raises UNKNOWN_REVISION."""
-    commit = repository.resolve(project, revision)
-    if commit is None:
-        raise repository.unknown_revision(project, revision)
-    return commit
 
 
 def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> None:
