@@ -10,14 +10,14 @@ from worktree_svc.storage.worktree_store import WorktreePaths
 
 
 class Operation(NamedTuple):
-    """An unfinished operation, and how to end it; BRANCH stands for the epic's."""
+    """An unfinished operation, and how to end it; {branch} stands for the epic's."""
 
     name: str
     advice: str
 
 
 _AM: Final = Operation("git am", "`git am --continue` or `git am --abort`")
-_BISECT: Final = Operation("git bisect", "`git bisect reset HEAD && git switch BRANCH`")
+_BISECT: Final = Operation("git bisect", "`git bisect reset HEAD && git switch {branch}`")
 
 # Their files in the worktree's git folder.
 _MARKS: Final = ("rebase-apply/applying", "BISECT_LOG")
@@ -31,7 +31,7 @@ def check(paths: WorktreePaths, folder: Path) -> None:
         raise errors.HeddleError(
             pb.ERROR_REASON_UNFINISHED_OPERATION,
             f"the agent left its worktree in the middle of {found.name}, which shows the files of another commit."
-            f" End it first: {found.advice.replace('BRANCH', paths.epic.branch)}",
+            f" End it first: {found.advice.format(branch=paths.epic.branch)}",
             operation=found.name,
         )
 
