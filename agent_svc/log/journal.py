@@ -65,11 +65,10 @@ class Journal:
             self._stamp(event, event.actor or actor)
         await self.recorder.record(*admitted)
 
-    async def begin_agent(self, actor: str, *events: pb.Event) -> None:
-        """Records `events` of the actor. The agent's text has its own limit from here on."""
+    async def begin_agent(self) -> None:
+        """Begins the agent's text, which has its own limit."""
         await self._end_text()
         self._text = TextLimit(self._agent_limit)
-        await self.tell(actor, *events)
 
     async def end_agent(self, actor: str, *events: pb.Event) -> None:
         """Records the retained end of the agent's text, then `events` of the actor."""

@@ -278,7 +278,7 @@ class Session:
         self._login_variables = tuple(driver.login_variables)
         pricing = Pricing.of(self._spec, self._context.prices, live=driver.kind.reports_usage_live)
         began, answered = self._context.clock(), False
-        await self._journal.begin_agent(self._actor)
+        await self._journal.begin_agent()
         for restarts in range(restart.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
             ended = await self._hold(launch, translator, pricing)

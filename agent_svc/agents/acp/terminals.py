@@ -11,6 +11,7 @@ from typing import Final
 from acp.schema import TerminalExitStatus, TerminalOutputResponse
 
 from agent_svc.agents.acp.wire import exited
+from agent_svc.processes.signals import signal_name
 from agent_svc.text import TextStream, tail
 from heddle import pb
 
@@ -73,7 +74,7 @@ class Terminal:
     def _exit_status(self) -> TerminalExitStatus:
         code = self._process.returncode or 0
         if code < 0:
-            return TerminalExitStatus(signal=signal.Signals(-code).name)
+            return TerminalExitStatus(signal=signal_name(-code))
         return TerminalExitStatus(exit_code=code)
 
 

@@ -80,8 +80,7 @@ class Transcript:
         call = self.call(call_id)
         if call_id in self._running or call.ended():
             return []
-        self._running[call_id] = self._clock()
-        return [*self._end_message(), call.described(self._worktree).started()]
+        return self._begin(call)
 
     def end_turn(self, response: PromptResponse | None) -> list[pb.Event]:
         """Returns the events that close a turn: the end of the message and of open calls, and the tokens.
@@ -119,17 +118,17 @@ class Transcript:
         call = self.call(said.tool_call_id)
         if call.ended():
             return []
-        was_running = call.id in self._running
         call.learn(said)
         if not call.known():
             return []
-        events = []
-        if not was_running:
-            self._running[call.id] = self._clock()
-            events = [*self._end_message(), call.described(self._worktree).started()]
+        events = [] if call.id in self._running else self._begin(call)
         if call.ended():
             events += self._finish(call, ok=call.status == "completed", result=call.result())
         return events
+
+    def _begin(self, call: Call) -> list[pb.Event]:
+        self._running[call.id] = self._clock()
+        return [*self._end_message(), call.described(self._worktree).started()]
 
     def _finish(self, call: Call, *, ok: bool, result: str) -> list[pb.Event]:
         call.status = "completed" if ok else "failed"

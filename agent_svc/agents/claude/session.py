@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -32,6 +31,7 @@ from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
 from agent_svc.agents.claude.transcript import Transcript
 from agent_svc.agents.claude.usage import Spending
+from agent_svc.processes.signals import signal_name
 from agent_svc.processes.supervisor import Servers, descendants
 from heddle import pb, running_time
 
@@ -199,7 +199,7 @@ class ClaudeSession:
     def _broken(self, error: ClaudeSDKError) -> Exception:
         code = getattr(error, "exit_code", None)
         if code is not None and code < 0 and self.id:
-            return KilledError(signal.Signals(-code).name)
+            return KilledError(signal_name(-code))
         return AgentFailedError(f"Claude Code broke off: {error}")
 
     async def _take(self, message: Message) -> None:
