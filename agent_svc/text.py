@@ -1,4 +1,4 @@
-"""Converts the bytes that a program writes into Output events."""
+"""Builds Output events from the bytes that a program writes and from Heddle's own messages; splits and cuts text."""
 
 import codecs
 from collections.abc import Iterator
@@ -25,6 +25,11 @@ class TextStream:
             pb.Event(output=pb.Output(stream=self._stream, text=piece, tool_call_id=self._tool_call_id))
             for piece in pieces(self._decoder.decode(data, final))
         ]
+
+
+def system(text: str) -> pb.Event:
+    """Returns a message from Heddle itself about a session."""
+    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))
 
 
 T = TypeVar("T")

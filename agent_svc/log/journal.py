@@ -95,8 +95,3 @@ class Journal:
         event.attempt = self._name.number
         event.actor = actor
         event.time.FromDatetime(self._clock())
-
-
-def system(text: str) -> pb.Event:
-    """Returns a message from Heddle itself about a session."""
-    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))

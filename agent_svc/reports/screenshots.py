@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from agent_svc.reports.image_header import dimensions, media_type
-from agent_svc.text import clip
+from agent_svc.text import clip, system
 from heddle import pb
 
 FOLDER: Final = ".heddle/screenshots"
@@ -140,5 +140,4 @@ def _caption(path: Path) -> str:
 
 
 def _left_out(why: str) -> pb.Event:
-    text = f"Screenshot left out: {why}.\n"
-    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))
+    return system(f"Screenshot left out: {why}.\n")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Self
 
-from agent_svc.log.journal import system
+from agent_svc.text import system
 from heddle import pb
 from heddle.prices import Prices
 

@@ -13,7 +13,7 @@ import structlog
 
 from agent_svc.agents.base.driver import Driver, Launch, Translator
 from agent_svc.log.earlier_messages import with_earlier_messages
-from agent_svc.log.journal import Journal, system
+from agent_svc.log.journal import Journal
 from agent_svc.log.recorder import Recorder
 from agent_svc.log.spool import SessionFolder
 from agent_svc.processes import supervised
@@ -39,7 +39,7 @@ from agent_svc.sessions.pricing import Pricing
 from agent_svc.sessions.setup_commands import Commands
 from agent_svc.sessions.silence import Silence
 from agent_svc.sessions.worker_context import WorkerContext
-from agent_svc.text import clip
+from agent_svc.text import clip, system
 from heddle import errors, pb
 from heddle.names import AttemptName
 from heddle.running_time import Timer

@@ -9,9 +9,8 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from agent_svc.log.journal import system
 from agent_svc.processes import supervised
-from agent_svc.text import TextStream, tail
+from agent_svc.text import TextStream, system, tail
 from heddle import pb
 from heddle.running_time import Timer
 

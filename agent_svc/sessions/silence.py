@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent_svc.log.journal import Journal, system
+from agent_svc.log.journal import Journal
 from agent_svc.sessions.conversation import Conversation
 from agent_svc.sessions.outcome import Ending, half_silent, silent
+from agent_svc.text import system
 from heddle import pb
 
 

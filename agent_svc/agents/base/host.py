@@ -19,6 +19,7 @@ from agent_svc.agents.base import background_work, protocol
 from agent_svc.agents.base.host_driver import limited
 from agent_svc.agents.base.images import Picture, keep
 from agent_svc.processes.supervisor import Servers, children, parents, send
+from agent_svc.text import system
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
@@ -163,7 +164,7 @@ class Host:
 
     def note(self, text: str) -> None:
         """Adds a line from Heddle itself to the session's log."""
-        self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
+        self.emit(system(f"{text}\n"))
 
     def keep_picture(self, picture: Picture) -> None:
         """Stores a picture from a tool's result as a screenshot of the session."""

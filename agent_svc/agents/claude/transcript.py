@@ -23,7 +23,7 @@ from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.tool_vocabulary import ToolCall, readable
 from agent_svc.agents.claude.plan_tasks import Tasks
 from agent_svc.agents.claude.tool_calls import tool_call
-from agent_svc.text import whole_characters
+from agent_svc.text import system, whole_characters
 from heddle import pb
 
 # The kind of message by the type of a content block, and the text field by the type of a delta.
@@ -219,4 +219,4 @@ def _retry(data: dict[str, Any]) -> str:
 
 
 def _note(text: str) -> pb.Event:
-    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n"))
+    return system(f"{text}\n")

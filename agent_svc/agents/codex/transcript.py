@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from agent_svc.agents.base.tool_vocabulary import ToolCall, plan_told, readable, relative_target
 from agent_svc.agents.codex.failures import RECONNECTING
 from agent_svc.agents.codex.usage import Spending
-from agent_svc.text import whole_characters
+from agent_svc.text import system, whole_characters
 from heddle import pb
 
 Json: TypeAlias = dict[str, Any]
@@ -234,4 +234,4 @@ def _message(text: str, kind: "pb.MessageKind.ValueType") -> pb.Event:
 
 
 def _system(text: str) -> pb.Event:
-    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text.rstrip()}\n"))
+    return system(f"{text.rstrip()}\n")
