@@ -5,17 +5,16 @@ NAME is a preset or a command line: `acp:my-agent --flag`.
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from agent_svc.agents.acp.kinds import PREFIX
 from agent_svc.agents.acp.presets import Agent, find
-from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
-from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.host_driver import HostTranslator, host_launch
 from agent_svc.agents.base.npm_package import npm_version
 from agent_svc.agents.base.session_command import own_session
 from heddle import pb
@@ -95,11 +94,8 @@ class AcpCommandDriver:
 
 
 def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launch:
-    return Launch(
-        # -P: a module in the worktree must not replace one of Heddle's.
-        arguments=(sys.executable, "-P", "-m", "agent_svc.agents.acp"),
-        stdin=protocol.opening(request, resume),
-        controlled=True,
+    return replace(
+        host_launch("agent_svc.agents.acp", request, resume),
         models=True,
         own=agent.own,
         # The id comes after the session's cost; see memory.py.

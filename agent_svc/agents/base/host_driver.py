@@ -1,11 +1,13 @@
-"""Reads the lines of a host (protocol.py) and applies the size limits of a session."""
+"""Starts a host, reads its lines (protocol.py), and applies the size limits of a session."""
 
+import sys
 from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from agent_svc.agents.base import background_work, protocol
+from agent_svc.agents.base.driver import Launch
 from agent_svc.text import TextStream, clip, pieces
 from heddle import pb
 from heddle.events import kinds
@@ -21,6 +23,16 @@ DETAILS: Final = frozenset({"input", "result"})
 
 # The maximum size of a name, target, question or caption.
 MAX_LABEL_BYTES: Final = 4 << 10
+
+
+def host_launch(module: str, request: pb.StartSessionRequest, resume: str) -> Launch:
+    """Returns how to start the host `python -m MODULE`; a driver adds what is particular to its agent."""
+    return Launch(
+        # -P: a module in the worktree must not replace one of Heddle's.
+        arguments=(sys.executable, "-P", "-m", module),
+        stdin=protocol.opening(request, resume),
+        controlled=True,
+    )
 
 
 class HostTranslator:

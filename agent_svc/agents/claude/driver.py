@@ -3,15 +3,15 @@
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
-from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.host_driver import HostTranslator, host_launch
 from agent_svc.agents.base.session_command import own_session
 from agent_svc.agents.claude.kind import KIND
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
@@ -52,11 +52,8 @@ class ClaudeDriver:
         return pb.AgentProgram(name=self.kind.name, available=True, version=_version(), detail=self._login())
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.claude"),
-            stdin=protocol.opening(request, resume),
-            controlled=True,
+        return replace(
+            host_launch("agent_svc.agents.claude", request, resume),
             models=True,
             own=(CLAUDE_FOLDER,),
             own_session=partial(own_session, request, ("claude", "--resume")),

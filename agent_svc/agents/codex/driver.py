@@ -2,15 +2,14 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
-from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.host_driver import HostTranslator, host_launch
 from agent_svc.agents.base.npm_package import npm_version
 from agent_svc.agents.base.session_command import own_session
 from agent_svc.agents.codex.home import HOME, PATIENCE, CodexHome
@@ -53,11 +52,8 @@ class CodexDriver:
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         patience = self._environ.get(PATIENCE)
-        return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.codex"),
-            stdin=protocol.opening(request, resume),
-            controlled=True,
+        return replace(
+            host_launch("agent_svc.agents.codex", request, resume),
             models=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),

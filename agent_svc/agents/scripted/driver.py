@@ -1,13 +1,12 @@
 """The `scripted` agent: a host that plays the steps of a task's script."""
 
 import os
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
-from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.host_driver import HostTranslator, host_launch
 from agent_svc.agents.scripted.kind import KIND
 from heddle import __version__, pb
 from heddle.agents import AgentKind
@@ -37,11 +36,8 @@ class ScriptedDriver:
         )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.scripted"),
-            stdin=protocol.opening(request, resume),
-            controlled=True,
+        return replace(
+            host_launch("agent_svc.agents.scripted", request, resume),
             environment=self._environment,
         )
 
