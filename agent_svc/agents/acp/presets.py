@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agent_svc.agents.acp.kinds import PREFIX
-from agent_svc.agents.claude.background_tasks import TELLING
+from agent_svc.agents.claude.environment import DEFAULT_RETRIES, LOGINS, QUIET, RETRIES, ROUTES, TELLING
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from agent_svc.sandbox.own_folder import OwnFolder
@@ -72,32 +72,15 @@ PRESETS: Final = (
         command=("claude-agent-acp",),
         install="run: npm install -g @agentclientprotocol/claude-agent-acp",
         login="run `claude` and /login, or set ANTHROPIC_API_KEY for the agent service",
-        login_variables=(
-            "ANTHROPIC_API_KEY",
-            "ANTHROPIC_AUTH_TOKEN",
-            "CLAUDE_CODE_OAUTH_TOKEN",
-            "ANTHROPIC_BASE_URL",
-            "ANTHROPIC_MODEL",
-            "CLAUDE_CODE_EXECUTABLE",
-            "CLAUDE_CODE_MAX_RETRIES",
-            "CLAUDE_CONFIG_DIR",
-            "HTTPS_PROXY",
-            "HTTP_PROXY",
-            "NODE_EXTRA_CA_CERTS",
-            "NO_PROXY",
-        ),
+        login_variables=(*LOGINS, *ROUTES, "CLAUDE_CODE_EXECUTABLE"),
         login_file=".claude/.credentials.json",
         environment={
             # Otherwise `@path` in a prompt or in a check's output attaches the file, even if it is denied.
             "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_ERROR_REPORTING": "1",
-            "DISABLE_TELEMETRY": "1",
+            **QUIET,
             **TELLING,
         },
-        # By default, it retries a refused login for three minutes and reports nothing meanwhile.
-        defaults={"CLAUDE_CODE_MAX_RETRIES": "5"},
+        defaults={RETRIES: DEFAULT_RETRIES},
         mode="default",
         claude=True,
         reopen=("claude", "--resume"),

@@ -6,9 +6,6 @@ from typing import Any, Final
 # The types of tasks that are shell commands. A command that is a server never ends on its own.
 _COMMANDS: Final = frozenset({"local_bash", "shell", "monitor", "local_monitor"})
 
-# Makes Claude report whether another turn follows, for example after a background task has ended.
-TELLING: Final = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
-
 # The subtypes of "system" messages that report background tasks.
 SUBTYPES: Final = ("session_state_changed", "background_tasks_changed", "task_started")
 

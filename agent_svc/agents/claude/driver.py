@@ -8,28 +8,15 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator, host_launch
 from agent_svc.agents.base.session_command import own_session
+from agent_svc.agents.claude.environment import LOGINS, ROUTES
 from agent_svc.agents.claude.kind import KIND
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from heddle import pb
 from heddle.agents import AgentKind
-
-# The variables that can contain Claude's login, in the order in which Claude checks them.
-LOGINS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-ROUTES: Final = (
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_MODEL",
-    "CLAUDE_CODE_MAX_RETRIES",
-    "CLAUDE_CONFIG_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "NODE_EXTRA_CA_CERTS",
-)
 
 
 class ClaudeDriver:

@@ -8,21 +8,9 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
 from claude_agent_sdk.types import SystemPromptPreset
 
 from agent_svc.agents.base.permissions import runs_anything
-from agent_svc.agents.claude.background_tasks import TELLING
+from agent_svc.agents.claude.environment import DEFAULT_RETRIES, QUIET, RETRIES, TELLING
 from agent_svc.agents.claude.permission_hook import Guard
 from heddle import pb
-
-# Claude Code sends data only to its model, and does not update itself.
-QUIET: Final = {
-    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    "DISABLE_TELEMETRY": "1",
-    "DISABLE_ERROR_REPORTING": "1",
-    "DISABLE_AUTOUPDATER": "1",
-}
-
-# The number of retries. More retries only hide the problem from people.
-RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"
-DEFAULT_RETRIES: Final = "5"
 
 # The tools that need a person at a terminal, leave the worktree, or outlive the session.
 WITHHELD: Final = (
