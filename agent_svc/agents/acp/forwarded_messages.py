@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent_svc.agents.claude.model_calls import OpenCall, used
+from agent_svc.agents.claude.usage import TOKENS, difference, total_of
 from heddle import pb
 
 # The messages to request from the adapter, and the method with which it forwards them.
@@ -20,18 +21,8 @@ WANTED: Final = [
 ]
 METHOD: Final = "claude/sdkMessage"
 
-# Claude's names of the four kinds of tokens in its totals.
-_TOTALS: Final = {
-    "input_tokens": "inputTokens",
-    "output_tokens": "outputTokens",
-    "cache_read_tokens": "cacheReadInputTokens",
-    "cache_write_tokens": "cacheCreationInputTokens",
-}
-
 # Totals and calls may name a model with or without its date, and with its context window.
 _VARIANT: Final = re.compile(r"(-20\d{6})?(\[\w+\])?$")
-
-_MICROS: Final = 1_000_000
 
 
 class ForwardedMessages:
@@ -102,7 +93,7 @@ class ForwardedMessages:
         name = _plain(call.model)
         self._unsettled[name] = call.model
         known = self._known.setdefault(name, pb.Usage())
-        for kind in _TOTALS:
+        for kind in TOKENS:
             setattr(known, kind, getattr(known, kind) + getattr(call, kind))
         return [pb.Event(usage=call)]
 
@@ -117,7 +108,9 @@ class ForwardedMessages:
         before, self._known = self._known, {_plain(model): _total(told) for model, told in totals.items()}
         resumed, self._resumed = self._resumed, False
         if not resumed:
-            since = {name: _difference(total, before.get(name)) for name, total in self._known.items()}
+            since = {
+                name: difference(total, before.get(name, pb.Usage())) for name, total in self._known.items()
+            }
         elif self._spent_before is not None:
             since = _cost_beyond(self._spent_before, self._known)
         else:
@@ -126,18 +119,10 @@ class ForwardedMessages:
         names = {_plain(model): model for model in totals} | unsettled
         events = []
         for name, usage in since.items():
-            if name in unsettled or any(getattr(usage, field) for field in (*_TOTALS, "cost_usd_micros")):
+            if name in unsettled or any(getattr(usage, field) for field in (*TOKENS, "cost_usd_micros")):
                 usage.model, usage.settled_usd_micros = names[name], 0
                 events.append(pb.Event(usage=usage))
         return events
-
-
-def _difference(total: pb.Usage, before: pb.Usage | None) -> pb.Usage:
-    since = pb.Usage()
-    for field in (*_TOTALS, "cost_usd_micros"):
-        told = 0 if before is None else getattr(before, field)
-        setattr(since, field, max(0, getattr(total, field) - told))
-    return since
 
 
 def _cost_beyond(spent: int, totals: Mapping[str, pb.Usage]) -> dict[str, pb.Usage]:
@@ -154,7 +139,5 @@ def _plain(model: str) -> str:
 
 
 def _total(told: Mapping[str, Any]) -> pb.Usage:
-    total = pb.Usage(cost_usd_micros=round((told.get("costUSD") or 0) * _MICROS))
-    for ours, theirs in _TOTALS.items():
-        setattr(total, ours, int(told.get(theirs) or 0))
-    return total
+    # Without a cost, the estimates of the calls would remain.
+    return total_of("", {**told, "costUSD": told.get("costUSD") or 0})
