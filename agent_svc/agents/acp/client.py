@@ -237,15 +237,13 @@ class Client:
     async def _permitted(self, call: ToolCall) -> bool | None:
         """Returns whether `call` is allowed; None if the session ends before there is an answer."""
         asking = asyncio.ensure_future(permit(self._host, call))
-        stopping = asyncio.ensure_future(self._host.stopping.wait())
         try:
-            await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await self._host.wait_unless_stopped(asking)
             if not asking.done():
                 return None
             permission = asking.result()
         finally:
             asking.cancel()
-            stopping.cancel()
         if not permission.allowed:
             self._host.note(f"{call.name} {call.target} was not permitted: {permission.reason}")
             if permission.words:

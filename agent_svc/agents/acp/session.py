@@ -271,10 +271,9 @@ class Session:
         prompting = asyncio.ensure_future(
             self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
-        stopping = asyncio.ensure_future(self._host.stopping.wait())
         response = None
         try:
-            await asyncio.wait([prompting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await self._host.wait_unless_stopped(prompting)
             if not prompting.done():
                 await self._interrupt(prompting)
             else:
@@ -284,7 +283,6 @@ class Session:
             raise failed(error, self._agent) from error
         finally:
             prompting.cancel()
-            stopping.cancel()
             self._host.emit(*self._client.transcript.end_turn(response))
         return response
 
@@ -323,17 +321,16 @@ class Session:
 
     async def _answer(self, asked: Coroutine[Any, Any, T]) -> T:
         answering = asyncio.create_task(asked)
-        stopping = asyncio.create_task(self._host.stopping.wait())
         late = asyncio.create_task(running_time.sleep(OPENING))
         try:
-            await asyncio.wait([answering, stopping, late], return_when=asyncio.FIRST_COMPLETED)
+            await self._host.wait_unless_stopped(answering, late)
             if answering.done():
                 return answering.result()
         except RequestError as error:
             raise failed(error, self._agent) from error
         finally:
-            for task in (answering, stopping, late):
-                task.cancel()
+            answering.cancel()
+            late.cancel()
         if self._host.stopping.is_set():
             raise Stopped
         raise Unanswered(f"{self._agent.name} did not answer within {OPENING:g} s")

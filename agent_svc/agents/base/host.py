@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from agent_svc.agents.base import background_work, protocol
 from agent_svc.agents.base.host_driver import limited
@@ -222,11 +222,20 @@ class Host:
             return False
         self._told.clear()
         self._write(protocol.closing(self._messages))
-        waiting = [asyncio.create_task(each.wait()) for each in (self._told, self.stopping)]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        told = asyncio.create_task(self._told.wait())
+        try:
+            await self.wait_unless_stopped(told)
+        finally:
+            told.cancel()
         return self._closed or self.stopping.is_set()
+
+    async def wait_unless_stopped(self, *tasks: "asyncio.Future[Any]") -> None:
+        """Waits until one of `tasks` is done or the session must end. The tasks continue."""
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
 
     async def listen(self) -> None:
         """Reads the lines from agent_svc until agent_svc closes the connection."""

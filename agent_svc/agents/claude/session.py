@@ -101,18 +101,17 @@ class ClaudeSession:
     async def hold(self) -> None:
         """Runs the session; returns once Claude has answered every message or the session must end."""
         holding = asyncio.create_task(self._hold())
-        stopping = asyncio.create_task(self._host.stopping.wait())
         steering = asyncio.create_task(self._steer())
         try:
-            await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await self._host.wait_unless_stopped(holding)
             if not holding.done():
                 await self._interrupt(holding)
             if holding.done() and not self._host.stopping.is_set():
                 holding.result()
         finally:
-            for task in (holding, stopping, steering):
+            for task in (holding, steering):
                 task.cancel()
-            await asyncio.gather(holding, stopping, steering, return_exceptions=True)
+            await asyncio.gather(holding, steering, return_exceptions=True)
             self._host.emit(*self._transcript.end())
             if cut_off := self._call.rest():
                 self._host.emit(pb.Event(usage=cut_off))

@@ -80,9 +80,8 @@ class Turn:
         overhearing = asyncio.create_task(self._overhear(process))
         listening = asyncio.create_task(self._listen(process))
         counting = asyncio.create_task(self._count())
-        stopping = asyncio.create_task(self._host.stopping.wait())
         try:
-            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await self._host.wait_unless_stopped(listening)
             end = listening.result() if listening.done() else ListeningEnd.STOPPED
             code = await _end(process, hurry=end is not ListeningEnd.ALL)
             # A process that a command left running may keep standard error open.
@@ -92,7 +91,7 @@ class Turn:
                 code, self._last_words, ListeningEnd.STOPPED if self._host.stopping.is_set() else end
             )
         finally:
-            tasks = (asking, overhearing, listening, counting, stopping)
+            tasks = (asking, overhearing, listening, counting)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
