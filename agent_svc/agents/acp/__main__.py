@@ -15,39 +15,18 @@ from agent_svc.agents.acp.presets import Agent, find
 from agent_svc.agents.acp.session import Session, Stopped
 from agent_svc.agents.acp.wire import Wire, exited, start
 from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
+from agent_svc.agents.base.revival import KilledError, revived
 from agent_svc.processes.supervisor import descendants
 from heddle import pb
 
 # Seconds that an agent has to exit after its work is done, and again after SIGTERM.
 ENDING: Final = 2.0
 
-# How many times a killed agent is restarted within one session.
-REVIVALS: Final = 2
-
-
-class KilledError(Exception):
-    """A signal ended an agent that can resume its session; `memory` contains the data to resume it."""
-
-    def __init__(self, reason: str, memory: str) -> None:
-        super().__init__(reason)
-        self.memory = memory
-
 
 async def drive(host: Host) -> None:
-    """Has the agent do the session's work; restarts and resumes a killed agent up to REVIVALS times."""
+    """Has the agent do the session's work; raises AgentFailedError."""
     agent = find(host.session.agent)
-    resume = host.resume
-    for revivals in range(REVIVALS + 1):
-        try:
-            await _hold(host, agent, resume)
-        except KilledError as error:
-            if revivals == REVIVALS:
-                raise AgentFailedError(f"{error}, {revivals + 1} times") from error
-            resume = error.memory
-            host.session.files_kept = True
-            host.note(f"{error}; it is started again and resumes its session.")
-        else:
-            return
+    await revived(host, lambda resume: _hold(host, agent, resume))
 
 
 async def _hold(host: Host, agent: Agent, resume: str) -> None:

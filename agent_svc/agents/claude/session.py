@@ -24,6 +24,7 @@ from claude_agent_sdk import (
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, resume_prompt
+from agent_svc.agents.base.revival import KilledError, revived
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.agents.claude.model_calls import OpenCall, tokens_of
@@ -39,37 +40,33 @@ from heddle import pb, running_time
 INTERRUPT: Final = 3.0
 ASK_USAGE: Final = 5.0
 
-# How many times a killed Claude is restarted within one session.
-REVIVALS: Final = 2
-
 
 class ForgottenError(Exception):
     """Claude no longer has the session that it should resume."""
 
 
-class KilledError(Exception):
+class ClaudeKilledError(KilledError):
     """A signal ended Claude during its work."""
+
+    def __init__(self, number: int, resume: str) -> None:
+        self._signal = signal_name(number)
+        super().__init__(f"Claude Code was killed ({self._signal})", resume)
+
+    def repeated(self, times: int) -> str:
+        return f"Claude Code was killed {times} times ({self._signal})"
 
 
 async def drive(host: Host) -> None:
     """Returns when Claude has done its work or was asked to stop; raises AgentFailedError."""
-    resume, killed = host.resume, 0
-    while True:
-        session = ClaudeSession(host, resume)
-        try:
-            await session.hold()
-        except ForgottenError:
-            host.note(f"Claude no longer knows its session {resume}; a new one starts.")
-            resume = ""
-        except KilledError as error:
-            killed += 1
-            if killed > REVIVALS:
-                raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
-            resume = session.id
-            host.session.files_kept = True
-            host.note(f"Claude Code was killed ({error}); it is started again and resumes its session.")
-        else:
+
+    async def hold(resume: str) -> None:
+        with suppress(ForgottenError):
+            await ClaudeSession(host, resume).hold()
             return
+        host.note(f"Claude no longer knows its session {resume}; a new one starts.")
+        await ClaudeSession(host, "").hold()
+
+    await revived(host, hold)
 
 
 class ClaudeSession:
@@ -198,7 +195,7 @@ class ClaudeSession:
     def _broken(self, error: ClaudeSDKError) -> Exception:
         code = getattr(error, "exit_code", None)
         if code is not None and code < 0 and self.id:
-            return KilledError(signal_name(-code))
+            return ClaudeKilledError(-code, self.id)
         return AgentFailedError(f"Claude Code broke off: {error}")
 
     async def _take(self, message: Message) -> None:
