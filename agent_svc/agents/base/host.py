@@ -41,10 +41,10 @@ FILES_KEPT: Final = "Your files are as you left them."
 FILES_GONE: Final = "Files that you changed may be back as they were: look before you rely on them."
 
 
-def resume_prompt(session: pb.StartSessionRequest) -> str:
-    """Returns the prompt for an agent that resumes its own session."""
+def resume_prompt(session: pb.StartSessionRequest, prompt: str = "") -> str:
+    """Returns the prompt for an agent that resumes its own session. `prompt` is its task; empty: the session's."""
     files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
-    return RESUMED.format(files=files, prompt=session.prompt)
+    return RESUMED.format(files=files, prompt=prompt or session.prompt)
 
 
 def _told(answer: pb.ApprovalAnswer) -> str:

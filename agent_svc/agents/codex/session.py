@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.agents.base import provider_failures
-from agent_svc.agents.base.host import AgentFailedError, Host, ProviderError
+from agent_svc.agents.base.host import AgentFailedError, Host, ProviderError, resume_prompt
 from agent_svc.agents.codex.failures import (
     cause_of,
     plain_reason,
@@ -29,9 +29,6 @@ DEFAULT_PATIENCE: Final = 60.0
 
 # The text in codex's error if it does not have the session to resume.
 UNKNOWN_THREAD: Final = "thread/resume"
-
-# The prompt after codex was interrupted.
-RESUMED: Final = "You were interrupted; continue. Your task is:\n\n{prompt}"
 
 # The prompt about commands that still ran when the turn ended. It is sent once.
 CUT_OFF: Final = """\
@@ -70,23 +67,35 @@ async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
     prompt = host.session.prompt
     if not host.resume:
         return await _whole(host, transcript, turn, prompt)
-    ended = await _whole(host, transcript, turn, RESUMED.format(prompt=prompt), host.resume)
+    ended = await _whole(host, transcript, turn, prompt, host.resume, resumes=True)
     if transcript.thread_id or UNKNOWN_THREAD not in ended.last_words:
         return ended
     host.note(f"codex no longer has its session {host.resume}; a new one starts.")
     return await _whole(host, transcript, turn, prompt)
 
 
-async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, thread_id: str = "") -> Ended:
-    """Runs a turn; restarts and resumes a killed codex up to RESTARTS times."""
-    ended = await turn.run(prompt, thread_id)
+async def _whole(
+    host: Host,
+    transcript: Transcript,
+    turn: Turn,
+    prompt: str,
+    thread_id: str = "",
+    *,
+    resumes: bool = False,
+) -> Ended:
+    """Runs a turn; restarts and resumes a killed codex up to RESTARTS times.
+
+    `resumes`: an earlier codex has already begun to work on `prompt`.
+    """
+    ended = await turn.run(resume_prompt(host.session, prompt) if resumes else prompt, thread_id)
     for _ in range(RESTARTS):
         if not ended.crashed or not transcript.thread_id:
             break
         host.note(
             f"codex was ended by {signal_name(-ended.code)}; it is started again and resumes its session."
         )
-        ended = await turn.run(RESUMED.format(prompt=prompt), transcript.thread_id)
+        host.session.files_kept = True
+        ended = await turn.run(resume_prompt(host.session, prompt), transcript.thread_id)
     return ended
 
 

@@ -177,7 +177,7 @@ async def test_killed_codex_goes_on(tmp_path: Path) -> None:
     assert said(events) == ["On we go."]
     assert "ended by SIGKILL" in output(events, pb.OUTPUT_STREAM_SYSTEM)
     assert "sleep 7302" in told
-    assert "You were interrupted" in told
+    assert "Your session was interrupted and is resumed now. Your files are as you left them." in told
 
 
 async def test_codex_that_is_killed_again_and_again(tmp_path: Path) -> None:
