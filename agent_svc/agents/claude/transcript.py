@@ -1,6 +1,6 @@
 """Translates Claude's messages to events. Pure, except for the clock that measures tool calls."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from claude_agent_sdk import (
 
 from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.tool_vocabulary import ToolCall, readable
+from agent_svc.agents.claude import system_messages
 from agent_svc.agents.claude.plan_tasks import Tasks
 from agent_svc.agents.claude.tool_calls import tool_call
 from agent_svc.text import system, whole_characters
@@ -29,9 +30,6 @@ from heddle import pb
 # The kind of message by the type of a content block, and the text field by the type of a delta.
 _KINDS: Final = {"text": pb.MESSAGE_KIND_TEXT, "thinking": pb.MESSAGE_KIND_THINKING}
 _DELTAS: Final = {"text_delta": "text", "thinking_delta": "thinking"}
-
-# By the status of an MCP server: why its tools are not available.
-_NOT_THERE: Final = {"failed": "it failed to start", "needs-auth": "it wants a login"}
 
 # The model of a message that Claude Code itself wrote, for example about a failed request. The result
 # contains the same text.
@@ -182,30 +180,12 @@ def _last(kind: "pb.MessageKind.ValueType", text: str = "", parent: str = "") ->
 
 def _of_system(subtype: str, data: dict[str, Any]) -> Iterator[str]:
     match subtype:
-        case "init":
-            yield from _not_started(data)
+        case system_messages.BEGUN:
+            yield from system_messages.servers_not_there(data)
         case "api_retry":
             yield _retry(data)
-        case "compact_boundary":
-            yield compacted(data)
-
-
-def _not_started(data: dict[str, Any]) -> Iterator[str]:
-    servers = data.get("mcp_servers")
-    for server in servers if isinstance(servers, list) else ():
-        if isinstance(server, dict) and server.get("status") in _NOT_THERE:
-            yield (
-                f"The MCP server {server.get('name')!r} is not there ({_NOT_THERE[server['status']]}):"
-                " the agent works without its tools."
-            )
-
-
-def compacted(data: Mapping[str, Any]) -> str:
-    """Returns readable text for a message that the conversation was compacted."""
-    told = data.get("compact_metadata")
-    tokens = told.get("pre_tokens") if isinstance(told, dict) else None
-    size = f" of {tokens:,} tokens" if isinstance(tokens, int) else ""
-    return f"The conversation{size} had become too long: Claude continues with a summary of it."
+        case system_messages.COMPACTED:
+            yield system_messages.compacted(data)
 
 
 def _retry(data: dict[str, Any]) -> str:

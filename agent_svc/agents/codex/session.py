@@ -8,6 +8,7 @@ from typing import Final
 
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, Host, ProviderError, resume_prompt
+from agent_svc.agents.codex import server_log
 from agent_svc.agents.codex.failures import (
     cause_of,
     plain_reason,
@@ -106,15 +107,16 @@ def cut_off_words(commands: Sequence[str]) -> str:
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
     """Returns the arguments for every turn of the session, without the prompt."""
-    hidden = ", ".join(f'"{name}"' for name in home.keys)
+    hidden = ", ".join(f'"{name}"' for name in (*home.keys, server_log.VARIABLE))
     model = ("-m", host.session.model) if host.session.model else ()
     return (
         "--json",
         # codex must work in a worktree that no user has marked as trusted.
         "--skip-git-repo-check",
-        # The commands that codex runs do not need the keys of a model's API.
+        # The commands that codex runs do not need the keys of a model's API, nor codex's own log level.
         "-c",
         f"shell_environment_policy.exclude=[{hidden}]",
+        *server_log.command_arguments(os.environ),
         # Otherwise codex writes its skills to CODEX_HOME at each start, which a sandbox may refuse.
         "-c",
         "skills.bundled.enabled=false",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple
 from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.host import AgentFailedError, Host
 from agent_svc.agents.codex.failures import is_refusal
+from agent_svc.agents.codex.server_log import ServerLog, with_server_log
 from agent_svc.agents.codex.session_record import Record, Refused
 from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.text import clip
@@ -63,6 +65,7 @@ class Turn:
         self._record = record
         self._arguments = arguments
         self._last_words = ""
+        self._server_log = ServerLog()
         # The refused commands that are not reported yet.
         self._refused: list[Refused] = []
         # Seconds that codex may be without a connection.
@@ -111,6 +114,7 @@ class Turn:
                 *session,
                 "-",
                 cwd=self._host.worktree,
+                env=with_server_log(os.environ),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
@@ -190,9 +194,13 @@ class Turn:
             self._record.follow(self._transcript.thread_id, skip=False)
 
     async def _overhear(self, process: Process) -> None:
-        """Forwards codex's standard error and remembers its last line."""
+        """Forwards codex's standard error and remembers its last line; reports lines about MCP servers."""
         assert process.stderr is not None  # noqa: S101 (a pipe)
         while line := await process.stderr.readline():
+            if (told := self._server_log.take(line.decode(errors="replace"))) is not None:
+                if told:
+                    self._host.note(told)
+                continue
             sys.stderr.buffer.write(line)
             sys.stderr.buffer.flush()
             if words := line.decode(errors="replace").strip():

@@ -260,6 +260,18 @@ async def test_failures_of_the_api_are_plain(
     assert reason in why
 
 
+async def test_commands_do_not_get_the_log_level_of_codex(tmp_path: Path) -> None:
+    """What Heddle makes codex log does not change what the programs log that codex runs."""
+    async with codex(tmp_path) as it:
+        it.model.play([Turn(calls=[bash("echo level=$RUST_LOG")]), Turn("Done.")], "")
+        first = await it.worker.run("codex", environment=it.environment)
+        it.model.play([Turn(calls=[bash("echo level=$RUST_LOG")]), Turn("Done.")], "")
+        environment = {**it.environment, "RUST_LOG": "off"}
+        second = await it.worker.run("codex", number=2, environment=environment)
+    assert results(first) == [(True, "level=\n")]
+    assert results(second) == [(True, "level=off\n")]
+
+
 async def test_an_unreachable_api_is_an_outage(tmp_path: Path) -> None:
     """If the model's API is unreachable, codex does not retry forever."""
     async with codex(tmp_path) as it:
