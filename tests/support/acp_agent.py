@@ -114,6 +114,10 @@ class Agent:
         self._cost += float(dollars)
         self._update("usage_update", used=1, size=2, cost={"amount": self._cost, "currency": "USD"})
 
+    def limit(self, reached: str) -> None:
+        """Reports the state of a rate limit, given as JSON, as Claude's adapter does."""
+        self._update("usage_update", used=1, size=2, _meta={"_claude/rateLimit": json.loads(reached)})
+
     def ask(self, command: str) -> None:
         """Asks whether it may run `command`, and prints the answer."""
         call = {
@@ -263,6 +267,7 @@ class Agent:
 ACTS: dict[str, Callable[[Agent, str], str | None]] = {
     "say": Agent.say,
     "spend": Agent.spend,
+    "limit": Agent.limit,
     "ask": Agent.ask,
     "write": Agent.write,
     "read": Agent.read,

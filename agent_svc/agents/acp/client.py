@@ -26,8 +26,9 @@ from acp.schema import (
     WriteTextFileResponse,
 )
 
-from agent_svc.agents.acp.forwarded_messages import COMPACTED, METHOD
+from agent_svc.agents.acp.forwarded_messages import METHOD
 from agent_svc.agents.acp.memory import Memory
+from agent_svc.agents.acp.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from agent_svc.agents.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.agents.acp.transcript import Transcript
 from agent_svc.agents.base.context_fill import with_context
@@ -35,8 +36,8 @@ from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.permission_gate import permit
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.claude import system_messages
 from agent_svc.agents.claude.background_tasks import Tasks
-from agent_svc.agents.claude.transcript import compacted
 from heddle import pb
 
 # In order of preference: an agent never asks again after an "always" answer.
@@ -60,6 +61,10 @@ class Client:
         self._terminals: dict[str, tuple[Terminal, str]] = {}
         # Claude Code's background tasks; empty for other agents.
         self.tasks = Tasks()
+        # The rate limit that Claude's adapter reported last. None: it reported none.
+        self.limit: RateLimit | None = None
+        # The lines about MCP servers that are not available: each new turn of Claude Code repeats them.
+        self._not_there: set[str] = set()
         # When the agent last sent an update of its session.
         self._updated = time.monotonic()
         # Permitted commands that no terminal has run yet.
@@ -97,10 +102,30 @@ class Client:
         self._follow(message)
         was_unsettled = self.transcript.forwarded.unsettled
         self._host.emit(*with_context(self.transcript.forwarded.take(message), *self.transcript.context))
-        if message.get("subtype") == COMPACTED:
-            self._host.note(compacted(message))
+        self._note(message)
+        self._take_limit(message.get(REPORTED))
         if self.transcript.forwarded.unsettled and not was_unsettled:
             self.remember(str(params.get("sessionId")))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        """Adds what a system message says to the session's log."""
+        match message.get("subtype"):
+            case system_messages.COMPACTED:
+                self._host.note(system_messages.compacted(message))
+            case system_messages.BEGUN:
+                for line in system_messages.servers_not_there(message):
+                    if line not in self._not_there:
+                        self._not_there.add(line)
+                        self._host.note(line)
+
+    def _take_limit(self, told: object) -> None:
+        """Stores the state of a rate limit, and adds a line to the session's log if it is reached."""
+        limit = rate_limit(told)
+        if limit is None or limit == self.limit:
+            return
+        self.limit = limit
+        if limit.reached:
+            self._host.note(f"Claude's {limit.kind} is reached.")
 
     def _follow(self, message: dict[str, Any]) -> None:
         """Records the information about Claude's background tasks in a message."""
@@ -116,6 +141,7 @@ class Client:
         self._updated = time.monotonic()
         self._host.tell(lambda: self._show(update))
         if isinstance(update, UsageUpdate):
+            self._take_limit((update.field_meta or {}).get(METADATA))
             self.remember(session_id)
 
     def _show(self, update: Any) -> list[pb.Event]:

@@ -6,6 +6,7 @@ from typing import Final
 from acp import RequestError
 
 from agent_svc.agents.acp.presets import Agent
+from agent_svc.agents.acp.rate_limits import RateLimit
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
 from heddle import pb
@@ -42,6 +43,8 @@ ADVICE: Final = {
     529: "the model's API is overloaded; try again later",
 }
 
+RATE_LIMITED: Final = 429
+
 LOGIN_HELPS: Final = frozenset({401, 403})
 
 # How Claude's adapter reports that its own cost limit is reached.
@@ -59,21 +62,27 @@ STATUS_OF: Final = {
 }
 
 
-def reason(error: RequestError, agent: Agent) -> str:
-    """Returns an explanation of the agent's error for people."""
+def reason(error: RequestError, agent: Agent, limit: RateLimit | None = None) -> str:
+    """Returns an explanation of the agent's error for people; `limit` is as in `failed`."""
     if error.code == AUTH_REQUIRED:
         return f"{agent.name} is not logged in: {agent.login}"
     said = _said(error)
-    status = _status(error, said)
+    status = _status(error, said, limit)
     if status in LOGIN_HELPS:
         return f"{ADVICE[status]} ({status}); log in: {agent.login}. {agent.name} said: {said}"
+    if status == RATE_LIMITED and limit is not None and limit.reached:
+        return f"Claude's {limit.kind} is reached ({status}); wait for it to pass. {agent.name} said: {said}"
     if status in ADVICE:
         return f"{ADVICE[status]} ({status}). {agent.name} said: {said}"
     return f"{agent.name} failed: {said}"
 
 
-def failed(error: RequestError, agent: Agent) -> AgentFailedError:
-    """Returns the exception for an error of the agent."""
+def failed(error: RequestError, agent: Agent, limit: RateLimit | None = None) -> AgentFailedError:
+    """Returns the exception for an error of the agent.
+
+    `limit` is the rate limit that the agent reported last as data. None: it reported none, and
+    its message may say when a limit ends.
+    """
     said = _said(error)
     if CUT_OFF.search(said):
         return CutOffError(f"{agent.name} failed: {said}")
@@ -81,8 +90,11 @@ def failed(error: RequestError, agent: Agent) -> AgentFailedError:
         return OverBudgetError("it has used up what was left of its budget")
     if error.code == AUTH_REQUIRED:
         return ProviderError(reason(error, agent), pb.OUTCOME_UNAUTHORIZED)
-    retry_at = provider_failures.reset_time(said, utc_now().astimezone())
-    return provider_failures.failure(reason(error, agent), _status(error, said), said, retry_at=retry_at)
+    status = _status(error, said, limit)
+    retry_at = limit.ends_at if status == RATE_LIMITED and limit is not None and limit.reached else None
+    if retry_at is None:
+        retry_at = provider_failures.reset_time(said, utc_now().astimezone())
+    return provider_failures.failure(reason(error, agent, limit), status, said, retry_at=retry_at)
 
 
 def _said(error: RequestError) -> str:
@@ -90,11 +102,14 @@ def _said(error: RequestError) -> str:
     return f"{error}: {details}" if isinstance(details, str) and details != str(error) else str(error)
 
 
-def _status(error: RequestError, said: str) -> int:
+def _status(error: RequestError, said: str, limit: RateLimit | None) -> int:
     """Returns the HTTP status of the model's API; 0 if the agent does not report it."""
     if found := STATUS.search(said):
         return int(found[1])
-    return STATUS_OF.get(error.data.get("errorKind", ""), 0) if isinstance(error.data, dict) else 0
+    kind = error.data.get("errorKind", "") if isinstance(error.data, dict) else ""
+    if status := STATUS_OF.get(str(kind), 0):
+        return status
+    return RATE_LIMITED if limit is not None and limit.reached else 0
 
 
 def stopped_early(stop_reason: str) -> str:

@@ -7,17 +7,20 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent_svc.agents.acp.rate_limits import REPORT
 from agent_svc.agents.claude.model_calls import OpenCall, used
+from agent_svc.agents.claude.system_messages import BEGUN, COMPACTED
 from agent_svc.agents.claude.usage import TOKENS, difference, total_of
 from heddle import pb
 
 # The messages to request from the adapter, and the method with which it forwards them.
-COMPACTED: Final = "compact_boundary"
 WANTED: Final = [
     {"type": "stream_event"},
     {"type": "assistant"},
     {"type": "result"},
+    {"type": "system", "subtype": BEGUN},
     {"type": "system", "subtype": COMPACTED},
+    {"type": REPORT},
 ]
 METHOD: Final = "claude/sdkMessage"
 

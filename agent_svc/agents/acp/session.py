@@ -1,6 +1,7 @@
 """One session of an ACP agent: opens or resumes it, prompts turn by turn, and ends it cleanly."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
@@ -32,6 +33,7 @@ from agent_svc.agents.acp.forwarded_messages import WANTED
 from agent_svc.agents.acp.memory import Memory
 from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
+from agent_svc.agents.base.mcp_servers import without_program
 from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
 from agent_svc.agents.claude.background_tasks import SUBTYPES
@@ -112,6 +114,7 @@ class Session:
             )
         can = said.agent_capabilities or AgentCapabilities()
         self._client.resumable = _resumes(can) or bool(can.load_session)
+        self._name_missing_servers()
         opened = await self._resume(can) or await self._begin()
         self._client.remember(self._id)
         await self._choose_mode(opened)
@@ -179,6 +182,15 @@ class Session:
                 **self._options(),
             )
         )
+
+    def _name_missing_servers(self) -> None:
+        """Reports MCP servers whose programs do not exist. The protocol has no message about a server's start."""
+        if self._agent.claude:
+            # Claude Code's own messages report every server that does not start.
+            return
+        for server in self._host.session.mcp_servers:
+            if line := without_program(server, self._host.worktree, os.environ.get("PATH", os.defpath)):
+                self._host.note(line)
 
     def _servers(self) -> list[HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio]:
         """Returns the plan's MCP servers as messages of the protocol."""
@@ -280,7 +292,7 @@ class Session:
                 response = prompting.result()
                 await self._wait_for_background()
         except RequestError as error:
-            raise failed(error, self._agent) from error
+            raise failed(error, self._agent, self._client.limit) from error
         finally:
             prompting.cancel()
             self._host.emit(*self._client.transcript.end_turn(response))
@@ -327,7 +339,7 @@ class Session:
             if answering.done():
                 return answering.result()
         except RequestError as error:
-            raise failed(error, self._agent) from error
+            raise failed(error, self._agent, self._client.limit) from error
         finally:
             answering.cancel()
             late.cancel()

@@ -357,3 +357,31 @@ async def test_what_the_operator_said_is_told_to_the_session_that_goes_on(worker
             in told
         )
     assert "Use tabs" not in said(await play(worker, "Improve it", flags="--load", number=5))
+
+
+async def test_a_limit_in_the_metadata_is_exact(worker: Agents) -> None:
+    """A rate limit that an update's metadata reports ends a session with its kind and its exact end."""
+    limit = '{"status": "rejected", "rateLimitType": "seven_day", "resetsAt": 1796000007}'
+    events = await play(worker, f"limit {limit}", f"limit {limit}", "fail You've hit your limit · resets 3pm")
+    outcome, reason = ending(events)
+    assert outcome == "RATE_LIMITED"
+    assert "Claude's seven-day limit is reached" in reason
+    assert notes(events).count("Claude's seven-day limit is reached.") == 1
+    assert events[-1].session_finished.retry_time.seconds == 1_796_000_007
+
+
+async def test_servers_without_a_program_are_named(worker: Agents) -> None:
+    """The log names each MCP server whose program does not exist: the protocol cannot say it."""
+    (worker.worktree / "server").write_text("#!/bin/sh\n")
+    (worker.worktree / "server").chmod(0o755)
+    servers = [
+        pb.McpServer(name="gone", command="no-such-server"),
+        pb.McpServer(name="lost", command="./no/such"),
+        pb.McpServer(name="own", command="./server"),
+        pb.McpServer(name="usual", command="sh"),
+        pb.McpServer(name="far", url="http://127.0.0.1:9/mcp"),
+    ]
+    told = notes(await play(worker, "say Hello", mcp_servers=servers))
+    assert told.count("is not there") == 2
+    assert "'gone' is not there (it failed to start: there is no program no-such-server)" in told
+    assert "'lost' is not there (it failed to start: there is no program ./no/such)" in told

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,10 @@ def test_only_a_preset_gets_credentials() -> None:
     assert COMMAND.login_variables == ()
     assert "ANTHROPIC_API_KEY" in AcpDriver(KIND).login_variables
     assert "OPENAI_API_KEY" not in AcpDriver(KIND).login_variables
+
+
+def test_the_host_needs_no_library_of_another_agent() -> None:
+    """The host of ACP agents starts where only the extra `acp` is installed."""
+    program = "import sys; sys.modules['claude_agent_sdk'] = None; import agent_svc.agents.acp.__main__"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
