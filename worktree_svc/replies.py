@@ -1,5 +1,6 @@
 """Turns domain results into protobuf messages. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from heddle import pb
@@ -9,6 +10,7 @@ from worktree_svc.merges.conflict_forecast import Branch
 from worktree_svc.merges.open_merges import OpenedMerge
 
 MOST_CHANGED_PATHS: Final = 1000
+MOST_UNFILLED: Final = 20
 
 
 def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
@@ -48,3 +50,12 @@ def changed_paths(branch: Branch) -> pb.ChangedPaths:
     return pb.ChangedPaths(
         branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)
     )
+
+
+def unfilled(found: Sequence[tuple[str, str]]) -> pb.SubmodulesNotFilled:
+    """Returns the first submodules that could not be filled, each with its reason, and their total number."""
+    first = [
+        pb.UnfilledSubmodule(path=readable(path), reason=readable(reason))
+        for path, reason in found[:MOST_UNFILLED]
+    ]
+    return pb.SubmodulesNotFilled(submodules=first, count=len(found))

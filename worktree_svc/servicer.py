@@ -111,6 +111,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
+            if unfilled := done.state.unfilled:
+                answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer
 
         return await self._on(request.project, job, key=str(_epic(attempt)))

@@ -101,6 +101,16 @@ def _changes_found(event: pb.ChangesFound) -> str:
     return f"worktree changed {whose} ({_diff(event.diff_stat)}); the changes are stored at {event.kept_ref}"
 
 
+def _submodules_not_filled(event: pb.SubmodulesNotFilled) -> str:
+    named = "; ".join(f"{each.path} ({each.reason})" for each in event.submodules)
+    more = event.count - len(event.submodules)
+    others = f"; and {more} more" if more > 0 else ""
+    return (
+        f"submodules that could not be filled, so the agent does not have their files: {named}{others}."
+        " Update them in your checkout (git submodule update --init --recursive), then retry the task"
+    )
+
+
 def _task_failed(whole: pb.Event) -> str:
     event = whole.task_failed
     kept = f"; its work is stored at {event.kept_ref}" if event.kept_ref else ""
@@ -237,6 +247,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "task_reopened": _task_reopened,
     "changes_found": _changes_found,
     "ignored_files_left": lambda e: f"not in the commit, as git ignores them: {_first(e.paths, e.count)}",
+    "submodules_not_filled": _submodules_not_filled,
     "setup_finished": lambda e: _project_commands("setup", e),
     "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",
     "output": lambda e: e.text.rstrip("\n"),

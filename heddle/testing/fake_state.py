@@ -24,6 +24,8 @@ class FakeState:
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     project_file: pb.ProjectFile | None = None
+    # Returned by EnsureWorktree. None: every submodule is filled.
+    submodules_not_filled: pb.SubmodulesNotFilled | None = None
     # What the teardown of an epic reports.
     teardown_end: pb.CheckFinished = field(default_factory=lambda: pb.CheckFinished(ok=True))
     # Keys of epics whose setup fails.

@@ -59,7 +59,10 @@ class FakeWorktrees(WorktreeServiceServicer):
         )
         worker.worktrees[str(epic)] = worktree
         return pb.EnsureWorktreeResponse(
-            worktree=worktree, created=known is None, continued=bool(request.continue_attempt)
+            worktree=worktree,
+            created=known is None,
+            continued=bool(request.continue_attempt),
+            submodules_not_filled=worker.submodules_not_filled,
         )
 
     async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:

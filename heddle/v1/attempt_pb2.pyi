@@ -102,6 +102,7 @@ class Attempt(_message.Message):
     IGNORED_FILES_FIELD_NUMBER: _builtins.int
     FOUND_REF_FIELD_NUMBER: _builtins.int
     ALLOWED_RULES_FIELD_NUMBER: _builtins.int
+    SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -170,6 +171,10 @@ class Attempt(_message.Message):
     def allowed_rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Patterns that the operator allowed for the rest of its session."""
 
+    @_builtins.property
+    def submodules_not_filled(self) -> _event_pb2.SubmodulesNotFilled:
+        """Submodules whose files it does not have. Absent: none were reported."""
+
     def __init__(
         self,
         *,
@@ -195,10 +200,11 @@ class Attempt(_message.Message):
         ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
         found_ref: _builtins.str = ...,
         allowed_rules: _abc.Iterable[_builtins.str] | None = ...,
+        submodules_not_filled: _event_pb2.SubmodulesNotFilled | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "start_time", b"start_time", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

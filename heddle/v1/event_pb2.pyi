@@ -285,6 +285,7 @@ class Event(_message.Message):
     TASK_REOPENED_FIELD_NUMBER: _builtins.int
     CHANGES_FOUND_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_LEFT_FIELD_NUMBER: _builtins.int
+    SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
     SESSION_STARTED_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     TOOL_STARTED_FIELD_NUMBER: _builtins.int
@@ -378,6 +379,8 @@ class Event(_message.Message):
     def changes_found(self) -> Global___ChangesFound: ...
     @_builtins.property
     def ignored_files_left(self) -> Global___IgnoredFilesLeft: ...
+    @_builtins.property
+    def submodules_not_filled(self) -> Global___SubmodulesNotFilled: ...
     @_builtins.property
     def session_started(self) -> Global___SessionStarted: ...
     @_builtins.property
@@ -480,6 +483,7 @@ class Event(_message.Message):
         task_reopened: Global___TaskReopened | None = ...,
         changes_found: Global___ChangesFound | None = ...,
         ignored_files_left: Global___IgnoredFilesLeft | None = ...,
+        submodules_not_filled: Global___SubmodulesNotFilled | None = ...,
         session_started: Global___SessionStarted | None = ...,
         output: Global___Output | None = ...,
         tool_started: Global___ToolStarted | None = ...,
@@ -516,11 +520,11 @@ class Event(_message.Message):
         environment_fault: Global___EnvironmentFault | None = ...,
         environment_recovered: Global___EnvironmentRecovered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "changes_found", "ignored_files_left", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "environment_fault", "environment_recovered"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "environment_fault", "environment_recovered"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1206,6 +1210,59 @@ class IgnoredFilesLeft(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IgnoredFilesLeft: _TypeAlias = IgnoredFilesLeft  # noqa: Y015
+
+@_typing.final
+class SubmodulesNotFilled(_message.Message):
+    """Submodules that the project's user has filled, but that could not be filled in the
+    worktree of an attempt: its agent does not have their files.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBMODULES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Total number."""
+    @_builtins.property
+    def submodules(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnfilledSubmodule]:
+        """The first 20."""
+
+    def __init__(
+        self,
+        *,
+        submodules: _abc.Iterable[Global___UnfilledSubmodule] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "submodules", b"submodules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmodulesNotFilled: _TypeAlias = SubmodulesNotFilled  # noqa: Y015
+
+@_typing.final
+class UnfilledSubmodule(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Relative to the worktree."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnfilledSubmodule: _TypeAlias = UnfilledSubmodule  # noqa: Y015
 
 @_typing.final
 class DiffStat(_message.Message):

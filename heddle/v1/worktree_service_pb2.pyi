@@ -382,6 +382,7 @@ class EnsureWorktreeResponse(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     CONTINUED_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
+    SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it existed already."""
     continued: _builtins.bool
@@ -392,6 +393,12 @@ class EnsureWorktreeResponse(_message.Message):
     def found(self) -> _event_pb2.ChangesFound:
         """Changes in the worktree that no attempt made. Absent: none."""
 
+    @_builtins.property
+    def submodules_not_filled(self) -> _event_pb2.SubmodulesNotFilled:
+        """Submodules that could not be filled when the worktree was last made clean.
+        Absent: none.
+        """
+
     def __init__(
         self,
         *,
@@ -399,10 +406,11 @@ class EnsureWorktreeResponse(_message.Message):
         created: _builtins.bool = ...,
         continued: _builtins.bool = ...,
         found: _event_pb2.ChangesFound | None = ...,
+        submodules_not_filled: _event_pb2.SubmodulesNotFilled | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "worktree", b"worktree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "found", b"found", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -144,7 +144,7 @@ class AttemptDriver:
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
-        if moved or answer.HasField("found"):
+        if moved or answer.HasField("found") or answer.HasField("submodules_not_filled"):
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,

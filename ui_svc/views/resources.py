@@ -124,6 +124,7 @@ def whole_task(message: pb.Task) -> View:
 
 def attempt(message: pb.Attempt) -> View:
     """Returns an attempt without the output of its checks."""
+    unfilled = message.submodules_not_filled
     return {
         "name": message.name,
         "state": word(pb.AttemptState.DESCRIPTOR, message.state),
@@ -141,6 +142,7 @@ def attempt(message: pb.Attempt) -> View:
         ),
         "background_stopped": list(message.background_stopped),
         "found_ref": message.found_ref,
+        "unfilled": [{"path": each.path, "reason": each.reason} for each in unfilled.submodules],
         "no_changes": message.no_changes,
         "ignored": ignored(message.ignored_files) if message.HasField("ignored_files") else None,
         "diff": diff_stat(message.diff_stat) if message.HasField("diff_stat") else None,

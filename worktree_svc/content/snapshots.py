@@ -170,8 +170,13 @@ def archive(project: Project, paths: WorktreePaths, head: str) -> None:
     failpoint("archive.after_move")
 
 
-def check_out_changes(project: Project, paths: WorktreePaths, archived: str) -> None:
-    """Checks out the files of `archived` in a clean worktree, as uncommitted changes."""
+def check_out_changes(
+    project: Project, paths: WorktreePaths, archived: str
+) -> tuple[submodule_fill.Unfilled, ...]:
+    """Checks out the files of `archived` in a clean worktree, as uncommitted changes.
+
+    Returns the submodules that could not be filled.
+    """
     index = paths.next_index
     for left in (index, index.with_name(f"{index.name}.lock")):
         files.remove(left)
@@ -179,9 +184,10 @@ def check_out_changes(project: Project, paths: WorktreePaths, archived: str) -> 
     checkouts.run_with_unlock(
         project.git.at(paths.worktree, index=index), "read-tree", "--reset", "-u", archived
     )
-    if folder := checkouts.find(project, paths):
-        submodule_fill.fill(project, paths.worktree, index, folder)
+    folder = checkouts.find(project, paths)
+    unfilled = submodule_fill.fill(project, paths.worktree, index, folder) if folder else ()
     files.remove(index)
+    return unfilled
 
 
 def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:

@@ -6,12 +6,13 @@ submodule and no attempt has committed in it, the submodule stays as it is, and 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
+from heddle import urls
 from heddle.errors import HeddleError
 from worktree_svc.content import checkouts, submodules
 from worktree_svc.git import private_folders
@@ -27,6 +28,21 @@ _PATIENCE: Final = 120
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
 
 
+# The maximum size of a reason, in characters.
+_MAX_REASON: Final = 500
+
+
+class Unfilled(NamedTuple):
+    """A submodule that the user has filled but the worktree does not have, by its path in the worktree."""
+
+    path: str
+    reason: str
+
+
+class _NotFetchedError(Exception):
+    """A commit of a submodule cannot be fetched; the message says why."""
+
+
 @dataclass(frozen=True)
 class _Level:
     """A repository whose submodules are filled: the worktree's, or a submodule's."""
@@ -38,14 +54,20 @@ class _Level:
     users: Path
     # The folders below which repositories of submodules may be.
     roots: tuple[Path, ...]
+    # The path of the worktree, and what could not be filled at any level so far.
+    top: Path
+    unfilled: list[Unfilled] = field(default_factory=list)
 
 
-def fill(project: Project, path: Path, index: Path, own: Path) -> None:
+def fill(project: Project, path: Path, index: Path, own: Path) -> tuple[Unfilled, ...]:
     """Checks out the available submodules of the worktree at `path` at the commits in its index. Idempotent.
 
     `own` is the worktree's git folder. Discards the content of submodules, except for files that they ignore.
+    Returns the submodules that failed; a submodule that the user has not filled is none of them.
     """
-    _fill(project, _Level(project.git.at(path, index=index), own, project.common, (path, own)))
+    level = _Level(project.git.at(path, index=index), own, project.common, (path, own), path)
+    _fill(project, level)
+    return tuple(level.unfilled)
 
 
 def _fill(project: Project, level: _Level) -> None:
@@ -57,9 +79,11 @@ def _fill(project: Project, level: _Level) -> None:
     for path, name in filled.items():
         try:
             _fill_one(project, level, path, name, links[path])
-        except (HeddleError, OSError) as error:
+        except (HeddleError, OSError, _NotFetchedError) as error:
             # The folder stays empty, as in git, and setup may fill it.
-            log.warning("submodule_not_filled", path=str(git.folder / path), error=str(error))
+            at = git.folder / path
+            log.warning("submodule_not_filled", path=str(at), error=str(error))
+            level.unfilled.append(Unfilled(str(at.relative_to(level.top)), str(error)[:_MAX_REASON]))
 
 
 def _is_safe(git: Git, path: str, name: str) -> bool:
@@ -84,11 +108,13 @@ def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str
     )
     found = submodules.find(at, level.roots)
     if found is None or not _reset(project, at, found, commit):
-        source = _source(project, users, commit)
+        try:
+            source = _source(project, users, commit)
+        except _NotFetchedError:
+            _empty(at, found)
+            raise
         if source is None:
-            if found is not None or (at / ".git").is_symlink():
-                files.remove(at)
-                at.mkdir()
+            _empty(at, found)
             log.info("submodule_not_available", path=str(at), commit=commit)
             return
         if found is not None:
@@ -101,8 +127,18 @@ def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str
         _fill(project, inside)
 
 
+def _empty(at: Path, found: Path | None) -> None:
+    """Removes the content of a submodule whose repository `found` does not have the right commit."""
+    if found is not None or (at / ".git").is_symlink():
+        files.remove(at)
+        at.mkdir()
+
+
 def _source(project: Project, users: Path, commit: str) -> Path | None:
-    """Returns the object folder that contains a commit of a submodule; None if the commit is not available."""
+    """Returns the object folder that contains a commit of a submodule; None if the user has not filled it.
+
+    Raises _NotFetchedError if the user has filled it, but neither its repository nor its remote has the commit.
+    """
     with submodules.keepers(project, users) as found:
         for git in found:
             if git.object_id(f"{commit}^{{commit}}"):
@@ -112,10 +148,13 @@ def _source(project: Project, users: Path, commit: str) -> Path | None:
         return project.common / "objects" if git is found[-1] else users / "objects"
 
 
-def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | None:
-    """Fetches a commit into the user's repository of a submodule; returns its object folder."""
-    urls = Git(users, git_dir=users).run("config", "--get", "remote.origin.url").stdout
-    url = urls.decode(errors="surrogateescape").strip()
+def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path:
+    """Fetches a commit into the user's repository of a submodule; returns its object folder.
+
+    Raises _NotFetchedError.
+    """
+    configured = Git(users, git_dir=users).run("config", "--get", "remote.origin.url").stdout
+    url = configured.decode(errors="surrogateescape").strip()
     ref = f"{submodules.KEPT}/{commit}"
     options = (
         "--quiet",
@@ -124,10 +163,15 @@ def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | Non
         "--no-recurse-submodules",
         "--no-auto-maintenance",
     )
-    output = git.run("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
-    if output is None or output.code:
-        log.warning("submodule_not_fetched", url=url, commit=commit, error=output.stderr if output else "")
-        return None
+    lacks = f"{users} does not have its commit {commit[:10]}"
+    if not url:
+        raise _NotFetchedError(f"{lacks}, and no remote named origin")
+    output = git.run("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE)
+    if output.code:
+        told = output.stderr.strip() or f"git fetch ended with code {output.code}"
+        raise _NotFetchedError(
+            f"{lacks}, and it cannot be fetched from {urls.redacted(url)}: {urls.redacted(told)}"
+        )
     log.info("submodule_fetched", project=str(project.top), commit=commit)
     return users / "objects"
 

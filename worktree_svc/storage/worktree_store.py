@@ -119,6 +119,8 @@ class WorktreeState:
     made_at: int = 0
     # The archive that was restored into the worktree and that no attempt has used yet. Empty: none.
     restored: str = ""
+    # The submodules that could not be filled for the owner: path and reason.
+    unfilled: tuple[tuple[str, str], ...] = ()
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state after `attempt` claims the worktree; raises STALE_ATTEMPT."""
@@ -188,6 +190,7 @@ class WorktreeStore:
             set_up_at=fields.get("set_up_at", fields["start"]),
             made_at=fields.get("made_at", 0),
             restored=fields.get("restored", ""),
+            unfilled=tuple((path, reason) for path, reason in fields.get("unfilled", ())),
         )
 
     def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
@@ -212,6 +215,7 @@ class WorktreeStore:
             "set_up_at": state.set_up_at,
             "made_at": state.made_at,
             "restored": state.restored,
+            "unfilled": state.unfilled,
         }
         files.write_atomically(paths.state, json.dumps(fields, indent=1))
         return state

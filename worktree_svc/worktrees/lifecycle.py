@@ -137,15 +137,14 @@ class Worktrees:
         `kept`: the commit to restore as uncommitted changes; empty: none. `merge`: the revision to merge;
         empty: none.
         """
-        if kept:
-            snapshots.check_out_changes(project, paths, kept)
+        unfilled = snapshots.check_out_changes(project, paths, kept) if kept else ()
         merging = conflict_resolution.check_out_merge(project, paths, state.head, merge) if merge else ""
         if merging or not kept:  # otherwise, the submodules already contain the kept work
-            self._fill(project, paths)
+            unfilled = self._fill(project, paths)
         failpoint("ensure.before_provide")
         provisions.provide(paths, provided)
         failpoint("ensure.before_owner")
-        state = replace(state, cleaning=False, dirty=False, work_saved=False, restored="")
+        state = replace(state, cleaning=False, dirty=False, work_saved=False, restored="", unfilled=unfilled)
         state = self.store.save(paths, replace(state, continued=bool(kept), merging=merging))
         failpoint("ensure.after_owner")
         return state
@@ -323,9 +322,9 @@ class Worktrees:
             checkouts.reset(project, paths, head, new=True, prepared=prepared, makers=makers)
         return state, True
 
-    def _fill(self, project: Project, paths: WorktreePaths) -> None:
-        """Fills the submodules of a complete worktree."""
-        submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
+    def _fill(self, project: Project, paths: WorktreePaths) -> tuple[submodule_fill.Unfilled, ...]:
+        """Fills the submodules of a complete worktree; returns those that failed."""
+        return submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
         """Makes the worktree exactly `head`; False if it had another user's files and was moved away."""

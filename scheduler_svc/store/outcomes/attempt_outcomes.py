@@ -45,10 +45,12 @@ _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
 def record_worktree(
     connection: sa.Connection, attempt: AttemptName, ensured: pb.EnsureWorktreeResponse, worker: str, now: int
 ) -> None:
-    """Records the epic's worktree, its lease, and any changes found in it that no attempt has made."""
+    """Records the epic's worktree, its lease, changes in it that no attempt made, and submodules that it lacks."""
     epic, worktree = attempt.parent.parent, ensured.worktree
     if ensured.HasField("found"):
         _note_found(connection, attempt, ensured.found, now)
+    if ensured.HasField("submodules_not_filled"):
+        _note_unfilled(connection, attempt, ensured.submodules_not_filled, worker, now)
     if not epics.note_worktree(connection, epic, worktree):
         return
     created = pb.WorktreeCreated(
@@ -70,6 +72,18 @@ def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.Chang
     record.found_ref = found.kept_ref
     attempts.change(connection, attempt, record=record.SerializeToString())
     append(connection, [event(attempt, "scheduler", changes_found=found)], now)
+
+
+def _note_unfilled(
+    connection: sa.Connection, attempt: AttemptName, unfilled: pb.SubmodulesNotFilled, worker: str, now: int
+) -> None:
+    row = _live(connection, attempt)
+    record = pb.Attempt.FromString(row.record) if row else None
+    if record is None or record.HasField("submodules_not_filled"):
+        return
+    record.submodules_not_filled.CopyFrom(unfilled)
+    attempts.change(connection, attempt, record=record.SerializeToString())
+    append(connection, [event(attempt, f"worker:{worker}", submodules_not_filled=unfilled)], now)
 
 
 def ingest(
@@ -162,6 +176,9 @@ def _save(
             background_stopped=folded.background_stopped,
             found_ref=folded.found_ref,
             allowed_rules=folded.allowed_rules,
+            submodules_not_filled=(
+                folded.submodules_not_filled if folded.HasField("submodules_not_filled") else None
+            ),
         ).SerializeToString(),
     }
     if result is not None:

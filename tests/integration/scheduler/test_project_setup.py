@@ -162,3 +162,18 @@ async def test_a_worktree_that_nobody_noted_is_removed_too(worker: FakeWorker, s
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.finished(run)
     assert [request.epic for request in worker.called("RemoveWorktree")] == [f"{run}/epics/a"]
+
+
+async def test_unfilled_submodules_are_an_event(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An attempt whose worktree lacks submodules says so once: in the log of the run and in the attempt."""
+    lacks = pb.UnfilledSubmodule(path="lib", reason="its remote is gone")
+    worker.submodules_not_filled = pb.SubmodulesNotFilled(submodules=[lacks], count=1)
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    events = await scheduler.finished(run)
+    (event,) = (each for each in events if each.HasField("submodules_not_filled"))
+    assert (event.epic, event.task, event.attempt) == ("a", "one", 1)
+    assert event.actor.startswith("worker:")
+    assert event.submodules_not_filled.submodules == [lacks]
+    name = f"{run}/epics/a/tasks/one/attempts/1"
+    attempt = (await scheduler.api.GetAttempt(pb.GetAttemptRequest(name=name))).attempt
+    assert attempt.submodules_not_filled.submodules == [lacks]

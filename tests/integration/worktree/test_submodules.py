@@ -245,3 +245,56 @@ async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, libr
     worker.git("commit", "--quiet", "-m", "bump")
     path = await worker.ready(attempt())
     assert (path / "lib" / "lib.py").read_text() == "newer\n"
+
+
+async def test_what_cannot_be_filled_is_reported(worker: Worker, library: Path, tmp_path: Path) -> None:
+    """Each attempt is told which filled submodules of the user it lacks and why, also nested ones, until it has them."""
+    inner, away = tmp_path / "inner", tmp_path / "away"
+    (inner / "deep.txt").write_text("newer\n")
+    git(library, "update-index", "--cacheinfo", f"160000,{commit_all(inner)},inner")
+    git(library, "commit", "--quiet", "-m", "bump")
+    git(worker.project / "lib", "fetch", "--quiet", "--no-recurse-submodules")
+    (library / "lib.py").write_text("newer\n")
+    git(library, "add", "lib.py")
+    git(library, "commit", "--quiet", "-m", "newer")
+    lacking = git(library, "rev-parse", "HEAD")
+    for commit in (f"{lacking}^", lacking):
+        worker.git("update-index", "--cacheinfo", f"160000,{git(library, 'rev-parse', commit)},lib")
+        worker.git("commit", "--quiet", "-m", "bump")
+    library.rename(away)
+    inner.rename(tmp_path / "elsewhere")
+
+    nested = await worker.ensure(attempt(epic="nested"), "main^")
+    (found,) = nested.submodules_not_filled.submodules
+    assert found.path == "lib/inner"
+    assert (Path(nested.worktree.path) / "lib" / "lib.py").read_text() == "lib\n"
+
+    first = await worker.ensure(attempt())
+    (found,) = first.submodules_not_filled.submodules
+    assert (found.path, first.submodules_not_filled.count) == ("lib", 1)
+    assert f"does not have its commit {lacking[:10]}, and it cannot be fetched from {library}" in found.reason
+    # The answer may be lost, so a repeated call returns the same.
+    assert (await worker.ensure(attempt())).submodules_not_filled == first.submodules_not_filled
+
+    away.rename(library)
+    (tmp_path / "elsewhere").rename(inner)
+    second = await worker.ensure(attempt(number=2))
+    assert not second.HasField("submodules_not_filled")
+    assert (Path(second.worktree.path) / "lib" / "lib.py").read_text() == "newer\n"
+
+
+async def test_a_submodule_without_a_remote_is_reported(worker: Worker, library: Path) -> None:
+    """If the user's repository of a submodule lacks a commit and has no remote, the reason says so."""
+    (library / "lib.py").write_text("newer\n")
+    worker.git("update-index", "--cacheinfo", f"160000,{commit_all(library)},lib")
+    worker.git("commit", "--quiet", "-m", "bump")
+    git(worker.project / "lib", "remote", "remove", "origin")
+    (found,) = (await worker.ensure(attempt())).submodules_not_filled.submodules
+    assert found.path == "lib"
+    assert found.reason.endswith(", and no remote named origin")
+
+
+@pytest.mark.usefixtures("unfilled")
+async def test_what_the_user_has_not_filled_is_not_reported(worker: Worker) -> None:
+    """A submodule that the user has not filled is empty as in the checkout, which is no failure."""
+    assert not (await worker.ensure(attempt())).HasField("submodules_not_filled")

@@ -87,6 +87,17 @@ def test_what_fixes_a_failure_follows_it() -> None:
         ),
         (
             pb.Event(
+                submodules_not_filled=pb.SubmodulesNotFilled(
+                    submodules=[pb.UnfilledSubmodule(path="lib", reason="its remote is gone")], count=3
+                )
+            ),
+            (
+                "submodules that could not be filled, so the agent does not have their files: lib (its remote is gone); and 2 more."
+                " Update them in your checkout (git submodule update --init --recursive), then retry the task"
+            ),
+        ),
+        (
+            pb.Event(
                 time=Timestamp(seconds=100),
                 task_failed=pb.TaskFailed(
                     reason="no", will_retry=True, kept_ref="refs/y", retry_time=Timestamp(seconds=130)

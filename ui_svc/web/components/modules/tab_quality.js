@@ -105,6 +105,15 @@ export const Quality = {
       The worktree had changes that no attempt made when this attempt began. They are saved at
       <code>{{ shown.found_ref }}</code>.
     </p>
+    <template v-if="shown?.unfilled?.length">
+      <h3>Submodules</h3>
+      <p class="quiet">These submodules could not be filled, so the agent did not have their files.</p>
+      <ul class="quality-ignored">
+        <li v-for="each in shown.unfilled" :key="each.path">
+          <code>{{ plain(each.path) }}</code>: {{ plain(each.reason) }}
+        </li>
+      </ul>
+    </template>
     <template v-if="failures.length">
       <h3>Tool errors</h3>
       <details v-for="each in failures" :key="each.sequence" class="check is-bad">
