@@ -1,11 +1,23 @@
 """Keeps a data folder inside a repository out of its commits."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
 from heddle.config import ConfigError
 
 _IGNORED: Final = "# Heddle's data folder: nothing in it belongs in a commit.\n*\n"
+
+
+# The folder in HEDDLE_HOME with a git folder for each project, and the folder with worktrees that were set aside.
+REPOSITORIES: Final = "repositories"
+ASIDE: Final = "aside"
+
+
+def repository_name(common: Path) -> str:
+    """Returns the name in REPOSITORIES of the project whose git folder, without links, is `common`."""
+    return hashlib.sha256(os.fsencode(common)).hexdigest()[:16]
 
 
 def keep_out(home: Path) -> Path | None:

@@ -9,10 +9,9 @@ HEDDLE_HOME/repositories/HASH/
 To git, this folder is a repository. Its objects, refs and ignore rules are links into the
 project's repository; its configuration belongs to the service. Programs from the user's
 ~/.gitconfig, such as git-lfs, still run. Of the project's own filters, only those that
-filters.py allows run.
+heddle/project/git_filters.py allows run.
 """
 
-import hashlib
 import re
 import stat
 import threading
@@ -21,17 +20,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from heddle import data_folder
+from heddle.project import git_filters
+from heddle.project.git_filters import FilterSettings
 from worktree_svc.git import filters, waiting_processes
-from worktree_svc.git.command import SCRATCH, Git, decode, encode
+from worktree_svc.git.command import SCRATCH, Git, decode
 from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.storage import files
 
 # What a private folder shares with the repository. If a branch has a reflog, Heddle's moves are logged in it;
 # Heddle creates no reflog. git-crypt looks for its keys in "git-crypt".
 LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
-
-# The file in a private folder with the filters that the project had at first use.
-_FILTERS: Final = "filters"
 
 # Settings for how git writes files and objects, and where a partial clone finds its
 # missing objects. None of them names a program.
@@ -65,7 +64,7 @@ class PrivateFolders:
         self, folder: Path, waiting: WaitingProcesses = waiting_processes.NONE, *, named: Collection[str] = ()
     ) -> None:
         self.waiting = waiting
-        # The project filters that the operator allows; see filters.py.
+        # The project filters that the operator allows; see heddle/project/git_filters.py.
         self.named = named
         # The folder of mirrors, for projects that are URLs; see mirrors.py.
         self.mirrors = folder.with_name("mirrors")
@@ -76,7 +75,7 @@ class PrivateFolders:
 
     def of(self, common: Path) -> Path:
         """Returns the private folder of the repository at `common`; creates or updates it if necessary."""
-        private = self._folder / hashlib.sha256(encode(str(common))).hexdigest()[:16]
+        private = self._folder / data_folder.repository_name(common)
         stamp = stamp_of(common / "config")
         with self._mutex:
             if self._seen.get(common) != stamp or not private.is_dir():
@@ -85,16 +84,16 @@ class PrivateFolders:
                 self.waiting.drop(private)
         return private
 
-    def running_filters(self, common: Path) -> filters.FilterSettings:
+    def running_filters(self, common: Path) -> FilterSettings:
         """Returns the settings of the filters that may run for the repository at `common`."""
         return filters.recorded(self.of(common) / "config")
 
-    def _filters(self, private: Path, common: Path) -> filters.FilterSettings:
-        now, file = filters.defined(common), private / _FILTERS
+    def _filters(self, private: Path, common: Path) -> FilterSettings:
+        now, file = filters.defined(common), private / git_filters.RECORD
         if not file.exists():
             private.mkdir(parents=True, exist_ok=True)
             files.write_atomically(file, _text(now))
-        return filters.allowed(filters.recorded(file), now, self.named)
+        return git_filters.allowed(filters.recorded(file), now, self.named)
 
     def remember(self, location: Location) -> None:
         """Caches where git found the repository of a path; valid until a file that git read changes."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from heddle import data_folder
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 
@@ -22,7 +23,7 @@ def try_remove(path: Path) -> bool:
 
 def set_aside(store: WorktreeStore, paths: WorktreePaths) -> None:
     """Moves a worktree to HEDDLE_HOME/aside if its files can be neither kept in git nor removed."""
-    aside = store.folder.with_name("aside")
+    aside = store.folder.with_name(data_folder.ASIDE)
     aside.mkdir(exist_ok=True)
     if paths.worktree.is_dir():
         stem = f"{paths.epic.run}-{paths.epic.epic}"

@@ -12,6 +12,7 @@ from heddle.cli.admin import ports
 from heddle.cli.admin.health import is_serving, is_web_serving
 from heddle.cli.admin.machine_checks import Finding, machine, repository
 from heddle.cli.admin.ports import Endpoint, Endpoints
+from heddle.cli.admin.repository_checks import filters
 from heddle.cli.console import output, words
 from heddle.cli.console.exit_codes import FAILED
 from heddle.cli.console.failure import Failure
@@ -41,7 +42,8 @@ def doctor(
     settings = Settings.read()
     findings = [*machine(settings), *output.run_async(_services(settings))]
     if repo:
-        findings += repository(repo.expanduser().absolute(), settings.min_free_bytes)
+        folder = repo.expanduser().absolute()
+        findings += [*repository(folder, settings.min_free_bytes), *filters(folder, settings)]
         findings.append(_project(repo.expanduser()))
     for each in findings:
         if as_json:

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -37,7 +38,8 @@ class Finding:
 
 def machine(settings: Settings) -> list[Finding]:
     """Returns the findings that need no service."""
-    return [python(), git(), home_folder(settings.home), disk(settings), database(settings.home)]
+    home = settings.home
+    return [python(), git(), home_folder(home), disk(settings), database(home), *set_aside(home)]
 
 
 def python() -> Finding:
@@ -91,6 +93,19 @@ def disk(settings: Settings) -> Finding:
     while not folder.exists():
         folder = folder.parent
     return _room("disk", folder, settings.min_free_bytes)
+
+
+def set_aside(home: Path) -> list[Finding]:
+    """Names worktrees that Heddle moved away and that no one has removed since; empty if there are none."""
+    paths = [shlex.quote(str(folder)) for folder in sorted(home.glob(f"{data_folder.ASIDE}/*"))]
+    if not paths:
+        return []
+    detail = (
+        "these worktrees have files of another user, for example from a container that ran as root, which Heddle"
+        f" could neither keep nor remove: {', '.join(paths)}"
+    )
+    advice = f"save what you need from them, then remove them with that user's rights: sudo rm -rf {' '.join(paths)}"
+    return [Finding("set aside", None, detail, advice)]
 
 
 def _room(subject: str, folder: Path, needed: int) -> Finding:

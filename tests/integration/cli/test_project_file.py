@@ -52,3 +52,17 @@ async def test_mistakes_of_the_project_come_all_at_once(tmp_path: Path) -> None:
     code, _, err = await run("plan", "check", str(samples.PLAN), "--repo", str(tmp_path), env=NOWHERE)
     assert code == 2
     assert "is not a git repository" in err
+
+
+async def test_doctor_names_filters_and_what_was_set_aside(tmp_path: Path) -> None:
+    """Filters of the project that do not run are an error of `doctor --repo`; worktrees that were set aside are named."""
+    project = make_repository(tmp_path / "project", {".gitattributes": "*.secret filter=crypt\n"})
+    git(project, "config", "filter.crypt.clean", "crypt clean")
+    (tmp_path / "home" / "aside" / "r1-api-1").mkdir(parents=True)
+    env = {**NOWHERE, "HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_FILTERS": "none"}
+    code, out, _ = await run("doctor", "--repo", str(project), env=env)
+    assert code == 1
+    assert f"✗ git filters of {project}: files of the project have the filter crypt" in out
+    assert "start the worker with HEDDLE_FILTERS=crypt" in out
+    assert "- set aside: " in out
+    assert f"sudo rm -rf {tmp_path / 'home' / 'aside' / 'r1-api-1'}" in out

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.cli.admin.repository_checks import filters
+from heddle.config import Settings
 from tests.support import worktrees
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
@@ -53,7 +55,10 @@ async def test_a_projects_own_filter_runs_as_it_was_at_first(worker: Worker, pro
 
 
 async def test_a_filter_that_came_later_is_refused_until_it_is_named(tmp_path: Path, project: Path) -> None:
-    """An agent may have written a new filter, so no run starts until the operator names it or the user removes it."""
+    """An agent may have written a new filter, so no run starts until the operator names it or the user removes it.
+
+    `heddle doctor` says the same.
+    """
     home = tmp_path / "home"
     async with worktrees.worker(home, project) as worker:
         await worker.inspect()
@@ -62,6 +67,9 @@ async def test_a_filter_that_came_later_is_refused_until_it_is_named(tmp_path: P
         assert error.reason == pb.ERROR_REASON_FILTER_NOT_ALLOWED
         assert error.metadata["filters"] == "crypt"
         assert "HEDDLE_FILTERS=crypt" in error.message
+        (told,) = filters(project, Settings.read({"HEDDLE_HOME": str(home)}))
+        assert told.ok is False
+        assert "the filter crypt (.gitattributes)" in told.detail
         assert (await worker.inspect(base="HEAD^")).base_commit
         git(project, "config", "--remove-section", "filter.crypt")
         assert (await worker.inspect()).base_commit

@@ -4,8 +4,11 @@ import pytest
 
 from heddle import pb
 from heddle.cli.admin.doctor import worker_findings
-from heddle.cli.admin.machine_checks import repository
-from tests.support.repositories import make_repository
+from heddle.cli.admin.machine_checks import repository, set_aside
+from heddle.cli.admin.repository_checks import filters
+from heddle.config import Settings
+from heddle.data_folder import repository_name
+from tests.support.repositories import git, make_repository
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -28,3 +31,54 @@ def test_a_repository_is_looked_at_as_work_does(tmp_path: Path) -> None:
     assert "HEDDLE_MIN_FREE_BYTES" in low.advice
     (away,) = repository(tmp_path / "away", 1)
     assert (away.ok, away.detail) == (False, "is not there")
+
+
+def test_filters_that_heddle_does_not_run_are_named(tmp_path: Path) -> None:
+    """Doctor names a filter that came after the first use: an error once files use it, until the operator allows it."""
+    home, there = tmp_path / "home", make_repository(tmp_path / "repository")
+    settings = Settings.read({"HEDDLE_HOME": str(home)})
+    named = Settings.read({"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": "lfs,crypt"})
+    first = home / "repositories" / repository_name((there / ".git").resolve())
+    first.mkdir(parents=True)
+    (first / "filters").write_text('[filter "lfs"]\n\tclean = git-lfs clean\n')
+    git(there, "config", "filter.lfs.clean", "git-lfs clean")
+    assert filters(there, settings) == []
+    git(there, "config", "filter.crypt.clean", "crypt clean")
+    (unused,) = filters(there, settings)
+    assert (unused.ok, unused.subject) == (None, f"git filters of {there}")
+    assert "does not run the filter crypt of .git/config. It was added or changed after" in unused.detail
+    (there / ".gitattributes").write_text("*.secret filter=crypt\n")
+    git(there, "add", ".gitattributes")
+    git(there, "commit", "--quiet", "-m", "Encrypt")
+    (there / "folder").mkdir()
+    for folder in (there, there / "folder"):
+        (used,) = filters(folder, settings)
+        assert used.ok is False
+        assert "have the filter crypt (.gitattributes)" in used.detail
+        assert "start the worker with HEDDLE_FILTERS=crypt; or define" in used.advice
+        assert filters(folder, named) == []
+
+
+def test_filters_without_a_first_use_are_allowed(tmp_path: Path) -> None:
+    """A project that Heddle has not used yet may run its filters, unless HEDDLE_FILTERS allows none."""
+    there = make_repository(tmp_path / "repository", {".gitattributes": "*.secret filter=crypt\n"})
+    home = str(tmp_path / "home")
+    assert filters(there, Settings.read({"HEDDLE_HOME": home})) == []
+    git(there, "config", "filter.crypt.clean", "crypt clean")
+    assert filters(there, Settings.read({"HEDDLE_HOME": home})) == []
+    (found,) = filters(there, Settings.read({"HEDDLE_HOME": home, "HEDDLE_FILTERS": "none"}))
+    assert (found.ok, "HEDDLE_FILTERS allows none to run." in found.detail) == (False, True)
+    assert filters(tmp_path, Settings.read({"HEDDLE_HOME": home})) == []
+
+
+def test_worktrees_that_were_set_aside_are_named(tmp_path: Path) -> None:
+    """Doctor says which worktrees Heddle moved away, and the command that removes them."""
+    home = tmp_path / "my home"
+    assert set_aside(home) == []
+    for name in ("r1-api-2", "r1-api-1"):
+        (home / "aside" / name).mkdir(parents=True)
+    (found,) = set_aside(home)
+    first, second = (f"'{home}/aside/r1-api-{number}'" for number in (1, 2))
+    assert (found.ok, found.subject) == (None, "set aside")
+    assert f"neither keep nor remove: {first}, {second}" in found.detail
+    assert found.advice.endswith(f"sudo rm -rf {first} {second}")
