@@ -7,15 +7,18 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import psutil
 import psycopg
 import sqlalchemy as sa
+
+# The tests kill the server but never the system, so what it wrote survives without being synced to the disk.
+_NO_SYNC: Final = "fsync = off\nfull_page_writes = off\n"
 
 
 class Postgres:
@@ -53,10 +56,18 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with mock.patch.object(tempfile, "tempdir", str(runtime)):
-            server = _server_module().get_server(folder / "data")
+            server = _server_module().get_server(folder / "data", start=False)
+            server.ensure_pgdata_inited()
+            with (server.pgdata / "postgresql.conf").open("a") as configuration:
+                configuration.write(_NO_SYNC)
+            server.start()
+        running = Postgres(server)
         try:
-            yield Postgres(server)
+            yield running
         finally:
+            # Ending it normally would first write all databases to the disk.
+            with suppress(psutil.NoSuchProcess):
+                running.crash()
             server.cleanup()
             # It would check the server once more at exit, and leave its lock file.
             atexit.unregister(server._cleanup)

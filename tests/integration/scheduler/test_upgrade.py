@@ -68,11 +68,19 @@ def copy_back(newest: str, url: str, revision: str) -> None:
     target.dispose()
 
 
+@pytest.fixture(scope="module")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database of the newest schema with an active run, which tests only read."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('newest') / 'heddle.db'}"
+    begin_run(url)
+    return url
+
+
 @pytest.mark.parametrize("revision", revisions())
-async def test_run_of_an_older_release_goes_on(revision: str, database_url: str, tmp_path: Path) -> None:
+async def test_run_of_an_older_release_goes_on(
+    revision: str, newest: str, database_url: str, tmp_path: Path
+) -> None:
     """The new scheduler migrates, continues after the accepted task and ends the run; its log has no gap."""
-    newest = f"sqlite:///{tmp_path / 'newest.db'}"
-    begin_run(newest)
     copy_back(newest, database_url, revision)
     worker = FakeWorker()
     async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
