@@ -6,6 +6,7 @@ like one of `python -m SERVICE` or `heddle`: with its own environment, folder, s
 
 import atexit
 import gc
+import io
 import json
 import os
 import runpy
@@ -179,6 +180,11 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     failpoints.arm(environment.get("HEDDLE_FAILPOINT", ""))
+    if encoding := environment.get("PYTHONIOENCODING"):
+        # A new interpreter does the same at its start.
+        for stream in (sys.stdout, sys.stderr):
+            assert isinstance(stream, io.TextIOWrapper)
+            stream.reconfigure(encoding=encoding, errors=stream.errors)
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

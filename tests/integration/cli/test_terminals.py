@@ -3,19 +3,27 @@
 import asyncio
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from heddle.serving import Server
-from tests.support.commands import HEDDLE
+from tests.support import warm
 from tests.support.fake_scheduler import RUN, FakeScheduler
 from tests.support.repositories import make_repository
 
 TITLE = "Zürich \u202e\x1b]0;x\x07 🚀"
 NAME = "Zürich ✓ 🚀"
 SHORT = RUN.removeprefix("runs/")
+
+
+def printed(command: list[str], environment: dict[str, str], folder: Path) -> tuple[bytes, bytes]:
+    """Returns what `heddle COMMAND` prints to its standard output and standard error."""
+    with (folder / "out").open("w+b") as out, (folder / "err").open("w+b") as err:
+        warm.start("heddle", *command, env=environment, stdout=out.fileno(), stderr=err.fileno()).wait()
+        out.seek(0)
+        err.seek(0)
+        return out.read(), err.read()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -46,10 +54,7 @@ async def test_no_command_fails_over_a_character(tmp_path: Path, encoding: str) 
     ]
     try:
         for command in commands:
-            process = await asyncio.create_subprocess_exec(
-                HEDDLE, *command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            out, err = await process.communicate()
+            out, err = await asyncio.to_thread(printed, command, environment, tmp_path)
             assert b"Traceback" not in err, err.decode(errors="replace")
             assert not set((out + err).decode(encoding)) & set("\u202e\x1b\x07"), command
             if "--json" in command and command[0] != "doctor":

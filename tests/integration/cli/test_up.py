@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from heddle.channels import open_channel
 from heddle.cli.admin import ports
 from heddle.cli.admin.health import is_serving, is_web_serving
 from heddle.cli.admin.ports import Endpoints
-from tests.support.commands import Command, gone, run, running
+from tests.support.commands import DEADLINE, Command, gone, run, running
 from tests.support.fake_services import write_services
 from tests.support.repositories import git, make_repository
 
@@ -52,6 +53,12 @@ def environment(folder: Path, **preludes: str) -> dict[str, str]:
 
 def by_name(command: Command, name: str) -> psutil.Process:
     return next(each for each in command.descendants() if f"{name}_svc" in each.cmdline())
+
+
+async def listens(address: str) -> None:
+    """Returns once a service accepts connections at `address`; gRPC tries again by itself until it does."""
+    async with asyncio.timeout(DEADLINE), open_channel(address) as channel:
+        await channel.channel_ready()
 
 
 async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -> None:
@@ -123,8 +130,8 @@ async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: End
         await up.says("Heddle is up")
         by_name(up, "worktree").kill()
         await up.says("worktree ended (signal SIGKILL); restarting it")
-        while not await is_serving(endpoints.worktree.address):
-            pass
+        await listens(endpoints.worktree.address)
+        assert await is_serving(endpoints.worktree.address)
         up.interrupt()
         assert await up.exit_code() == 0
 
@@ -218,10 +225,9 @@ async def test_interrupt_while_starting(tmp_path: Path, endpoints: Endpoints) ->
     env = environment(tmp_path, scheduler="import time; time.sleep(1000)")
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("starting the services")
-        while len(children := up.descendants()) < 4:
-            pass
-        while not await is_serving(endpoints.agent.address):
-            pass
+        await listens(endpoints.agent.address)
+        children = up.descendants()
+        assert len(children) == 4
         up.interrupt()
         assert await up.exit_code() == 0
         assert await gone(children) == []

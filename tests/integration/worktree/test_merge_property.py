@@ -66,19 +66,25 @@ class History:
         lines[place : place + gone] = added
 
 
-def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
-    """Makes branch `name` with a commit for each edit, without a checkout, as a stream to fast-import."""
-    history = History(name)
-    stream = [f"reset refs/heads/{name}", "from refs/heads/main^0", ""]
-    for edit in edits_of_it:
-        history.apply(edit)
-        stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> now"]
-        # Otherwise two epics with the same changes would share commits, which epics never do.
-        stream += [f"data {len(name)}", name]
-        for file, lines in history.content.items():
-            text = "".join(f"{line}\n" for line in lines)
-            stream += [f"M 100644 inline {file}", f"data {len(text)}", text]
-    stream += ["done", ""]
+def commit_all(project: Path, edits_of_each: tuple[list[Edit], ...]) -> list[History]:
+    """Makes each branch with a commit for each of its edits, without a checkout, and the target at main.
+
+    All are one stream to fast-import.
+    """
+    stream: list[str] = []
+    histories_of_all = []
+    for name, edits_of_it in zip(BRANCHES, edits_of_each, strict=True):
+        histories_of_all.append(history := History(name))
+        stream += [f"reset refs/heads/{name}", "from refs/heads/main^0", ""]
+        for edit in edits_of_it:
+            history.apply(edit)
+            stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> now"]
+            # Otherwise two epics with the same changes would share commits, which epics never do.
+            stream += [f"data {len(name)}", name]
+            for file, lines in history.content.items():
+                text = "".join(f"{line}\n" for line in lines)
+                stream += [f"M 100644 inline {file}", f"data {len(text)}", text]
+    stream += ["reset refs/heads/target", "from refs/heads/main^0", "", "done", ""]
     subprocess.run(
         ["git", "fast-import", "--quiet", "--force", "--done", "--date-format=now"],
         cwd=project,
@@ -87,11 +93,15 @@ def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
         check=True,
         capture_output=True,
     )
-    return history
+    return histories_of_all
 
 
 def content(project: Path, branch: str) -> Lines:
-    return {(file, line) for file in FILES for line in git(project, "show", f"{branch}:{file}").splitlines()}
+    """Returns all lines of a branch, each with its file; one git reads all files."""
+    # Every file's last line ends with a newline, and `grep` names the file of every line.
+    found = git(project, "grep", "--null", "--no-color", "--full-name", "", branch, "--")
+    pairs = (line.removeprefix(f"{branch}:").split("\0") for line in found.splitlines())
+    return {(file, line) for file, line in pairs}
 
 
 def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
@@ -99,15 +109,17 @@ def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
     folders = PrivateFolders(project.parent / "repositories")
     merges = BranchMerges(folders, lambda _: None)
     conflicts = {}
+    before = git(project, "rev-parse", "target")
     for name in BRANCHES:
-        before = git(project, "rev-parse", "target")
         request = MergeRequest(name, "target", "", "", EpicName("r1", name), squash=squash)
         result = merges.merge(str(project), 1, request)
+        after = git(project, "rev-parse", "target")
         if isinstance(result, Conflict):
             conflicts[name] = result.files
-            assert git(project, "rev-parse", "target") == before
+            assert after == before
         else:
-            assert git(project, "rev-parse", "target") == result.commit
+            assert after == result.commit
+        before = after
     return conflicts
 
 
@@ -156,8 +168,7 @@ def test_an_accepted_line_is_merged_or_conflicted(
 ) -> None:
     """Lines that an epic added and none removed are in the target, or the conflict was predicted and named."""
     note(f"HEDDLE_SEED={SEED}")
-    sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
-    git(project, "update-ref", "refs/heads/target", "main")
+    sides = commit_all(project, histories)
     forecaster = ConflictForecaster(PrivateFolders(project.parent / "repositories"))
     pairs = forecaster.predict(str(project), ForecastRequest(BRANCHES, "main", {})).pairs
     foreseen = {frozenset((pair.name, pair.other)): set(pair.files) for pair in pairs}
