@@ -44,7 +44,7 @@ async def run() -> Table:
     """Measures SQLite and PostgreSQL, one after another; takes about a minute."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(running_postgres(folder / "postgres"))
+        server = stack.enter_context(running_postgres(folder / "postgres", durable=True))
         rows = []
         for name, databases in (
             ("SQLite, full sync", lambda key: f"sqlite:///{folder / key}.db"),

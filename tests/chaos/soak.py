@@ -257,8 +257,7 @@ async def soak(seed: int, seconds: float, *, postgres: bool = False) -> Figures:
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-soak-"))
     if postgres:
-        # The server's own user must be able to enter its folder.
-        with tempfile.TemporaryDirectory(prefix="heddle-pg-") as data, running_postgres(Path(data)) as server:
+        with running_postgres() as server:
             figures = await Soak(folder, seed, seconds, server).run()
     else:
         figures = await Soak(folder, seed, seconds).run()

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -25,7 +24,7 @@ from tests.unit.repo.files import ROOT
 
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
-    with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
+    with running_postgres() as server:
         yield server
 
 

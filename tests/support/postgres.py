@@ -7,7 +7,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -19,6 +19,10 @@ import sqlalchemy as sa
 
 # The tests kill the server but never the system, so what it wrote survives without being synced to the disk.
 _NO_SYNC: Final = "fsync = off\nfull_page_writes = off\n"
+
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the system's own folder in memory)
+# Bytes: several times what the servers of parallel tests use together.
+_ROOM: Final = 4 << 30
 
 
 class Postgres:
@@ -48,18 +52,28 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Postgres]:
-    """Runs a server whose data is below `folder`, on a Unix socket; stops it at the end."""
-    # A socket's path must be short, and the server's own user must be able to enter its folder.
-    runtime = Path(tempfile.mkdtemp(prefix="heddle-pg-"))
-    runtime.chmod(0o755)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+def running_postgres(folder: Path | None = None, *, durable: bool = False) -> Iterator[Postgres]:
+    """Runs a server on a Unix socket; stops it at the end.
+
+    `folder` holds the data; absent: a new folder, in memory if there is room, which is removed at the end.
+    `durable`: what it commits is synced to the disk, as by any other server.
+    """
+    with ExitStack() as stack:
+        # Not below pytest's own folder, which only this user may enter: the server runs as another user.
+        place = folder or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="heddle-pg-", dir=_memory()))
+        )
+        # A socket's path must be short, and the server's own user must be able to enter its folder.
+        runtime = Path(tempfile.mkdtemp(prefix="heddle-pg-"))
+        stack.callback(shutil.rmtree, runtime, ignore_errors=True)
+        runtime.chmod(0o755)
+        place.mkdir(parents=True, exist_ok=True)
         with mock.patch.object(tempfile, "tempdir", str(runtime)):
-            server = _server_module().get_server(folder / "data", start=False)
+            server = _server_module().get_server(place / "data", start=False)
             server.ensure_pgdata_inited()
-            with (server.pgdata / "postgresql.conf").open("a") as configuration:
-                configuration.write(_NO_SYNC)
+            if not durable:
+                with (server.pgdata / "postgresql.conf").open("a") as configuration:
+                    configuration.write(_NO_SYNC)
             server.start()
         running = Postgres(server)
         try:
@@ -71,8 +85,12 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
             server.cleanup()
             # It would check the server once more at exit, and leave its lock file.
             atexit.unregister(server._cleanup)
-    finally:
-        shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """Returns a folder in memory: a test's database is hundreds of files. None if there is none with room."""
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
+    return _MEMORY if has_room else None
 
 
 def _server_module() -> ModuleType:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,8 +15,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    # Not below pytest's own folder, which only this user may enter: the server runs as another user.
-    with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
+    with running_postgres() as server:
         yield server
 
 

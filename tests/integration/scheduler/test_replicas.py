@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,7 +19,7 @@ TASKS = [f"t{number}" for number in range(12)]
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """A server that a test may crash."""
-    with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
+    with running_postgres() as server:
         yield server
 
 
