@@ -342,7 +342,7 @@ class TaskDefaults(_message.Message):
 
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
-        """The agent is ended as failed after it has said and done nothing for this time,
+        """An agent that shows no activity for this long is stopped and its attempt fails,
         unless it waits for the operator. Absent: no limit.
         """
 
