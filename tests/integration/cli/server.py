@@ -1,10 +1,15 @@
 """The real services, run by one `heddle up`, with the command as their client."""
 
+import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.commands import Command, run, running
+from heddle import pb
+from heddle.client import HeddleClient
+from tests.support.commands import DEADLINE, Command, run, running
 from tests.support.repositories import make_repository
 
 QUICK = """
@@ -24,6 +29,15 @@ FAILING = """
 name: Failing
 epics:
   - {key: api, tasks: [{key: one, script: [{fail: no luck}]}]}
+"""
+
+LONG = """
+name: Long
+epics:
+  - key: api
+    tasks:
+      - {key: one, script: [{say: begun}, {wait: 600s}]}
+      - {key: two, script: [{say: done}]}
 """
 
 
@@ -55,3 +69,21 @@ class Server(NamedTuple):
         """Returns once the run's log contains `text`."""
         async with running("watch", name, env=self.env) as watch:
             await watch.says(text)
+
+    @asynccontextmanager
+    async def full(self) -> AsyncIterator[None]:
+        """Keeps every slot of the worker busy until the end of the block, so that no other session starts."""
+        plan = pb.Plan(name="Busy", defaults=pb.TaskDefaults(agent="command:sleep 600"))
+        async with HeddleClient(self.env["HEDDLE_SCHEDULER"]) as client, asyncio.timeout(DEADLINE):
+            (worker,) = await client.list_workers()
+            for number in range(worker.slots):
+                plan.epics.add(key=f"e{number}").tasks.add(key="t", prompt="Wait")
+            request = pb.CreateRunRequest(plan=plan, project=str(self.repository()))
+            name = (await client.create_run(request)).name
+            started = 0
+            async for answer in client.watch_run(name):
+                started += sum(event.HasField("session_started") for event in answer.events)
+                if started == worker.slots:
+                    break
+        yield
+        assert (await self.heddle("cancel", name))[0] == 0

@@ -18,20 +18,11 @@ from google.protobuf.json_format import Parse
 from heddle import pb
 from heddle.cli.admin import ports
 from heddle.cli.admin.ports import Endpoints
-from tests.integration.cli.server import FAILING, QUICK, Server
+from tests.integration.cli.server import FAILING, LONG, QUICK, Server
 from tests.support.commands import HEDDLE, run, running
 from tests.support.repositories import git
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LONG = """
-name: Long
-epics:
-  - key: api
-    tasks:
-      - {key: one, script: [{say: begun}, {wait: 600s}]}
-      - {key: two, script: [{say: done}]}
-"""
 
 SPENDING = """
 name: Spending
@@ -183,8 +174,9 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
     code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "nosuch")
     assert (code, out) == (2, "")
     assert "not a known agent" in err
-    code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "scripted")
-    assert (code, out) == (0, f"{name}/epics/api/tasks/one pending\n"), err
+    async with server.full():
+        code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "scripted")
+        assert (code, out) == (0, f"{name}/epics/api/tasks/one pending\n"), err
     assert (await server.heddle("watch", name))[0] == 0
 
     name = await server.begin(plan)
@@ -206,7 +198,8 @@ async def test_accepted_tasks_are_done_anew(server: Server) -> None:
     await server.until(name, "waits for you to merge it")
     branch, rewound = f"heddle/{name}/epics/api", f"refs/heddle/rewound/{name}/api"
     a, b, c = git(repository, "rev-list", "--reverse", f"main..{branch}").splitlines()
-    code, out, err = await server.heddle("retry", f"{name}/api/b", "--from-here")
+    async with server.full():
+        code, out, err = await server.heddle("retry", f"{name}/api/b", "--from-here")
     assert code == 0, err
     set_aside = (
         f"undone: b ({b[:10]}), c ({c[:10]}); once the next attempt starts, they are kept under {rewound}/"
