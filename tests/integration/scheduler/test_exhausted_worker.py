@@ -1,10 +1,12 @@
 """A worker that runs out of disk, of file descriptors, or of memory for an agent."""
 
+import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from heddle import pb
@@ -15,16 +17,33 @@ from tests.support.repositories import make_repository
 IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
-async def play(fleet: Fleet, repository: Path, agents: Sequence[str]) -> list[pb.Task]:
-    """Runs a plan with an epic of one task for each agent; returns the tasks in order."""
+# Sessions, and descriptors for them: enough for some of the sessions, not for all.
+CROWD = 16
+FEW = 40
+
+
+async def play(
+    fleet: Fleet, repository: Path, agents: Sequence[str], all_begun: Callable[[], object] = lambda: None
+) -> list[pb.Task]:
+    """Runs a plan with an epic of one task for each agent; returns the tasks in order.
+
+    Calls `all_begun` once the session of each task has started or failed.
+    """
     plan = pb.Plan(name="Want", defaults=pb.TaskDefaults(retries=0))
     for number, agent in enumerate(agents):
         plan.epics.add(key=f"e{number}").tasks.add(key="t", prompt="Go", agent=agent)
     async with HeddleClient(fleet.scheduler, patience=60) as client:
         request = pb.CreateRunRequest(plan=plan, project=str(repository), max_parallel=len(agents))
         run = (await client.create_run(request)).name
-        async for _ in client.watch_run(run):
-            pass
+        begun: set[str] = set()
+        async for answer in client.watch_run(run):
+            begun |= {
+                event.epic
+                for event in answer.events
+                if event.WhichOneof("payload") in {"session_started", "task_failed"}
+            }
+            if len(begun) == len(agents):
+                all_begun()
         return await client.list_tasks(f"{run}/epics/-")
 
 
@@ -65,21 +84,21 @@ async def test_full_disk(tmp_path: Path) -> None:
         fleet.stop()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process that already runs")
 async def test_no_descriptors(tmp_path: Path) -> None:
     """A session that lacks file descriptors fails with that reason; others and the services continue."""
     repository = make_repository(tmp_path / "repository")
-    go = tmp_path / "go"
-    fleet = Fleet(tmp_path / "home", {"HEDDLE_SLOTS": "16"})
-    limited = 'ulimit -n 72; exec "$@"'
-    fleet.commands["agent_svc"] = ["sh", "-c", limited, "sh", sys.executable, "-m", "agent_svc"]
+    (place := tmp_path / "place").mkdir()
+    go = place / "go"
+    fleet = Fleet(tmp_path / "home", {"HEDDLE_SLOTS": str(CROWD), "HEDDLE_SANDBOX_WRITABLE": str(place)})
     try:
         await fleet.start(*GRPC_SERVICES)
-        # All of them exist before one ends.
-        wait = (
-            f"command:echo x > $HEDDLE_EPIC; for i in $(seq 100); do test -e {go} && break; sleep 0.1; done"
-        )
-        last = f"command:sleep 5; touch {go}"
-        tasks = await play(fleet, repository, [*[wait] * 15, last])
+        pid = fleet._processes["agent_svc"].pid
+        limit = psutil.Process(pid).num_fds() + FEW
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+        wait = f"command:echo x > $HEDDLE_EPIC; until test -e {go}; do sleep 0.1; done"
+        # No session ends before each has started or failed.
+        tasks = await play(fleet, repository, [wait] * CROWD, all_begun=go.touch)
         failed = [task.reason for task in tasks if task.state == pb.TASK_STATE_FAILED]
         accepted = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED]
         assert failed, "there were enough descriptors for all"
