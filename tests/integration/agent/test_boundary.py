@@ -241,6 +241,6 @@ def test_a_linked_virtual_environment_is_shown(tmp_path: Path, monkeypatch: pyte
     sandbox = bubblewrap.Bubblewrap.find(tmp_path / "home")
     resident = bubblewrap.Resident(None, scratch, scratch, os.environ)
     for name in ("real", "link"):
-        subprocess.run(
-            [*sandbox.wrapper(resident), "/bin/sh", "-c", f"test -d {tmp_path / name}"], check=True
-        )
+        look = [*sandbox.wrapper(resident), "/bin/sh", "-c", f"test -d {tmp_path / name} && echo shown"]
+        done = subprocess.run(look, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "shown\n"), done.stderr

@@ -114,7 +114,10 @@ async def test_slot_is_free_when_the_end_is_seen(tmp_path: Path) -> None:
     async with agents(tmp_path, HEDDLE_SLOTS="1") as worker:
         for number in range(10):
             attempt = await worker.start("command:true", task=f"t{number}")
-            await worker.until(attempt, lambda event: event.HasField("session_finished"))
+            last = await worker.until(attempt, lambda event: event.HasField("session_finished"))
+            state = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
+            assert (state.slots, state.running_sessions) == (1, 0)
+            assert last.session_finished.outcome == pb.OUTCOME_SUCCEEDED
 
 
 async def test_low_disk_is_refused(tmp_path: Path) -> None:

@@ -144,6 +144,10 @@ async def test_service_that_dies_while_starting_gets_another_chance(
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("scheduler ended (exit code 1); restarting it")
         await up.says("Heddle is up")
+        assert await is_serving(endpoints.scheduler.address)
+        assert (up.out + up.err).count("restarting it") == 1
+        up.interrupt()
+        assert await up.exit_code() == 0
 
 
 async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: Endpoints) -> None:
@@ -278,6 +282,11 @@ async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints:
     env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env, cwd=tmp_path) as up:
         await up.says("Heddle is up")
+        assert await is_serving(endpoints.scheduler.address)
+        assert await is_web_serving(endpoints.ui.address)
+        assert "wrong heddle" not in up.out + up.err
+        up.interrupt()
+        assert await up.exit_code() == 0
 
 
 async def test_disk_below_its_mark_takes_no_work(tmp_path: Path, endpoints: Endpoints) -> None:

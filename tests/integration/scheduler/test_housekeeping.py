@@ -263,3 +263,5 @@ async def test_house_is_kept_without_being_asked(
                 return not await worktrees(second)
 
             await eventually(is_told)
+    assert {call.epic.split("/")[3] for call in worker.called("RemoveWorktree")} == {"a", "b"}
+    assert len(worker.called("DeleteSessions")) == 1

@@ -134,8 +134,11 @@ def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any]
         {"type": "stream_event", "event": {"type": "message_start", "message": event}},
         {"type": "result", "modelUsage": {"m": event}},
     ):
-        forwarded.take(message)
-    forwarded.rest()
+        reported = forwarded.take(message)
+        # Half-valid usage may be reported, but as nothing else and in a form that can be sent.
+        assert all(event.WhichOneof("payload") == "usage" for event in reported)
+        assert all(pb.Event.FromString(event.SerializeToString()) == event for event in reported)
+    assert [event for event in forwarded.rest() if not event.HasField("usage")] == []
 
 
 def test_counts_of_another_form_are_none() -> None:

@@ -213,5 +213,7 @@ KINDS = ("agent_message", "command_execution", "file_change", "mcp_tool_call", "
 def test_no_shape_breaks_it(kind: str, inner: dict[str, Any]) -> None:
     """A line with any field values becomes events or output, never an exception."""
     transcript = Transcript(WORKTREE, "", lambda: 0.0)
-    transcript.line(line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message")))
-    transcript.end_turn()
+    said = line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message"))
+    events = [*transcript.line(said), *transcript.end_turn()]
+    assert all(event.WhichOneof("payload") for event in events)
+    assert [pb.Event.FromString(event.SerializeToString()) for event in events] == events

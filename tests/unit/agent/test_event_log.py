@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.log.event_log import HEADER, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES, EventLog
+from agent_svc.log.event_log import HEADER, MARGIN, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES, EventLog
 from heddle import pb
 
 
@@ -21,6 +21,16 @@ def everything(log: EventLog, after: int = 0) -> list[str]:
         texts += [event.message.text for event in response.events]
         after = response.resume_sequence
     return texts
+
+
+def frame_sizes(path: Path) -> list[int]:
+    """Returns the size of the body of each frame in a log, in bytes."""
+    data, place, sizes = path.read_bytes(), 0, []
+    while place < len(data):
+        length, _ = HEADER.unpack_from(data, place)
+        sizes.append(length)
+        place += HEADER.size + length
+    return sizes
 
 
 @pytest.fixture(name="path")
@@ -141,6 +151,34 @@ def test_closed_log_takes_nothing(path: Path) -> None:
         log.append(said("a"))
 
 
-def test_frames_fit_a_response() -> None:
-    """Every frame fits in one response."""
-    assert MAX_FRAME_BYTES < MAX_RESPONSE_BYTES
+@pytest.mark.parametrize(("beyond", "frames"), [(0, 1), (1, 2)])
+def test_frame_at_its_limit(path: Path, beyond: int, frames: int) -> None:
+    """Two events fill a frame exactly; with one byte more, the second is written to the next frame."""
+    events = said("x" * 100_000, "y")
+    for number, event in enumerate(events, 1):
+        event.sequence = number
+    # Each event's field in the frame counts 5 bytes for its tag and length.
+    room = MAX_FRAME_BYTES - sum(event.ByteSize() + 5 for event in events)
+    # The length of a longer text takes two bytes more.
+    events[1].message.text += "y" * (room - 2 * 2 + beyond)
+    size = sum(event.ByteSize() + 5 for event in events)
+    assert size == MAX_FRAME_BYTES + beyond
+    log = EventLog.open(path)
+    log.append(events)
+    log.close()
+    assert len(frame_sizes(path)) == frames
+
+
+def test_frames_fit_a_response(path: Path) -> None:
+    """A batch of any size becomes full frames, and each can be sent in one response."""
+    log = EventLog.open(path)
+    log.append(said(*["x" * 1000] * 1000))
+    log.close()
+    *full, last = frame_sizes(path)
+    assert max(*full, last) <= MAX_FRAME_BYTES < MAX_RESPONSE_BYTES - MARGIN
+    assert min(full) > MAX_FRAME_BYTES - 1500
+    assert sum(full) + last < 1000 * 1100
+    # A read returns whole frames only.
+    response = EventLog.view(path).read(0, 1000)
+    assert response.ByteSize() <= MAX_RESPONSE_BYTES
+    assert response.resume_sequence == len(response.events) > 150

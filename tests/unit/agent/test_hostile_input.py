@@ -100,10 +100,11 @@ EVENT = shaped(
 
 
 def sendable(events: list[pb.Event]) -> None:
-    """Fails if an event cannot be written to the log or sent."""
+    """Fails unless each event says something, and is the same after it was written to the log or sent."""
     for event in events:
-        event.SerializeToString()
-        protocol.parse_event(protocol.line_of(event))
+        assert event.WhichOneof("payload")
+        assert pb.Event.FromString(event.SerializeToString()) == event
+        assert protocol.parse_event(protocol.line_of(event)) == event
 
 
 @settings(max_examples=60, deadline=None)

@@ -55,7 +55,9 @@ def named(folder: str, kind: str, name: str) -> Manifest:
 @folders
 def test_manifests_are_valid(folder: str) -> None:
     """Every manifest passes the strict Kubernetes schema."""
-    check(render(ROOT / folder))
+    manifests = render(ROOT / folder)
+    check(manifests)
+    assert {"Deployment", "Service"} <= {each["kind"] for each in manifests}
 
 
 @folders
