@@ -25,6 +25,20 @@ DEADLINE = 90.0
 Step = pb.ScriptStep
 
 
+class HeldTimer:
+    """Takes the place of `running_time.Timer` in one module: the limit is over when the test says so."""
+
+    newest: "HeldTimer"
+
+    def __init__(self, seconds: float, end: Callable[[], object]) -> None:
+        self.seconds = seconds
+        self.end = end
+        HeldTimer.newest = self
+
+    def cancel(self) -> None:
+        self.end = lambda: None
+
+
 def attempt_name(task: str = "t", number: int = 1) -> str:
     return f"runs/r/epics/e/tasks/{task}/attempts/{number}"
 

@@ -35,7 +35,9 @@ async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> No
 
 async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
     """At the limit, a process that still runs is ended and named by its command line; the checks then run."""
-    command = "command:setsid sleep 617.5 & echo begun"
+    command = (
+        "command:setsid sleep 617.5 & until ps -o args= -p $! | grep -q '^sleep'; do :; done; echo begun"
+    )
     events = await worker.run(command, checks={"gone": "! pgrep -f 'sleep 617[.]5'"}, background_wait=0.5)
     assert ending(events) == ("SUCCEEDED", "")
     waiting, stopped = _work(events)

@@ -50,8 +50,12 @@ async def test_exit_code_is_the_outcome(worker: Agents, command: str, outcome: s
 
 async def test_bytes_that_are_no_text(worker: Agents) -> None:
     """Bytes that are not UTF-8 become U+FFFD; a character split across two writes is preserved."""
-    events = await worker.run(r"command:printf 'a\377b'; printf '\303'; sleep 0.3; printf '\244!\n'")
-    assert output(events) == "a\ufffdbä!\n"
+    attempt = await worker.start(
+        r"command:printf 'a\377b\303'; until test -e go; do sleep 0.02; done; printf '\244!\n'"
+    )
+    await worker.until_says(attempt, "b")
+    (worker.worktree / "go").touch()
+    assert output(await worker.events(attempt)) == "a\ufffdbä!\n"
 
 
 async def test_long_line_is_split(worker: Agents) -> None:

@@ -90,9 +90,11 @@ async def test_stop_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbo
 async def test_end_of_agent_ends_leftovers(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
     """Processes that an agent left in the background are gone when its session ends."""
     async with agents(tmp_path, HEDDLE_SANDBOX=sandbox) as worker:
-        detached = hider.replace("MARK", mark).replace("'", "'\\''")
-        events = await worker.run(f"command:sh -c '{detached}' & sleep 0.3")
-        assert ending(events)[0] == "SUCCEEDED"
+        detached = hider.replace("'", "'\\''")
+        go = "until test -e go; do sleep 0.02; done"
+        attempt = await start_hidden(worker, f"sh -c '{detached}' & {go}", mark)
+        (worker.worktree / "go").touch()
+        assert ending(await worker.events(attempt))[0] == "SUCCEEDED"
         assert living(mark) == []
 
 

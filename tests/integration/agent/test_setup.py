@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from agent_svc.sessions import setup_commands
 from heddle import pb
 from tests.support.agents import (
     AgentProcess,
     Agents,
+    HeldTimer,
     agents,
     all_gone,
     ending,
@@ -54,21 +56,26 @@ async def test_setup_runs_before_the_agent_in_its_place(
 
 
 @pytest.mark.parametrize(
-    ("command", "limit", "reason", "code"),
+    ("command", "reason", "code"),
     [
-        ("echo no network >&2; exit 7", 60, "command '{}' failed with exit code 7:\nno network", 7),
-        ("kill -9 $$", 60, "command '{}' was ended by a signal or did not start", None),
-        ("echo waiting; sleep 600", 0.5, "over its time limit of 0.5 s:\nwaiting", None),
+        ("echo no network >&2; exit 7", "command '{}' failed with exit code 7:\nno network", 7),
+        ("kill -9 $$", "command '{}' was ended by a signal or did not start", None),
+        ("echo waiting; sleep 600", "over its time limit of 60 s:\nwaiting", None),
     ],
     ids=["fails", "killed", "slow"],
 )
 async def test_a_failed_setup_keeps_the_agent_from_starting(
-    worker: Agents, command: str, limit: float, reason: str, code: int | None
+    worker: Agents, monkeypatch: pytest.MonkeyPatch, command: str, reason: str, code: int | None
 ) -> None:
     """The session ends as SETUP_FAILED with the output; no later command, agent or check runs."""
+    monkeypatch.setattr(setup_commands, "Timer", HeldTimer)
     attempt = await worker.start(
-        "command:echo the agent", setup=setup(command, "echo later", timeout=limit), checks={"never": "true"}
+        "command:echo the agent", setup=setup(command, "echo later", timeout=60), checks={"never": "true"}
     )
+    if "time limit" in reason:
+        await worker.until(attempt, lambda event: event.output.text == "waiting\n")
+        assert HeldTimer.newest.seconds == 60
+        HeldTimer.newest.end()
     events = await worker.events(attempt)
     assert ending(events) == ("SETUP_FAILED", f"the project's setup failed: {reason.format(command)}")
     assert not {"session_started", "check_finished"} & {*kinds(events)}

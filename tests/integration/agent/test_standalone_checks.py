@@ -9,8 +9,9 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from agent_svc.sessions import standalone_checks
 from heddle import pb
-from tests.support.agents import Agents, agents, all_gone, living, seconds
+from tests.support.agents import Agents, HeldTimer, agents, all_gone, living, seconds
 from tests.support.scheduler import eventually
 
 
@@ -44,11 +45,18 @@ async def test_every_check_is_reported(worker: Agents) -> None:
     assert (found[0].output, found[1].exit_code) == ("r\n", 3)
 
 
-async def test_a_limit_ends_them(worker: Agents) -> None:
+async def test_a_limit_ends_them(worker: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the time limit the running check fails, and no other check starts."""
-    (report,) = await reports(worker, request(worker, "sleep 60", "true", timeout=0.3))
+    monkeypatch.setattr(standalone_checks, "Timer", HeldTimer)
+    reading = asyncio.create_task(
+        reports(worker, request(worker, "touch begun; sleep 60", "true", timeout=7))
+    )
+    await eventually((worker.worktree / "begun").exists)
+    assert HeldTimer.newest.seconds == 7
+    HeldTimer.newest.end()
+    (report,) = await reading
     assert not report.ok
-    assert "over the time limit of 0.3 s" in report.output
+    assert "over the time limit of 7 s" in report.output
 
 
 async def test_what_runs_ends_with_the_call(worker: Agents) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2
@@ -11,12 +13,14 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from heddle import pb
 from heddle.config import Settings
+from heddle.names import AttemptName
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.services import serving
 from tests.support.worktrees import Worker, attempt, refused
 from worktree_svc.app import build
 from worktree_svc.storage import files
+from worktree_svc.worktrees.lifecycle import Worktrees
 
 
 async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
@@ -150,14 +154,30 @@ async def test_words_of_a_commit_cannot_break_it(worker: Worker) -> None:
     assert await worker.commit(attempt()) == done
 
 
-async def test_a_call_completes_after_its_caller_went_away(worker: Worker) -> None:
+async def test_a_call_completes_after_its_caller_went_away(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cancelled EnsureWorktree runs to its end, and the next call waits for it."""
-    names = [attempt(number=number) for number in range(1, 6)]
-    for name in names:
-        call = asyncio.ensure_future(worker.ensure(name))
-        await asyncio.sleep(0)
+    real, steps = Worktrees.ensure, []
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def ensure(service: Worktrees, project: str, name: AttemptName, *more: Any, **options: Any) -> Any:
+        steps.append(("begun", name.number))
+        begun.release()
+        assert go.wait(60)
+        done = real(service, project, name, *more, **options)
+        steps.append(("done", name.number))
+        return done
+
+    monkeypatch.setattr(Worktrees, "ensure", ensure)
+    for number in range(1, 6):
+        go.clear()
+        call = asyncio.ensure_future(worker.ensure(attempt(number=number)))
+        assert await asyncio.to_thread(begun.acquire, timeout=60)
         call.cancel()
+        go.set()
     last = await worker.ensure(attempt(number=9))
+    assert steps == [(what, number) for number in (1, 2, 3, 4, 5, 9) for what in ("begun", "done")]
     assert git(Path(last.worktree.path), "status", "--porcelain") == ""
     assert worker.git("worktree", "list").count("\n") == 1
 

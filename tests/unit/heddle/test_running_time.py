@@ -19,6 +19,10 @@ class Clock:
         self._pass = asyncio.sleep
         monkeypatch.setattr(asyncio, "sleep", self.sleep)
 
+    async def rest(self) -> None:
+        """Lets other tasks run."""
+        await self._pass(0)
+
     async def sleep(self, seconds: float) -> None:
         self.now += seconds + (self.freezes.pop(0) if self.freezes else 0.0)
         await self._pass(0)
@@ -39,15 +43,18 @@ async def test_sleep_does_not_count_a_freeze(
     assert clock.now == took
 
 
-async def test_timer_calls_once_unless_it_is_cancelled() -> None:
+async def test_timer_calls_once_unless_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The callback is called after the time, and never after the timer is cancelled."""
-    called: list[str] = []
-    running_time.Timer(0.01, lambda: called.append("kept"))
-    dropped = running_time.Timer(0.01, lambda: called.append("dropped"))
+    clock = Clock(monkeypatch)
+    called: list[tuple[str, float]] = []
+    ended = asyncio.Event()
+    dropped = running_time.Timer(2.5, lambda: called.append(("dropped", clock.now)))
     dropped.cancel()
     dropped.cancel()
-    await running_time.sleep(0.1)
-    assert called == ["kept"]
+    running_time.Timer(2.5, lambda: (called.append(("kept", clock.now)), ended.set()))
+    await ended.wait()
+    await running_time.sleep(10)
+    assert called == [("kept", 2.5)]
 
 
 async def test_wait_for_gives_up_and_cancels() -> None:
@@ -80,6 +87,21 @@ async def test_lease_waits_for_a_leader_that_woke_with_it(monkeypatch: pytest.Mo
     lease.renew()
     await ended.wait()
     assert clock.now == 62.0 + 10.0
+
+
+async def test_a_lease_that_is_renewed_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each renewal restarts the lease, which ends its full time after the last one."""
+    clock = Clock(monkeypatch)
+    ended = asyncio.Event()
+    lease = Lease(5, ended.set)
+    for _ in range(3):
+        lease.renew()
+        begun = clock.now
+        while clock.now < begun + 4:
+            await clock.rest()
+    assert not ended.is_set()
+    await ended.wait()
+    assert clock.now == begun + 5
 
 
 def test_a_limit_is_put_off_by_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
