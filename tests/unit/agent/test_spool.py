@@ -8,6 +8,7 @@ from agent_svc.log import spool as spool_module
 from agent_svc.log.spool import Spool, write_durably
 from heddle import pb
 from heddle.names import AttemptName
+from tests.support.disk import Disk
 
 NAME = AttemptName("r", "e", "t", 2)
 SPEC = pb.StartSessionRequest(attempt=str(NAME), agent="scripted")
@@ -99,18 +100,59 @@ def test_private_folders_have_short_names(tmp_path: Path) -> None:
 
 def test_a_new_session_is_on_disk_before_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every new folder is synced from the spool's own down; the spec that makes it a session is last."""
-    synced: list[str] = []
-    sync = os.fsync
-
-    def noted(file: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{file}").readlink().relative_to(tmp_path)))
-        sync(file)
-
     spool = Spool(tmp_path)
-    monkeypatch.setattr(os, "fsync", noted)
+    disk = Disk(monkeypatch, tmp_path)
     spool.folder(AttemptName("r", "e", "t", 1)).create(pb.StartSessionRequest())
-    assert {"spool", "spool/r", "spool/r/e", "spool/r/e/t", "spool/r/e/t/1/reserve"} <= set(synced)
-    assert synced[-2:] == ["spool/r/e/t/1/.spec.pb.new", "spool/r/e/t/1"]
+    folder = "spool/r/e/t/1"
+    assert disk.done[:-3] == [
+        f"sync {each}" for each in ("spool/r/e/t", "spool/r/e", "spool/r", "spool", f"{folder}/reserve")
+    ]
+    assert disk.done[-3:] == [f"sync {folder}/.spec.pb.new", f"rename {folder}/spec.pb", f"sync {folder}"]
+
+
+@pytest.mark.parametrize("what", ["result", "agent", "said", "artifact"])
+def test_files_of_a_session_are_on_disk_before_they_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Each file is synced before its rename, and its folder after that."""
+    folder = Spool(tmp_path).folder(NAME)
+    folder.create(SPEC)
+    with folder.log.open("wb") as log:
+        log.truncate(spool_module.RELEASED_BYTES)
+    disk = Disk(monkeypatch, folder.path)
+    path = f"{what}.pb"
+    match what:
+        case "result":
+            folder.finish(pb.Session(attempt=str(NAME)))
+        case "agent":
+            folder.remember_agent_session("mine")
+            path = "agent"
+        case "said":
+            folder.release(["Use tabs"])
+        case _:
+            path = f"artifacts/{folder.store(b'picture').removeprefix('sha256:')}"
+    parent, name = Path(path).parent, Path(path).name
+    assert disk.done == [f"sync {parent / f'.{name}.new'}", f"rename {path}", f"sync {parent}"]
+
+
+def test_a_log_is_removed_after_its_messages_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the operator's messages cannot be written, the log stays."""
+    folder = Spool(tmp_path).folder(NAME)
+    folder.create(SPEC)
+    with folder.log.open("wb") as log:
+        log.truncate(spool_module.RELEASED_BYTES)
+
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(OSError, match="No space"):
+        folder.release(["Use tabs"])
+    assert folder.log.exists()
+    assert folder.released() is None
+    assert not [path for path in folder.path.iterdir() if path.name.endswith(".new")]
 
 
 def test_write_durably_replaces(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from heddle import errors, pb
 from heddle.fencing import EpochFence
+from tests.support.disk import Disk
 
 
 def test_a_lower_epoch_is_refused_and_an_equal_one_is_not(tmp_path: Path) -> None:
@@ -27,18 +27,22 @@ def test_the_epoch_survives_a_restart(tmp_path: Path) -> None:
 
 def test_an_epoch_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is synced before its rename, and the folder before the call is allowed."""
-    done: list[str] = []
-    sync, replace = os.fsync, Path.replace
-
-    def noted_sync(file: int) -> None:
-        done.append(f"sync {Path(f'/proc/self/fd/{file}').readlink().name}")
-        sync(file)
-
-    def noted_replace(path: Path, target: Path) -> Path:
-        done.append(f"replace {target.name}")
-        return replace(path, target)
-
-    monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
+    disk = Disk(monkeypatch, tmp_path)
     EpochFence(tmp_path / "epoch").check(5)
-    assert done == ["sync epoch.new", "replace epoch", f"sync {tmp_path.name}"]
+    assert disk.done == ["sync epoch.new", "rename epoch", "sync ."]
+
+
+def test_an_epoch_that_is_not_on_disk_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk refuses the file, the call is refused, and the former epoch stays the highest."""
+    fence = EpochFence(tmp_path / "epoch")
+    fence.check(4)
+
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            fence.check(5)
+    fence.check(4)
+    assert (tmp_path / "epoch").read_text() == "4"

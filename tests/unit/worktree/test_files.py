@@ -1,12 +1,14 @@
 """Safe file operations."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.disk import Disk
 from worktree_svc.storage import files
 
 
@@ -22,6 +24,35 @@ def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="disk gone"):
         files.write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_write_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new content is synced before its rename, and the folder after that."""
+    disk = Disk(monkeypatch, tmp_path)
+    files.write_atomically(tmp_path / "state.json", "new")
+    assert disk.done == ["sync state.json.new", "rename state.json", "sync ."]
+
+
+def test_a_copy_is_never_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that fails halfway leaves the old content; a link in the way is not followed."""
+    source, target, precious = tmp_path / "source", tmp_path / "target", tmp_path / "precious"
+    source.write_text("new")
+    target.write_text("old")
+    precious.write_text("precious")
+    (tmp_path / "target.new").symlink_to(precious)
+    copy = shutil.copyfile
+
+    def half(_: Path, scratch: Path) -> None:
+        scratch.write_text("ne")
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    with pytest.raises(OSError, match="disk gone"):
+        files.copy_atomically(source, target)
+    assert (target.read_text(), precious.read_text()) == ("old", "precious")
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    files.copy_atomically(source, target)
+    assert target.read_text() == "new"
 
 
 def test_removing_never_follows_a_link(tmp_path: Path) -> None:
