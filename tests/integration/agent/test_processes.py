@@ -3,14 +3,18 @@
 import asyncio
 import os
 import subprocess
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
 from agent_svc.processes import supervised
 from tests.support.agents import DEADLINE
+from tests.support.scheduler import eventually
 
 
 @pytest_asyncio.fixture(name="command")
@@ -43,3 +47,48 @@ async def test_a_slow_reader_loses_nothing(
         busy.set()
         await closing
     assert heard == b"the last word\n"
+
+
+async def test_a_search_for_orphans_waits_for_a_start(
+    command: supervised.Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor that was forked but is not known yet is no orphan: the search waits, and it lives on."""
+    spawn, go = supervised._spawn, threading.Event()
+    spawned: list[int] = []
+
+    def spawn_slowly(*how: Any) -> "subprocess.Popen[bytes]":
+        process = spawn(*how)
+        spawned.append(process.pid)
+        assert go.wait(DEADLINE)
+        return process
+
+    monkeypatch.setattr(supervised, "_spawn", spawn_slowly)
+    monkeypatch.setattr(supervised, "_is_subreaper", lambda: True)
+    # The other children of this process belong to the test runner.
+    monkeypatch.setattr(supervised, "_children", lambda: list(spawned))
+    supervisors = supervised.Supervisors()
+    async with asyncio.timeout(DEADLINE):
+        starting = asyncio.create_task(supervisors.start(command, stdin=subprocess.DEVNULL))
+        await eventually(lambda: bool(spawned))
+        # Another supervisor was killed.
+        searching = asyncio.create_task(supervisors._gone(0, clean=False))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go.set()
+        process = await starting
+        reading = asyncio.create_task(process.stdout.read())
+        ended = await process.wait()
+        await process.close(reading)
+        await searching
+    assert (ended.code, ended.lost) == (0, False)
+    assert await reading == b"the last word\n"
+
+
+async def test_a_search_for_orphans_ends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that is no supervisor was left by one that was killed; it is ended before the search ends."""
+    orphan = await asyncio.to_thread(os.posix_spawnp, "sleep", ["sleep", "600"], os.environ)
+    monkeypatch.setattr(supervised, "_is_subreaper", lambda: True)
+    monkeypatch.setattr(supervised, "_children", lambda: [orphan] if psutil.pid_exists(orphan) else [])
+    async with asyncio.timeout(DEADLINE):
+        await supervised.Supervisors()._gone(0, clean=False)
+    assert not psutil.pid_exists(orphan)

@@ -1,6 +1,7 @@
 """How an agent and agent_svc agree that no more messages follow."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -128,3 +129,26 @@ async def test_a_host_that_wants_to_end_hears_what_crosses_that() -> None:
     assert await asking
     assert connection.outgoing.getvalue() == protocol.closing(0) + protocol.closing(1)
     listening.cancel()
+
+
+async def test_one_look_for_pictures_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output on both streams at once never makes two threads look for new pictures together."""
+    monkeypatch.setattr("agent_svc.sessions.conversation.LOOK_EVERY", 0.0)
+    looking, most = [0], []
+
+    def collect(*_: Session, **__: bool) -> Sequence[pb.Event]:
+        looking[0] += 1
+        most.append(looking[0])
+        threading.Event().wait(0.002)  # long enough that another thread would look if it could
+        looking[0] -= 1
+        return ()
+
+    monkeypatch.setattr(Session, "collect", collect)
+    async with talking() as (_, process):
+        for number in range(10):
+            seen = len(most)
+            process.stdout.feed_data(b"out\n")
+            process.stderr.feed_data(b"err\n")
+            while len(most) < seen + 2:
+                await asyncio.to_thread(int)
+            assert set(most) == {1}, number

@@ -1,4 +1,6 @@
 import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,29 @@ async def test_much_pending_holds_back(tmp_path: Path, monkeypatch: pytest.Monke
     await recorded.record(text("a" * 200))
     assert recorded.last_sequence == 1
     recorded.close()
+
+
+async def test_one_batch_is_written_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a batch is being written, the next one waits, and the order is kept."""
+    log = EventLog.open(tmp_path / "log")
+    append, begun, go = log.append, [], threading.Event()
+
+    def append_slowly(events: Sequence[pb.Event]) -> None:
+        begun.append(len(events))
+        assert go.wait(60)
+        append(events)
+
+    monkeypatch.setattr(log, "append", append_slowly)
+    recorded = Recorder(log)
+    await recorded.record(pb.Event(usage=pb.Usage(model="a")))
+    while not begun:
+        await asyncio.to_thread(int)
+    await recorded.record(pb.Event(usage=pb.Usage(model="b")))
+    for _ in range(20):
+        await asyncio.to_thread(int)
+    assert begun == [1]
+    go.set()
+    await recorded.finish(pb.Event(usage=pb.Usage(model="c")))
+    recorded.close()
+    written = EventLog.view(tmp_path / "log").read(0, 3).events
+    assert [(event.sequence, event.usage.model) for event in written] == [(1, "a"), (2, "b"), (3, "c")]
