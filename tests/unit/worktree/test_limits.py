@@ -1,0 +1,75 @@
+"""Limits of the worktree service: what is exactly at it is kept, and one more is not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from worktree_svc.content.acceptance import NewFile, unwanted
+from worktree_svc.git.commit_messages import with_own_words
+from worktree_svc.git.push_refusals import read
+from worktree_svc.merges.conflict_hunks import Hunk, _few
+
+
+def new(size: int, path: str = "data.bin") -> NewFile:
+    return NewFile(path=path, size=size, object_id="0" * 40)
+
+
+@pytest.mark.parametrize(("size", "told"), [(50 << 20, []), ((50 << 20) + 1, ["50 MiB, more than 50"])])
+def test_size_of_a_new_file(size: int, told: list[str]) -> None:
+    """A file of 50 MiB is accepted; one byte more is not."""
+    assert [why for _, why in unwanted([new(size)], lambda _: b"")] == told
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1000, 1000), (1001, 1000)])
+def test_length_of_a_refusal(length: int, kept: int) -> None:
+    """Of what git says about a push, 1000 characters are told."""
+    assert read("", "ä" * length, ["refs/heads/a"]) == {"refs/heads/a": "ä" * kept}
+
+
+def hunk(length: int, line: int = 1) -> Hunk:
+    return Hunk("a.txt", line, "x" * length)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(20, 20), (21, 20)])
+def test_number_of_hunks(count: int, kept: int) -> None:
+    """Of the regions of a conflict, the first twenty are shown."""
+    every = [hunk(1, number) for number in range(count)]
+    assert _few(every) == every[:kept]
+
+
+@pytest.mark.parametrize(("length", "kept"), [(4 << 10, 4 << 10), ((4 << 10) + 1, 4 << 10)])
+def test_length_of_a_hunk(length: int, kept: int) -> None:
+    """A region has at most 4 Ki characters."""
+    assert _few([hunk(length)]) == [hunk(kept)]
+
+
+def test_length_of_all_hunks() -> None:
+    """All regions together have at most 16 Ki characters; the one that reaches the limit is cut."""
+    assert [len(each.text) for each in _few([hunk(4 << 10)] * 4)] == [4 << 10] * 4
+    assert [len(each.text) for each in _few([hunk(4 << 10)] * 5)] == [4 << 10] * 4
+    assert [len(each.text) for each in _few([*[hunk(4 << 10)] * 3, hunk((4 << 10) - 1), hunk(9)])] == [
+        4096,
+        4096,
+        4096,
+        4095,
+        1,
+    ]
+
+
+def test_no_region_beyond_the_last_is_read() -> None:
+    """A file after the last region that is shown is not read."""
+
+    def every() -> Iterator[Hunk]:
+        yield from [hunk(1)] * 20
+        yield hunk(1)
+        raise AssertionError("read too much")
+
+    assert len(_few(every())) == 20
+
+
+@pytest.mark.parametrize(("last", "kept"), [(0, True), (1, False)])
+def test_messages_of_an_agents_commits(last: int, kept: bool) -> None:
+    """Messages of 16 Ki characters together are kept; of more, the rest is counted."""
+    first, second = "a" * (8 << 10), "b" * ((8 << 10) + last)
+    text = with_own_words("", [first, second])
+    assert text == (f"{first}\n\n{second}" if kept else f"{first}\n\n(1 more message of the agent left out)")
