@@ -110,6 +110,23 @@ async def test_text_that_cannot_be_said_is_refused(worker: Agents, text: str) ->
     await worker.stop(attempt)
 
 
+@pytest.mark.parametrize("text", ["x" * (32 << 10), "ä" * (16 << 10)], ids=["ascii", "in bytes"])
+async def test_longest_text_that_can_be_said(worker: Agents, text: str) -> None:
+    """A message of 32 KiB is delivered whole; with one byte more, it is refused."""
+    attempt = await worker.start(
+        script=[Step(say=Step.Say(text="Begun")), Step(wait=Step.Wait(duration=seconds(60)))]
+    )
+    await worker.until(attempt, lambda event: event.HasField("message"))
+    assert await refusal(worker, attempt, text + "x") == pb.ERROR_REASON_INVALID_FIELD
+    await send(worker, attempt, text)
+    await worker.stop(attempt)
+    assert [
+        event.message.text
+        for event in payloads(await worker.events(attempt), "message")
+        if event.message.kind == pb.MESSAGE_KIND_OPERATOR
+    ] == [text]
+
+
 async def test_a_message_to_an_unknown_session_is_not_found(worker: Agents) -> None:
     """A message to an attempt without a session is not found."""
     assert await refusal(worker, "runs/r/epics/e/tasks/t/attempts/9") == pb.ERROR_REASON_NOT_FOUND

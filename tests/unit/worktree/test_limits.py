@@ -8,6 +8,7 @@ from worktree_svc.content.acceptance import NewFile, unwanted
 from worktree_svc.git.commit_messages import with_own_words
 from worktree_svc.git.push_refusals import read
 from worktree_svc.merges.conflict_hunks import Hunk, _few
+from worktree_svc.worktrees.diffs import PIECE_BYTES, Piece, _lines, pieces
 
 
 def new(size: int, path: str = "data.bin") -> NewFile:
@@ -73,3 +74,37 @@ def test_messages_of_an_agents_commits(last: int, kept: bool) -> None:
     first, second = "a" * (8 << 10), "b" * ((8 << 10) + last)
     text = with_own_words("", [first, second])
     assert text == (f"{first}\n\n{second}" if kept else f"{first}\n\n(1 more message of the agent left out)")
+
+
+LINE = "ä" * 49 + "x\n"
+
+
+@pytest.mark.parametrize(
+    ("room", "text", "truncated"),
+    [(200, LINE * 2, False), (199, LINE, True), (100, LINE, True), (99, "", True)],
+)
+def test_size_of_a_diff(room: int, text: str, truncated: bool) -> None:
+    """A diff of as many bytes as asked for is whole; of a longer one, the lines that fit are returned."""
+    assert len(LINE.encode()) == 100
+    assert list(pieces([(LINE * 2).encode()], room)) == [Piece(text, truncated=truncated)]
+
+
+@pytest.mark.parametrize(("beyond", "sizes"), [(0, [250 << 10]), (1, [(250 << 10) - 100, 101])])
+def test_size_of_a_piece_of_a_diff(beyond: int, sizes: list[int]) -> None:
+    """Lines are joined to pieces of 250 KiB."""
+    line = b"x" * 99 + b"\n"
+    data = line * (PIECE_BYTES // 100 - 1) + b"y" * (99 + beyond) + b"\n"
+    assert PIECE_BYTES == 250 << 10 == len(data) - beyond
+    assert [len(piece.text) for piece in pieces([data], 1 << 30)] == sizes
+
+
+@pytest.mark.parametrize(("beyond", "parts"), [(0, 1), (1, 2)])
+def test_length_of_a_line_of_a_diff(beyond: int, parts: int) -> None:
+    """A line of a third of a piece is whole, as each of its bytes may become three; a longer one is split."""
+    longest = PIECE_BYTES // 3
+    found = list(_lines([b"x" * (longest - 1 + beyond) + b"\n"]))
+    assert [len(part) for part in found] == [longest, beyond][:parts]
+    # No character is split.
+    odd = "ä" * (longest // 2 + 10)
+    assert b"".join(_lines([odd.encode()])).decode() == odd
+    assert all(part.decode() for part in _lines([odd.encode()]))
