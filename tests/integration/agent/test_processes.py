@@ -76,12 +76,12 @@ async def test_a_search_for_orphans_waits_for_a_start(
             await asyncio.sleep(0)
         go.set()
         process = await starting
-        reading = asyncio.create_task(process.stdout.read())
         ended = await process.wait()
-        await process.close(reading)
+        said = await process.stdout.read()
+        await process.close(asyncio.create_task(asyncio.sleep(0)))
         await searching
     assert (ended.code, ended.lost) == (0, False)
-    assert await reading == b"the last word\n"
+    assert said == b"the last word\n"
 
 
 async def test_a_search_for_orphans_ends_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,10 +61,10 @@ KINDS: dict[str, tuple[Any, sa.Table, Sequence[Move[Any]], dict[str, object]]] =
     "attempt": (ATTEMPT, tables.attempts, transitions.ATTEMPT_MOVES, {"ended_at": 4}),
 }
 
-UNPAUSED = {"reason": "", "held_by": ""}
-OPEN_AGAIN = {"reason": "", "conflict": None, "merge_hold": "", "ended_at": None}
-PACE = {"quick_failures": 0, "outages": 0, "start_after": 0}
-RESULT = {"commit_id": "", "unchanged": False}
+UNPAUSED: dict[str, object] = {"reason": "", "held_by": ""}
+OPEN_AGAIN: dict[str, object] = {"reason": "", "conflict": None, "merge_hold": "", "ended_at": None}
+PACE: dict[str, object] = {"quick_failures": 0, "outages": 0, "start_after": 0}
+RESULT: dict[str, object] = {"commit_id": "", "unchanged": False}
 
 # What each move resets. A move that is not listed resets nothing.
 RESETS: dict[Move[Any], dict[str, object]] = {

@@ -33,7 +33,9 @@ def of_host(kind: str, field: str) -> Callable[[str], str]:
     """Returns how a text of a host's event is stored."""
 
     def stored(text: str) -> str:
-        (event,) = host_driver.limited(pb.Event(**{kind: {field: text}}))
+        told = pb.Event()
+        setattr(getattr(told, kind), field, text)
+        (event,) = host_driver.limited(told)
         return str(getattr(getattr(event, kind), field))
 
     return stored

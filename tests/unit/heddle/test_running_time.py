@@ -51,7 +51,12 @@ async def test_timer_calls_once_unless_it_is_cancelled(monkeypatch: pytest.Monke
     dropped = running_time.Timer(2.5, lambda: called.append(("dropped", clock.now)))
     dropped.cancel()
     dropped.cancel()
-    running_time.Timer(2.5, lambda: (called.append(("kept", clock.now)), ended.set()))
+
+    def end() -> None:
+        called.append(("kept", clock.now))
+        ended.set()
+
+    running_time.Timer(2.5, end)
     await ended.wait()
     await running_time.sleep(10)
     assert called == [("kept", 2.5)]
