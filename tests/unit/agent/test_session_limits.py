@@ -13,15 +13,19 @@ from agent_svc.agents.base import background_work, host_driver, protocol
 from agent_svc.agents.base.host_driver import HostTranslator
 from agent_svc.agents.base.provider_failures import kind_of
 from agent_svc.agents.claude.model_calls import used
+from agent_svc.agents.command.driver import CommandTranslator
 from agent_svc.log.event_log import EventLog
 from agent_svc.log.recorder import Recorder, join
 from agent_svc.log.spool import RELEASED_BYTES, SessionFolder
 from agent_svc.log.text_limit import TextLimit
 from agent_svc.processes.environment import agent_environment
 from agent_svc.processes.supervised import Exit
+from agent_svc.sandbox import outside_changes
+from agent_svc.sandbox.watch import Watch
 from agent_svc.sessions.outcome import Ending, Span, agent_ending
 from agent_svc.text import TextStream, clip, tail
 from heddle import pb
+from heddle.names import AttemptName
 
 
 def reason_of(text: str) -> str:
@@ -249,3 +253,29 @@ def test_units_of_memory() -> None:
     assert " 2 MiB " in agent_ending(Exit(signal=signal.SIGKILL, memory=(3 << 20) - 1), None).reason
     assert " 3 MiB " in agent_ending(Exit(signal=signal.SIGKILL, memory=3 << 20), None).reason
     assert "SIGKILL" in agent_ending(Exit(signal=signal.SIGKILL), None).reason
+
+
+@pytest.mark.parametrize(("count", "named"), [(20, 20), (21, 20)])
+async def test_paths_that_changed_around_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, named: int
+) -> None:
+    """Of more changed paths than are named, the first are named, and all are counted."""
+    paths = [f"f{number:02}" for number in range(count)]
+    monkeypatch.setattr(outside_changes, "now", lambda _: 1)
+    monkeypatch.setattr(outside_changes, "changed", lambda *_: paths)
+    watch = Watch()
+    stay = await watch.begin(AttemptName("r", "e", "t", 1), tmp_path, tmp_path)
+    told = await watch.end(stay)
+    assert told == pb.SurroundingsChanged(paths=paths[:named], count=count)
+
+
+@pytest.mark.parametrize(("beyond", "seconds"), [(0, 90), (100, None)])
+def test_length_of_a_line_that_asks_for_a_later_start(beyond: int, seconds: int | None) -> None:
+    """A line of 100 bytes that comes in pieces is read; what is behind that is not kept."""
+    words = b"heddle-retry-after:"
+    line = words + b" " * (100 - len(words) - 2 + beyond) + b"90"
+    translator = CommandTranslator()
+    for piece in (line[:50], line[50:], b"\n"):
+        translator.stdout(piece)
+    told = translator.finished
+    assert (told.retry_after.seconds if told else None) == seconds
