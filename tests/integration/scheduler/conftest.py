@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from heddle.testing.fake_worker import FakeWorker
+from scheduler_svc.store.db import engine, leadership
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.scheduler import Scheduler, scheduling, serving_fake
 
@@ -20,10 +21,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database of each kind. PostgreSQL waits longer than usual for a silent writer or leader."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'heddle.db'}"
+    # On a busy machine, a thread may not run for seconds.
+    for module in (engine, leadership):
+        monkeypatch.setattr(module, "SILENCE", 60_000)
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database(f"test_{next(_numbers)}")
 
