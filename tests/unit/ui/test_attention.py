@@ -1,5 +1,6 @@
 """Which items need a person's attention."""
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import operator_queue, pb
@@ -161,6 +162,17 @@ def test_accepted_tasks_that_changed_nothing_are_one_item_of_their_run() -> None
     assert both["reason"].startswith("one, two. ")
     assert both["time"] == 20_000
     assert not list(attention.unchanged(parts(unchanged_task("one", 10, pb.EXPECT_ANY))))
+
+
+@pytest.mark.parametrize(("count", "words"), [(5, "0, 1, 2, 3, 4. "), (6, "0, 1, 2, 3, 4 and 1 more. ")])
+def test_of_many_unchanged_tasks_the_first_are_named(count: int, words: str) -> None:
+    """Five tasks are named; of more, the rest is counted."""
+    known = parts(unchanged_task("0", 10))
+    for number in range(1, count):
+        task = unchanged_task(str(number), 10)
+        known.tasks[task.name] = task
+    (item,) = attention.unchanged(known)
+    assert item["reason"].startswith(words)
 
 
 def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent() -> None:

@@ -1,5 +1,6 @@
 """How messages are converted for the browser."""
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -101,3 +102,9 @@ def test_only_a_single_attempt_names_what_its_checks_found() -> None:
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(("length", "shown"), [(300, 300), (301, 300)])
+def test_length_of_a_tools_target(length: int, shown: int) -> None:
+    """A card shows at most 300 characters of what a tool affects."""
+    assert views.tool(pb.ToolStarted(target="ä" * length))["target"] == "ä" * shown
