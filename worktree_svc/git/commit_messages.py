@@ -46,7 +46,7 @@ def with_own_words(body: str, own: Iterable[str]) -> str:
     texts = list(dict.fromkeys(text for each in own if (text := _own(each))))
     kept: list[str] = []
     for number, text in enumerate(texts):
-        if sum(map(len, kept)) + len(text) > MAX_WORDS:
+        if sum(len(each.encode()) for each in (*kept, text)) > MAX_WORDS:
             left = len(texts) - number
             kept.append(f"({left} more {'message' if left == 1 else 'messages'} of the agent left out)")
             break

@@ -30,13 +30,16 @@ def keep(worktree: Path, picture: Picture) -> str:
     suffix = SUFFIXES.get(picture.media_type)
     if suffix is None:
         return f"pictures of the type {clip(picture.media_type, 80)!r} are not kept"
-    # Four characters encode three bytes.
-    if len(picture.data) // 4 * 3 > MAX_BYTES:
-        return f"it has more than {MAX_BYTES >> 20} MiB"
+    too_large = f"it has more than {MAX_BYTES >> 20} MiB"
+    # Four characters encode up to three bytes: the last four may encode one or two.
+    if len(picture.data) // 4 * 3 - 2 > MAX_BYTES:
+        return too_large
     try:
         data = base64.b64decode(picture.data, validate=True)
     except (binascii.Error, ValueError):
         return "it is not valid base64"
+    if len(data) > MAX_BYTES:
+        return too_large
     path = worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
     try:
         if not path.exists():

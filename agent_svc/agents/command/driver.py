@@ -43,8 +43,9 @@ class CommandDriver:
 
 # Matches a complete line of either stream.
 _LATER: Final = re.compile(rb"^heddle-retry-after:[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
-# A longer line cannot match.
+# A longer line that arrives in pieces is ignored; such a beginning keeps it from matching.
 _MAX_LINE_BYTES: Final = 100
+_TOO_LONG: Final = b"..."
 
 
 class CommandTranslator:
@@ -72,7 +73,7 @@ class CommandTranslator:
     def _look(self, stream: "pb.OutputStream.ValueType", data: bytes) -> None:
         """Looks for the line that says when to start the command again."""
         whole, end, rest = (self._open[stream] + data).rpartition(b"\n")
-        self._open[stream] = rest[:_MAX_LINE_BYTES]
+        self._open[stream] = rest if len(rest) <= _MAX_LINE_BYTES else _TOO_LONG
         for found in _LATER.findall(whole) if end else ():
             self.finished = _later(found.decode(errors="replace")) or self.finished
 

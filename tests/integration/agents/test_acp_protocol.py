@@ -331,7 +331,7 @@ async def test_a_session_goes_on(worker: Agents) -> None:
     # An agent that could resume sessions until it was replaced, and one that lost its session.
     [("--load", "", "cannot resume a session"), (None, "--forgetful", "could not be resumed (")],
 )
-async def test_a_session_that_cannot_go_on_begins_anew(
+async def test_a_session_that_cannot_go_on_begins_again(
     worker: Agents, before: str | None, flags: str, note: str
 ) -> None:
     """If the earlier session cannot be resumed, a new session does the task and the log says so."""

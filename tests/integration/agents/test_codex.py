@@ -217,7 +217,7 @@ async def test_usage_is_reported_once(tmp_path: Path) -> None:
     assert [event.usage.input_tokens for event in payloads(events, "usage")] == [1000, 1000]
 
 
-async def test_lost_session_begins_anew(tmp_path: Path) -> None:
+async def test_lost_session_begins_again(tmp_path: Path) -> None:
     """If codex no longer has the session to resume, a new one does the work."""
     async with codex(tmp_path) as it:
         first = await it.worker.start("codex", environment=it.environment)

@@ -187,7 +187,7 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
     assert Parse(out, pb.Task()).reason.startswith("skipped by user")
 
 
-async def test_accepted_tasks_are_done_anew(server: Server) -> None:
+async def test_accepted_tasks_are_done_again(server: Server) -> None:
     """`retry --from-here` reruns a task and later ones on the earlier commit; old commits stay under a ref."""
     repository = server.repository()
     tasks = "".join(f'{{key: {key}, script: [{{run: "date +%s%N > {key}.txt"}}]}}, ' for key in "abc")

@@ -136,7 +136,7 @@ async def test_lost_session_goes_on_only_with_its_own_agent(
     assert second.resume_attempt == (f"{task}/attempts/1" if goes_on else "")
 
 
-async def test_failed_session_begins_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
+async def test_failed_session_begins_again(worker: FakeWorker, scheduler: Scheduler) -> None:
     """The attempt after a failed one does not resume its session."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:

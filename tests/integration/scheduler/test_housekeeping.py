@@ -123,7 +123,7 @@ async def test_what_somebody_may_look_at_is_kept(
     assert last.worktree_removed.archive_commit == archived.archive_commit
 
 
-async def test_an_archived_worktree_is_restored_and_kept_anew(
+async def test_an_archived_worktree_is_restored_and_kept_again(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
     """A restore happens once per request_id, is logged and restarts the retention; a retry runs setup again."""

@@ -146,7 +146,7 @@ async def test_a_manual_merge_waits_and_a_dropped_epic_lets_the_run_succeed(
     assert [event.epic for event in events if event.HasField("merge_requested")] == ["a"]
 
 
-async def test_a_conflicted_epic_that_is_dropped_ends_its_run_anew(
+async def test_a_conflicted_epic_that_is_dropped_ends_its_run_again(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
     """A run that failed only because of a conflicting epic succeeds once the epic is dropped."""

@@ -61,7 +61,7 @@ async def test_setup_runs_before_the_first_session_of_a_worktree(
     assert all(len(each.ports) == 2 for each in created)
 
 
-async def test_a_worktree_made_anew_is_set_up_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
+async def test_a_worktree_made_anew_is_set_up_again(worker: FakeWorker, scheduler: Scheduler) -> None:
     """If the worktree was recreated since setup ran, the next session runs setup again."""
 
     async def lose(session: FakeSession) -> pb.SessionFinished:

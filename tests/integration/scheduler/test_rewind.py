@@ -24,7 +24,7 @@ def waits(event: pb.Event) -> bool:
     return event.HasField("merge_waiting")
 
 
-async def test_accepted_tasks_are_done_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
+async def test_accepted_tasks_are_done_again(worker: FakeWorker, scheduler: Scheduler) -> None:
     """Tasks that are reset run again in order on the last kept commit, as if they had never run."""
     failing = {"two/attempts/1", "two/attempts/3"}
 

@@ -102,6 +102,14 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, picture: Picture, why: str)
     assert not (tmp_path / FOLDER).exists()
 
 
+@pytest.mark.parametrize(
+    ("beyond", "why"), [(0, ""), (1, "it has more than 16 MiB"), (2, "it has more than 16 MiB")]
+)
+def test_size_of_a_picture(tmp_path: Path, beyond: int, why: str) -> None:
+    """A picture of 16 MiB is kept; one byte more, and it is left out."""
+    assert keep(tmp_path, Picture("image/png", encoded(b"x" * (MAX_BYTES + beyond)), "")) == why
+
+
 def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
     """A file in the place of the screenshots folder is reported."""
     (tmp_path / ".heddle").write_text("mine")

@@ -269,9 +269,9 @@ async def test_paths_that_changed_around_a_session(
     assert told == pb.SurroundingsChanged(paths=paths[:named], count=count)
 
 
-@pytest.mark.parametrize(("beyond", "seconds"), [(0, 90), (100, None)])
+@pytest.mark.parametrize(("beyond", "seconds"), [(0, 90), (1, None), (2, None), (100, None)])
 def test_length_of_a_line_that_asks_for_a_later_start(beyond: int, seconds: int | None) -> None:
-    """A line of 100 bytes that comes in pieces is read; what is behind that is not kept."""
+    """A line of 100 bytes that comes in pieces is read; a longer one is ignored, and never cut within its number."""
     words = b"heddle-retry-after:"
     line = words + b" " * (100 - len(words) - 2 + beyond) + b"90"
     translator = CommandTranslator()

@@ -70,8 +70,8 @@ def test_no_region_beyond_the_last_is_read() -> None:
 
 @pytest.mark.parametrize(("last", "kept"), [(0, True), (1, False)])
 def test_messages_of_an_agents_commits(last: int, kept: bool) -> None:
-    """Messages of 16 Ki characters together are kept; of more, the rest is counted."""
-    first, second = "a" * (8 << 10), "b" * ((8 << 10) + last)
+    """Messages of 16 KiB together are kept; of more, the rest is counted."""
+    first, second = "ä" * (4 << 10), "b" * ((8 << 10) + last)
     text = with_own_words("", [first, second])
     assert text == (f"{first}\n\n{second}" if kept else f"{first}\n\n(1 more message of the agent left out)")
 
