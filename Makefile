@@ -15,6 +15,7 @@ PACKAGES := heddle scheduler_svc worktree_svc agent_svc ui_svc
 RUN_STAMP := $(VENV)/.run
 TEST_STAMP := $(VENV)/.test
 BENCH_STAMP := $(VENV)/.bench
+MUTANTS_STAMP := $(VENV)/.mutants
 
 # Tests start hundreds of Python programs, which reuse each other's compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
@@ -97,6 +98,10 @@ api-baseline: $(TEST_STAMP) ## Record the API that later changes must not break
 bench: $(BENCH_STAMP) ## Measure speed next to the alternatives; prints ratios
 	$(BIN)/python -m tests.bench
 
+.PHONY: mutants
+mutants: $(MUTANTS_STAMP) ## Change the pure modules and name the changes that no test notices: make mutants MODULES="heddle/plan"
+	$(BIN)/python -m tests.mutants $(MODULES)
+
 .PHONY: chaos
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
@@ -112,6 +117,7 @@ pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.tom
 	$(call compile,run.txt,)
 	$(call compile,test.txt,--group dev)
 	$(call compile,bench.txt,--group dev --group bench)
+	$(call compile,mutants.txt,--group dev --group mutants)
 	$(call compile,agents.txt,--extra claude --extra acp --constraints requirements/test.txt)
 
 define compile
@@ -122,7 +128,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what make created in this folder
-	rm -rf $(VENV) ui_svc/web/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) ui_svc/web/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutants
 
 # $(1): the pin file. The pins are complete, so installing the project adds no dependency.
 define install
@@ -144,4 +150,8 @@ $(TEST_STAMP): requirements/test.txt pyproject.toml
 
 $(BENCH_STAMP): requirements/bench.txt pyproject.toml
 	$(call install,bench.txt)
+	@touch $(RUN_STAMP) $(TEST_STAMP)
+
+$(MUTANTS_STAMP): requirements/mutants.txt pyproject.toml
+	$(call install,mutants.txt)
 	@touch $(RUN_STAMP) $(TEST_STAMP)

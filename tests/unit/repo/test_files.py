@@ -31,7 +31,7 @@ def test_pins_are_complete(pins: Path) -> None:
 
 
 def test_pins_cover_what_the_project_asks_for() -> None:
-    """Every dependency of pyproject.toml is pinned, for users, tests and benchmarks."""
+    """Every dependency of pyproject.toml is pinned, for users, tests, benchmarks and mutants."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
     asked = project["project"]["dependencies"] + extras["postgres"]
@@ -39,6 +39,7 @@ def test_pins_cover_what_the_project_asks_for() -> None:
         "run.txt": asked,
         "test.txt": asked + project["dependency-groups"]["dev"],
         "bench.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["bench"],
+        "mutants.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["mutants"],
         "agents.txt": asked + extras["claude"] + extras["acp"],
     }
     for file, requirements in wanted.items():
