@@ -105,18 +105,18 @@ class Session:
 
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Returns the tests that can notice the mutant, the fastest first."""
+        seconds = self.trace.seconds
+        if not mutant.body_of or mutant.body_of in self.early:
+            # A constant or a class has an effect without a line of the module that runs in the test.
+            return sorted(self.items, key=lambda name: (name not in self.trace.lines, seconds[name]))
         places = set(mutant.lines)
-        early = not mutant.body_of or mutant.body_of in self.early
+        unreached = not any(lines & places for lines in self.trace.lines.values())
         names = [
             name
             for name, lines in self.trace.lines.items()
-            if early
-            or lines & places
-            or (mutant.body_of in self.trace.functions[name] and not _runs(places, self))
+            if lines & places or (unreached and mutant.body_of in self.trace.functions[name])
         ]
-        return sorted(
-            names or [name for name in self.items if early], key=lambda name: self.trace.seconds[name]
-        )
+        return sorted(names, key=seconds.__getitem__)
 
     def run(self, names: Sequence[str]) -> str:
         """Runs tests up to the first failure; returns its name, or nothing."""
@@ -125,10 +125,6 @@ class Session:
             if not _passes(item, following):
                 return item.nodeid
         return ""
-
-
-def _runs(places: set[int], session: Session) -> bool:
-    return any(lines & places for lines in session.trace.lines.values())
 
 
 def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:

@@ -28,7 +28,7 @@ from tests.mutants.session import Session, Trace, arguments
 from tests.mutants.verdict import Verdict, verdict_line
 
 # The least limit of one mutant, in seconds of processor time.
-LEAST_SECONDS: Final = 3.0
+LEAST_SECONDS: Final = 1.5
 
 # The output of this program; pytest gets other streams.
 STDOUT: Final = os.dup(1)
@@ -94,7 +94,7 @@ class Judge:
             return code
         for line in said.splitlines():
             place, tests, seconds = json.loads(line)
-            self._late.append(Late(self._mutants[place], tests, 3 * LEAST_SECONDS + 10 * seconds))
+            self._late.append(Late(self._mutants[place], tests, 3 * LEAST_SECONDS + 5 * seconds))
         return forked(self._judge_late, seconds=None)[0] if self._late else 0
 
     def _preload(self) -> None:
@@ -174,7 +174,7 @@ class Judge:
             return KILLED if by else SURVIVED
 
         expected = sum(session.trace.seconds[name] for name in tests)
-        code, said = forked(judged, seconds=LEAST_SECONDS + 10 * expected)
+        code, said = forked(judged, seconds=LEAST_SECONDS + 5 * expected)
         if code != NOT_APPLIED:
             _tell_end(mutant, code, said, tests)
         return code != NOT_APPLIED

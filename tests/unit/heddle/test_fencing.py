@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from heddle import errors, pb
+from heddle import errors, failpoints, pb
 from heddle.fencing import EpochFence
 from tests.support.disk import Disk
+from worktree_svc.storage.epoch_fence import fence
 
 
 def test_a_lower_epoch_is_refused_and_an_equal_one_is_not(tmp_path: Path) -> None:
@@ -46,3 +47,49 @@ def test_an_epoch_that_is_not_on_disk_does_not_count(tmp_path: Path, monkeypatch
             fence.check(5)
     fence.check(4)
     assert (tmp_path / "epoch").read_text() == "4"
+
+
+def test_a_new_fence_accepts_every_epoch(tmp_path: Path) -> None:
+    """Without a file, the first epoch may be any number from 0; its folder is made with its parents."""
+    path = tmp_path / "state" / "worktrees" / "epoch"
+    EpochFence(path).check(0)
+    EpochFence(path).check(1)
+    assert path.read_text() == "1"
+    with pytest.raises(errors.HeddleError):
+        EpochFence(path).check(0)
+
+
+def test_an_epoch_that_is_known_is_not_written_again(tmp_path: Path) -> None:
+    """The calls of one leader write the file once."""
+    path = tmp_path / "epoch"
+    epochs = EpochFence(path)
+    epochs.check(2)
+    path.unlink()
+    epochs.check(2)
+    assert not path.exists()
+    epochs.check(3)
+    assert path.read_text() == "3"
+
+
+def test_a_crash_around_the_sync_loses_no_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failpoints are where the file's text is complete but not yet synced, and after the epoch is stored."""
+    seen = {}
+
+    def note(name: str) -> None:
+        file = tmp_path / ("epoch.new" if name == "fence.before_sync" else "epoch")
+        seen[name] = file.read_text()
+
+    monkeypatch.setattr("heddle.fencing.failpoint", note)
+    EpochFence(tmp_path / "epoch").check(5)
+    assert seen == {"fence.before_sync": "5", "fence.after_sync": "5"}
+    assert seen.keys() <= set(failpoints.NAMES)
+
+
+def test_the_fence_of_the_worktree_service_refuses_like_its_file(tmp_path: Path) -> None:
+    """Calls in threads share one fence: a lower epoch than any earlier one is refused."""
+    check = fence(tmp_path / "epoch")
+    check(3)
+    check(3)
+    with pytest.raises(errors.HeddleError) as caught:
+        check(2)
+    assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH

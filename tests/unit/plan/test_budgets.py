@@ -3,7 +3,7 @@
 import pytest
 
 from heddle import pb
-from heddle.plan import rules
+from heddle.plan import budget_rules, rules
 from heddle.plan.file import parse
 
 
@@ -79,3 +79,16 @@ def test_a_file_tells_the_line_of_such_a_command() -> None:
     mistakes = parse(text, "plan.yaml").describe()
     assert "plan.yaml:7" in mistakes
     assert "budget_usd of the plan cannot stop" in mistakes
+
+
+def test_the_limits_that_help_are_named() -> None:
+    """`max_turns` is named only for an agent that keeps to it, and only agents with live usage as an alternative."""
+    plain = budget_rules.needs_limit("t", "command:make", "its budget_usd").description
+    assert "Give the task a `timeout`, or" in plain
+    turns = budget_rules.needs_limit("t", "acp:x", "its budget_usd", holds_max_turns=True).description
+    assert "Give the task a `timeout` or `max_turns`, or" in turns
+    # `scripted` reports live too, but it is no agent of a provider.
+    assert budget_rules.stoppable_agents() in plain
+    assert "claude" in budget_rules.stoppable_agents()
+    assert "command" not in budget_rules.stoppable_agents()
+    assert "scripted" not in budget_rules.stoppable_agents()

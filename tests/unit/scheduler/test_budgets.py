@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from scheduler_svc.policy.actions import FinishRun, PauseRun, StartTask, StopAttempt
-from scheduler_svc.policy.budgets import dollars
+from scheduler_svc.policy.budgets import dollars, used_up
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.simulated_runs import Board
 from scheduler_svc.policy.snapshot import EpicView
@@ -127,3 +127,26 @@ def test_a_cancelled_run_is_cancelled() -> None:
 def test_money_is_told_in_full(micros: int, text: str) -> None:
     """Amounts always show cents, and more digits if they have more."""
     assert dollars(micros) == text
+
+
+def test_a_session_below_two_budgets_is_stopped_once() -> None:
+    """Both budgets are named in the pause, and the session gets one stop, for the wider one."""
+    run = a_run(with_spent(an_epic("a", RUNNING, budget=5), 9), budget=9)
+
+    actions = decide(a_snapshot(run))
+
+    stops = [action for action in actions if isinstance(action, StopAttempt)]
+    assert [stop.reason for stop in stops] == [
+        "the budget of $0.000009 for the run is used up ($0.000009 spent)"
+    ]
+    assert len(paused([*actions])[0].split("; ")) == 2
+
+
+def test_an_attempt_that_winds_down_wants_no_more() -> None:
+    """A task that will be retried waits for its last attempt, whose agent has ended; nothing needs a budget now."""
+    epic = with_spent(an_epic("a", RUNNING), 9)
+    lingering = replace(epic.tasks[0], state=PENDING, checking=True)
+    run = a_run(replace(epic, tasks=(lingering,)), with_spent(an_epic("b", ACCEPTED), 1), budget=9)
+
+    assert used_up(run) == []
+    assert len(used_up(replace(run, epics=(*run.epics, an_epic("c", PENDING))))) == 1

@@ -271,6 +271,8 @@ def test_a_skipped_task_keeps_an_epic_from_being_merged() -> None:
         (pb.OUTCOME_LOST, 1, 0, 1, True),
         (pb.OUTCOME_LOST, 9, 0, MAX_LOSSES, True),
         (pb.OUTCOME_LOST, 9, 9, MAX_LOSSES + 1, False),
+        (pb.OUTCOME_LOST, 5, 0, 5, True),
+        (pb.OUTCOME_LOST, 6, 9, 6, False),
         (pb.OUTCOME_STOPPED, 1, 5, 0, False),
         (pb.OUTCOME_CANCELLED, 1, 5, 0, False),
         (pb.OUTCOME_SUCCEEDED, 1, 5, 0, False),
