@@ -23,3 +23,19 @@ def test_a_clock_that_went_back_loses_nothing_and_moves_nothing() -> None:
     """An event from before the list is dropped; a later one is counted in its span."""
     assert counted([2, 2], 109, [101, 108]) == [3, 3]
     assert counted([2], 100, [50]) == [2]
+
+
+def test_a_span_is_five_seconds_and_three_minutes_are_kept() -> None:
+    """The card shows 36 spans."""
+    assert len(counted([1] * 36, 179, [180])) == 36
+    assert len(counted([1] * 35, 179, [180])) == 36
+
+
+def test_the_first_list_begins_with_the_oldest_event() -> None:
+    """Events of the first batch are counted in their own spans, in any order."""
+    assert counted([], 0, [111, 100]) == [1, 0, 1]
+
+
+def test_an_event_right_before_the_list_is_dropped() -> None:
+    """It is not counted in another span."""
+    assert counted([2, 0], 105, [99]) == [2, 0]

@@ -82,3 +82,36 @@ def test_a_run_that_is_over_has_nothing_left() -> None:
     assert found.HasField("remaining")
     assert found.remaining.ToMilliseconds() == 0
     assert list(found.critical_path) == []
+
+
+def test_a_task_that_waits_for_an_answer_goes_on() -> None:
+    """It is open, its elapsed time is subtracted, and it tells how long tasks are."""
+    waiting = TaskStand("a", pb.TASK_STATE_WAITING, 100, 30)
+    assert forecast(PLAN, [waiting], 1).remaining.ToMilliseconds() == 70_000
+    tasks = [accepted("b", None, 20), TaskStand("a", pb.TASK_STATE_WAITING, None, 40), pending("c")]
+    assert forecast(PLAN, tasks, 1).remaining.ToMilliseconds() == 60_000 + 20_000
+
+
+def test_only_the_time_of_the_present_attempt_is_subtracted() -> None:
+    """A task that is retried takes its whole estimate again; one that has just started has no time yet."""
+    retried = TaskStand("a", pb.TASK_STATE_PENDING, 100, 30)
+    assert forecast(PLAN, [retried], 1).remaining.ToMilliseconds() == 100_000
+    started = TaskStand("a", pb.TASK_STATE_RUNNING, 100)
+    assert forecast(PLAN, [started], 1).remaining.ToMilliseconds() == 100_000
+
+
+def test_a_task_without_an_estimate_counts_as_the_mean_of_the_others() -> None:
+    """Until a task is accepted, the plan's estimates are all that is known."""
+    found = forecast(PLAN, [pending("a", 10), pending("b", 30), pending("b")], 1)
+    assert found.remaining.ToMilliseconds() == 60_000
+    assert found.measured_tasks == 0
+
+
+def test_tasks_that_took_no_time_count_as_such() -> None:
+    """Zero seconds are a measurement; a running task without a time adds nothing."""
+    instant = [accepted("b", None, 0), accepted("b", None, 10), pending("a")]
+    assert forecast(PLAN, instant, 1).remaining.ToMilliseconds() == 5_000
+    fresh = [accepted("b", None, 10), TaskStand("a", pb.TASK_STATE_RUNNING, None, None)]
+    assert forecast(PLAN, fresh, 1).remaining.ToMilliseconds() == 10_000
+    estimated = [accepted("b", 10, 0), accepted("b", 10, 20), pending("a", 50)]
+    assert forecast(PLAN, estimated, 1).remaining.ToMilliseconds() == 50_000

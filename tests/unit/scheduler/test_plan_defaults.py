@@ -7,7 +7,13 @@ from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.names import KEY
-from scheduler_svc.model.plan_defaults import resolved_epic, resolved_tasks
+from scheduler_svc.model.plan_defaults import (
+    background_wait,
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+)
 from scheduler_svc.model.run_ids import random_suffix, run_id
 
 
@@ -124,3 +130,93 @@ def test_permissions_of_all_levels_come_together() -> None:
     )
     assert mine.permissions.wait.seconds == bare.permissions.wait.seconds == 5
     assert (mine.model, mine.max_turns, bare.model, bare.max_turns) == ("large", 3, "small", 9)
+
+
+@pytest.mark.parametrize(
+    ("epic", "defaults", "merge", "on_conflict"),
+    [
+        (pb.PlanEpic(), pb.TaskDefaults(), pb.MERGE_POLICY_AUTO, pb.ON_CONFLICT_WAIT),
+        (
+            pb.PlanEpic(),
+            pb.TaskDefaults(merge=pb.MERGE_POLICY_MANUAL, on_conflict=pb.ON_CONFLICT_AGENT),
+            pb.MERGE_POLICY_MANUAL,
+            pb.ON_CONFLICT_AGENT,
+        ),
+        (
+            pb.PlanEpic(merge=pb.MERGE_POLICY_OFF, on_conflict=pb.ON_CONFLICT_AGENT),
+            pb.TaskDefaults(merge=pb.MERGE_POLICY_MANUAL, on_conflict=pb.ON_CONFLICT_WAIT),
+            pb.MERGE_POLICY_OFF,
+            pb.ON_CONFLICT_AGENT,
+        ),
+    ],
+)
+def test_how_an_epic_is_merged(
+    epic: pb.PlanEpic,
+    defaults: pb.TaskDefaults,
+    merge: "pb.MergePolicy.ValueType",
+    on_conflict: "pb.OnConflict.ValueType",
+) -> None:
+    """The epic's own value comes first, then the plan's default; its other fields are kept."""
+    epic.key, epic.title, epic.priority = "e", "Epic", 7
+    epic.depends_on.append("d")
+    resolved = resolved_epic(epic, defaults)
+    assert (resolved.merge, resolved.on_conflict) == (merge, on_conflict)
+    assert (resolved.key, resolved.title, resolved.priority) == ("e", "Epic", 7)
+    assert list(resolved.depends_on) == ["d"]
+
+
+def test_what_a_task_may_do_comes_from_it_or_from_the_defaults() -> None:
+    """A task's own prompt, effort, tools and servers replace the defaults; allowed files of both count."""
+    defaults = pb.TaskDefaults(
+        expect=pb.EXPECT_NOTHING,
+        allow_files=["*.bin", "a/**"],
+        system_prompt="Be brief.",
+        effort="low",
+        tools=["Read"],
+        mcp_servers=[pb.McpServer(name="docs")],
+    )
+    own = pb.PlanTask(
+        key="own",
+        expect=pb.EXPECT_ANY,
+        allow_files=["a/**", "b"],
+        system_prompt="Be exact.",
+        effort="high",
+        tools=["Edit"],
+        mcp_servers=[pb.McpServer(name="mine")],
+    )
+    mine, bare = resolved_tasks(pb.PlanEpic(key="e", tasks=[own, pb.PlanTask(key="bare")]), defaults, "")
+    assert (mine.expect, bare.expect) == (pb.EXPECT_ANY, pb.EXPECT_NOTHING)
+    assert (list(mine.allow_files), list(bare.allow_files)) == (["*.bin", "a/**", "b"], ["*.bin", "a/**"])
+    assert (mine.system_prompt, bare.system_prompt) == ("Be exact.", "Be brief.")
+    assert (mine.effort, bare.effort) == ("high", "low")
+    assert (list(mine.tools), list(bare.tools)) == (["Edit"], ["Read"])
+    assert [[each.name for each in task.mcp_servers] for task in (mine, bare)] == [["mine"], ["docs"]]
+
+
+def test_checks_of_a_merge_are_those_of_the_plan_or_of_the_defaults() -> None:
+    """A plan may have none on purpose; its own time limit comes before that of the defaults."""
+    defaults = pb.TaskDefaults(checks=[pb.Check(name="lint")], timeout=Duration(seconds=60))
+    assert merge_checks(pb.Plan(), defaults) == pb.MergeChecks(
+        checks=defaults.checks, timeout=Duration(seconds=60)
+    )
+    none = pb.Plan(merge_checks=pb.MergeChecks())
+    assert merge_checks(none, defaults) == pb.MergeChecks(timeout=Duration(seconds=60))
+    own = pb.MergeChecks(checks=[pb.Check(name="all")], timeout=Duration(seconds=5))
+    assert merge_checks(pb.Plan(merge_checks=own), defaults) == own
+    assert not merge_checks(pb.Plan(), pb.TaskDefaults()).HasField("timeout")
+
+
+def test_a_project_file_gives_checks_to_a_plan_without_any() -> None:
+    """Checks of the plan's defaults replace those of the file; the defaults are not changed in place."""
+    file = pb.ProjectFile(checks=[pb.Check(name="file")])
+    plan = pb.TaskDefaults(model="m", checks=[pb.Check(name="plan")])
+    assert with_checks(plan, file) == plan
+    bare = pb.TaskDefaults(model="m")
+    assert with_checks(bare, file) == pb.TaskDefaults(model="m", checks=file.checks)
+    assert with_checks(bare, None) == bare == pb.TaskDefaults(model="m")
+
+
+def test_a_session_waits_five_minutes_for_background_tasks() -> None:
+    """A plan may set another time, also none."""
+    assert background_wait(pb.PlanTask()) == Duration(seconds=300)
+    assert background_wait(pb.PlanTask(background_wait=Duration(seconds=0))) == Duration(seconds=0)

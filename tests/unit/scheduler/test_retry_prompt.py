@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import pb
-from scheduler_svc.model.retry_prompt import MAX_BYTES, prompt_after
+from scheduler_svc.model.retry_prompt import MAX_BYTES, _quoted, prompt_after
 
 NAME = "runs/r/epics/e/tasks/t/attempts/2"
 
@@ -66,3 +66,67 @@ def test_line_too_long_for_the_room_is_cut(size: int) -> None:
     """Only the end of an extremely long line is quoted."""
     failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "x" * size + " boom")])
     assert prompt_after("", failed).endswith("xxx boom\n")
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_room_is_used_to_the_last_byte(letter: str, count: int) -> None:
+    """However many checks share it, and whatever the size of a character in names and reasons."""
+    checks = [
+        pb.CheckFinished(name=letter * 90, command=letter, exit_code=1, output="y" * 9000)
+        for _ in range(count)
+    ]
+    failed = pb.Attempt(name=NAME, reason=letter * 300, checks=checks)
+    assert len(prompt_after("", failed).encode()) == 4096
+    assert len(prompt_after(letter * 5000, failed).encode()) == 4096 + len(letter.encode()) * 5000
+
+
+def test_checks_share_the_room_evenly() -> None:
+    """The first of two checks gets half of the room, and what it leaves goes to the second."""
+    failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "x" * 9000), check("b", "y" * 9000)])
+    added = prompt_after("", failed)
+    assert abs(added.count("x") - added.count("y")) <= 1
+    failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "short"), check("b", "y" * 9000)])
+    assert prompt_after("", failed).count("y") > 3500
+
+
+def test_labels_and_the_reason_are_cut() -> None:
+    """A reason may have 1,200 bytes; the name and the command of a check have 200 each."""
+    one = pb.CheckFinished(name="n" * 300, command="c" * 300)
+    failed = pb.Attempt(name=NAME, reason="r" * 1300, checks=[one])
+    added = prompt_after("", failed)
+    assert f"failed: {'r' * 1200}.\n" in added
+    assert f"\n{'n' * 200} (`{'c' * 200}`), ended by a signal:\n" in added
+    assert f"failed: {'é' * 600}.\n" in prompt_after("", pb.Attempt(name=NAME, reason="é" * 900))
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "quoted"),
+    [
+        ("abc", 2, ""),
+        ("abc", 3, "t:\n"),
+        # An empty quoted line has five bytes, so there is no room for a part of the line.
+        ("abc", 8, "t:\n"),
+        ("abc", 9, "t:\n    c\n"),
+        ("abc", 10, "t:\n    bc\n"),
+        ("abc", 11, "t:\n    abc\n"),
+        ("abc", 99, "t:\n    abc\n"),
+        # Only the last line is cut; the others are quoted whole or not at all.
+        ("wxyz\nabc", 19, "t:\n    abc\n"),
+        ("wxyz\nabc", 20, "t:\n    wxyz\n    abc\n"),
+        ("a\nlong long\nabc", 17, "t:\n    abc\n"),
+        ("éé\né", 17, "t:\n    é\n"),
+        ("éé\né", 19, "t:\n    éé\n    é\n"),
+        # Half of a character is left out.
+        ("éé", 9, "t:\n    \n"),
+        ("\n  indented\n\n \n", 99, "t:\n    \n      indented\n"),
+    ],
+)
+def test_quoting_keeps_the_end_that_fits(text: str, room: int, quoted: str) -> None:
+    """The title counts; without room for it, nothing is said."""
+    assert _quoted("t:\n", text, room) == quoted
+
+
+def test_a_title_counts_in_bytes() -> None:
+    """The room for lines is what the title's bytes leave."""
+    assert _quoted("é:\n", "abc", 11) == "é:\n    bc\n"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import pb
-from scheduler_svc.model.session_summary import closed_lines, fold
+from scheduler_svc.model.session_summary import closed_lines, fold, is_overdue
 
 
 def events(*payloads: dict[str, Any]) -> list[pb.Event]:
@@ -189,3 +189,51 @@ def test_shows_what_a_session_waits_for_until_it_ends() -> None:
     assert stopped.agent_session == session["agent_session"]
     ended = fold(waiting, events({"session_finished": pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)}))
     assert not ended.summary.background
+
+
+def test_errors_screenshots_and_activity_are_counted() -> None:
+    """Only failed tool calls are errors; each event counts in the span of its time."""
+    payloads: list[dict[str, Any]] = [
+        {"tool_finished": pb.ToolFinished(tool_call_id=number, ok=number != "3")} for number in "1234"
+    ]
+    shots: list[dict[str, Any]] = [{"screenshot": pb.Screenshot()}, {"screenshot": pb.Screenshot()}]
+    summary = fold(pb.Attempt(), events(*payloads, *shots)).summary
+    assert (summary.tool_errors, summary.screenshots) == (1, 2)
+    assert list(summary.activity) == [4, 2]
+
+
+@pytest.mark.parametrize("outcome", [pb.OUTCOME_FAILED, pb.OUTCOME_PARKED])
+def test_an_ended_session_runs_no_tool(outcome: "pb.Outcome.ValueType") -> None:
+    """Its open questions end with it, unless it was parked."""
+    folded = fold(
+        pb.Attempt(),
+        events(
+            {"tool_started": pb.ToolStarted(tool_call_id="1", name="Bash")},
+            {"approval_requested": pb.ApprovalRequested(approval_id="1", question="May I?", parkable=True)},
+            {"session_finished": pb.SessionFinished(outcome=outcome)},
+        ),
+    )
+    parked = outcome == pb.OUTCOME_PARKED
+    assert not folded.summary.HasField("current_tool")
+    assert [each.parkable for each in folded.approvals] == ([True] if parked else [])
+    assert folded.summary.HasField("waiting_for") == parked
+    assert folded.state == (pb.ATTEMPT_STATE_WAITING if parked else pb.ATTEMPT_STATE_CHECKING)
+
+
+def test_rules_of_answers_are_kept() -> None:
+    """Only an answer that holds for later calls has a rule."""
+    folded = fold(
+        pb.Attempt(),
+        events(
+            {"approval_resolved": pb.ApprovalResolved(approval_id="1")},
+            {"approval_resolved": pb.ApprovalResolved(approval_id="2", rule="Bash(make:*)")},
+        ),
+    )
+    assert list(folded.allowed_rules) == ["Bash(make:*)"]
+
+
+def test_a_question_is_overdue_from_its_deny_time() -> None:
+    """A question without a deny time waits forever."""
+    approval = pb.Approval(deny_time=Timestamp(seconds=5))
+    assert [is_overdue(approval, now) for now in (4_999_999, 5_000_000, 5_000_001)] == [False, True, True]
+    assert is_overdue(pb.Approval(), 9_000_000) is False
