@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +74,53 @@ def test_branches_are_named_after_their_run() -> None:
     """The branches of a run have the names that users and git hosts see."""
     assert RunName("r").branch == "heddle/r/merged"
     assert EpicName("r", "e").branch == "heddle/r/epics/e"
+
+
+def test_names_lead_to_their_parents_and_children() -> None:
+    """Each name knows its parent, and its text is its path."""
+    attempt = AttemptName("r", "e", "t", 3)
+    assert str(attempt) == "runs/r/epics/e/tasks/t/attempts/3"
+    assert attempt.parent == TaskName("r", "e", "t") == EpicName("r", "e").task("t")
+    assert attempt.parent.parent == EpicName("r", "e") == RunName("r").epic("e")
+    assert TaskName("r", "e", "t").attempt(3) == attempt
+    assert WorktreeName("r", "e").parent == EpicName("r", "e")
+
+
+def test_a_run_or_an_epic_is_told_apart() -> None:
+    """A name with an epic is that of an epic; any other must be that of a run."""
+    assert names.run_or_epic("runs/r") == RunName("r")
+    assert names.run_or_epic("runs/r/epics/e") == EpicName("r", "e")
+    for name in ("epics/e", "runs/r/epics/e/tasks/t"):
+        with pytest.raises(errors.HeddleError):
+            names.run_or_epic(name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "form"),
+    [
+        (EpicName, "runs/r/epics/e/tasks/t", "runs/RUN/epics/EPIC"),
+        (EpicName, "runs/r/epics", "runs/RUN/epics/EPIC"),
+        (EpicName, "runs/r/tasks/t", "runs/RUN/epics/EPIC"),
+        (TaskName, "runs/r/epics/e/tasks/a b", "runs/RUN/epics/EPIC/tasks/TASK"),
+        (AttemptName, "runs/r/epics/e/tasks/t/attempts/0", "runs/RUN/epics/EPIC/tasks/TASK/attempts/N"),
+        (WorktreeName, "runs/r/epics/e/tree", "runs/RUN/epics/EPIC/worktree"),
+    ],
+)
+def test_a_malformed_name_is_told_its_form(kind: Any, name: str, form: str) -> None:
+    """The violation is of the field `name`, quotes the value and shows the form."""
+    with pytest.raises(errors.HeddleError) as caught:
+        kind.parse(name)
+    [violation] = caught.value.violations
+    assert violation.field == "name"
+    assert violation.description == f"{name!r} is not a valid name; use the form {form}"
+
+
+def test_a_key_has_63_characters_at_most() -> None:
+    """Attempts are numbered from 1 to 999,999,999, and keys are bounded at every level."""
+    longest = "a" * 63
+    assert EpicName.parse(f"runs/r/epics/{longest}").epic == longest
+    assert TaskName.parse("runs/r/epics/-/tasks/-", wildcard=True) == TaskName("r", "-", "-")
+    assert AttemptName.parse("runs/r/epics/e/tasks/t/attempts/999999999").number == 999_999_999
+    for name in (f"runs/r/epics/{longest}a", "runs/r/epics/_a", "runs/r/epics/"):
+        with pytest.raises(errors.HeddleError):
+            EpicName.parse(name)

@@ -81,3 +81,42 @@ def test_an_empty_table_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "prices.yaml").write_text("# none yet\n")
 
     assert Prices.read(tmp_path).cost(pb.Usage(model="o3", output_tokens=1)) == 8
+
+
+def test_the_dearest_model_is_found() -> None:
+    """It is the model for which these tokens cost most; a model without their price does not count."""
+    prices = Prices({"a": {"input": 1, "output": 9}, "b": {"input": 5}, "c": {"output": 4}})
+
+    assert prices.highest(pb.Usage(input_tokens=2)) == 10
+    assert prices.highest(pb.Usage(input_tokens=2, output_tokens=1)) == 11
+    assert prices.highest(pb.Usage(cache_read_tokens=1)) == 0
+
+
+def test_a_model_is_looked_up_by_its_whole_name_first() -> None:
+    """Then without everything before the last slash, then without a date."""
+    prices = Prices({"a/m": {"input": 1}, "m": {"input": 2}, "m-2025-01-01": {"input": 3}, "d": {"input": 4}})
+
+    for model, cost in (("a/m", 1), ("b/m", 2), ("b/c/m", 2), ("x/m-2025-01-01", 3), ("x/d-20250101", 4)):
+        assert prices.cost(pb.Usage(model=model, input_tokens=1)) == cost, model
+
+
+@pytest.mark.parametrize("price", ["true", ".inf", ".nan", "-0.5", "'1'"])
+def test_a_price_is_a_finite_number(tmp_path: Path, price: str) -> None:
+    """Zero is a price; the error names the model and the kinds of tokens."""
+    (tmp_path / "prices.yaml").write_text("free: {input: 0, output: 0.0}\n")
+    assert Prices.read(tmp_path).cost(pb.Usage(model="free", input_tokens=9)) == 0
+
+    (tmp_path / "prices.yaml").write_text(f"bad: {{input: {price}, output: 1}}\n")
+    with pytest.raises(ConfigError, match=r"'bad' must have prices .*\(input, output, cache_read, cache_write\)"):
+        Prices.read(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A folder of that name and text that is not UTF-8 are errors; a missing file is none."""
+    (tmp_path / "prices.yaml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Prices.read(tmp_path)
+    (tmp_path / "prices.yaml").rmdir()
+    (tmp_path / "prices.yaml").write_bytes(b"\xff\xfe: {input: 1}")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Prices.read(tmp_path)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from heddle import pb
+from heddle.plan import permission_rules
 from heddle.plan.permission_patterns import Pattern, parts, rule_for
 
 
@@ -113,3 +115,46 @@ def test_says_which_form_a_pattern_has(text: str) -> None:
 def test_a_rule_is_about_calls_like_one(tool: str, target: str, expected: str) -> None:
     """A permanent rule covers the same command, file or host, or the same other tool, and no more."""
     assert rule_for(tool, target) == expected
+
+
+def test_a_level_has_200_patterns_at_most() -> None:
+    """The limit applies to allow and deny separately; an invalid pattern is named with its place."""
+    whole = pb.Permissions(allow=["Read"] * 200, deny=["Edit"] * 200)
+    assert [*permission_rules.violations("p", whole)] == []
+    whole.deny.append("Edit")
+    [found] = permission_rules.violations("p", whole)
+    assert found.field == "p.deny"
+    assert found.description.startswith("has 201 patterns; ")
+    wrong = pb.Permissions(allow=["Read", "Bash("], deny=["Bash("])
+    assert [each.field for each in permission_rules.violations("p", wrong)] == ["p.allow[1]", "p.deny[0]"]
+
+
+def test_a_level_has_a_known_default_and_a_positive_wait() -> None:
+    """Without a wait, a question waits forever; a wait of zero is an error."""
+    level = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
+    assert [*permission_rules.violations("p", level)] == []
+    level.wait.FromSeconds(1)
+    assert [*permission_rules.violations("p", level)] == []
+    level.wait.FromSeconds(0)
+    assert [each.field for each in permission_rules.violations("p", level)] == ["p.wait"]
+    unknown = pb.Permissions(default=99)  # type: ignore[arg-type]  # what a newer client may send
+    assert [each.field for each in permission_rules.violations("p", unknown)] == ["p.default"]
+
+
+def test_levels_are_combined_the_nearest_first() -> None:
+    """Nothing given means nothing set; repeated patterns count once; the levels are not changed."""
+    near = pb.Permissions(allow=["Read"], deny=["Edit"])
+    far = pb.Permissions(default=pb.PERMISSION_DECISION_DENY, allow=["Read", "Write"], deny=["Edit", "Bash"])
+    far.wait.FromSeconds(9)
+    whole = permission_rules.merged(near, far)
+    assert whole.default == pb.PERMISSION_DECISION_DENY
+    assert (list(whole.allow), list(whole.deny), whole.wait.seconds) == (
+        ["Read", "Write"],
+        ["Edit", "Bash"],
+        9,
+    )
+    far.wait.FromSeconds(7)
+    near.wait.FromSeconds(5)
+    assert permission_rules.merged(near, far).wait.seconds == 5
+    assert list(near.allow) == ["Read"]
+    assert permission_rules.merged() == pb.Permissions()
