@@ -107,7 +107,9 @@ def test_a_price_is_a_finite_number(tmp_path: Path, price: str) -> None:
     assert Prices.read(tmp_path).cost(pb.Usage(model="free", input_tokens=9)) == 0
 
     (tmp_path / "prices.yaml").write_text(f"bad: {{input: {price}, output: 1}}\n")
-    with pytest.raises(ConfigError, match=r"'bad' must have prices .*\(input, output, cache_read, cache_write\)"):
+    with pytest.raises(
+        ConfigError, match=r"'bad' must have prices .*\(input, output, cache_read, cache_write\)"
+    ):
         Prices.read(tmp_path)
 
 

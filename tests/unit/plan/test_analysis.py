@@ -133,3 +133,54 @@ def test_waves_hold_all_but_what_is_on_or_behind_a_cycle(some: dict[str, set[str
         assert all(
             following in edges[key] for key, following in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
         )
+
+
+def test_a_task_without_a_priority_has_999() -> None:
+    """Other priorities come before or after it, and the same one keeps the order of the plan."""
+    epic = pb.PlanEpic(
+        key="a",
+        tasks=[
+            pb.PlanTask(key="none"),
+            pb.PlanTask(key="after", priority=1000),
+            pb.PlanTask(key="before", priority=998),
+            pb.PlanTask(key="same", priority=999),
+        ],
+    )
+    assert [task.key for task in analysis.planned_order(epic)] == ["before", "none", "same", "after"]
+
+
+def test_one_estimate_is_enough_for_seconds() -> None:
+    """Lengths are in seconds, fractions included, as soon as a task has an estimate."""
+    plan = a_plan(an_epic("a", 2, None))
+    plan.epics[0].tasks[0].estimate.nanos = 500_000_000
+    assert analyse(plan, 1).in_seconds
+    assert analysis.task_lengths(plan) == {"a": [2.5, 2.5]}
+
+
+def test_an_epic_without_tasks_takes_no_time() -> None:
+    """What depends on it starts at once; without any task the end is the start."""
+    plan = a_plan(an_epic("a"), an_epic("b", 5, after="a"))
+    assert analysis.played(plan, {"a": [], "b": [5.0]}, 1) == {"a": [], "b": [(0.0, 5.0)]}
+    assert analysis.makespan(plan, {"a": [], "b": []}, 1) == 0.0
+
+
+def test_the_order_follows_what_remains() -> None:
+    """With one slot, the epic with the most remaining work runs next, after each task."""
+    plan = a_plan(an_epic("a", 5, 1), an_epic("b", 4, 4))
+    spans = analysis.played(plan, analysis.task_lengths(plan), 1)
+    assert spans == {"a": [(4.0, 9.0), (13.0, 14.0)], "b": [(0.0, 4.0), (9.0, 13.0)]}
+
+
+def test_the_first_to_run_need_not_be_the_first_of_the_plan() -> None:
+    """Priorities decide among the epics that are ready at the start."""
+    keys = "abcdef"
+    plan = a_plan(*(an_epic(key, 1, priority=9 - place) for place, key in enumerate(keys)))
+    spans = analysis.played(plan, analysis.task_lengths(plan), 1)
+    assert "".join(sorted(keys, key=lambda key: spans[key][0].start)) == "fedcba"
+
+
+def test_lengths_ahead_are_those_of_the_longest_chain() -> None:
+    """The own length counts; a key that nothing depends on has only that."""
+    edges: dict[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+    ahead = graph.lengths_ahead(edges, {"a": 1, "b": 20, "c": 3, "d": 400})
+    assert ahead == {"a": 421, "b": 420, "c": 403, "d": 400}

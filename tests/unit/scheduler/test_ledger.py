@@ -165,3 +165,37 @@ def test_a_budget_is_overrun_by_one_turn_altogether(
     assert spent < budget + price * (1 if typical >= price else at_once)
     # Nothing runs: either all work is done, or the budget is used up. The run never stalls in between.
     assert not any(left.values()) or spent >= budget
+
+
+def test_only_sessions_that_can_start_share_what_is_left() -> None:
+    """A run at its limit divides a budget by its free places, not by its epics."""
+    run = a_run(running("a"), *(an_epic(key, PENDING) for key in "bcd"), budget=90)
+    assert shares(decide(a_snapshot(replace(run, max_parallel=2)))) == {"b": 90}
+    assert shares(decide(a_snapshot(replace(run, max_parallel=3)))) == {"b": 45, "c": 45}
+    assert shares(decide(a_snapshot(run))) == {"b": 30, "c": 30, "d": 30}
+
+
+def test_spending_of_all_tasks_counts() -> None:
+    """Each level subtracts what its own tasks and runs have spent."""
+    epic = an_epic("a", ACCEPTED, ACCEPTED, PENDING, budget=100)
+    spent = [replace(task, spent=10 + place) for place, task in enumerate(epic.tasks)]
+    run = a_run(replace(epic, tasks=tuple(spent)))
+    assert shares(decide(a_snapshot(run))) == {"a": 100 - 10 - 11 - 12}
+    of_run = a_run(replace(epic, tasks=tuple(spent), budget=None), budget=200)
+    assert shares(decide(a_snapshot(of_run))) == {"a": 200 - 33}
+    of_project = replace(of_run, project_budget=150, project_spent=40, project="/p")
+    assert shares(decide(a_snapshot(of_project))) == {"a": 110}
+    of_task = replace(epic, budget=None, tasks=(*spent[:2], replace(spent[2], budget=30)))
+    assert shares(decide(a_snapshot(a_run(of_task)))) == {"a": 30 - 12}
+
+
+def test_a_stop_does_not_count_as_a_failure() -> None:
+    """The task of a stopped session runs again without using up a retry, and says why."""
+    run = a_run(
+        running("a", spent=48, reserved=2, turn=10), running("b", spent=10, reserved=40, turn=10), budget=107
+    )
+    [stop] = [each for each in decide(a_snapshot(run)) if isinstance(each, StopAttempt)]
+    assert not stop.counts
+    assert stop.reason == "its part of a budget that other sessions share is used up"
+    stopping = replace(run.epics[0], tasks=(replace(run.epics[0].tasks[0], stopping=True),))
+    assert stopped(decide(a_snapshot(replace(run, epics=(stopping, run.epics[1]))))) == []

@@ -3,7 +3,15 @@
 import pytest
 
 from heddle import pb
-from scheduler_svc.policy.pauses import MAX_PROBES, OUTAGES, failed_at_once, hold_seconds, retry_seconds
+from scheduler_svc.policy.pauses import (
+    MAX_OUTAGES,
+    MAX_PROBES,
+    OUTAGES,
+    PROBE,
+    failed_at_once,
+    hold_seconds,
+    retry_seconds,
+)
 
 RATE_LIMITED = pb.OUTCOME_RATE_LIMITED
 UNAVAILABLE = pb.OUTCOME_PROVIDER_UNAVAILABLE
@@ -40,3 +48,13 @@ def test_failures_at_once_are_spaced_out() -> None:
     """A failure within seconds waits a second, and each further one twice as long, up to a minute."""
     assert [retry_seconds(quick) for quick in (0, 1, 2, 3, 7, 10_000)] == [0, 1, 2, 4, 60, 60]
     assert [failed_at_once(seconds) for seconds in (0.01, 9.9, 10)] == [True, True, False]
+
+
+def test_bounds_of_pauses() -> None:
+    """The seventh outage in a row needs the operator, and all kinds of outages count as such."""
+    assert MAX_PROBES == 7
+    assert hold_seconds(UNAVAILABLE, 6, None) == 320
+    assert MAX_OUTAGES == 20
+    assert PROBE == 60.0
+    assert {RATE_LIMITED, UNAVAILABLE, pb.OUTCOME_UNAUTHORIZED, pb.OUTCOME_OUT_OF_CREDIT} == OUTAGES
+    assert hold_seconds(RATE_LIMITED, 1, 8 * 86_400 - 1) == 8 * 86_400 - 1

@@ -80,3 +80,9 @@ def test_a_paused_run_keeps_its_slots() -> None:
 def test_outages_without_end_use_up_retries(attempts: int, again: bool) -> None:
     """Too many attempts lost because of a provider count as a failure of the task."""
     assert should_retry(pb.OUTCOME_PROVIDER_UNAVAILABLE, attempts, 1, 0) is again
+
+
+def test_one_refusal_among_several_holds_is_enough() -> None:
+    """Another provider that is only on hold does not hide the one that needs the operator."""
+    snapshot = replace(a_snapshot(some()), providers=(ProviderView("q", held=True), REFUSING))
+    assert [each.held_by for each in decide(snapshot) if isinstance(each, PauseRun)] == ["p"]

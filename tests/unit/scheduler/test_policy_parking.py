@@ -122,3 +122,39 @@ def test_a_cancelled_run_waits_for_no_answer() -> None:
     assert [action.task.task for action in actions if isinstance(action, SkipTask)] == ["t1", "t2"]
     assert any(isinstance(action, FinishEpic) for action in actions)
     assert not any(isinstance(action, MergeEpic) for action in actions)
+
+
+def ending(key: str) -> EpicView:
+    """Returns an epic whose session is being stopped."""
+    epic = an_epic(key, pb.TASK_STATE_RUNNING)
+    return replace(epic, tasks=(replace(epic.tasks[0], stopping=True),))
+
+
+def test_slots_of_the_worker_that_are_about_to_be_free_are_used_first() -> None:
+    """Each saves one session; only what still lacks a slot parks another, the oldest question first."""
+    needs = [an_epic(key, PENDING) for key in "bcd"]
+    one = a_run(asking("a"), ending("e"), needs[0])
+    assert parked([*decide(a_snapshot(one, slots=2))]) == []
+    two = a_run(asking("a"), ending("e"), *needs[:2])
+    assert parked([*decide(a_snapshot(two, slots=2))]) == ["a"]
+    three = a_run(asking("a", 1), asking("x", 2), ending("e"), ending("f"), *needs)
+    assert parked([*decide(a_snapshot(three, slots=4))]) == ["a"]
+
+
+def test_a_run_that_fills_up_with_freed_slots_parks_its_own() -> None:
+    """Up to its limit it uses the slots that are about to be free; beyond it, only its own sessions count."""
+    other = replace(a_run(asking("y", 1), state=pb.RUN_STATE_PAUSED), name=a_run().name._replace(run="other"))
+    sessions = (asking("a", 5), ending("e"), ending("f"))
+    two = a_run(*sessions, an_epic("b", PENDING), an_epic("c", PENDING), max_parallel=3)
+    assert parked([*decide(a_snapshot(two, other, slots=4))]) == []
+    three = a_run(*sessions, *(an_epic(key, PENDING) for key in "bcd"), max_parallel=3)
+    assert parked([*decide(a_snapshot(three, other, slots=4))]) == ["a"]
+
+
+def test_each_epic_up_to_the_limit_of_its_run_gets_a_slot() -> None:
+    """A run takes as many sessions of another run as it can start tasks."""
+    other = replace(
+        a_run(asking("y", 2), asking("z", 1), state=pb.RUN_STATE_PAUSED), name=a_run().name._replace(run="o")
+    )
+    run = a_run(*(an_epic(key, PENDING) for key in "bcd"), max_parallel=2)
+    assert parked([*decide(a_snapshot(run, other, slots=2))]) == ["z", "y"]

@@ -9,6 +9,7 @@ from heddle import pb
 from heddle.names import RunName
 from scheduler_svc.policy.actions import Action, ReadyEpic, StartTask
 from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.slots import is_ready
 from scheduler_svc.policy.snapshot import RunView, Snapshot, WorkerView
 from tests.support.scheduling import WORKER, a_run, a_snapshot, a_task, an_epic
 
@@ -201,3 +202,60 @@ def test_paced_tasks_wait() -> None:
     held = replace(held, tasks=(replace(held.tasks[0], paced=True), held.tasks[1]))
 
     assert started(decide(a_snapshot(a_run(held, an_epic("b", PENDING)), slots=1))) == ["b/t1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "causes", "ready"),
+    [
+        (pb.EPIC_STATE_RUNNING, set(), (), True),
+        (pb.EPIC_STATE_RUNNING, set(), ("a",), False),
+        (pb.EPIC_STATE_FAILED, {"x"}, (), False),
+        (pb.EPIC_STATE_BLOCKED, {"x"}, (), False),
+        (pb.EPIC_STATE_BLOCKED, {"x", "y", "z"}, (), True),
+        (pb.EPIC_STATE_BLOCKED, {"x", "y"}, ("b",), True),
+    ],
+)
+def test_which_epics_lack_only_a_slot(
+    state: "pb.EpicState.ValueType", done: set[str], causes: tuple[str, ...], ready: bool
+) -> None:
+    """An ended epic and one that must not continue never run; a blocked one needs all of its dependencies."""
+    epic = an_epic("a", PENDING, state=state, depends_on=("x", "y"))
+    assert is_ready(epic, done, causes) is ready
+
+
+@pytest.mark.parametrize(("faulty", "starts"), [(True, ["b/t1"]), (False, [])])
+def test_an_attempt_that_waits_for_its_environment_lends_its_slot(faulty: bool, starts: list[str]) -> None:
+    """A run with a fault keeps no slot for attempts without a session."""
+    waiting = an_epic("a", RUNNING)
+    waiting = replace(waiting, tasks=(replace(waiting.tasks[0], starting=True),))
+    stuck = another_run("s", a_run(waiting), faulty=faulty)
+    assert started(decide(a_snapshot(stuck, a_run(an_epic("b", PENDING)), slots=1))) == starts
+    two = a_run(an_epic("b", PENDING), an_epic("c", PENDING))
+    assert len(started(decide(a_snapshot(stuck, two, slots=2)))) == 1 + faulty
+
+
+def test_an_answered_task_is_first() -> None:
+    """It gets the only slot, although another epic has a better priority and more work."""
+    answered = an_epic("a", PENDING)
+    answered = replace(answered, tasks=(replace(answered.tasks[0], resumes=True),))
+    run = a_run(an_epic("b", PENDING, PENDING, priority=1), answered, an_epic("c", PENDING, priority=2))
+    assert started(decide(a_snapshot(run, slots=1))) == ["a/t1"]
+
+
+def test_an_ended_epic_adds_no_work() -> None:
+    """Between epics with the same remaining work, the earlier one of the plan starts."""
+    ended = an_epic("y", PENDING, state=pb.EPIC_STATE_DROPPED, depends_on=("x",))
+    x, z = an_epic("x", PENDING), an_epic("z", PENDING)
+    assert started(decide(a_snapshot(a_run(z, x, ended), slots=1))) == ["z/t1"]
+    assert started(decide(a_snapshot(a_run(x, z, ended), slots=1))) == ["x/t1"]
+
+
+def test_a_task_without_an_estimate_counts_as_the_mean_of_the_run() -> None:
+    """Two unknown tasks outweigh one estimate, and one unknown task does not outweigh two."""
+    estimated = an_epic(
+        "a", tasks=tuple(a_task(f"t{each}", epic="a", estimate=each) for each in (10.0, 30.0))
+    )
+    three = a_run(estimated, an_epic("b", PENDING, PENDING, PENDING))
+    assert started(decide(a_snapshot(three, slots=1))) == ["b/t1"]
+    one = a_run(an_epic("b", PENDING), estimated)
+    assert started(decide(a_snapshot(one, slots=1))) == ["a/t10.0"]
