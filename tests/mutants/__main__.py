@@ -33,9 +33,6 @@ from tests.mutants.verdict import Verdict
 
 LEAST_PERCENT: Final = 90
 
-# Mutants of a module may take this long, in seconds.
-BOUND: Final = 3_600
-
 
 def main() -> int:
     """Judges what changed and prints the table; returns the exit code."""
@@ -72,18 +69,27 @@ def _judge(each: Judged, *, strings: bool) -> Cache:
             "strings": strings,
             "wanted": None if len(missing) == len(cache.identities) else missing,
         }
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutants.worker"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        with worker.stdin:
+            worker.stdin.write(json.dumps(asked))
+        # What was judged before an interruption is kept.
+        lines: list[str] = []
         try:
-            worker = subprocess.run(
-                [sys.executable, "-m", "tests.mutants.worker"],
-                cwd=ROOT,
-                input=json.dumps(asked),
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=BOUND,
-                check=False,
-            )
-            cache.add(line for line in worker.stdout.splitlines() if line.startswith("{"))
+            for line in worker.stdout:
+                if line.startswith("{"):
+                    lines.append(line)  # noqa: PERF401 (extend() would lose them if interrupted)
         finally:
+            worker.kill()
+            worker.wait()
+            cache.add(lines)
             shutil.rmtree(scratch, ignore_errors=True)
     print(f"{each.module}: {len(cache.identities)} mutants, {len(missing)} judged now", flush=True)
     return cache
