@@ -100,6 +100,7 @@ bench: $(BENCH_STAMP) ## Measure speed next to the alternatives; prints ratios
 
 .PHONY: mutants
 mutants: $(MUTANTS_STAMP) ## Change the pure modules and name the changes that no test notices: make mutants MODULES="heddle/plan"
+	$(BIN)/python -m tests.agents_setup
 	$(BIN)/python -m tests.mutants $(MODULES)
 
 .PHONY: chaos

@@ -129,3 +129,19 @@ def test_a_patch_is_told_by_file() -> None:
     changed = "@@ def f\n x\n-y\n+z"
     assert texts(patch) == {"a": "one\ntwo", "b": changed, "c": changed, "d": ""}
     assert texts("nonsense") == {}
+
+
+def test_every_file_of_a_patch_has_its_change() -> None:
+    """A new file is its text, a change its lines; a moved file has both paths, and a deleted one no lines."""
+    patch = (
+        "*** Begin Patch\n*** Add File: new.txt \n+one\n+\n+ two\n*** Update File: a.py\n*** Move to: b.py \n"
+        "@@\n-x\n+y\n@@ def f\n z\n*** End of File\n*** Delete File: gone\n*** End Patch"
+    )
+    assert texts(patch) == {
+        "new.txt": "one\n\n two",
+        "a.py": "@@ \n-x\n+y\n@@ def f\n z",
+        "b.py": "@@ \n-x\n+y\n@@ def f\n z",
+        "gone": "",
+    }
+    assert texts("") == {}
+    assert texts("+lost\n*** Add File: a\n+b") == {"a": "b"}
