@@ -66,7 +66,7 @@ class Call(grpc.RpcError):
     def details(self) -> str:
         return str(self._status.message)
 
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:  # type: ignore[override]  # the stubs have a class of their own for a pair
         return (("grpc-status-details-bin", self._status.SerializeToString()),)
 
 

@@ -158,3 +158,48 @@ def test_levels_are_combined_the_nearest_first() -> None:
     assert permission_rules.merged(near, far).wait.seconds == 5
     assert list(near.allow) == ["Read"]
     assert permission_rules.merged() == pb.Permissions()
+
+
+def test_a_long_invalid_pattern_is_cut_in_its_error() -> None:
+    """80 characters are enough to recognize it."""
+    with pytest.raises(ValueError, match=f"^'{'ä' * 80}' is not a valid pattern"):
+        pattern("ä" * 81)
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "target", "exact"),
+    [
+        ("Bash(make)", "Bash", " make ", True),
+        ("Bash(make)", "Bash", "make all", False),
+        ("Bash(make)", "Read", "make", False),
+        ("Bash", "Bash", "", False),
+        ("Bash(rm [*])", "Bash", "rm *", True),
+        ("Bash(rm *)", "Bash", "rm *", False),
+    ],
+)
+def test_exactly_one_call(text: str, tool: str, target: str, exact: bool) -> None:
+    """Only a pattern with an argument names one call, with its wildcards escaped."""
+    assert pattern(text).is_exactly(tool, target) is exact
+
+
+@pytest.mark.parametrize(
+    "command", ["ls {git push}", "${git push}", "x <(git push)", "a\n git push", "a & git push"]
+)
+def test_a_denied_part_is_found_behind_any_sign(command: str) -> None:
+    """Braces, substitutions, lines and background jobs hide no command."""
+    assert pattern("Bash(git push:*)").denies("Bash", command)
+    assert pattern("Bash(git push)").denies("Monitor", command) is False
+
+
+def test_spaces_of_commands_do_not_matter() -> None:
+    """Both the pattern and the command may have more blanks than needed."""
+    for text in ("Bash(npm  run :*)", "Bash(npm   run   *)"):
+        assert pattern(text).allows("Bash", " npm run  test ")
+
+
+def test_hosts_are_compared_without_case() -> None:
+    """An address without a host has none that a pattern could name."""
+    assert pattern("WebFetch(domain:EXAMPLE.com)").allows("WebFetch", "https://Docs.Example.com/")
+    assert not pattern("WebFetch(domain:example.com)").allows("WebFetch", "example.com")
+    assert rule_for("WebFetch", "no address") == "WebFetch"
+    assert rule_for("Search", "https://x.org/") == "Search"

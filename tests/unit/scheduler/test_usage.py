@@ -51,14 +51,22 @@ def test_a_known_cost_replaces_its_estimate() -> None:
     assert (found.cost_usd_micros, found.estimated_usd_micros) == (21, 0)
     assert found.models[0].usage.estimated_usd_micros == 0
 
-    unpriced = totals(pb.Usage(model="a", input_tokens=1), pb.Usage(model="b", input_tokens=1))
-    add_report(unpriced, known)
-    assert [each.usage.cost_incomplete for each in unpriced.models] == [False, True]
-    assert unpriced.cost_incomplete
-    add_report(unpriced, pb.Usage(model="b", cost_usd_micros=1, settled_usd_micros=0))
-    assert not unpriced.cost_incomplete
-    add_report(unpriced, pb.Usage(model="b", settled_usd_micros=0))
-    assert unpriced.cost_incomplete
+
+def incomplete(*reports: pb.Usage) -> tuple[bool, list[bool]]:
+    """Returns whether the cost of the whole and of each model is a lower bound."""
+    found = totals(*reports)
+    return found.cost_incomplete, [each.usage.cost_incomplete for each in found.models]
+
+
+def test_a_settled_model_is_complete_again() -> None:
+    """The whole is complete once the last of its models is; a settlement without a cost keeps a model open."""
+    unpriced = [pb.Usage(model=name, input_tokens=1) for name in "ab"]
+    of_a, of_b = (pb.Usage(model=name, cost_usd_micros=4, settled_usd_micros=0) for name in "ab")
+    open_b = pb.Usage(model="b", settled_usd_micros=0)
+    assert incomplete(*unpriced) == (True, [True, True])
+    assert incomplete(*unpriced, of_a) == (True, [False, True])
+    assert incomplete(*unpriced, of_a, of_b) == (False, [False, False])
+    assert incomplete(*unpriced, of_a, of_b, open_b) == (True, [False, True])
 
 
 def test_totals_of_several_attempts_are_added_up() -> None:
