@@ -173,3 +173,87 @@ def test_a_turn_without_a_call_of_the_model_says_so() -> None:
     """A turn without usage is reported, so that a hook's text does not count as an answer of the model."""
     [event] = ForwardedMessages().take({"type": "result", "modelUsage": {}})
     assert event.usage == pb.Usage(cost_usd_micros=0)
+
+
+def totals(**models: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "result", "modelUsage": {name.replace("_", "-"): told for name, told in models.items()}}
+
+
+def test_every_kind_of_token_is_settled() -> None:
+    """Totals report per model and kind what no call has reported, and never less than nothing."""
+    forwarded = ForwardedMessages()
+    heard(forwarded, call(1000, 50))
+    rest = heard(
+        forwarded,
+        [
+            {
+                "type": "result",
+                "modelUsage": {
+                    MODEL: {
+                        "inputTokens": 1001,
+                        "outputTokens": 52,
+                        "cacheReadInputTokens": 6,
+                        "cacheCreationInputTokens": 4,
+                        "costUSD": 0.5,
+                    },
+                    "other": {"inputTokens": 5, "outputTokens": None},
+                    "idle": {},
+                },
+            }
+        ],
+    )
+    assert rest == [
+        pb.Usage(
+            model=MODEL,
+            input_tokens=1,
+            output_tokens=2,
+            cache_read_tokens=3,
+            cache_write_tokens=4,
+            cost_usd_micros=500_000,
+            settled_usd_micros=0,
+        ),
+        pb.Usage(model="other", input_tokens=5, cost_usd_micros=0, settled_usd_micros=0),
+    ]
+    [again] = heard(forwarded, [totals(other={"inputTokens": 7, "costUSD": 0.1})])
+    assert (again.model, again.input_tokens, again.cost_usd_micros) == ("other", 2, 100_000)
+    assert heard(forwarded, [totals(other={"inputTokens": 3, "costUSD": 0.05})]) == []
+
+
+def test_an_earlier_cost_is_subtracted_from_all_models() -> None:
+    """How it was split is unknown, so the first models of the totals bear it."""
+    forwarded = ForwardedMessages()
+    forwarded.resume(300_000)
+    told = totals(a={"costUSD": 0.1}, b={"costUSD": 0.3}, c={"costUSD": 0.2})
+    assert [(usage.model, usage.cost_usd_micros) for usage in heard(forwarded, [told])] == [
+        ("b", 100_000),
+        ("c", 200_000),
+    ]
+
+
+def test_only_messages_of_the_agent_itself_are_calls() -> None:
+    """Streams of sub-agents and whole messages of the agent are not counted, because others count them."""
+    forwarded = ForwardedMessages()
+    assert not forwarded.heard
+    usage = {"input_tokens": 5}
+    own = {
+        "type": "assistant",
+        "parent_tool_use_id": None,
+        "message": {"id": "x", "model": MODEL, "usage": usage},
+    }
+    of_sub = stream("message_start", "toolu_1", message={"id": "m", "model": MODEL, "usage": usage})
+    assert heard(forwarded, [own, of_sub, stream("message_stop", "toolu_1"), {"type": "system"}]) == []
+    assert forwarded.rest() == []
+    assert forwarded.heard
+    assert not forwarded.unsettled
+    assert [each.input_tokens for each in heard(forwarded, [of_sub_agent("a", 1), of_sub_agent("b", 2)])] == [
+        1,
+        2,
+    ]
+
+
+def test_a_turn_without_new_totals_leaves_nothing_unsettled() -> None:
+    """A call that the totals do not know is settled without a cost of its own."""
+    forwarded = ForwardedMessages()
+    heard(forwarded, call(10, 1))
+    assert heard(forwarded, [{"type": "result", "modelUsage": {}}]) == []
+    assert not forwarded.unsettled

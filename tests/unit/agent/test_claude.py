@@ -17,9 +17,12 @@ from claude_agent_sdk import (
     AssistantMessage,
     Message,
     ResultMessage,
+    ServerToolResultBlock,
+    ServerToolUseBlock,
     StreamEvent,
     SystemMessage,
     TextBlock,
+    ThinkingBlock,
     ToolResultBlock,
     ToolUseBlock,
     UserMessage,
@@ -295,3 +298,82 @@ def test_only_a_new_session_stops_itself_at_its_budget(tmp_path: Path) -> None:
     assert claude_options(session, guard, "earlier").max_budget_usd is None
     session.ClearField("budget_usd_micros")
     assert claude_options(session, guard, "").max_budget_usd is None
+
+
+def test_a_plan_is_reported_after_the_call_that_changes_it() -> None:
+    """A call that failed is shown as a call."""
+    created = AssistantMessage([ToolUseBlock("1", "TaskCreate", {"subject": "Read"})], model="m")
+    assert (
+        take(created, UserMessage([ToolResultBlock("1", "Task #1 created")]))[0].tool_started.input
+        == "- [ ] Read"
+    )
+    started, finished = take(created, UserMessage([ToolResultBlock("1", "no", is_error=True)]))
+    assert (started.tool_started.name, finished.tool_finished.ok) == ("TaskCreate", False)
+    started, finished = take(created)
+    assert (started.tool_started.name, finished.tool_finished.result) == ("TaskCreate", "interrupted")
+
+
+def test_texts_of_other_messages_are_told() -> None:
+    """Only the message whose pieces came is left out; pieces without a block, or of another kind, say nothing."""
+    events = take(
+        piece(type="message_start", message={"id": "m1"}),
+        piece(type="content_block_delta", delta={"type": "text_delta", "text": "lost"}),
+        piece(type="content_block_start", content_block={"type": "tool_use"}),
+        piece(type="content_block_delta", delta={"type": "input_json_delta", "partial_json": "{"}),
+        piece(type="content_block_stop"),
+        piece(type="content_block_start", content_block={"type": "thinking"}),
+        piece(type="content_block_delta", delta={"type": "thinking_delta", "thinking": "Hm"}),
+        piece(type="content_block_stop"),
+        AssistantMessage([ThinkingBlock("Hm", "s"), TextBlock("a")], model="m", message_id="m1"),
+        AssistantMessage(
+            [ThinkingBlock("So", "s"), TextBlock("b")], model="m", message_id="m2", parent_tool_use_id="p"
+        ),
+    )
+    text, thinking = pb.MESSAGE_KIND_TEXT, pb.MESSAGE_KIND_THINKING
+    assert [(event.message.kind, event.message.text, event.message.last) for event in events] == [
+        (thinking, "Hm", False),
+        (thinking, "", True),
+        (thinking, "So", True),
+        (text, "b", True),
+    ]
+    assert [event.message.parent_tool_call_id for event in events] == ["", "", "p", "p"]
+
+
+def test_tools_of_the_api_are_calls() -> None:
+    """Their result is a block of the same message; one without a call is ignored."""
+    used_by_api = ServerToolUseBlock("1", "web_search", {"query": "x"})
+    answer = ServerToolResultBlock("1", {"type": "result", "n": 1})
+    started, finished = take(AssistantMessage([used_by_api, answer, answer], model="m"))
+    assert (started.tool_started.target, finished.tool_finished.ok) == ("x", True)
+    assert '"n": 1' in finished.tool_finished.result
+    (ended,) = take(
+        AssistantMessage([ToolUseBlock("2", "Bash", {"command": "ls"})], model="m"),
+        UserMessage([ToolResultBlock("2", None, is_error=True)]),
+    )[1:]
+    assert (ended.tool_finished.ok, ended.tool_finished.result) == (False, "")
+
+
+def test_notes_about_the_service() -> None:
+    """A network error has no status; an unknown size and a working server are not mentioned."""
+    unreachable, shorter, login = take(
+        SystemMessage("api_retry", {"error": "timeout", "attempt": 2, "max_retries": 3}),
+        SystemMessage("compact_boundary", {"compact_metadata": {"pre_tokens": "many"}}),
+        SystemMessage("init", {"mcp_servers": [{"name": "a", "status": "needs-auth"}]}),
+        SystemMessage("init", {"mcp_servers": {"a": {"status": "failed"}}}),
+        SystemMessage("other", {}),
+    )
+    assert unreachable.output.text == "The API cannot be reached (timeout); try 2 of 3 follows in 0.0 s.\n"
+    assert shorter.output.text == (
+        "The conversation had become too long: Claude continues with a summary of it.\n"
+    )
+    assert login.output.text == (
+        "The MCP server 'a' is not there (it wants a login): the agent works without its tools.\n"
+    )
+
+
+def test_an_isolated_agent_is_out_of_reach() -> None:
+    """It counts like the network, because the plan's rules do not reach it."""
+    assert call_of("Task", prompt="x").kind == pb.TOOL_KIND_DELEGATE
+    assert call_of("Task", prompt="x", isolation="worktree").kind == pb.TOOL_KIND_NETWORK
+    assert call_of("Bash", command="x", isolation="worktree").kind == pb.TOOL_KIND_COMMAND
+    assert call_of("Unheard", x=1).kind == pb.TOOL_KIND_OTHER

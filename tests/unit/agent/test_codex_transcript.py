@@ -217,3 +217,133 @@ def test_no_shape_breaks_it(kind: str, inner: dict[str, Any]) -> None:
     events = [*transcript.line(said), *transcript.end_turn()]
     assert all(event.WhichOneof("payload") for event in events)
     assert [pb.Event.FromString(event.SerializeToString()) for event in events] == events
+    transcript.line(line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message")))
+    transcript.end_turn()
+
+
+@pytest.mark.parametrize(
+    ("printed", "is_long"),
+    [("x" * 65_536, False), ("x" * 65_537, True), ("é" * 32_768, False), ("é" * 32_769, True)],
+)
+def test_a_result_has_64_kib_at_most(transcript: Transcript, printed: str, is_long: bool) -> None:
+    """The limit is in bytes; while a command runs, nothing is shown of what it prints."""
+    said = {"command": "cat x", "aggregated_output": printed}
+    assert len(transcript.line(item("started", "command_execution", **said))) == 1
+    assert transcript.line(item("updated", "command_execution", **said)) == []
+    *shown, finished = transcript.line(item("completed", "command_execution", **said, exit_code=0))
+    assert [event.output.text for event in shown] == ([printed] if is_long else [])
+    assert finished.tool_finished.result == ("" if is_long else printed)
+    assert finished.tool_finished.ok
+
+
+@pytest.mark.parametrize(
+    ("fields", "ok", "result"),
+    [
+        ({"exit_code": 0, "aggregated_output": "a"}, True, "a"),
+        ({"exit_code": None, "aggregated_output": None}, True, ""),
+        ({"exit_code": 2}, False, "exit code 2"),
+        ({"exit_code": -1, "aggregated_output": "a"}, False, "exit code -1\na"),
+        ({"exit_code": 0, "status": "declined"}, False, ""),
+        ({"exit_code": 1, "status": "completed"}, False, "exit code 1"),
+    ],
+)
+def test_how_a_command_ends(transcript: Transcript, fields: dict[str, Any], ok: bool, result: str) -> None:
+    """Both the exit code and the status decide whether it succeeded."""
+    started, finished = transcript.line(item("completed", "command_execution", command="ls", **fields))
+    assert started.tool_started.input == started.tool_started.target == "ls"
+    assert started.tool_started.kind == pb.TOOL_KIND_COMMAND
+    assert (finished.tool_finished.ok, finished.tool_finished.result) == (ok, result)
+
+
+def test_a_new_turn_forgets_how_the_last_one_ended(transcript: Transcript) -> None:
+    """Only the thread's id is kept."""
+    transcript.line(line(type="thread.started", thread_id="01a2"))
+    transcript.line(item("started", "command_execution", command="sleep 9"))
+    transcript.line(item("started", "web_search", "item_1", query="x"))
+    trouble = {"aggregated_output": "bwrap: no", "exit_code": 1}
+    transcript.line(item("completed", "command_execution", "item_2", command="ls", **trouble))
+    transcript.line(line(type="turn.completed", usage={}))
+    transcript.line(line(type="turn.failed", error={"message": "it broke"}))
+    transcript.line(line(type="error", message="Reconnecting... 1/5"))
+    transcript.end_turn()
+    assert transcript.cut_off == ["sleep 9"]
+    assert transcript.completed
+    assert (transcript.failure, transcript.reconnecting) == ("it broke", "Reconnecting... 1/5")
+    assert transcript.sandbox_trouble == "bwrap: no"
+    transcript.begin_turn()
+    assert (transcript.failure, transcript.reconnecting, transcript.sandbox_trouble) == ("", "", "")
+    assert (transcript.completed, transcript.cut_off, transcript.thread_id) == (False, [], "01a2")
+
+
+def test_a_failed_turn_cuts_nothing_off(transcript: Transcript) -> None:
+    """Commands that still run matter only after a success; their end is reported in any case."""
+    transcript.line(item("started", "command_execution", command="sleep 9"))
+    (ended,) = transcript.end_turn()
+    assert ended.tool_finished.result == "the turn ended before it did"
+    assert transcript.cut_off == []
+    assert transcript.end_turn() == []
+
+
+def test_codex_is_connected_after_any_other_line(transcript: Transcript) -> None:
+    """An error that is no lost connection is only shown."""
+    (shown,) = transcript.line(line(type="error", message="odd  "))
+    assert (shown.output.text, transcript.reconnecting) == ("codex: odd\n", "")
+    transcript.line(line(type="error", message="Reconnecting... 2/5"))
+    assert transcript.reconnecting
+    assert transcript.line(line(type="turn.started")) == []
+    assert transcript.reconnecting == ""
+
+
+def test_commands_that_the_sandbox_refused_are_calls(transcript: Transcript) -> None:
+    """Each has an id of its own, its output and its exit code."""
+    for number in (1, 2):
+        started, finished = transcript.refused("rm x", 7, "no")
+        assert started.tool_started.tool_call_id == f"1.refused_{number}"
+        assert started.tool_started.target == "rm x"
+        assert (finished.tool_finished.ok, finished.tool_finished.result) == (False, "exit code 7\nno")
+
+
+def test_changes_are_shown_by_either_path(transcript: Transcript) -> None:
+    """The patch of a file is its input; without one, the kind of change and the path are."""
+    transcript.patches = {"/srv/tree/a": "text of a", "b": "text of b"}
+    changes = [{"path": f"/srv/tree/{name}", "kind": "update"} for name in "abc"]
+    events = transcript.line(item("started", "file_change", changes=changes))
+    assert [event.tool_started.input for event in events] == ["text of a", "text of b", "update c"]
+    assert {event.tool_started.kind for event in events} == {pb.TOOL_KIND_EDIT}
+
+
+def test_answers_of_servers(transcript: Transcript) -> None:
+    """An error is the result; an absent result is empty; parts of a text are lines."""
+    call = {"server": "s", "tool": "t"}
+    told = []
+    for number, fields in enumerate(
+        (
+            {"error": {"message": "no such tool"}, "status": "failed"},
+            {"result": None},
+            {"result": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}},
+        )
+    ):
+        started, finished = transcript.line(
+            item("completed", "mcp_tool_call", f"i{number}", **call, **fields)
+        )
+        assert started.tool_started.input == ""
+        told.append((finished.tool_finished.ok, finished.tool_finished.result))
+    assert told == [(False, "no such tool"), (True, ""), (True, "a\nb")]
+
+
+def test_words_are_told_once_they_are_complete(transcript: Transcript) -> None:
+    """Text and thoughts come whole."""
+    assert transcript.line(item("started", "agent_message", text="He")) == []
+    (text,) = transcript.line(item("completed", "agent_message", text="Hello"))
+    (thought,) = transcript.line(item("completed", "reasoning", text="Hm"))
+    assert text.message == pb.Message(kind=pb.MESSAGE_KIND_TEXT, text="Hello", last=True)
+    assert thought.message == pb.Message(kind=pb.MESSAGE_KIND_THINKING, text="Hm", last=True)
+    assert transcript.line(b" \n") == []
+
+
+def test_ids_have_the_prefix_of_their_session() -> None:
+    """Sessions of one attempt number their items from the start again."""
+    resumed = Transcript(WORKTREE, "m", lambda: 0.0, prefix="b")
+    resumed.begin_turn()
+    search = resumed.line(item("started", "web_search", query="x"))
+    assert tools(search) == [("b1.item_0", "WebSearch", "x")]
