@@ -82,6 +82,12 @@ def test_overlaps_with_itself(glob: str) -> None:
         ("./api/", "api/x", True),
         ("a[b]", "ab", False),
         ("**", "x", True),
+        # After **, parts at the same place need not be alike.
+        ("**/a/x", "b/c/a/x", True),
+        ("b/c/a/x", "**/a/x", True),
+        # A longer name does not meet a shorter one.
+        ("aaa", "?", False),
+        ("aa?", "a", False),
     ],
 )
 def test_knows_everyday_globs(one: str, other: str, expected: bool) -> None:
@@ -96,3 +102,20 @@ def test_long_globs_are_no_trouble() -> None:
     path = "/".join(["a" * 250] * 8) + "/b"
     assert not pattern("*a" * 100 + "c").fullmatch(path)
     assert not pattern("/".join(["**", "*a*"] * 10) + "/c").fullmatch(path)
+
+
+@pytest.mark.parametrize(
+    ("glob", "matched", "missed"),
+    [
+        ("a/", ["a", "a/b"], ["ab", "b/a"]),
+        ("/a", ["/a", "/a/b"], ["a"]),
+        ("./a", ["a"], ["b"]),
+        ("a/**/b/**/c", ["a/b/c", "a/x/b/y/z/c", "a/b/c/d"], ["a/x/c", "a/c/b", "b/c"]),
+        ("a*c", ["ac", "abc", "abc/x"], ["a/c", "acb"]),
+        ("a.b", ["a.b"], ["axb"]),
+    ],
+)
+def test_which_paths_a_pattern_matches(glob: str, matched: list[str], missed: list[str]) -> None:
+    """A folder at either end, parts between two **, and signs of regular expressions are taken as written."""
+    assert [path for path in matched if not pattern(glob).fullmatch(path)] == []
+    assert [path for path in missed if pattern(glob).fullmatch(path)] == []

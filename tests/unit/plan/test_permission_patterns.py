@@ -83,6 +83,7 @@ def test_denies_any_part(command: str) -> None:
         ("echo `id`", None),
         ("make > /etc/passwd", None),
         ("cat <(id)", None),
+        ("ls && make > log", None),
     ],
 )
 def test_parts_of_a_command(command: str, expected: list[str] | None) -> None:
@@ -105,6 +106,8 @@ def test_says_which_form_a_pattern_has(text: str) -> None:
         ("Workflow", "run()", "Workflow(run())"),
         ("WebFetch", "https://docs.example.com/a?b=*", "WebFetch(domain:docs.example.com)"),
         ("Write", ".claude/settings.json", "Write(.claude/settings.json)"),
+        ("Delete", "a.txt", "Delete(a.txt)"),
+        ("Move", "a.txt", "Move(a.txt)"),
         ("mcp__github__create_issue", "a title", "mcp__github__create_issue"),
         ("Bash", "", ""),
         ("Bash", "*", "Bash([*])"),
@@ -183,7 +186,8 @@ def test_exactly_one_call(text: str, tool: str, target: str, exact: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", ["ls {git push}", "${git push}", "x <(git push)", "a\n git push", "a & git push"]
+    "command",
+    ["ls {git push}", "${git push}", "x <(git push)", "a\n git push", "a & git push", "a; <git push"],
 )
 def test_a_denied_part_is_found_behind_any_sign(command: str) -> None:
     """Braces, substitutions, lines and background jobs hide no command."""
