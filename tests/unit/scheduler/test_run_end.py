@@ -177,3 +177,11 @@ def test_how_an_epic_without_a_merge_ends(
 def test_one_is_not_plural() -> None:
     """Only a count of one has the singular."""
     assert [plural(count, "task") for count in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+
+
+def test_a_stopped_epic_lets_its_session_end() -> None:
+    """Only a cause for the whole run stops a session; the epic's other tasks are skipped meanwhile."""
+    epic = an_epic("a", FAILED, RUNNING, PENDING, on_failure=pb.ON_FAILURE_STOP_EPIC)
+    actions = decide(a_snapshot(a_run(replace(epic, state=pb.EPIC_STATE_RUNNING))))
+    assert [type(action) for action in actions] == [SkipTask]
+    assert skips(actions) == {"a/t3": "task t1 failed, which stops the epic"}
