@@ -233,7 +233,7 @@ def test_an_earlier_cost_is_subtracted_from_all_models() -> None:
 def test_only_messages_of_the_agent_itself_are_calls() -> None:
     """Streams of sub-agents and whole messages of the agent are not counted, because others count them."""
     forwarded = ForwardedMessages()
-    assert not forwarded.heard
+    was_heard = forwarded.heard
     usage = {"input_tokens": 5}
     own = {
         "type": "assistant",
@@ -243,7 +243,7 @@ def test_only_messages_of_the_agent_itself_are_calls() -> None:
     of_sub = stream("message_start", "toolu_1", message={"id": "m", "model": MODEL, "usage": usage})
     assert heard(forwarded, [own, of_sub, stream("message_stop", "toolu_1"), {"type": "system"}]) == []
     assert forwarded.rest() == []
-    assert forwarded.heard
+    assert (was_heard, forwarded.heard) == (False, True)
     assert not forwarded.unsettled
     assert [each.input_tokens for each in heard(forwarded, [of_sub_agent("a", 1), of_sub_agent("b", 2)])] == [
         1,

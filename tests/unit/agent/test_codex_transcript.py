@@ -316,13 +316,12 @@ def test_answers_of_servers(transcript: Transcript) -> None:
     """An error is the result; an absent result is empty; parts of a text are lines."""
     call = {"server": "s", "tool": "t"}
     told = []
-    for number, fields in enumerate(
-        (
-            {"error": {"message": "no such tool"}, "status": "failed"},
-            {"result": None},
-            {"result": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}},
-        )
-    ):
+    answers: list[dict[str, Any]] = [
+        {"error": {"message": "no such tool"}, "status": "failed"},
+        {"result": None},
+        {"result": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}},
+    ]
+    for number, fields in enumerate(answers):
         started, finished = transcript.line(
             item("completed", "mcp_tool_call", f"i{number}", **call, **fields)
         )

@@ -165,3 +165,38 @@ def test_only_json_is_changed() -> None:
 def test_what_a_plan_does_not_use(text: str, told: str) -> None:
     """Duplicate keys, anchors, merge keys, tags and several documents are refused with their line."""
     assert any(told in problem.message and problem.line for problem in parse(text, "p").problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_prose", "indent", "cut"),
+    [
+        ("a: b #12", False, 0, "#12"),
+        ("a: b # 12", False, 0, ""),
+        ("a: b # 12", True, 1, "# 12"),
+        ("a: b\n  #12\n", True, 2, "#12"),
+        ("a: b\n  #12\n", True, 3, ""),
+        ("a: b\n  # 12\n", True, 2, ""),
+        ("a: b\n  #12\n", False, 2, ""),
+        ("a: b\n  #12\n", True, 0, ""),
+        ("a: b\n  c\n", True, 1, ""),
+    ],
+)
+def test_which_comment_is_part_of_a_text(text: str, is_prose: bool, indent: int, cut: str) -> None:
+    """On the next line, only in prose and only if it is indented at least like the key."""
+    assert cut_off(text, 4, is_prose=is_prose, indent=indent) == cut
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (' {\n\t\t"a": "\t"}', None),
+        (' {\n\t\t"a": 1}', ' {\n  "a": 1}'),
+        ('{"a": "\\ud83d\\ude00"}', '{"a": "\\U0001F600"}'),
+        ('["\\ud83d\\ude00"]', None),
+        ('{"a": 1}', None),
+        ('{"a": "\\ud83d\\ude00"', None),
+    ],
+)
+def test_only_a_json_object_is_rewritten(text: str, whole: str | None) -> None:
+    """It may begin after blanks; any other text, and JSON that needs no change, stays as it is."""
+    assert with_whole_characters(text) == (text if whole is None else whole)

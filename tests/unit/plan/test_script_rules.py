@@ -50,7 +50,7 @@ def test_an_invalid_step_names_its_field(step: Any, field: str) -> None:
         Step(write=Step.WriteFile(path="a")),
         Step(edit=Step.EditFile(path="a", find="b")),
         Step(run=Step.RunCommand(command="make")),
-        usage(input_tokens=0, output_tokens=1),
+        usage(input_tokens=0, output_tokens=1, cost_usd_micros=0),
         Step(ask=Step.Ask(question="May I?")),
         Step(wait=Step.Wait(duration=Duration(nanos=1))),
         Step(fail=Step.Fail(attempts=0)),

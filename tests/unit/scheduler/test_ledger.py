@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
 from scheduler_svc.policy.actions import Action, StartTask, StopAttempt
 from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.simulated_runs import Board
 from scheduler_svc.policy.snapshot import EpicView, RunView
 from tests.support.scheduling import a_run, a_snapshot, an_epic
@@ -199,3 +201,53 @@ def test_a_stop_does_not_count_as_a_failure() -> None:
     assert stop.reason == "its part of a budget that other sessions share is used up"
     stopping = replace(run.epics[0], tasks=(replace(run.epics[0].tasks[0], stopping=True),))
     assert stopped(decide(a_snapshot(replace(run, epics=(stopping, run.epics[1]))))) == []
+
+
+def test_the_last_micro_may_be_spent_next_to_others() -> None:
+    """If no cost is known, any rest of a budget is enough to start; nothing is not."""
+    busy = running("a", reserved=50)
+    assert shares(decide(a_snapshot(a_run(busy, an_epic("b", PENDING), budget=51)))) == {"b": 1}
+    assert shares(decide(a_snapshot(a_run(busy, an_epic("b", PENDING), budget=50)))) == {}
+
+
+@pytest.mark.parametrize(("spent", "share"), [(0, 5), (4, 1), (5, 0), (9, 0)])
+def test_a_share_is_never_negative(spent: int, share: int) -> None:
+    """A budget that is overrun has nothing left."""
+    epic = an_epic("a", PENDING, budget=5)
+    epic = replace(epic, tasks=(replace(epic.tasks[0], spent=spent),))
+    run = a_run(epic)
+    assert Ledger([run]).share(run, run.epics[0], run.epics[0].tasks[0], 1) == share
+
+
+@pytest.mark.parametrize(
+    ("budget", "reserved", "stops"), [(19, 10, []), (20, 9, []), (19, 9, ["a"]), (18, 9, ["a"])]
+)
+def test_a_session_is_stopped_only_for_what_its_share_does_not_cover(
+    budget: int, reserved: int, stops: list[str]
+) -> None:
+    """A turn that its share covers is never a reason, even if the budget is promised more than once."""
+    run = a_run(running("a", reserved=reserved, turn=10), running("b", reserved=10, turn=10), budget=budget)
+    assert stopped(decide(a_snapshot(run))) == stops
+
+
+def test_the_last_session_is_left_alone() -> None:
+    """Each stop leaves one session fewer that shares the budget."""
+    three = a_run(*(running(key, reserved=0, turn=10) for key in "abc"), budget=9)
+    assert stopped(decide(a_snapshot(three))) == ["a", "b"]
+
+
+def test_a_session_below_two_tight_budgets_is_stopped_once() -> None:
+    """The first budget that it could exceed is enough."""
+    covered = running("b", reserved=10, turn=10)
+    run = a_run(running("a", reserved=0, turn=10), covered, budget=19, project_budget=19, project="/p")
+    assert stopped(decide(a_snapshot(run))) == ["a"]
+
+
+def test_a_session_in_its_checks_is_not_stopped() -> None:
+    """Its agent has ended, so it has no next turn; a task that has not started has none either."""
+    checking = running("a", reserved=0, turn=10, checking=True)
+    others = [running(key, reserved=10, turn=10) for key in "bc"]
+    assert stopped(decide(a_snapshot(a_run(checking, *others, budget=25)))) == []
+    second = an_epic("a", ACCEPTED, RUNNING)
+    second = replace(second, tasks=(second.tasks[0], replace(second.tasks[1], turn=10)))
+    assert stopped(decide(a_snapshot(a_run(second, *others, budget=25)))) == ["a"]
