@@ -1,12 +1,14 @@
 """Results of earlier runs, so that only what changed is judged again.
 
-A result depends on the module and on the tests. A killed mutant stays killed while the module and
-the file of the test that killed it are unchanged; a survivor is judged again if any of its tests changes.
+A result depends on the module and on the tests. A killed mutant stays killed while the module, the
+test that killed it and the helpers in its file are unchanged; a survivor is judged again if any of
+its tests changes.
 """
 
+import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +35,8 @@ class Result(NamedTuple):
 
     verdict: Verdict
     by: str
+    # Identifies the text of the test that noticed the mutant. Empty: none did.
+    text: str
 
 
 class Cache:
@@ -45,18 +49,25 @@ class Cache:
         stored = self._stored()
         if stored.get("source") == self._source:
             self.identities = [Identity(*each) for each in stored["mutants"]]
-            known: Mapping[str, list[str]] = stored["results"]
+            known: dict[str, list[str]] = stored["results"]
         else:
             path = ROOT / judged.module
             self.identities = [each.identity for each in mutants(path, judged.module, strings=strings)]
             stored, known = {"tests": {}}, {}
-        same = {test for test, digest in self._tests.items() if stored["tests"].get(test) == digest}
-        complete = same == set(self._tests) == set(stored["tests"])
+        same = stored["tests"] == self._tests
+        self._texts: dict[str, dict[str, str]] = {}
         self.results = {
-            key: Result(Verdict(verdict), by)
-            for key, (verdict, by) in known.items()
-            if complete or (verdict == Verdict.KILLED and by.partition("::")[0] in same)
+            key: Result(Verdict(verdict), by, text)
+            for key, (verdict, by, text) in known.items()
+            if same or (verdict == Verdict.KILLED and text == self._text_of(by))
         }
+
+    def _text_of(self, test: str) -> str:
+        """Returns a digest of a test with what its file has besides other tests."""
+        file, _, name = test.partition("::")
+        if file not in self._texts:
+            self._texts[file] = _tests_of(ROOT / file)
+        return self._texts[file].get(name.partition("[")[0].partition("::")[0], "gone")
 
     def _stored(self) -> dict[str, Any]:
         try:
@@ -73,7 +84,9 @@ class Cache:
         """Adds what a worker printed, and stores everything."""
         for line in lines:
             said = json.loads(line)
-            self.results[said["mutant"]] = Result(Verdict(said["verdict"]), said["by"])
+            verdict, by = Verdict(said["verdict"]), said["by"]
+            text = self._text_of(by) if verdict == Verdict.KILLED else ""
+            self.results[said["mutant"]] = Result(verdict, by, text)
         FOLDER.mkdir(exist_ok=True)
         scratch = self._file.with_suffix(".new")
         content = {
@@ -91,3 +104,18 @@ def _hash(paths: Iterable[Path]) -> str:
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _tests_of(path: Path) -> dict[str, str]:
+    """Returns a digest for each test function and class of a file; for "", that of the whole file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tests, helpers = {"": ast.dump(tree)}, []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and (
+            node.name.startswith(("test_", "Test"))
+        ):
+            tests[node.name] = ast.dump(node)
+        else:
+            helpers.append(ast.dump(node))
+    shared = "".join(helpers)
+    return {name: hashlib.sha256((shared + text).encode()).hexdigest() for name, text in tests.items()}

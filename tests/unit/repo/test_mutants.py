@@ -41,7 +41,7 @@ def test_equivalent_mutants_are_of_lines_that_exist() -> None:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a folder with a module that has two mutants, and its two tests."""
     for name in (MODULE, *TESTS):
-        (tmp_path / name).write_text(f"# {name}\n", encoding="utf-8")
+        (tmp_path / name).write_text("def test_it():\n    assert helper()\n", encoding="utf-8")
     monkeypatch.setattr(cache, "ROOT", tmp_path)
     monkeypatch.setattr(cache, "FOLDER", tmp_path / "results")
     found = [Mutant(each, "", range(1), 0) for each in (FIRST, SECOND)]
@@ -63,24 +63,29 @@ def judge() -> None:
     )
 
 
+TEST = "def test_it():\n    assert helper()\n"
+
+
 @pytest.mark.parametrize(
-    ("changed", "missing"),
+    ("changed", "text", "missing"),
     [
-        ((), []),
-        (("test_one.py",), [FIRST, SECOND]),
+        ("test_one.py", TEST, []),
+        ("test_one.py", "def test_it():\n    assert 1\n", [FIRST, SECOND]),
+        ("test_one.py", f"def helper(): ...\n{TEST}", [FIRST, SECOND]),
+        ("test_one.py", "", [FIRST, SECOND]),
         # The test that killed the first mutant still does.
-        (("test_other.py",), [SECOND]),
-        ((MODULE,), [FIRST, SECOND]),
+        ("test_one.py", f"{TEST}def test_more(): ...\nclass TestMore: ...\n", [SECOND]),
+        ("test_other.py", "", [SECOND]),
+        (MODULE, "", [FIRST, SECOND]),
     ],
 )
 def test_only_what_changed_is_judged_again(
-    changed: tuple[str, ...], missing: list[Identity], checkout: Path
+    changed: str, text: str, missing: list[Identity], checkout: Path
 ) -> None:
     """A result counts while the module and the tests that it depends on are unchanged."""
     assert opened().missing() == [FIRST.key, SECOND.key]
     judge()
-    for name in changed:
-        (checkout / name).write_text("# changed\n", encoding="utf-8")
+    (checkout / changed).write_text(text, encoding="utf-8")
     assert opened().missing() == [each.key for each in missing]
 
 
