@@ -180,3 +180,10 @@ def test_faults_that_pass_are_those_of_the_environment() -> None:
         "ERROR_REASON_NO_DESCRIPTORS",
         "ERROR_REASON_NO_PORTS",
     }
+
+
+@pytest.mark.parametrize(("size", "count"), [(1496, 2), (1497, 1)])
+def test_paths_of_violations_count_in_bytes(size: int, count: int) -> None:
+    """A path may have a key of the user, in any alphabet."""
+    found = [errors.Violation("a", "b"), errors.Violation("é", "x" * size)]
+    assert [each for each in errors._fitting(found) if each.field] == found[:count]
