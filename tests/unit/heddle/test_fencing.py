@@ -53,6 +53,7 @@ def test_a_new_fence_accepts_every_epoch(tmp_path: Path) -> None:
     """Without a file, the first epoch may be any number from 0; its folder is made with its parents."""
     path = tmp_path / "state" / "worktrees" / "epoch"
     EpochFence(path).check(0)
+    assert not path.exists()
     EpochFence(path).check(1)
     assert path.read_text() == "1"
     with pytest.raises(errors.HeddleError):
