@@ -124,3 +124,19 @@ def test_a_key_has_63_characters_at_most() -> None:
     for name in (f"runs/r/epics/{longest}a", "runs/r/epics/_a", "runs/r/epics/"):
         with pytest.raises(errors.HeddleError):
             EpicName.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (TaskName, "runs/r/epics/e/tasks/-"),
+        (TaskName, "runs/r/epics/-/tasks/t"),
+        (AttemptName, "runs/r/epics/-/tasks/t/attempts/1"),
+        (AttemptName, "runs/r/epics/e/tasks/t/attempts/-"),
+        (WorktreeName, "runs/r/epics/-/worktree"),
+    ],
+)
+def test_a_wildcard_must_be_asked_for(kind: Any, name: str) -> None:
+    """Names of single resources have none."""
+    with pytest.raises(errors.HeddleError):
+        kind.parse(name)

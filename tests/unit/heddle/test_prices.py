@@ -100,7 +100,7 @@ def test_a_model_is_looked_up_by_its_whole_name_first() -> None:
         assert prices.cost(pb.Usage(model=model, input_tokens=1)) == cost, model
 
 
-@pytest.mark.parametrize("price", ["true", ".inf", ".nan", "-0.5", "'1'"])
+@pytest.mark.parametrize("price", ["true", "1e999", ".inf", ".nan", "-0.5", "'1'"])
 def test_a_price_is_a_finite_number(tmp_path: Path, price: str) -> None:
     """Zero is a price; the error names the model and the kinds of tokens."""
     (tmp_path / "prices.yaml").write_text("free: {input: 0, output: 0.0}\n")

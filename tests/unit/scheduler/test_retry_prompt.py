@@ -115,7 +115,7 @@ def test_labels_and_the_reason_are_cut() -> None:
         ("wxyz\nabc", 19, "t:\n    abc\n"),
         ("wxyz\nabc", 20, "t:\n    wxyz\n    abc\n"),
         ("a\nlong long\nabc", 17, "t:\n    abc\n"),
-        ("éé\né", 17, "t:\n    é\n"),
+        ("éé\né", 18, "t:\n    é\n"),
         ("éé\né", 19, "t:\n    éé\n    é\n"),
         # Half of a character is left out.
         ("éé", 9, "t:\n    \n"),
