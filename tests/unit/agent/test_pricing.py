@@ -121,3 +121,30 @@ def test_an_agent_that_reports_nothing_is_no_free_one() -> None:
     pricing.priced([usage("small")])
     assert pricing.unreported(cut_off=False) == []
     assert totals(pricing.unreported(cut_off=True)).cost_incomplete
+
+
+def test_other_events_pass_through() -> None:
+    """They are no usage, and what follows them, or a settlement without a cost, is priced too."""
+    pricing = Pricing(PRICES, budget=100, live=False)
+    text = pb.Event(output=pb.Output(text="hello"))
+    assert pricing.priced([text]) == [text]
+    assert totals(pricing.unreported(cut_off=False)).cost_incomplete
+
+    unknown = pb.Event(usage=pb.Usage(model="small", settled_usd_micros=0))
+    events = pricing.priced([text, unknown, usage("small")])
+    assert [event.WhichOneof("payload") for event in events] == ["output", "usage"]
+    assert pricing.spent == 16
+
+
+def test_a_session_has_the_budget_of_its_request() -> None:
+    """A request without a budget has no limit; one of zero is used up at once. Reports are live unless said otherwise."""
+    limited = Pricing.of(pb.StartSessionRequest(budget_usd_micros=16), PRICES, live=False)
+    assert not limited.used_up
+    limited.priced([usage("small")])
+    assert limited.used_up
+    assert totals(limited.unreported(cut_off=True)).cost_incomplete
+    unlimited = Pricing.of(pb.StartSessionRequest(), PRICES, live=True)
+    unlimited.priced([usage("large")])
+    assert not unlimited.used_up
+    assert Pricing.of(pb.StartSessionRequest(budget_usd_micros=0), PRICES, live=True).used_up
+    assert Pricing(PRICES, budget=100).unreported(cut_off=True) == []
