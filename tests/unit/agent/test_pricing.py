@@ -139,9 +139,9 @@ def test_other_events_pass_through() -> None:
 def test_a_session_has_the_budget_of_its_request() -> None:
     """A request without a budget has no limit; one of zero is used up at once. Reports are live unless said otherwise."""
     limited = Pricing.of(pb.StartSessionRequest(budget_usd_micros=16), PRICES, live=False)
-    assert not limited.used_up
+    before = limited.used_up
     limited.priced([usage("small")])
-    assert limited.used_up
+    assert (before, limited.used_up) == (False, True)
     assert totals(limited.unreported(cut_off=True)).cost_incomplete
     unlimited = Pricing.of(pb.StartSessionRequest(), PRICES, live=True)
     unlimited.priced([usage("large")])
