@@ -1,5 +1,6 @@
 """A pytest session that collects tests once and runs them in forks."""
 
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,9 @@ from tests.mutants.mutation import Mutant
 # Examples of each property test; they are the same ones each time.
 EXAMPLES: Final = 20
 
+# The least limit of one mutant, in seconds of processor time.
+LEAST_SECONDS: Final = 1.5
+
 PLUGINS: Final = ("pytest_asyncio.plugin", "_hypothesis_pytestplugin")
 
 settings.register_profile(
@@ -29,6 +33,11 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def limit(seconds: float) -> float:
+    """Returns the seconds of processor time after which tests that usually take `seconds` are ended."""
+    return LEAST_SECONDS + 5 * seconds
 
 
 def arguments(tests: Iterable[str], scratch: Path) -> list[str]:
@@ -119,9 +128,10 @@ class Session:
         return sorted(names, key=seconds.__getitem__)
 
     def run(self, names: Sequence[str]) -> str:
-        """Runs tests up to the first failure; returns its name, or nothing."""
+        """Runs tests up to the first failure; returns its name, or nothing. Each has its own limit of time."""
         items = [self.items[name] for name in names]
         for item, following in zip(items, [*items[1:], None], strict=True):
+            signal.setitimer(signal.ITIMER_PROF, limit(self.trace.seconds[item.nodeid]))
             if not _passes(item, following):
                 return item.nodeid
         return ""

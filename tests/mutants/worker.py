@@ -24,11 +24,8 @@ from tests.mutants.config import ROOT
 from tests.mutants.forks import KILLED, NOT_APPLIED, SURVIVED, forked, quiet, report
 from tests.mutants.imports import Changed, Importing, Late
 from tests.mutants.mutation import Mutant, mutants
-from tests.mutants.session import Session, Trace, arguments
+from tests.mutants.session import LEAST_SECONDS, Session, Trace, arguments, limit
 from tests.mutants.verdict import Verdict, verdict_line
-
-# The least limit of one mutant, in seconds of processor time.
-LEAST_SECONDS: Final = 1.5
 
 # The output of this program; pytest gets other streams.
 STDOUT: Final = os.dup(1)
@@ -94,7 +91,7 @@ class Judge:
             return code
         for line in said.splitlines():
             place, tests, seconds = json.loads(line)
-            self._late.append(Late(self._mutants[place], tests, 3 * LEAST_SECONDS + 5 * seconds))
+            self._late.append(Late(self._mutants[place], tests, 2 * LEAST_SECONDS + limit(seconds)))
         return forked(self._judge_late, seconds=None)[0] if self._late else 0
 
     def _preload(self) -> None:
@@ -174,7 +171,7 @@ class Judge:
             return KILLED if by else SURVIVED
 
         expected = sum(session.trace.seconds[name] for name in tests)
-        code, said = forked(judged, seconds=LEAST_SECONDS + 5 * expected)
+        code, said = forked(judged, seconds=limit(expected))
         if code != NOT_APPLIED:
             _tell_end(mutant, code, said, tests)
         return code != NOT_APPLIED
