@@ -303,3 +303,9 @@ def test_nothing_can_wait_for_what_is_never_merged() -> None:
     assert "never merged" in found(plan)["epics[1].depends_on[0]"]
     plan.epics[0].merge = pb.MERGE_POLICY_MANUAL
     assert found(plan) == {}
+
+
+def test_an_unknown_agent_is_told_the_nearest_or_all() -> None:
+    """Names are suggested, but no prefix such as `acp:`; without a similar name, all forms are listed."""
+    assert rules.agent_problem("claud") == "'claud' is not a known agent, did you mean claude?"
+    assert (rules.agent_problem("zzz") or "").startswith("'zzz' is not a known agent; use ")
