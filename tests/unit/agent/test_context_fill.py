@@ -22,3 +22,15 @@ def test_what_is_not_a_count_is_not_known(used: object) -> None:
     [event] = with_context([pb.Event(usage=pb.Usage(input_tokens=1))], used, 1000)
     assert event.usage == pb.Usage(input_tokens=1)
     assert with_context([], 7, 1000) == []
+
+
+def test_only_a_positive_count_below_two_to_the_fiftieth_is_known() -> None:
+    """The last report of several gets both figures; one token is a figure, zero is none."""
+    most = (1 << 50) - 1
+    for count, known in ((1, 1), (most, most), (most + 1, 0), (0, 0), (-1, 0), ("5", 0)):
+        reports = [pb.Event(usage=pb.Usage(model=name)) for name in "abc"]
+        told = [event.usage for event in with_context(reports, 7, count)]
+        assert [usage.context_tokens for usage in told] == [0, 0, 7]
+        assert [usage.context_window for usage in told] == [0, 0, known]
+        (alone,) = with_context([pb.Event(usage=pb.Usage())], count, 9)
+        assert (alone.usage.context_tokens, alone.usage.context_window) == (known, 9 if known else 0)
