@@ -20,6 +20,7 @@ import psutil
 import structlog
 
 from agent_svc.processes import supervisor
+from heddle import service_process
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -265,6 +266,7 @@ def _spawn(
         stderr=subprocess.STDOUT if join_streams else subprocess.PIPE,
         pass_fds=(control, command.lock),
         start_new_session=True,
+        umask=service_process.umask_of_user(),
         bufsize=0,
     )
 

@@ -69,9 +69,9 @@ def git_version(text: str) -> tuple[int, ...]:
 
 
 def home_folder(folder: Path) -> Finding:
-    """Checks that the data folder can be written."""
+    """Checks that the data folder can be written, and makes it private to its user."""
     try:
-        home_lock.make(folder)
+        changed = home_lock.make(folder)
     except Failure as failure:
         problem, _, advice = str(failure).partition("\n")
         return Finding("data folder", False, problem, advice)
@@ -82,7 +82,7 @@ def home_folder(folder: Path) -> Finding:
     if repository:
         detail = f"{folder} can be written, but is inside the repository {repository}; git ignores it"
         return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
-    return Finding("data folder", True, f"{folder} can be written")
+    return Finding("data folder", True, "; ".join(filter(None, (f"{folder} can be written", changed))))
 
 
 def disk(settings: Settings) -> Finding:
