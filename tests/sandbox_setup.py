@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from agent_svc.sandbox.bubblewrap import PROGRAM, Bubblewrap, NoSandboxError
+from agent_svc.sandbox.rules import Rules
 from tests.system_packages import install
 
 
@@ -16,7 +17,7 @@ def trouble() -> str:
     """Returns why no sandbox works here; empty if one works."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            Bubblewrap.find(Path(folder))
+            Bubblewrap.find(Rules(Path(folder)))
         except NoSandboxError as error:
             return f"{error}: {error.advice}"
     return ""

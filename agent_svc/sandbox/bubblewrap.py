@@ -1,13 +1,13 @@
 """Checks whether bubblewrap works on this machine, and defines the sandbox of each session.
 
-In a sandbox the whole file system is read-only and the network is unrestricted. Below
-HEDDLE_HOME and /run a session sees only its own files, and it has a private /tmp.
+In a sandbox the whole file system is read-only. Below HEDDLE_HOME and /run a session sees only its own
+files, the secrets and sockets of its user are hidden (see hidden.py), and it has a private /tmp. Rules
+decide what it reaches of the network. A filter refuses system calls that agents do not need.
 A sandbox has its own PID namespace, so a session sees only its own processes. When the first
 of them, the supervisor, ends, the kernel kills the others. Containers often forbid a new /proc:
 a session then sees the processes of others, but cannot access their memory or files.
 """
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -18,9 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent_svc.sandbox import system_calls
+from agent_svc.sandbox.hidden import hidden_paths, sockets
 from agent_svc.sandbox.mounts import Mounts
+from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
 from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sandbox.repository import checkout
+from agent_svc.sandbox.rules import Rules
 from heddle.names import EpicName
 
 PROGRAM: Final = "bwrap"
@@ -77,32 +81,22 @@ class Resident:
     own: Sequence[OwnFolder] = ()
     # Writable folders that links in the worktree point to.
     shared: Sequence[Path] = ()
+    # Whether its processes may create user namespaces, as an agent with a sandbox of its own does.
+    user_namespaces: bool = False
 
 
 class Bubblewrap:
     """A working bubblewrap."""
 
-    def __init__(
-        self,
-        program: str,
-        way: Sequence[str],
-        home: Path,
-        writable: Iterable[Path] = (),
-        secrets: Iterable[Path] = (),
-    ) -> None:
+    def __init__(self, program: str, way: Sequence[str], rules: Rules) -> None:
         self._program = program
         self._way = way
-        self._home = home.resolve()
-        self._writable = tuple(writable)
-        self._secrets = tuple(secrets)
+        self._rules = rules
+        self._internet = Internet() if rules.network == "internet" else None
 
     @classmethod
-    def find(cls, home: Path, writable: Iterable[Path] = (), secrets: Iterable[Path] = ()) -> "Bubblewrap":
-        """Returns a working bubblewrap after a trial; raises NoSandboxError.
-
-        `home` is HEDDLE_HOME, `writable` are the paths that the operator lets every session write,
-        `secrets` are files of the service that no process in a sandbox may read.
-        """
+    def find(cls, rules: Rules) -> "Bubblewrap":
+        """Returns a working bubblewrap after a trial; raises NoSandboxError."""
         program = shutil.which(PROGRAM)
         if sys.platform != "linux":
             raise NoSandboxError(
@@ -110,10 +104,13 @@ class Bubblewrap:
             )
         if program is None:
             raise NoSandboxError(f"{PROGRAM} is not on PATH", INSTALL)
-        ways = [cls(program, way, home, writable, secrets) for way in WAYS]
+        ways = [cls(program, way, rules) for way in WAYS]
         for found in ways:
-            with contextlib.suppress(NoSandboxError):
+            try:
                 found.try_out()
+            except NoSandboxError:
+                found.close()
+            else:
                 return found
         # Report the error of the preferred options.
         ways[0].try_out()
@@ -130,16 +127,33 @@ class Bubblewrap:
             resident = Resident(None, Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
+    def processes(self) -> list[int]:
+        """Returns the PIDs of the children of this process that sandboxes need."""
+        return self._internet.processes() if self._internet else []
+
+    def close(self) -> None:
+        """Ends these processes. Idempotent."""
+        if self._internet:
+            self._internet.close()
+
+    def system_calls(self, resident: Resident) -> bytes:
+        """Returns the filter of system calls to pass to bubblewrap; empty if this architecture has none."""
+        return system_calls.program(user_namespaces=resident.user_namespaces or self._rules.user_namespaces)
+
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
         """Returns the arguments to put before a command that runs in the sandbox; creates missing folders.
 
         The command may become PID 1 in the sandbox, so it must reap its children. It keeps its open files.
+        The filter of system calls is passed separately, because bubblewrap reads it from a descriptor.
         """
+        enter, network = self._network()
         return (
+            *enter,
             self._program,
             "--unshare-ipc",
+            *network,
             *_capabilities(),
-            *self._mounts(resident).arguments(),
+            *described(self._rules, resident).arguments(),
             *self._way,
             *_kernel_settings(),
             "--chdir",
@@ -147,24 +161,64 @@ class Bubblewrap:
             "--",
         )
 
-    def _mounts(self, resident: Resident) -> Mounts:
-        worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
-        mounts = Mounts()
-        mounts.empty(SOCKETS)
-        mounts.empty(self._home)
-        mounts.writable(TMP, scratch)
-        mounts.visible(_programs(resident.environment))
-        mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
-        for path in (*self._writable, *resident.shared):
-            if path.exists():
-                mounts.writable(path.resolve())
-        _add_own_folders(mounts, resident)
-        mounts.writable(scratch)
-        mounts.writable(worktree)
-        _add_repository(mounts, resident.epic, worktree)
-        for path in self._secrets:
-            mounts.read_only(path.resolve(), Path(os.devnull))
-        return mounts
+    def _network(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the arguments before bubblewrap and the options for it that restrict the network."""
+        if self._rules.network == "none":
+            return (), ("--unshare-net",)
+        if self._internet is None:
+            return (), ()
+        try:
+            enter = self._internet.prefix()
+        except NoNetworkError as error:
+            raise NoSandboxError(str(error), error.advice) from error
+        return enter, (*identity(), *_resolver(self._rules.home))
+
+
+def described(rules: Rules, resident: Resident) -> Mounts:
+    """Returns what a sandbox shows to `resident`; creates missing folders of its agent."""
+    worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
+    mounts = Mounts()
+    mounts.empty(SOCKETS)
+    mounts.empty(rules.home.resolve())
+    _hide(mounts, rules, resident)
+    mounts.writable(TMP, scratch)
+    mounts.visible(_programs(resident.environment))
+    mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
+    for path in (*rules.writable, *resident.shared):
+        if path.exists():
+            mounts.writable(path.resolve())
+    _add_own_folders(mounts, resident)
+    mounts.writable(scratch)
+    mounts.writable(worktree)
+    _add_repository(mounts, resident.epic, worktree)
+    for path in rules.secrets:
+        mounts.read_only(path.resolve(), Path(os.devnull))
+    return mounts
+
+
+def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
+    homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
+    own = [path for folder in resident.own if (path := folder.path(resident.environment))]
+    for path in hidden_paths(rules, homes, own):
+        mounts.mask(path, folder=path.is_dir())
+    for path in sockets():
+        mounts.mask(path, folder=False, foreign=True)
+    mounts.visible(path.resolve() for path in rules.visible if path.exists())
+
+
+def _resolver(home: Path) -> tuple[str, ...]:
+    """Returns options for a resolv.conf whose name server a session reaches, if that of the machine is on loopback."""
+    file = Path("/etc/resolv.conf")
+    text = file.read_text(errors="replace") if file.exists() else ""
+    if not text or not resolver_needed(text):
+        return ()
+    ours = home / "resolv.conf"
+    if not ours.exists() or ours.read_text() != with_resolver(text):
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = ours.with_name(f"{ours.name}.new")
+        scratch.write_text(with_resolver(text))
+        scratch.replace(ours)
+    return ("--ro-bind", str(ours), str(file.resolve()))
 
 
 def _capabilities() -> list[str]:

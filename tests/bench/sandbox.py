@@ -10,6 +10,7 @@ from typing import Final
 
 from agent_svc.processes.supervised import Command, Supervisors
 from agent_svc.sandbox.bubblewrap import Bubblewrap, Resident
+from agent_svc.sandbox.rules import Rules
 from tests.bench.table import Table, milliseconds, percentile
 
 STARTS: Final = 60
@@ -22,7 +23,7 @@ async def run() -> Table:
         folder = Path(name)
         for each in ("home", "worktree", "scratch"):
             (folder / each).mkdir()
-        sandbox = Bubblewrap.find(folder / "home")
+        sandbox = Bubblewrap.find(Rules(folder / "home"))
         lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
         for _ in range(STARTS):
             for sandboxed, found in seconds.items():

@@ -102,6 +102,7 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         controlled=True,
         models=True,
         own=agent.own,
+        user_namespaces=agent.user_namespaces,
         # The id comes after the session's cost; see memory.py.
         own_session=lambda known: own_session(request, agent.reopen, known.partition(":")[2]),
     )

@@ -18,7 +18,8 @@ from typing import BinaryIO, Final
 from agent_svc.agents.base import background_work, protocol
 from agent_svc.agents.base.host_driver import limited
 from agent_svc.agents.base.images import Picture, keep
-from agent_svc.processes.supervisor import Servers, children, parents, send
+from agent_svc.processes.process_table import children, parents
+from agent_svc.processes.supervisor import Servers, send
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
