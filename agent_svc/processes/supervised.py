@@ -39,6 +39,10 @@ PAUSE: Final = 0.01
 NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
 
 
+# The folder that contains this package, for the supervisor, which starts without any.
+ROOT: Final = str(Path(__file__).resolve().parents[2])
+
+
 class Exit(NamedTuple):
     """How a command ended. Without code and signal, it never ran or its supervisor was killed."""
 
@@ -272,6 +276,7 @@ def _spawn(
                 "-I",
                 "-S",
                 supervisor.__file__,
+                ROOT,
                 str(control),
                 str(command.lock),
                 str(command.grace),

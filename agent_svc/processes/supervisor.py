@@ -1,7 +1,8 @@
 """Runs one command and ends all processes that it started.
 
-    python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT PROCESSES HELD COMMAND [ARGUMENT …]
+    python -I -S supervisor.py ROOT CONTROL LOCK GRACE MEMORY WAIT PROCESSES HELD COMMAND [ARGUMENT …]
 
+ROOT is the folder that contains the package agent_svc.
 This is a separate program that uses only the standard library, so that it starts fast and never forks inside a
 gRPC process. It becomes the subreaper of all processes that the command starts, so a grandchild that calls
 setsid or forks twice is still its descendant.
@@ -38,8 +39,8 @@ import socket
 import sys
 import time
 
-if not __package__:  # started as a program, isolated from every folder of modules
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120 (pathlib would double the time to start)
+if __name__ == "__main__":  # isolated from every folder of modules but the one that it is given
+    sys.path.append(sys.argv.pop(1))
 from agent_svc.processes.process_table import children, descendants, memory_of
 
 PR_SET_DUMPABLE = 4

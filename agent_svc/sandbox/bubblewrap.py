@@ -177,6 +177,8 @@ class Bubblewrap:
 def described(rules: Rules, resident: Resident) -> Mounts:
     """Returns what a sandbox shows to `resident`; creates missing folders of its agent."""
     worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
+    # It is hidden, for which it must exist.
+    rules.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     mounts = Mounts()
     mounts.empty(SOCKETS)
     mounts.empty(rules.home.resolve())
@@ -214,7 +216,6 @@ def _resolver(home: Path) -> tuple[str, ...]:
         return ()
     ours = home / "resolv.conf"
     if not ours.exists() or ours.read_text() != with_resolver(text):
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = ours.with_name(f"{ours.name}.new")
         scratch.write_text(with_resolver(text))
         scratch.replace(ours)

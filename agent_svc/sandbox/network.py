@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
 from typing import IO, Final
 
 import psutil
@@ -38,7 +37,7 @@ OPTIONS: Final = (
 
 # The machine's other addresses would still be reachable, so routes in the namespace refuse them.
 _REFUSE: Final = 'for each in "$@"; do ip route replace unreachable "$each" || exit 1; done'
-_HOLD: Final = f"{_REFUSE}; echo ready; read -r end"
+_HOLD: Final = "echo ready; read -r end"
 
 # Seconds within which a namespace is ready. It normally takes a tenth of a second.
 PATIENCE: Final = 15
@@ -66,7 +65,7 @@ class Internet:
         with self._lock:
             if self._pasta is None or self._pasta.poll() is not None:
                 self._make()
-            self._refuse_new_addresses()
+            self._refuse_own_addresses()
             return entering(self._holder, root=os.geteuid() == 0)
 
     def processes(self) -> list[int]:
@@ -83,10 +82,9 @@ class Internet:
         missing = [name for name in (PASTA, ENTER, ROUTES) if shutil.which(name) is None]
         if missing:
             raise NoNetworkError(f"{' and '.join(missing)} not on PATH")
-        addresses = own_addresses()
         with tempfile.TemporaryFile() as errors:
             self._pasta = subprocess.Popen(
-                pasta_command(addresses, root=os.geteuid() == 0),
+                pasta_command(root=os.geteuid() == 0),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -101,18 +99,24 @@ class Internet:
                 raise NoNetworkError(
                     f"{PASTA} cannot make a network: {said[0]}", "allow user namespaces and /dev/net/tun"
                 )
-        self._refused = set(addresses)
+        self._refused = set()
         # The shell is the last of pasta's processes.
         self._holder = process_table.descendants(self._pasta.pid)[-1]
 
-    def _refuse_new_addresses(self) -> None:
-        """Adds the addresses that the machine got after the namespace was made, such as those of a VPN."""
+    def _refuse_own_addresses(self) -> None:
+        """Refuses the addresses of the machine, also those that it got after the namespace was made, as by a VPN."""
         new = sorted(set(own_addresses()) - self._refused)
         if not new:
             return
         enter = entering(self._holder, root=os.geteuid() == 0)
         try:
-            subprocess.run([*enter, "/bin/sh", "-c", _REFUSE, "sh", *new], check=True, timeout=PATIENCE)
+            subprocess.run(
+                [*enter, "/bin/sh", "-c", _REFUSE, "sh", *new],
+                check=True,
+                timeout=PATIENCE,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise NoNetworkError(
                 f"the address {new[0]} of this machine cannot be refused: {error}"
@@ -130,11 +134,11 @@ class Internet:
         self._pasta = None
 
 
-def pasta_command(addresses: Sequence[str], *, root: bool) -> list[str]:
-    """Returns the command that makes the namespace, in which `addresses` are unreachable."""
+def pasta_command(*, root: bool) -> list[str]:
+    """Returns the command that makes the namespace and keeps it until its standard input ends."""
     # Otherwise, pasta would become the user nobody, who may not look at a process of root.
     user = ("--runas", "0") if root else ()
-    return [PASTA, *user, *OPTIONS, "--", "/bin/sh", "-c", _HOLD, "sh", *addresses]
+    return [PASTA, *user, *OPTIONS, "--", "/bin/sh", "-c", _HOLD]
 
 
 def entering(holder: int, *, root: bool) -> tuple[str, ...]:

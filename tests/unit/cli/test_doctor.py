@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.cli.admin import machine_checks
 from heddle.cli.admin.doctor import worker_findings
 from heddle.cli.admin.machine_checks import repository
+from heddle.config import Settings
 from tests.support.repositories import make_repository
 
 
@@ -28,3 +30,23 @@ def test_a_repository_is_looked_at_as_work_does(tmp_path: Path) -> None:
     assert "HEDDLE_MIN_FREE_BYTES" in low.advice
     (away,) = repository(tmp_path / "away", 1)
     assert (away.ok, away.detail) == (False, "is not there")
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "ok", "said"),
+    [
+        ("open", True, None, "set HEDDLE_SANDBOX_NETWORK"),
+        ("open", False, None, "install passt"),
+        ("internet", True, True, "nothing of this one"),
+        ("internet", False, False, "pasta and nsenter and ip not on PATH"),
+        ("none", False, True, "reach nothing"),
+    ],
+)
+def test_the_network_of_agents_is_described(
+    mode: str, there: bool, ok: bool | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor says what agents reach, and what to install and to set so that they do not reach this machine."""
+    monkeypatch.setattr(machine_checks.shutil, "which", lambda name: f"/usr/bin/{name}" if there else None)
+    found = machine_checks.agents_network(Settings.read({"HEDDLE_SANDBOX_NETWORK": mode}))
+    assert found.ok is ok
+    assert said in f"{found.detail}; {found.advice}"
