@@ -35,6 +35,10 @@ DRAIN: Final = 2.0
 # Seconds between two checks for remaining processes that are being killed.
 PAUSE: Final = 0.01
 
+# Whether processes that a supervisor leaves become children of this process or of their supervisor. Otherwise,
+# as on macOS, they are found by their environment.
+HAS_SUBREAPERS = sys.platform == "linux"
+
 # The PID of a process in each enclosing PID namespace; the one in its own namespace is last.
 NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
 
@@ -242,15 +246,19 @@ class Supervisors:
             raise
         finally:
             theirs.close()
-        supervised = Supervised(process, self._gone, wrapped=bool(command.wrapper))
+        gone = partial(self._gone, marker=command.environment.get("TMPDIR", ""))
+        supervised = Supervised(process, gone, wrapped=bool(command.wrapper))
         await supervised.connect(ours)
         return supervised
 
-    async def _gone(self, pid: int, *, clean: bool) -> None:
+    async def _gone(self, pid: int, *, clean: bool, marker: str) -> None:
         self._pids.discard(pid)
         if not clean:
             log.warning("supervisor_lost", pid=pid)
             await self._end_orphans()
+        if not HAS_SUBREAPERS and marker:
+            # A process that called setsid and whose parent has ended is no descendant any more.
+            await end_marked("TMPDIR", marker)
 
     async def _end_orphans(self) -> None:
         """Kills the processes that a killed supervisor left. This process, a subreaper, is now their parent."""

@@ -240,7 +240,7 @@ def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
         yield from (path, path.resolve())
     for name in environment.get("PATH", "").split(os.pathsep):
         # Includes the folders next to bin, because files in bin are often links into them.
-        if name.startswith("/") and Path(name).is_dir():
+        if name.startswith("/") and os.path.isdir(name):  # noqa: PTH112 (False, not an error, if it is inaccessible)
             yield Path(name).resolve().parent
     if home := environment.get("HOME"):
         yield Path(home).resolve()

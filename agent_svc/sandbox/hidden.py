@@ -140,7 +140,8 @@ def hidden_paths(rules: Rules, homes: Iterable[Path], own: Sequence[Path] = ()) 
     shown = [path.resolve() for path in (*rules.visible, *own)]
     named = [*listed, *rules.hidden, *map(Path, SOCKET_FOLDERS), *_runtime_folder()]
     found = dict.fromkeys(path.resolve() for path in named if os.path.lexists(path))
-    return [path for path in found if path.exists() and not _within(path, shown)]
+    # False, not an error, for a link to what the service itself cannot access.
+    return [path for path in found if os.path.exists(path) and not _within(path, shown)]  # noqa: PTH110 (see above)
 
 
 def sockets(table: Path = SOCKETS) -> list[Path]:

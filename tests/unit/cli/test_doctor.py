@@ -46,7 +46,7 @@ def test_the_network_of_agents_is_described(
     mode: str, there: bool, ok: bool | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Doctor says what agents reach, and what to install and to set so that they do not reach this machine."""
-    monkeypatch.setattr(machine_checks.shutil, "which", lambda name: f"/usr/bin/{name}" if there else None)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if there else None)
     found = machine_checks.agents_network(Settings.read({"HEDDLE_SANDBOX_NETWORK": mode}))
     assert found.ok is ok
     assert said in f"{found.detail}; {found.advice}"
