@@ -136,7 +136,7 @@ class Internet:
 
 def pasta_command(*, root: bool) -> list[str]:
     """Returns the command that makes the namespace and keeps it until its standard input ends."""
-    # Otherwise, pasta would become the user nobody, who may not look at a process of root.
+    # Otherwise, pasta would change to an unprivileged user, which may not inspect a process of root.
     user = ("--runas", "0") if root else ()
     return [PASTA, *user, *OPTIONS, "--", "/bin/sh", "-c", _HOLD]
 
