@@ -154,6 +154,7 @@ class Bubblewrap:
             *network,
             *_capabilities(),
             *described(self._rules, resident).arguments(),
+            *(_resolver(self._rules.home) if self._internet else ()),
             *self._way,
             *_kernel_settings(),
             "--chdir",
@@ -171,7 +172,7 @@ class Bubblewrap:
             enter = self._internet.prefix()
         except NoNetworkError as error:
             raise NoSandboxError(str(error), error.advice) from error
-        return enter, (*identity(), *_resolver(self._rules.home))
+        return enter, identity()
 
 
 def described(rules: Rules, resident: Resident) -> Mounts:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_svc.sandbox import bubblewrap
 from agent_svc.sandbox.hidden import IN_HOME
 from agent_svc.sandbox.network import Internet, NoNetworkError
 from heddle import pb
@@ -268,6 +269,15 @@ async def test_internet_reaches_other_machines_only(folder: Path) -> None:
             environ = {"HEDDLE_SANDBOX": "required", "HEDDLE_SANDBOX_NETWORK": "internet"}
             assert await words(folder, command, **environ) == {"other"}
     assert living("pasta") == []
+
+
+async def test_a_resolver_of_this_machine_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `internet`, a session asks pasta for names where the machine's own resolver is on its loopback."""
+    need_sandbox()
+    need_internet()
+    monkeypatch.setattr(bubblewrap, "resolver_needed", lambda _: True)
+    environ = {"HEDDLE_SANDBOX": "required", "HEDDLE_SANDBOX_NETWORK": "internet"}
+    assert "nameserver 169.254.1.1" in await words(folder, ["cat", "/etc/resolv.conf"], **environ)
 
 
 async def test_addresses_that_come_later_are_refused(folder: Path) -> None:
