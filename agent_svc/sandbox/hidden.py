@@ -76,6 +76,7 @@ IN_HOME: Final[Mapping[str, tuple[str, ...]]] = {
         ".orbstack",
     ),
     "publishing packages": (".pypirc", ".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials"),
+    "another Heddle's data": (".heddle",),
     "models": (".cache/huggingface/token", ".huggingface"),
     "browsers and mail": (
         ".mozilla",

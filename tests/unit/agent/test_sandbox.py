@@ -109,6 +109,9 @@ def test_hidden_paths_follow_links_and_respect_the_agents_own_folders(tmp_path: 
         path for path in hidden_paths(Rules(tmp_path), [home], [home / ".config"]) if tmp_path in path.parents
     }
     assert found == {keys, home / ".aws"}
+    shown = Rules(tmp_path, visible=(home / ".config",))
+    assert home / ".config" / "gh" in hidden_paths(Rules(tmp_path), [home])
+    assert home / ".config" / "gh" not in hidden_paths(shown, [home])
 
 
 def test_the_documented_list_is_complete() -> None:
