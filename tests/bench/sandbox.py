@@ -34,7 +34,8 @@ async def run() -> Table:
         for _ in range(STARTS):
             for mode, sandbox in sandboxes.items():
                 seconds[mode].append(await _start(folder, sandbox, lock))
-        memory = {mode: await _memory(folder, sandbox, lock) for mode, sandbox in sandboxes.items()}
+        kept = {pid for sandbox in sandboxes.values() if sandbox for pid in sandbox.processes()}
+        memory = {mode: await _memory(folder, sandbox, lock, kept) for mode, sandbox in sandboxes.items()}
         shared = {mode: _pasta(sandbox) for mode, sandbox in sandboxes.items()}
         os.close(lock)
         for sandbox in filter(None, sandboxes.values()):
@@ -98,12 +99,11 @@ async def _start(folder: Path, sandbox: Bubblewrap | None, lock: int) -> float:
     return seconds
 
 
-async def _memory(folder: Path, sandbox: Bubblewrap | None, lock: int) -> int:
+async def _memory(folder: Path, sandbox: Bubblewrap | None, lock: int, kept: set[int]) -> int:
     """Returns the bytes that a session uses whose command sleeps, without the command."""
     process = await _process(folder, sandbox, lock, "/bin/sleep", "60")
     readers = [asyncio.create_task(_drain(each)) for each in (process.stdout, process.stderr)]
     command = await process.started()
-    kept = set(sandbox.processes()) if sandbox else set()
     tree = [each for child in psutil.Process().children() if child.pid not in kept for each in _tree(child)]
     used = sum(each.memory_full_info().pss for each in tree if each.pid != command)
     process.stop(0)
