@@ -32,7 +32,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -41,7 +40,8 @@ import time
 
 if __name__ == "__main__":  # isolated from every folder of modules but the one that it is given
     sys.path.append(sys.argv.pop(1))
-from agent_svc.processes.process_table import children, descendants, memory_of
+from agent_svc.processes.limits import Limits
+from agent_svc.processes.process_table import children, descendants
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -49,12 +49,8 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 # Seconds between two checks for living processes while a process tree ends.
 PAUSE = 0.01
-# Seconds between two checks of a tree's memory use, or of the processes that a command left running.
+# Seconds between two checks of the processes that a command left running.
 WEIGH = 0.25
-# Threads that the kernel allows for each process of the limit.
-THREADS = 8
-# The system calls of Landlock, and its restriction to abstract sockets of the same sandbox (Linux 6.12).
-LANDLOCK_CREATE, LANDLOCK_RESTRICT, ABSTRACT_SOCKETS = 444, 446, 1
 # Maximum bytes of a reported command line, and maximum number of command lines.
 NAME_BYTES, MOST_NAMES = 200, 20
 # Seconds over which a server's CPU use is measured, and the share of one CPU below which it is idle.
@@ -74,38 +70,6 @@ def main(arguments: list[str]) -> int:
         os.set_inheritable(number, False)
     limits = Limits(int(arguments[3]), int(arguments[5]), held=arguments[6] == "1")
     return Supervisor(control, float(arguments[2]), limits, float(arguments[4])).run(arguments[7:])
-
-
-class Limits:
-    """What a process tree may use: bytes of memory and number of processes, 0 for no limit."""
-
-    def __init__(self, memory: int, processes: int, *, held: bool) -> None:
-        self.memory = memory
-        self.processes = processes
-        self.held = held
-
-    def __bool__(self) -> bool:
-        return bool(self.memory or self.processes)
-
-    def exceeded(self, tree: list[int]) -> str:
-        """Returns the name of the first limit that the processes in `tree` exceed, with what they use; or ""."""
-        if self.processes and len(tree) > self.processes:
-            return f"processes {len(tree)}"
-        if self.memory and (used := memory_of(tree)) > self.memory:
-            return f"memory {used}"
-        return ""
-
-    def apply(self) -> None:
-        """Makes the kernel enforce for this process and its children what it can enforce."""
-        if not self.held:
-            return
-        close_abstract_sockets()
-        if self.processes:
-            # Counted for a user within the sandbox's own user namespace, and threads count too.
-            most = self.processes * THREADS
-            _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
 class Supervisor:
@@ -136,7 +100,7 @@ class Supervisor:
             os.dup2(silence, number)
         self._say(f"started {self._main}")
         while self._status is None and not self._stopping:
-            self._listen(WEIGH if self._limits else None)
+            self._listen(self._limits.pause)
             self._reap()
             self._weigh()
         if self._status == 0 and self._wait and not self._stopping:
@@ -162,7 +126,7 @@ class Supervisor:
 
     def _weigh(self) -> None:
         """Kills a process tree at once if it exceeds a limit, to protect the sessions of others."""
-        exceeded = self._limits.exceeded(descendants(os.getpid())) if self._limits else ""
+        exceeded = self._limits.exceeded(os.getpid())
         if not exceeded:
             return
         self._say(exceeded)
@@ -362,18 +326,6 @@ def give_way() -> None:
     """Makes the system kill this process and its children before a service if memory runs out."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
         file.write(str(EXPENDABLE))
-
-
-def close_abstract_sockets() -> None:
-    """Closes the abstract sockets of programs outside the sandbox to this process. An older Linux cannot."""
-    libc = ctypes.CDLL(None)
-    # struct landlock_ruleset_attr: no rules for files and for ports.
-    attributes = (ctypes.c_uint64 * 3)(0, 0, ABSTRACT_SOCKETS)
-    ruleset = libc.syscall(LANDLOCK_CREATE, attributes, ctypes.sizeof(attributes), 0)
-    if ruleset >= 0:
-        # bubblewrap has set no_new_privs, without which this would be refused.
-        libc.syscall(LANDLOCK_RESTRICT, ruleset, 0)
-        os.close(ruleset)
 
 
 def kill(pid: int) -> None:

@@ -9,6 +9,7 @@ a session then sees the processes of others, but cannot access their memory or f
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from agent_svc.sandbox import system_calls
 from agent_svc.sandbox.hidden import hidden_paths, sockets
 from agent_svc.sandbox.mounts import Mounts
@@ -26,6 +29,8 @@ from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.names import EpicName
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRAM: Final = "bwrap"
 
@@ -92,6 +97,7 @@ class Bubblewrap:
         self._program = program
         self._way = way
         self._rules = rules
+        self._filtered = bool(system_calls.program(user_namespaces=True))
         self._internet = Internet() if rules.network == "internet" else None
 
     @classmethod
@@ -111,6 +117,7 @@ class Bubblewrap:
             except NoSandboxError:
                 found.close()
             else:
+                found.try_filter()
                 return found
         # Report the error of the preferred options.
         ways[0].try_out()
@@ -118,14 +125,33 @@ class Bubblewrap:
 
     @property
     def version(self) -> str:
-        """The name and version that bubblewrap reports."""
-        return _output([self._program, "--version"])
+        """The name and version that bubblewrap reports, and what it lacks here."""
+        lacks = "" if self._filtered else " without a filter of system calls"
+        return f"{_output([self._program, '--version'])}{lacks}"
 
     def try_out(self) -> None:
         """Creates a sandbox as a trial; raises NoSandboxError if that fails."""
         with tempfile.TemporaryDirectory() as folder:
             resident = Resident(None, Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
+
+    def try_filter(self) -> None:
+        """Tries the filter of system calls. If this machine cannot use it, sessions run without, and the log says so."""
+        if not self._filtered:
+            log.warning("system_calls_not_filtered", reason=f"no filter for {platform.machine()}")
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            *options, end = self.wrapper(resident)
+            with tempfile.TemporaryFile() as file:
+                file.write(self.system_calls(resident))
+                file.seek(0)
+                held = [*options, "--seccomp", str(file.fileno()), end, "/bin/true"]
+                try:
+                    _output(held, files=(file.fileno(),))
+                except NoSandboxError as error:
+                    log.warning("system_calls_not_filtered", reason=str(error))
+                    self._filtered = False
 
     def processes(self) -> list[int]:
         """Returns the PIDs of the children of this process that sandboxes need."""
@@ -137,7 +163,9 @@ class Bubblewrap:
             self._internet.close()
 
     def system_calls(self, resident: Resident) -> bytes:
-        """Returns the filter of system calls to pass to bubblewrap; empty if this architecture has none."""
+        """Returns the filter of system calls to pass to bubblewrap; empty if there is none here."""
+        if not self._filtered:
+            return b""
         return system_calls.program(user_namespaces=resident.user_namespaces or self._rules.user_namespaces)
 
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
@@ -294,11 +322,17 @@ def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> No
     _keep(mounts, found.git_dir, "config.worktree")
 
 
-def _output(command: Sequence[str]) -> str:
+def _output(command: Sequence[str], files: Sequence[int] = ()) -> str:
     """Runs a trial command and returns its output; raises NoSandboxError."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            pass_fds=files,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise NoSandboxError(f"{PROGRAM} does not run: {error}", INSTALL) from error

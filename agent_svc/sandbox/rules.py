@@ -31,7 +31,7 @@ class Rules:
         """Returns the rules of `settings`; raises ConfigError if they would show the data of the service."""
         home = settings.home.resolve()
         for path in (*settings.sandbox_writable, *settings.sandbox_visible):
-            if path.resolve() == home or path.resolve().parent == home:
+            if home in (path.resolve(), *path.resolve().parents):
                 raise ConfigError(
                     f"HEDDLE_SANDBOX_WRITABLE and HEDDLE_SANDBOX_VISIBLE cannot contain {path}: agents never see"
                     " HEDDLE_HOME, which contains the state and the credentials of the services"

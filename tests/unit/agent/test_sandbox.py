@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from agent_svc.sandbox.boundary import boundary
+from agent_svc.sandbox.bubblewrap import Bubblewrap, Resident
 from agent_svc.sandbox.hidden import IN_HOME, hidden_paths, sockets
 from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_needed, with_resolver
 from agent_svc.sandbox.repository import checkout
@@ -91,9 +92,9 @@ def test_a_network_without_its_sandbox_is_refused(tmp_path: Path, sandbox: str, 
 
 
 @pytest.mark.parametrize("name", ["HEDDLE_SANDBOX_WRITABLE", "HEDDLE_SANDBOX_VISIBLE"])
-@pytest.mark.parametrize("part", ["", "run", "token"])
+@pytest.mark.parametrize("part", ["", "token", "run/agent.sock"])
 def test_no_setting_shows_the_data_of_the_services(tmp_path: Path, name: str, part: str) -> None:
-    """HEDDLE_HOME and what is directly in it cannot be shown to agents."""
+    """HEDDLE_HOME and what is in it cannot be shown to agents."""
     with pytest.raises(ConfigError, match="agents never see HEDDLE_HOME"):
         boundary(Settings.read({"HEDDLE_HOME": str(tmp_path), name: str(tmp_path / part)}))
 
@@ -155,3 +156,17 @@ def test_a_resolver_on_loopback_is_replaced() -> None:
     assert resolver_needed("nameserver ::1\n")
     assert not resolver_needed("nameserver 127.0.0.1\nnameserver 192.0.2.1\n")
     assert with_resolver(local) == "search example.org\nnameserver 169.254.1.1\n"
+
+
+def test_a_kernel_without_filters_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a filter of system calls cannot be used, agents run in a sandbox without one, and the report says so."""
+    program = tmp_path / "bwrap"
+    program.write_text(
+        '#!/bin/sh\n[ $1 = --version ] && echo bubblewrap 9.9\ncase "$*" in *--seccomp*) exit 1;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    found = boundary(settings(tmp_path / "home", "required"))
+    assert isinstance(found.sandbox, Bubblewrap)
+    assert found.report.detail.startswith("bubblewrap 9.9 without a filter of system calls, ")
+    assert found.sandbox.system_calls(Resident(None, tmp_path, tmp_path, {})) == b""
