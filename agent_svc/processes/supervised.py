@@ -62,7 +62,7 @@ class Exit(NamedTuple):
     @property
     def lost(self) -> bool:
         """True if the end of the command was not observed."""
-        return self.code is None and self.signal is None and not self.error
+        return self.code is None and self.signal is None and not self.error and not self.exceeded
 
     @property
     def exceeded(self) -> str:
