@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import tempfile
 import time
@@ -31,9 +32,12 @@ async def run() -> Table:
         sandboxes = _sandboxes(folder / "home")
         seconds: dict[str, list[float]] = {mode: [] for mode in sandboxes}
         lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+        worked = dict.fromkeys(sandboxes, 0.0)
         for _ in range(STARTS):
             for mode, sandbox in sandboxes.items():
+                before = _processor_seconds()
                 seconds[mode].append(await _start(folder, sandbox, lock))
+                worked[mode] += _processor_seconds() - before
         kept = {pid for sandbox in sandboxes.values() if sandbox for pid in sandbox.processes()}
         memory = {mode: await _memory(folder, sandbox, lock, kept) for mode, sandbox in sandboxes.items()}
         shared = {mode: _pasta(sandbox) for mode, sandbox in sandboxes.items()}
@@ -49,6 +53,7 @@ async def run() -> Table:
         )
         for percent in (50, 90)
     ]
+    rows.append(("mean processor time, ms", *(milliseconds(each / STARTS) for each in worked.values())))
     rows.append(("memory of an idle session, MB", *(_megabytes(each) for each in memory.values())))
     rows.append(("memory for all sessions, MB", *(_megabytes(each) for each in shared.values())))
     return Table(
@@ -69,6 +74,12 @@ def _sandboxes(home: Path) -> Sandboxes:
         except NoSandboxError as error:
             print(f"not measured: {mode}: {error}")
     return found
+
+
+def _processor_seconds() -> float:
+    """Returns the processor time of this process and its ended children, which hardly depends on other load."""
+    used = (resource.getrusage(each) for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _megabytes(size: int) -> str:
@@ -101,9 +112,11 @@ async def _start(folder: Path, sandbox: Bubblewrap | None, lock: int) -> float:
 
 async def _memory(folder: Path, sandbox: Bubblewrap | None, lock: int, kept: set[int]) -> int:
     """Returns the bytes that a session uses whose command sleeps, without the command."""
-    process = await _process(folder, sandbox, lock, "/bin/sleep", "60")
-    readers = [asyncio.create_task(_drain(each)) for each in (process.stdout, process.stderr)]
+    process = await _process(folder, sandbox, lock, "/bin/sh", "-c", "echo; exec sleep 60")
     command = await process.started()
+    # Until it has replaced its program, it shares the memory of its supervisor.
+    await process.stdout.readline()
+    readers = [asyncio.create_task(_drain(each)) for each in (process.stdout, process.stderr)]
     tree = [each for child in psutil.Process().children() if child.pid not in kept for each in _tree(child)]
     used = sum(each.memory_full_info().pss for each in tree if each.pid != command)
     process.stop(0)
