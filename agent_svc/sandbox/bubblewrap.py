@@ -22,7 +22,7 @@ from typing import Final
 import structlog
 
 from agent_svc.sandbox import system_calls
-from agent_svc.sandbox.hidden import hidden_paths, sockets
+from agent_svc.sandbox.hidden import hidden_paths, sockets, within
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
 from agent_svc.sandbox.own_folder import OwnFolder
@@ -232,8 +232,10 @@ def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
     own = [path for folder in resident.own if (path := folder.path(resident.environment))]
     for path in hidden_paths(rules, homes, own):
         mounts.mask(path, folder=path.is_dir())
+    shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
     for path in sockets():
-        mounts.mask(path, folder=False, foreign=True)
+        if not within(path, shown):
+            mounts.mask(path, folder=False, foreign=True)
     mounts.visible(path.resolve() for path in rules.visible if path.exists())
 
 

@@ -142,7 +142,7 @@ def hidden_paths(rules: Rules, homes: Iterable[Path], own: Sequence[Path] = ()) 
     named = [*listed, *rules.hidden, *map(Path, SOCKET_FOLDERS), *_runtime_folder()]
     found = dict.fromkeys(path.resolve() for path in named if os.path.lexists(path))
     # False, not an error, for a link to what the service itself cannot access.
-    return [path for path in found if os.path.exists(path) and not _within(path, shown)]  # noqa: PTH110 (see above)
+    return [path for path in found if os.path.exists(path) and not within(path, shown)]  # noqa: PTH110 (see above)
 
 
 def sockets(table: Path = SOCKETS) -> list[Path]:
@@ -173,5 +173,6 @@ def _is_socket(path: Path) -> bool:
         return False
 
 
-def _within(path: Path, folders: Iterable[Path]) -> bool:
+def within(path: Path, folders: Iterable[Path]) -> bool:
+    """Returns whether `path` is one of `folders` or below one of them."""
     return any(path == folder or folder in path.parents for folder in folders)

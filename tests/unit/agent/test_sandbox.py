@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_svc.sandbox import bubblewrap
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.sandbox.bubblewrap import Bubblewrap, Resident
 from agent_svc.sandbox.hidden import IN_HOME, hidden_paths, sockets
@@ -170,3 +171,20 @@ def test_a_kernel_without_filters_is_no_obstacle(tmp_path: Path, monkeypatch: py
     assert isinstance(found.sandbox, Bubblewrap)
     assert found.report.detail.startswith("bubblewrap 9.9 without a filter of system calls, ")
     assert found.sandbox.system_calls(Resident(None, tmp_path, tmp_path, {})) == b""
+
+
+def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sockets are hidden but those of name resolution, in a shown folder, and in a writable folder."""
+    shown, writable, other = (tmp_path / name / "s.sock" for name in ("shown", "writable", "other"))
+    names = Path("/run/systemd/resolve/io.systemd.Resolve")
+    monkeypatch.setattr(bubblewrap, "sockets", lambda: [shown, writable, other, names])
+    for path in (shown, writable):
+        path.parent.mkdir()
+    rules = Rules(tmp_path / "home", writable=(writable.parent,), visible=(shown.parent,))
+    # Not /tmp, which each session replaces.
+    monkeypatch.setattr(bubblewrap, "TMP", Path("/replaced"))
+    resolved = bubblewrap.described(rules, Resident(None, tmp_path / "w", tmp_path / "s", {})).resolved()
+    assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
+    assert resolved[other].hidden
