@@ -104,3 +104,10 @@ def test_only_a_preset_gets_credentials() -> None:
     assert COMMAND.login_variables == ()
     assert "ANTHROPIC_API_KEY" in AcpDriver(KIND).login_variables
     assert "OPENAI_API_KEY" not in AcpDriver(KIND).login_variables
+
+
+def test_only_an_agent_with_its_own_sandbox_can_make_namespaces() -> None:
+    """The filter of system calls allows user namespaces to codex alone, whose sandbox needs them."""
+    request = pb.StartSessionRequest(agent="acp:x", worktree_path="/nowhere")
+    able = [driver.kind.name for driver in DRIVERS if driver.launch(request, "").user_namespaces]
+    assert able == ["acp:codex-acp"]
