@@ -9,7 +9,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 from agent_svc.app import build
 from agent_svc.processes.supervised import become_subreaper
-from heddle import logs
+from heddle import logs, service_process
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 
@@ -19,6 +19,7 @@ def main() -> int:
     try:
         settings = Settings.read()
         logs.configure(settings, "agent")
+        service_process.protect(settings)
         become_subreaper()
         asyncio.run(serve_with(settings))
     except (ConfigError, AddressInUseError) as error:

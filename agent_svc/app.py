@@ -4,6 +4,7 @@ import asyncio
 
 from agent_svc.agents.catalogue import Catalogue, default_catalogue
 from agent_svc.log.spool import Spool
+from agent_svc.processes.supervised import Supervisors
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
 from agent_svc.sessions.registry import Sessions
@@ -21,15 +22,18 @@ from heddle.v1 import agent_service_pb2_grpc as stubs
 def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Clock = utc_now) -> Service:
     """Returns the service; one agent_svc at a time may use `settings.home`."""
     prices = Prices.read(settings.home)
+    held = boundary(settings)
     context = WorkerContext(
         settings.worker_name,
         settings.stop_grace,
         settings.agent_env,
         clock,
         prices,
-        boundary(settings),
+        held,
         memory=settings.agent_memory,
+        processes=settings.agent_processes,
         text_limit=settings.session_text,
+        supervisors=Supervisors(held.processes),
     )
     fence = EpochFence(settings.home / "agent_epoch")
     sessions = Sessions(
@@ -51,6 +55,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
     async def drain() -> None:
         # Concurrently, because each waits for a grace period.
         await asyncio.gather(sessions.drain(), checks.drain())
+        await asyncio.to_thread(held.close)
 
     return Service(
         names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],

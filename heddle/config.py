@@ -6,7 +6,7 @@ operators. An empty variable counts as absent.
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     """Seconds for which a worker's sessions continue without a leader; 0: no limit."""
     agent_memory: _Count = 0
     """Bytes that an agent and its descendants may use in total; 0: no limit."""
+    agent_processes: _Count = 2000
+    """Processes that an agent and its descendants may have at a time; 0: no limit."""
     session_text: _Count = 64 << 20
     """Bytes of agent output that a session stores; 0: no limit."""
     agent_env: _Names = ()
@@ -161,6 +163,14 @@ class Settings(BaseSettings):
     """Whether agents run in a bubblewrap sandbox."""
     sandbox_writable: _Paths = ()
     """Additional paths that agents may write, separated by commas."""
+    sandbox_hidden: _Paths = ()
+    """Additional paths that agents in a sandbox cannot see, separated by commas."""
+    sandbox_visible: _Paths = ()
+    """Paths that agents in a sandbox see although they are hidden by default, separated by commas."""
+    sandbox_network: Literal["open", "internet", "none"] = "open"
+    """What agents in a sandbox reach: everything, other machines only, or nothing."""
+    sandbox_user_namespaces: bool = False
+    """Whether all agents in a sandbox, their checks and setups may create user namespaces."""
     log_format: Literal["console", "json"] = "console"
     """How services write their log lines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -188,7 +198,9 @@ class Settings(BaseSettings):
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Returns the settings; raises ConfigError that names all malformed variables."""
         source = EnvSettingsSource(cls)
-        source.env_vars = {name.lower(): value for name, value in environ.items() if value}
+        source.env_vars = {
+            name.lower(): value for name, value in _with_files(environ, cls.model_fields).items()
+        }
         try:
             return cls(**source())
         except ValidationError as error:
@@ -210,6 +222,26 @@ class Settings(BaseSettings):
         elif self.tls_cert or self.tls_key or self.tls_ca:
             raise ValueError(f"set all of {', '.join(_TLS_NAMES)}, or none")
         return self
+
+
+def _with_files(environ: Mapping[str, str], fields: Iterable[str]) -> dict[str, str]:
+    """Returns the variables that are not empty, with the content of the file that NAME_FILE names as NAME.
+
+    Raises ConfigError if a file cannot be read, or if both NAME and NAME_FILE are set.
+    """
+    found = {name: value for name, value in environ.items() if value}
+    for field in fields:
+        name = f"{_PREFIX}{field.upper()}"
+        path = found.get(f"{name}_FILE")
+        if path is None:
+            continue
+        if name in found:
+            raise ConfigError(f"{name} and {name}_FILE are both set; set one of them")
+        try:
+            found[name] = Path(path).expanduser().read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}_FILE is {path!r}, which cannot be read: {error}") from error
+    return {name: value for name, value in found.items() if value}
 
 
 def _described(error: "ErrorDetails") -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from heddle import logs
+from heddle import logs, service_process
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from scheduler_svc.app import build
@@ -14,6 +14,7 @@ def main() -> int:
     try:
         settings = Settings.read()
         logs.configure(settings, "scheduler")
+        service_process.protect(settings)
         asyncio.run(serve(build(settings).service(), settings.listen, settings.tls))
     except (ConfigError, AddressInUseError) as error:
         print(error, file=sys.stderr)  # noqa: T201 (for whoever started this process)

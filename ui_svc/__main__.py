@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import Final
 
-from heddle import logs
+from heddle import logs, service_process
 from heddle.config import ConfigError, Settings
 
 # Seconds that open requests have to finish.
@@ -17,9 +17,10 @@ def main() -> int:
     """Serves until a signal arrives; returns the exit code."""
     try:
         settings = Settings.read()
+        logs.configure(settings, "ui")
+        service_process.protect(settings)
     except ConfigError as error:
         return _complain(str(error), 2)
-    logs.configure(settings, "ui")
     try:
         listener = _listen(settings.listen)
     except OSError as error:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from heddle import logs
+from heddle import logs, service_process
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
@@ -19,6 +19,7 @@ def main() -> int:
     try:
         settings = Settings.read()
         logs.configure(settings, "worktree")
+        service_process.protect(settings, private_files=False)
         asyncio.run(serve_with(settings))
     except (ConfigError, AddressInUseError, GitVersionError, HomeInUseError) as error:
         print(f"worktree_svc: {error}", file=sys.stderr)  # noqa: T201 (logging may not be set up yet)

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import IO, Final, NamedTuple, Protocol
 import psutil
 import structlog
 
-from agent_svc.processes import supervisor
+from agent_svc.processes import process_table, supervisor
+from heddle import service_process
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -34,8 +35,16 @@ DRAIN: Final = 2.0
 # Seconds between two checks for remaining processes that are being killed.
 PAUSE: Final = 0.01
 
+# Whether processes that a supervisor leaves become children of this process or of their supervisor. Otherwise,
+# as on macOS, they are found by their environment.
+HAS_SUBREAPERS = sys.platform == "linux"
+
 # The PID of a process in each enclosing PID namespace; the one in its own namespace is last.
 NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
+
+
+# The folder that contains this package, for the supervisor, which starts without any.
+ROOT: Final = str(Path(__file__).resolve().parents[2])
 
 
 class Exit(NamedTuple):
@@ -47,11 +56,22 @@ class Exit(NamedTuple):
     error: str = ""
     # Bytes that the process tree used when it was killed for using too much. 0: it was not.
     memory: int = 0
+    # The number of its processes when it was killed for having too many. 0: it was not.
+    processes: int = 0
 
     @property
     def lost(self) -> bool:
         """True if the end of the command was not observed."""
-        return self.code is None and self.signal is None and not self.error
+        return self.code is None and self.signal is None and not self.error and not self.exceeded
+
+    @property
+    def exceeded(self) -> str:
+        """What the process tree used when it was killed for using too much; empty: it was not."""
+        if self.memory:
+            return f"used {self.memory >> 20} MiB of memory, more than HEDDLE_AGENT_MEMORY allows"
+        if self.processes:
+            return f"had {self.processes} processes, more than HEDDLE_AGENT_PROCESSES allows"
+        return ""
 
     @property
     def shell_code(self) -> int | None:
@@ -89,8 +109,12 @@ class Command:
     lock: int
     # Bytes of memory that the process tree may use. 0: no limit.
     memory: int = 0
-    # The arguments that start the supervisor in a sandbox. Empty: no sandbox.
+    # The arguments that start the supervisor in a sandbox. The last one ends its options. Empty: no sandbox.
     wrapper: Sequence[str] = ()
+    # The filter of system calls for bubblewrap. Empty: none.
+    system_calls: bytes = b""
+    # Processes that the process tree may have. 0: no limit.
+    processes: int = 0
     # Seconds to wait for processes that a successful command left running. 0: end them at once.
     wait: float = 0
 
@@ -182,8 +206,9 @@ class Supervised:
                 self._exit = self._exit._replace(code=int(rest))
             case "signalled":
                 self._exit = self._exit._replace(signal=int(rest))
-            case "memory":
-                self._exit = Exit(memory=int(rest))
+            case "memory" | "processes":
+                used = int(rest)
+                self._exit = Exit(memory=used) if word == "memory" else Exit(processes=used)
             case "failed":
                 self._exit = Exit(error=rest)
             case "waiting" | "left":
@@ -196,8 +221,10 @@ class Supervised:
 class Supervisors:
     """Starts and tracks all supervisors of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, spared: Callable[[], Iterable[int]] = tuple) -> None:
         self._pids: set[int] = set()
+        # Returns the other children of this process, which are not orphans.
+        self._spared = spared
         # The search for orphans must not mistake a supervisor that was just forked for one.
         self._spawning = asyncio.Lock()
 
@@ -219,22 +246,27 @@ class Supervisors:
             raise
         finally:
             theirs.close()
-        supervised = Supervised(process, self._gone, wrapped=bool(command.wrapper))
+        gone = partial(self._gone, marker=command.environment.get("TMPDIR", ""))
+        supervised = Supervised(process, gone, wrapped=bool(command.wrapper))
         await supervised.connect(ours)
         return supervised
 
-    async def _gone(self, pid: int, *, clean: bool) -> None:
+    async def _gone(self, pid: int, *, clean: bool, marker: str) -> None:
         self._pids.discard(pid)
         if not clean:
             log.warning("supervisor_lost", pid=pid)
             await self._end_orphans()
+        if not HAS_SUBREAPERS and marker:
+            # A process that called setsid and whose parent has ended is no descendant any more.
+            await end_marked("TMPDIR", marker)
 
     async def _end_orphans(self) -> None:
         """Kills the processes that a killed supervisor left. This process, a subreaper, is now their parent."""
         if not _is_subreaper():
             return
         async with self._spawning:
-            while orphans := [pid for pid in _children() if pid not in self._pids]:
+            spared = {*self._pids, *self._spared()}
+            while orphans := [pid for pid in _children() if pid not in spared]:
                 _kill(orphans)
                 for pid in orphans:
                     _reap(pid)
@@ -244,29 +276,51 @@ class Supervisors:
 def _spawn(
     command: Command, control: int, stdin: int | IO[bytes], join_streams: bool
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [
-            *command.wrapper,
-            sys.executable,
-            "-I",
-            "-S",
-            supervisor.__file__,
-            str(control),
-            str(command.lock),
-            str(command.grace),
-            str(command.memory),
-            f"{command.wait:f}",
-            *command.arguments,
-        ],
-        cwd=command.folder,
-        env=dict(command.environment),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if join_streams else subprocess.PIPE,
-        pass_fds=(control, command.lock),
-        start_new_session=True,
-        bufsize=0,
-    )
+    with _system_call_filter(command) as (wrapper, files):
+        return subprocess.Popen(
+            [
+                *wrapper,
+                sys.executable,
+                "-I",
+                "-S",
+                supervisor.__file__,
+                ROOT,
+                str(control),
+                str(command.lock),
+                str(command.grace),
+                str(command.memory),
+                f"{command.wait:f}",
+                str(command.processes),
+                str(int(bool(command.wrapper))),
+                *command.arguments,
+            ],
+            cwd=command.folder,
+            env=dict(command.environment),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if join_streams else subprocess.PIPE,
+            pass_fds=(control, command.lock, *files),
+            start_new_session=True,
+            umask=service_process.umask_of_user(),
+            bufsize=0,
+        )
+
+
+@contextlib.contextmanager
+def _system_call_filter(command: Command) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+    """Yields the wrapper with the filter, and the descriptors that it reads; closes them after the block."""
+    if not (command.wrapper and command.system_calls):
+        yield command.wrapper, ()
+        return
+    # The filter is shorter than the buffer of a pipe.
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(command.system_calls)
+        *options, end = command.wrapper
+        yield [*options, "--seccomp", str(reading), end], (reading,)
+    finally:
+        os.close(reading)
 
 
 def _own_number(root: int, told: int) -> int:
@@ -274,7 +328,7 @@ def _own_number(root: int, told: int) -> int:
 
     A sandbox has its own PIDs. Returns 0 if the process has ended.
     """
-    for pid in supervisor.descendants(root):
+    for pid in process_table.descendants(root):
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{pid}/status").read_text(errors="replace")
             if (numbers := NUMBERS.search(status)) and int(numbers[1].split()[-1]) == told:
@@ -313,7 +367,7 @@ def _reap(pid: int) -> None:
 
 def _kill(roots: Iterable[int]) -> None:
     for root in roots:
-        for pid in (root, *supervisor.descendants(root)):
+        for pid in (root, *process_table.descendants(root)):
             supervisor.send(pid, signal.SIGKILL)
 
 

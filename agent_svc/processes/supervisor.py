@@ -1,7 +1,8 @@
 """Runs one command and ends all processes that it started.
 
-    python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT COMMAND [ARGUMENT …]
+    python -I -S supervisor.py ROOT CONTROL LOCK GRACE MEMORY WAIT PROCESSES HELD COMMAND [ARGUMENT …]
 
+ROOT is the folder that contains the package agent_svc.
 This is a separate program that uses only the standard library, so that it starts fast and never forks inside a
 gRPC process. It becomes the subreaper of all processes that the command starts, so a grandchild that calls
 setsid or forks twice is still its descendant.
@@ -19,6 +20,10 @@ lines. 0: it does not wait.
 MEMORY is the number of bytes that the process tree may use; 0: no limit. Above that, the supervisor writes
 "memory BYTES" and kills the tree. Linux only.
 
+PROCESSES is the number of processes that the tree may have; 0: no limit. Above that, the supervisor writes
+"processes COUNT" and kills the tree. HELD is 1 in a sandbox: the kernel then also refuses to start more
+(unless the user is root), and abstract sockets of programs outside the sandbox are closed.
+
 LOCK is the descriptor of a locked file. It stays open, and so locked, until the whole process tree has ended.
 The supervisor's exit code is that of the command, or 128 + its signal.
 """
@@ -30,9 +35,13 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
+
+if __name__ == "__main__":  # isolated from every folder of modules but the one that it is given
+    sys.path.append(sys.argv.pop(1))
+from agent_svc.processes.limits import Limits
+from agent_svc.processes.process_table import children, descendants
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -40,7 +49,7 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 # Seconds between two checks for living processes while a process tree ends.
 PAUSE = 0.01
-# Seconds between two checks of a tree's memory use, or of the processes that a command left running.
+# Seconds between two checks of the processes that a command left running.
 WEIGH = 0.25
 # Maximum bytes of a reported command line, and maximum number of command lines.
 NAME_BYTES, MOST_NAMES = 200, 20
@@ -59,17 +68,17 @@ def main(arguments: list[str]) -> int:
     # The command must not inherit these descriptors: it would keep the lock and the control socket open.
     for number in (control.fileno(), int(arguments[1])):
         os.set_inheritable(number, False)
-    supervisor = Supervisor(control, float(arguments[2]), int(arguments[3]), float(arguments[4]))
-    return supervisor.run(arguments[5:])
+    limits = Limits(int(arguments[3]), int(arguments[5]), held=arguments[6] == "1")
+    return Supervisor(control, float(arguments[2]), limits, float(arguments[4])).run(arguments[7:])
 
 
 class Supervisor:
     """One command, its descendants, and the service at the other end of `control`."""
 
-    def __init__(self, control: socket.socket, grace: float, memory: int, wait: float) -> None:
+    def __init__(self, control: socket.socket, grace: float, limits: Limits, wait: float) -> None:
         self._control: socket.socket | None = control
         self._grace = grace
-        self._memory = memory
+        self._limits = limits
         self._wait = wait
         self._stopping = False
         self._main = 0
@@ -91,7 +100,7 @@ class Supervisor:
             os.dup2(silence, number)
         self._say(f"started {self._main}")
         while self._status is None and not self._stopping:
-            self._listen(WEIGH if self._memory else None)
+            self._listen(self._limits.pause)
             self._reap()
             self._weigh()
         if self._status == 0 and self._wait and not self._stopping:
@@ -116,10 +125,11 @@ class Supervisor:
             self._say(f"left {listed(left)}")
 
     def _weigh(self) -> None:
-        """Kills a process tree at once if it exceeds its memory limit, to protect the memory of others."""
-        if not self._memory or (used := memory_of(descendants(os.getpid()))) <= self._memory:
+        """Kills a process tree at once if it exceeds a limit, to protect the sessions of others."""
+        exceeded = self._limits.exceeded(os.getpid())
+        if not exceeded:
             return
-        self._say(f"memory {used}")
+        self._say(exceeded)
         self._grace = 0
         self._stopping = True
 
@@ -128,6 +138,7 @@ class Supervisor:
             os.setsid()
             be_readable(True)
             give_way()
+            self._limits.apply()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
@@ -188,7 +199,7 @@ class Supervisor:
             forced = ran.seconds() >= self._grace
             for pid in alive:
                 if forced:
-                    send(pid, signal.SIGKILL)
+                    kill(pid)
                 elif pid not in told:
                     send(pid, signal.SIGTERM)
             told.update(alive)
@@ -224,30 +235,6 @@ def catch_signals() -> int:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     return reading
-
-
-def descendants(root: int) -> list[int]:
-    """Returns all living descendants of `root`, parents before children. Zombies are excluded.
-
-    If the parent is signalled first, it does not treat the end of its child as a result.
-    """
-    children: dict[int, list[int]] = {}
-    for pid, parent in parents():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    waiting = [root]
-    while waiting:
-        for pid in children.get(waiting.pop(), ()):
-            # PIDs that are reused while /proc is read could form a cycle.
-            if pid not in found:
-                found.append(pid)
-                waiting.append(pid)
-    return found
-
-
-def children(root: int) -> list[int]:
-    """Returns the living children of `root`."""
-    return [pid for pid, parent in parents() if parent == root]
 
 
 def listed(pids: list[int]) -> str:
@@ -329,47 +316,6 @@ def sockets_of(pid: int) -> set[str]:
     return set()
 
 
-def parents() -> list[tuple[int, int]]:
-    """Returns (pid, parent) of every living process."""
-    if sys.platform != "linux":
-        return parents_by_ps()
-    pairs = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 (pathlib would double the time to start)
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 (same)
-                    # The command's name may hold spaces and brackets; the last bracket ends it.
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
-            except OSError:
-                continue
-            if state not in b"ZX":
-                pairs.append((int(name), int(parent)))
-    return pairs
-
-
-def parents_by_ps() -> list[tuple[int, int]]:
-    """Returns the same as `parents` from ps, for systems without /proc. Excludes ps itself."""
-    with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
-        lines = ps.communicate()[0].decode().splitlines()
-        fields = [line.split() for line in lines]
-        return [
-            (int(pid), int(parent)) for pid, parent, stat in fields if int(pid) != ps.pid and stat[0] != "Z"
-        ]
-
-
-def memory_of(pids: list[int]) -> int:
-    """Returns the unshared resident memory of processes, in bytes. Linux only; 0 on other systems."""
-    pages = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 (pathlib would double the time to start)
-                _, resident, shared = file.read().split()[:3]
-        except OSError:
-            continue
-        pages += int(resident) - int(shared)
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def be_readable(readable: bool) -> None:
     """Says whether other processes of this user may inspect this one (what it executes: always). Linux only."""
     if sys.platform == "linux":
@@ -380,6 +326,11 @@ def give_way() -> None:
     """Makes the system kill this process and its children before a service if memory runs out."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
         file.write(str(EXPENDABLE))
+
+
+def kill(pid: int) -> None:
+    """Kills a process. In a sandbox with its own process IDs, kills all others at once: a fork bomb outruns a list."""
+    send(-1 if os.getpid() == 1 else pid, signal.SIGKILL)
 
 
 def send(pid: int, number: int) -> None:

@@ -1,14 +1,15 @@
 """Checks whether bubblewrap works on this machine, and defines the sandbox of each session.
 
-In a sandbox the whole file system is read-only and the network is unrestricted. Below
-HEDDLE_HOME and /run a session sees only its own files, and it has a private /tmp.
+In a sandbox the whole file system is read-only. Below HEDDLE_HOME and /run a session sees only its own
+files, the secrets and sockets of its user are hidden (see hidden.py), and it has a private /tmp. Rules
+decide what it reaches of the network. A filter refuses system calls that agents do not need.
 A sandbox has its own PID namespace, so a session sees only its own processes. When the first
 of them, the supervisor, ends, the kernel kills the others. Containers often forbid a new /proc:
 a session then sees the processes of others, but cannot access their memory or files.
 """
 
-import contextlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
+from agent_svc.sandbox import system_calls
+from agent_svc.sandbox.hidden import hidden_paths, sockets, within
 from agent_svc.sandbox.mounts import Mounts
+from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
 from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sandbox.repository import checkout
+from agent_svc.sandbox.rules import Rules
 from heddle.names import EpicName
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRAM: Final = "bwrap"
 
@@ -77,32 +86,23 @@ class Resident:
     own: Sequence[OwnFolder] = ()
     # Writable folders that links in the worktree point to.
     shared: Sequence[Path] = ()
+    # Whether its processes may create user namespaces, as an agent with a sandbox of its own does.
+    user_namespaces: bool = False
 
 
 class Bubblewrap:
     """A working bubblewrap."""
 
-    def __init__(
-        self,
-        program: str,
-        way: Sequence[str],
-        home: Path,
-        writable: Iterable[Path] = (),
-        secrets: Iterable[Path] = (),
-    ) -> None:
+    def __init__(self, program: str, way: Sequence[str], rules: Rules) -> None:
         self._program = program
         self._way = way
-        self._home = home.resolve()
-        self._writable = tuple(writable)
-        self._secrets = tuple(secrets)
+        self._rules = rules
+        self._filtered = bool(system_calls.program(user_namespaces=True))
+        self._internet = Internet() if rules.network == "internet" else None
 
     @classmethod
-    def find(cls, home: Path, writable: Iterable[Path] = (), secrets: Iterable[Path] = ()) -> "Bubblewrap":
-        """Returns a working bubblewrap after a trial; raises NoSandboxError.
-
-        `home` is HEDDLE_HOME, `writable` are the paths that the operator lets every session write,
-        `secrets` are files of the service that no process in a sandbox may read.
-        """
+    def find(cls, rules: Rules) -> "Bubblewrap":
+        """Returns a working bubblewrap after a trial; raises NoSandboxError."""
         program = shutil.which(PROGRAM)
         if sys.platform != "linux":
             raise NoSandboxError(
@@ -110,10 +110,14 @@ class Bubblewrap:
             )
         if program is None:
             raise NoSandboxError(f"{PROGRAM} is not on PATH", INSTALL)
-        ways = [cls(program, way, home, writable, secrets) for way in WAYS]
+        ways = [cls(program, way, rules) for way in WAYS]
         for found in ways:
-            with contextlib.suppress(NoSandboxError):
+            try:
                 found.try_out()
+            except NoSandboxError:
+                found.close()
+            else:
+                found.try_filter()
                 return found
         # Report the error of the preferred options.
         ways[0].try_out()
@@ -121,8 +125,9 @@ class Bubblewrap:
 
     @property
     def version(self) -> str:
-        """The name and version that bubblewrap reports."""
-        return _output([self._program, "--version"])
+        """The name and version that bubblewrap reports, and what it lacks here."""
+        lacks = "" if self._filtered else " without a filter of system calls"
+        return f"{_output([self._program, '--version'])}{lacks}"
 
     def try_out(self) -> None:
         """Creates a sandbox as a trial; raises NoSandboxError if that fails."""
@@ -130,16 +135,54 @@ class Bubblewrap:
             resident = Resident(None, Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
+    def try_filter(self) -> None:
+        """Tries the filter of system calls. If this machine cannot use it, sessions run without, and the log says so."""
+        if not self._filtered:
+            log.warning("system_calls_not_filtered", reason=f"no filter for {platform.machine()}")
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            *options, end = self.wrapper(resident)
+            with tempfile.TemporaryFile() as file:
+                file.write(self.system_calls(resident))
+                file.seek(0)
+                held = [*options, "--seccomp", str(file.fileno()), end, "/bin/true"]
+                try:
+                    _output(held, files=(file.fileno(),))
+                except NoSandboxError as error:
+                    log.warning("system_calls_not_filtered", reason=str(error))
+                    self._filtered = False
+
+    def processes(self) -> list[int]:
+        """Returns the PIDs of the children of this process that sandboxes need."""
+        return self._internet.processes() if self._internet else []
+
+    def close(self) -> None:
+        """Ends these processes. Idempotent."""
+        if self._internet:
+            self._internet.close()
+
+    def system_calls(self, resident: Resident) -> bytes:
+        """Returns the filter of system calls to pass to bubblewrap; empty if there is none here."""
+        if not self._filtered:
+            return b""
+        return system_calls.program(user_namespaces=resident.user_namespaces or self._rules.user_namespaces)
+
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
         """Returns the arguments to put before a command that runs in the sandbox; creates missing folders.
 
         The command may become PID 1 in the sandbox, so it must reap its children. It keeps its open files.
+        The filter of system calls is passed separately, because bubblewrap reads it from a descriptor.
         """
+        enter, network = self._network()
         return (
+            *enter,
             self._program,
             "--unshare-ipc",
+            *network,
             *_capabilities(),
-            *self._mounts(resident).arguments(),
+            *described(self._rules, resident).arguments(),
+            *(_resolver(self._rules.home) if self._internet else ()),
             *self._way,
             *_kernel_settings(),
             "--chdir",
@@ -147,24 +190,67 @@ class Bubblewrap:
             "--",
         )
 
-    def _mounts(self, resident: Resident) -> Mounts:
-        worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
-        mounts = Mounts()
-        mounts.empty(SOCKETS)
-        mounts.empty(self._home)
-        mounts.writable(TMP, scratch)
-        mounts.visible(_programs(resident.environment))
-        mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
-        for path in (*self._writable, *resident.shared):
-            if path.exists():
-                mounts.writable(path.resolve())
-        _add_own_folders(mounts, resident)
-        mounts.writable(scratch)
-        mounts.writable(worktree)
-        _add_repository(mounts, resident.epic, worktree)
-        for path in self._secrets:
-            mounts.read_only(path.resolve(), Path(os.devnull))
-        return mounts
+    def _network(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the arguments before bubblewrap and the options for it that restrict the network."""
+        if self._rules.network == "none":
+            return (), ("--unshare-net",)
+        if self._internet is None:
+            return (), ()
+        try:
+            enter = self._internet.prefix()
+        except NoNetworkError as error:
+            raise NoSandboxError(str(error), error.advice) from error
+        return enter, identity()
+
+
+def described(rules: Rules, resident: Resident) -> Mounts:
+    """Returns what a sandbox shows to `resident`; creates missing folders of its agent."""
+    worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
+    # It is hidden, for which it must exist.
+    rules.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mounts = Mounts()
+    mounts.empty(SOCKETS)
+    mounts.empty(rules.home.resolve())
+    _hide(mounts, rules, resident)
+    mounts.writable(TMP, scratch)
+    mounts.visible(_programs(resident.environment))
+    mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
+    for path in (*rules.writable, *resident.shared):
+        if path.exists():
+            mounts.writable(path.resolve())
+    _add_own_folders(mounts, resident)
+    mounts.writable(scratch)
+    mounts.writable(worktree)
+    _add_repository(mounts, resident.epic, worktree)
+    for path in rules.secrets:
+        mounts.read_only(path.resolve(), Path(os.devnull))
+    return mounts
+
+
+def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
+    homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
+    own = [path for folder in resident.own if (path := folder.path(resident.environment))]
+    for path in hidden_paths(rules, homes, own):
+        mounts.mask(path, folder=path.is_dir())
+    shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
+    for path in sockets():
+        if not within(path, shown):
+            mounts.mask(path, folder=False, foreign=True)
+    mounts.visible(path.resolve() for path in rules.visible if path.exists())
+
+
+def _resolver(home: Path) -> tuple[str, ...]:
+    """Returns options for a resolv.conf whose name server a session reaches, if that of the machine is on loopback."""
+    file = Path("/etc/resolv.conf")
+    text = file.read_text(errors="replace") if file.exists() else ""
+    if not text or not resolver_needed(text):
+        return ()
+    ours = home / "resolv.conf"
+    if not ours.exists() or ours.read_text() != with_resolver(text):
+        scratch = ours.with_name(f"{ours.name}.new")
+        scratch.write_text(with_resolver(text))
+        scratch.replace(ours)
+    return ("--ro-bind", str(ours), str(file.resolve()))
 
 
 def _capabilities() -> list[str]:
@@ -185,7 +271,7 @@ def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
         yield from (path, path.resolve())
     for name in environment.get("PATH", "").split(os.pathsep):
         # Includes the folders next to bin, because files in bin are often links into them.
-        if name.startswith("/") and Path(name).is_dir():
+        if name.startswith("/") and os.path.isdir(name):  # noqa: PTH112 (False, not an error, if it is inaccessible)
             yield Path(name).resolve().parent
     if home := environment.get("HOME"):
         yield Path(home).resolve()
@@ -238,11 +324,17 @@ def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> No
     _keep(mounts, found.git_dir, "config.worktree")
 
 
-def _output(command: Sequence[str]) -> str:
+def _output(command: Sequence[str], files: Sequence[int] = ()) -> str:
     """Runs a trial command and returns its output; raises NoSandboxError."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            pass_fds=files,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise NoSandboxError(f"{PROGRAM} does not run: {error}", INSTALL) from error

@@ -40,6 +40,8 @@ async def run_check(
         output=ended.error or tail(bytes(kept), MAX_OUTPUT_BYTES),
     )
     report.duration.FromMilliseconds(round((time.monotonic() - begun) * 1000))
+    if ended.exceeded:
+        report.output += f"\nthe check {ended.exceeded}\n"
     if ended.code is not None:
         report.exit_code = ended.code
     await asyncio.to_thread(evidence.add_to, report)

@@ -111,17 +111,13 @@ def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
 
 
 def _cut_short(ended: Exit) -> Ending | None:
-    """Returns the ending if the agent could not start, was lost or used too much memory; otherwise None."""
+    """Returns the ending if the agent could not start, was lost or exceeded a limit; otherwise None."""
     if ended.error:
         return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
     if ended.lost:
         return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
-    if ended.memory:
-        return Ending(
-            pb.OUTCOME_FAILED,
-            f"the agent and what it started used {ended.memory >> 20} MiB of memory, more than HEDDLE_AGENT_MEMORY"
-            " allows",
-        )
+    if ended.exceeded:
+        return Ending(pb.OUTCOME_FAILED, f"the agent and what it started {ended.exceeded}")
     return None
 
 

@@ -20,7 +20,6 @@ from agent_svc.processes import supervised
 from agent_svc.processes.environment import agent_environment
 from agent_svc.reports.screenshots import Screenshots
 from agent_svc.sandbox.bubblewrap import Resident
-from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sessions import restart
 from agent_svc.sessions.checks import run_check
 from agent_svc.sessions.conversation import Conversation, OperatorMessages
@@ -338,7 +337,7 @@ class Session:
         return ended
 
     async def _start(self, launch: Launch) -> supervised.Supervised:
-        command = await self._command(launch.arguments, self._environment(launch), launch.own)
+        command = await self._command(launch.arguments, self._environment(launch), launch)
         command = replace(command, wait=self._spec.background_wait.ToNanoseconds() / 1e9)
         if launch.controlled:
             return await self._context.supervisors.start(command, stdin=subprocess.PIPE)
@@ -364,15 +363,16 @@ class Session:
             process.stop(self._stop_grace)
 
     async def _command(
-        self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
+        self, arguments: Iterable[str], environment: dict[str, str], launch: Launch | None = None
     ) -> supervised.Command:
         context, epic = self._context, self.name.parent.parent
         shared = [Path(each) for each in self._spec.shared_folders]
-        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared)
-        wrapper = await context.boundary.wrapper(resident)
-        return supervised.Command(
-            tuple(arguments), self._worktree, environment, context.grace, self._lock, context.memory, wrapper
+        own, namespaces = (launch.own, launch.user_namespaces) if launch else ((), False)
+        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared, namespaces)
+        command = supervised.Command(
+            tuple(arguments), self._worktree, environment, context.grace, self._lock, context.memory
         )
+        return await context.boundary.held(replace(command, processes=context.processes), resident)
 
     def _environment(self, launch: Launch | None = None) -> dict[str, str]:
         agents = launch.environment if launch else {}

@@ -123,6 +123,8 @@ class Commands:
         ended = await process.wait()
         await process.close(reader)
         self._process = None
+        if ended.exceeded:
+            kept += f"the command {ended.exceeded}\n".encode()
         if ended.error:
             kept += f"could not start: {ended.error}\n".encode()
         return ended

@@ -124,10 +124,11 @@ class StandaloneChecks:
         try:
             shared = [Path(each) for each in request.shared_folders]
             resident = Resident(None, where, folder / _SCRATCH, environment, shared=shared)
-            wrapper = await context.boundary.wrapper(resident)
+            shell = ("/bin/sh", "-c", check.run)
             command = supervised.Command(
-                ("/bin/sh", "-c", check.run), where, environment, context.grace, file, wrapper=wrapper
+                shell, where, environment, context.grace, file, processes=context.processes
             )
+            command = await context.boundary.held(command, resident)
             report = await run_check(check, command, self._context.supervisors, run.attach)
         except (OSError, ValueError) as error:
             return pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")

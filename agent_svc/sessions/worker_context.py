@@ -23,6 +23,8 @@ class WorkerContext:
     boundary: Boundary
     # Bytes of memory that a session's processes may use in total. 0: no limit.
     memory: int = 0
+    # Processes that a session may have at a time. 0: no limit.
+    processes: int = 0
     # Bytes of text that a session stores. 0: no limit.
     text_limit: int = 0
     watch: Watch = field(default_factory=Watch)

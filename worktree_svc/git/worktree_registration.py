@@ -9,11 +9,12 @@ place at once. gitrepository-layout(5) and git-worktree(1) document their format
 import errno
 import itertools
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from worktree_svc.git.command import Git
+from worktree_svc.git.command import Git, decode
 from worktree_svc.storage import files
 
 # Settings that apply only to the repository's own checkout. An epic's worktree always contains all files: with
@@ -48,10 +49,13 @@ def add(common: Path, path: Path, commit: str) -> None:
     # If this file were empty after a power cut, every git process that lists worktrees would fail.
     files.write_atomically(staged / "commondir", "../..\n")
     _copy_settings(common, staged)
+    _share(common, staged)
     path.mkdir()
     for folder in _names(common / "worktrees", path.name):
         pointer.write_text(f"gitdir: {folder}\n", errors="surrogateescape")
-        folder.parent.mkdir(exist_ok=True)
+        if not folder.parent.exists():
+            folder.parent.mkdir(exist_ok=True)
+            _share(common, folder.parent)
         try:
             staged.rename(folder)
         except OSError as error:
@@ -77,3 +81,34 @@ def _copy_settings(common: Path, folder: Path) -> None:
         shutil.copyfile(own, settings)
         for name in _OWN_SETTINGS:
             Git(common, git_dir=common).run("config", "--file", str(settings), "--unset-all", name)
+
+
+def _share(common: Path, folder: Path) -> None:
+    """Gives `folder` and its files the permissions that core.sharedRepository asks for, as git does for its own."""
+    found = Git(common, git_dir=common).run("config", "--get", "core.sharedRepository")
+    wanted = _shared_mode(decode(found.stdout).strip().lower())
+    if not wanted:
+        return
+    for path in (folder, *folder.iterdir()):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        # An octal number replaces the mode of files; a word adds to it.
+        mode = mode & ~0o777 | wanted.mode if wanted.replaces else mode | wanted.mode
+        if path.is_dir():
+            mode |= (mode & 0o444) >> 2 | stat.S_ISGID
+        path.chmod(mode)
+
+
+class _Shared(NamedTuple):
+    mode: int
+    replaces: bool = False
+
+
+def _shared_mode(value: str) -> _Shared | None:
+    """Returns what a value of core.sharedRepository means (git-config(1)); None: the umask applies."""
+    if value in {"group", "true", "yes", "on", "1"}:
+        return _Shared(0o660)
+    if value in {"all", "world", "everybody", "2", "3"}:
+        return _Shared(0o664)
+    if value.startswith("0") and set(value) <= set("01234567") and len(value) > 1:
+        return _Shared(int(value, 8) & 0o666, replaces=True)
+    return None

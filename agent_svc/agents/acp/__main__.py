@@ -16,7 +16,7 @@ from agent_svc.agents.acp.session import Session, Stopped
 from agent_svc.agents.acp.wire import Wire, exited, start
 from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
 from agent_svc.agents.base.revival import KilledError, revived
-from agent_svc.processes.supervisor import descendants
+from agent_svc.processes.process_table import descendants
 from heddle import pb
 
 # Seconds that an agent has to exit after its work is done, and again after SIGTERM.

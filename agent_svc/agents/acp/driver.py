@@ -98,6 +98,7 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         host_launch("agent_svc.agents.acp", request, resume),
         models=True,
         own=agent.own,
+        user_namespaces=agent.user_namespaces,
         # The id comes after the session's cost; see memory.py.
         own_session=lambda known: own_session(request, agent.reopen, known.partition(":")[2]),
     )

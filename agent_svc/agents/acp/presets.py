@@ -62,6 +62,8 @@ class Agent:
     own: tuple[OwnFolder, ...] = ()
     # The command that opens a session in a terminal; the session's id is appended. Empty: unknown.
     reopen: tuple[str, ...] = ()
+    # True: the agent makes a sandbox of its own.
+    user_namespaces: bool = False
     # False: the agent reads and writes files itself, because it does not handle our answer for a missing file.
     files: bool = True
 
@@ -137,6 +139,7 @@ PRESETS: Final = (
         login_file=".codex/auth.json",
         mode="read-only",
         own=(CODEX_FOLDER,),
+        user_namespaces=True,
     ),
     Agent(
         "goose",

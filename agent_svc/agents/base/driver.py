@@ -23,6 +23,8 @@ class Launch:
     models: bool = False
     # The agent's own folders outside the worktree. The agent must be able to write to them.
     own: Sequence[OwnFolder] = ()
+    # True: the agent makes a sandbox of its own, so its processes may create user namespaces.
+    user_namespaces: bool = False
     # Describes the session of an agent_session_id and how people open it. None: people cannot open it.
     own_session: Callable[[str], pb.AgentSession] | None = None
 

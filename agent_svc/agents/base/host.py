@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, Final
 from agent_svc.agents.base import background_work, protocol
 from agent_svc.agents.base.host_driver import limited
 from agent_svc.agents.base.images import Picture, keep
-from agent_svc.processes.supervisor import Servers, children, parents, send
+from agent_svc.processes.process_table import children, parents
+from agent_svc.processes.supervisor import Servers, send
 from agent_svc.text import system
 from heddle import pb, running_time
 

@@ -32,8 +32,9 @@ from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
 from agent_svc.agents.claude.transcript import Transcript
 from agent_svc.agents.claude.usage import Spending
+from agent_svc.processes.process_table import descendants
 from agent_svc.processes.signals import signal_name
-from agent_svc.processes.supervisor import Servers, descendants
+from agent_svc.processes.supervisor import Servers
 from heddle import pb, running_time
 
 # Seconds that Claude has to answer an interrupt, and a request for its usage.

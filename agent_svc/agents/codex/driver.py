@@ -57,6 +57,7 @@ class CodexDriver:
             models=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
+            user_namespaces=True,
             own_session=partial(own_session, request, ("codex", "resume")),
         )
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from heddle import data_folder, service_process
+from heddle.cli.console import output
 from heddle.cli.console.failure import Failure
+from heddle.config import ConfigError
 
 
 @contextmanager
@@ -17,7 +20,10 @@ def held(home: Path, scheduler: str) -> Iterator[None]:
 
     The operating system releases the lock when this process ends for any reason.
     """
-    make(home)
+    # The environment of this process contains what the services get.
+    service_process.close_memory()
+    if changed := make(home):
+        output.print_message(f"warning: {changed}")
     path = home / "up.lock"
     # Opened without truncating: until this process has the lock, the text names the current holder.
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
@@ -41,16 +47,19 @@ def leftovers(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            is_service = "heddle.cli.admin.parent_watch" in process.cmdline()
-            if is_service and process.environ().get("HEDDLE_HOME") == str(home):
+            words = process.cmdline()
+            if "heddle.cli.admin.parent_watch" in words and words[-1] == str(home):
                 found.append(process)
     return found
 
 
-def make(home: Path) -> None:
-    """Creates the folder if it does not exist; raises Failure if it cannot be written."""
+def make(home: Path) -> str:
+    """Creates the folder if it does not exist and makes it private; raises Failure if it cannot be written.
+
+    Returns what changed in its permissions, or "".
+    """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        changed = data_folder.make_private(home)
         probe = home / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
@@ -59,3 +68,6 @@ def make(home: Path) -> None:
             f"cannot write to {home}: {error.strerror}.\n"
             "Fix its permissions, or set HEDDLE_HOME to a folder that you can write to"
         ) from error
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+    return changed

@@ -21,6 +21,9 @@ from heddle.config import ConfigError, Settings
 # The first git that merges without a checkout (merge-tree --write-tree).
 NEEDED_GIT: Final = (2, 39)
 
+_NETWORK: Final = "network of agents"
+_CLOSE: Final = "set HEDDLE_SANDBOX_NETWORK to internet, or to none"
+
 # Seconds; a commit slower than this calls for a better disk.
 SLOW_COMMIT: Final = 0.2
 
@@ -39,7 +42,8 @@ class Finding:
 def machine(settings: Settings) -> list[Finding]:
     """Returns the findings that need no service."""
     home = settings.home
-    return [python(), git(), home_folder(home), disk(settings), database(home), *set_aside(home)]
+    found = [python(), git(), home_folder(home), disk(settings), database(home), *set_aside(home)]
+    return [*found, agents_network(settings)] if sys.platform == "linux" else found
 
 
 def python() -> Finding:
@@ -71,9 +75,9 @@ def git_version(text: str) -> tuple[int, ...]:
 
 
 def home_folder(folder: Path) -> Finding:
-    """Checks that the data folder can be written."""
+    """Checks that the data folder can be written, and makes it private to its user."""
     try:
-        home_lock.make(folder)
+        changed = home_lock.make(folder)
     except Failure as failure:
         problem, _, advice = str(failure).partition("\n")
         return Finding("data folder", False, problem, advice)
@@ -84,7 +88,22 @@ def home_folder(folder: Path) -> Finding:
     if repository:
         detail = f"{folder} can be written, but is inside the repository {repository}; git ignores it"
         return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
-    return Finding("data folder", True, f"{folder} can be written")
+    return Finding("data folder", True, "; ".join(filter(None, (f"{folder} can be written", changed))))
+
+
+def agents_network(settings: Settings) -> Finding:
+    """Reports what agents in a sandbox reach, and what this machine lacks for HEDDLE_SANDBOX_NETWORK=internet."""
+    missing = [name for name in ("pasta", "nsenter", "ip") if shutil.which(name) is None]
+    install = "install passt, util-linux and iproute2 with the system's package manager"
+    if settings.sandbox_network == "none":
+        return Finding(_NETWORK, True, "agents in a sandbox reach nothing")
+    if settings.sandbox_network == "open":
+        detail = "agents in a sandbox reach every port that this machine reaches, and its own"
+        first = f"{install}, and " if missing else ""
+        return Finding(_NETWORK, None, detail, f"to close this machine to agents, {first}{_CLOSE}")
+    if missing:
+        return Finding(_NETWORK, False, f"{' and '.join(missing)} not on PATH", install)
+    return Finding(_NETWORK, True, "agents in a sandbox reach other machines, and nothing of this one")
 
 
 def disk(settings: Settings) -> Finding:

@@ -1,10 +1,11 @@
 """Runs a module as `python -m` would, and ends it when its parent process is gone.
 
-    python -m heddle.cli.admin.parent_watch SECONDS MODULE
+    python -m heddle.cli.admin.parent_watch SECONDS MODULE HEDDLE_HOME
 
 `heddle up` starts each service through this, with a pipe on its standard input
 that it never writes to. The system closes the pipe when `up` dies for any
 reason; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
+HEDDLE_HOME only says whose service this is.
 """
 
 import os

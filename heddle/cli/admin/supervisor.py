@@ -109,6 +109,8 @@ class Supervisor:
             "heddle.cli.admin.parent_watch",
             str(drain_time(self._settings)),
             endpoint.module,
+            # Identifies the service to the next `up`, which cannot read the environment of a service.
+            str(self._settings.home),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

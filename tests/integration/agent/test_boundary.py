@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from agent_svc.sandbox import bubblewrap
+from agent_svc.sandbox.rules import Rules
 from heddle import pb
 from tests.support import worktrees
 from tests.support.agents import AgentProcess, Agents, agents, ending, output, payloads
@@ -223,7 +224,7 @@ async def test_secrets_are_out_of_reach(folder: Path) -> None:
     # The name of a run whose sessions are stored there.
     assert "r" not in output(events).splitlines()
     resident = bubblewrap.Resident(None, folder, folder, os.environ)
-    wrapper = bubblewrap.Bubblewrap.find(home, secrets=[key]).wrapper(resident)
+    wrapper = bubblewrap.Bubblewrap.find(Rules(home, secrets=(key,))).wrapper(resident)
     cat = [*wrapper, "cat", str(key)]
     done = await asyncio.to_thread(subprocess.run, cat, capture_output=True, check=False)
     assert done.returncode
@@ -238,7 +239,7 @@ def test_a_linked_virtual_environment_is_shown(tmp_path: Path, monkeypatch: pyte
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "link"))
-    sandbox = bubblewrap.Bubblewrap.find(tmp_path / "home")
+    sandbox = bubblewrap.Bubblewrap.find(Rules(tmp_path / "home"))
     resident = bubblewrap.Resident(None, scratch, scratch, os.environ)
     for name in ("real", "link"):
         look = [*sandbox.wrapper(resident), "/bin/sh", "-c", f"test -d {tmp_path / name} && echo shown"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_svc.processes import supervisor
+from agent_svc.processes import supervised, supervisor
 from agent_svc.sandbox.bubblewrap import PROGRAM
 from heddle import pb
 from tests.support.agents import (
@@ -290,4 +290,19 @@ async def test_supervisor_obeys_sigterm(tmp_path: Path, mark: str) -> None:
         attempt = await start_hidden(worker, SETSID, mark)
         supervisor_of(psutil.Process()).terminate()
         assert ending(await worker.events(attempt)) == ("FAILED", "the agent was ended by SIGTERM")
+        assert living(mark) == []
+
+
+async def test_processes_are_found_where_no_subreaper_keeps_them(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, a process that left its supervisor's tree is ended with the session, by its environment."""
+    monkeypatch.setattr(supervised, "HAS_SUBREAPERS", False)
+    async with agents(tmp_path, HEDDLE_SANDBOX="off") as worker:
+        attempt = await start_hidden(worker, SETSID, mark)
+        (child,) = (
+            each for each in psutil.Process().children() if "supervisor.py" in " ".join(each.cmdline())
+        )
+        child.kill()
+        assert ending(await worker.events(attempt))[0] == "LOST"
         assert living(mark) == []

@@ -71,7 +71,7 @@ async def test_a_search_for_orphans_waits_for_a_start(
         starting = asyncio.create_task(supervisors.start(command, stdin=subprocess.DEVNULL))
         await eventually(lambda: bool(spawned))
         # Another supervisor was killed.
-        searching = asyncio.create_task(supervisors._gone(0, clean=False))
+        searching = asyncio.create_task(supervisors._gone(0, clean=False, marker=""))
         for _ in range(10):
             await asyncio.sleep(0)
         go.set()
@@ -90,5 +90,5 @@ async def test_a_search_for_orphans_ends_them(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(supervised, "_is_subreaper", lambda: True)
     monkeypatch.setattr(supervised, "_children", lambda: [orphan] if psutil.pid_exists(orphan) else [])
     async with asyncio.timeout(DEADLINE):
-        await supervised.Supervisors()._gone(0, clean=False)
+        await supervised.Supervisors()._gone(0, clean=False, marker="")
     assert not psutil.pid_exists(orphan)

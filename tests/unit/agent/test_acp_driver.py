@@ -113,3 +113,10 @@ def test_the_host_needs_no_library_of_another_agent() -> None:
     program = "import sys; sys.modules['claude_agent_sdk'] = None; import agent_svc.agents.acp.__main__"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_only_an_agent_with_its_own_sandbox_can_make_namespaces() -> None:
+    """The filter of system calls allows user namespaces to codex alone, whose sandbox needs them."""
+    request = pb.StartSessionRequest(agent="acp:x", worktree_path="/nowhere")
+    able = [driver.kind.name for driver in DRIVERS if driver.launch(request, "").user_namespaces]
+    assert able == ["acp:codex-acp"]

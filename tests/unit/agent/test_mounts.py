@@ -54,3 +54,22 @@ def test_an_agents_own_folder_follows_its_environment() -> None:
     assert folder.path({"HOME": "/home/ada"}) == Path("/home/ada/.agent")
     assert folder.path({"HOME": "/home/ada", "AGENT_HOME": "/agent"}) == Path("/agent")
     assert folder.path({}) is None
+
+
+def test_what_is_masked_is_hidden_where_it_would_be_shown() -> None:
+    """A mask hides a folder or file that is shown; another call for the same path, or a hidden parent, replaces it."""
+    mounts = Mounts()
+    mounts.empty(Path("/data"))
+    mounts.writable(Path("/home/.cache"))
+    for path in ("/home/.ssh", "/data/.ssh", "/home/.cache", "/home/.cache/keys"):
+        mounts.mask(Path(path), folder=True)
+    for path in ("/home/s.sock", "/home/.cache/s.sock"):
+        mounts.mask(Path(path), folder=False, foreign=True)
+    mounts.visible([Path("/home/.ssh/known_hosts")])
+    resolved = mounts.resolved()
+    hidden = {str(path) for path, mount in resolved.items() if mount.hidden}
+    assert hidden == {"/data", "/home/.ssh", "/home/.cache/keys", "/home/s.sock"}
+    assert resolved[Path("/home/.cache")].writable
+    assert resolved[Path("/home/.ssh/known_hosts")].source == Path("/home/.ssh/known_hosts")
+    assert list(resolved).index(Path("/home/.ssh")) < list(resolved).index(Path("/home/.ssh/known_hosts"))
+    assert "--ro-bind /dev/null /home/s.sock" in joined(mounts)

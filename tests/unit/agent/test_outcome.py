@@ -16,6 +16,7 @@ OVER_BUDGET = pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="all spe
 # Only the scheduler sends these.
 STOPPED = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED, reason="no more")
 OUT_OF_MEMORY = ", as the system does where memory runs out"
+TOO_MANY = "the agent and what it started had 30 processes, more than HEDDLE_AGENT_PROCESSES allows"
 TOO_MUCH = "the agent and what it started used 5 MiB of memory, more than HEDDLE_AGENT_MEMORY allows"
 REFUSED = pb.SessionFinished(outcome=pb.OUTCOME_UNAUTHORIZED, reason="log in")
 LATER = "the agent asks to be started later: exit code 75"
@@ -35,6 +36,8 @@ SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
         (Exit(signal=9), None, Ending(pb.OUTCOME_FAILED, f"the agent was ended by SIGKILL{OUT_OF_MEMORY}")),
         (Exit(signal=99), None, Ending(pb.OUTCOME_FAILED, "the agent was ended by signal 99")),
         (Exit(signal=9, memory=5 << 20), None, Ending(pb.OUTCOME_FAILED, TOO_MUCH)),
+        (Exit(memory=5 << 20), None, Ending(pb.OUTCOME_FAILED, TOO_MUCH)),
+        (Exit(signal=9, processes=30), None, Ending(pb.OUTCOME_FAILED, TOO_MANY)),
         (Exit(), None, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
         (Exit(error="gone"), None, Ending(pb.OUTCOME_FAILED, "the agent could not be started: gone")),
         (Exit(code=0), FAILED, Ending(pb.OUTCOME_FAILED, "no credit", 0)),

@@ -1,9 +1,15 @@
+import socket
 from pathlib import Path
 
 import pytest
 
+from agent_svc.sandbox import bubblewrap
 from agent_svc.sandbox.boundary import boundary
+from agent_svc.sandbox.bubblewrap import Bubblewrap, Resident
+from agent_svc.sandbox.hidden import IN_HOME, hidden_paths, sockets
+from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_needed, with_resolver
 from agent_svc.sandbox.repository import checkout
+from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
 from heddle.names import EpicName
 
@@ -75,3 +81,110 @@ def test_another_pointer_shows_nothing(tmp_path: Path, text: str) -> None:
     """A .git file that does not belong to a linked worktree gives access to no folder."""
     (tmp_path / ".git").write_text(text)
     assert checkout(tmp_path) is None
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+@pytest.mark.parametrize("network", ["internet", "none"])
+def test_a_network_without_its_sandbox_is_refused(tmp_path: Path, sandbox: str, network: str) -> None:
+    """A restricted network is a promise: where no sandbox can keep it, the service does not start."""
+    environ = {"HEDDLE_HOME": str(tmp_path), "HEDDLE_SANDBOX": sandbox, "HEDDLE_SANDBOX_NETWORK": network}
+    with pytest.raises(ConfigError, match=f"HEDDLE_SANDBOX_NETWORK is {network}, which needs the sandbox"):
+        boundary(Settings.read(environ))
+
+
+@pytest.mark.parametrize("name", ["HEDDLE_SANDBOX_WRITABLE", "HEDDLE_SANDBOX_VISIBLE"])
+@pytest.mark.parametrize("part", ["", "token", "run/agent.sock"])
+def test_no_setting_shows_the_data_of_the_services(tmp_path: Path, name: str, part: str) -> None:
+    """HEDDLE_HOME and what is in it cannot be shown to agents."""
+    with pytest.raises(ConfigError, match="agents never see HEDDLE_HOME"):
+        boundary(Settings.read({"HEDDLE_HOME": str(tmp_path), name: str(tmp_path / part)}))
+
+
+def test_hidden_paths_follow_links_and_respect_the_agents_own_folders(tmp_path: Path) -> None:
+    """The target of a linked secret is hidden; what belongs to the session's agent is not."""
+    home, keys = tmp_path / "home", tmp_path / "keys"
+    for each in (home / ".aws", home / ".config" / "gh", keys):
+        each.mkdir(parents=True)
+    (home / ".ssh").symlink_to(keys)
+    (home / ".netrc").symlink_to(tmp_path / "absent")
+    found = {
+        path for path in hidden_paths(Rules(tmp_path), [home], [home / ".config"]) if tmp_path in path.parents
+    }
+    assert found == {keys, home / ".aws"}
+    shown = Rules(tmp_path, visible=(home / ".config",))
+    assert home / ".config" / "gh" in hidden_paths(Rules(tmp_path), [home])
+    assert home / ".config" / "gh" not in hidden_paths(shown, [home])
+
+
+def test_the_documented_list_is_complete() -> None:
+    """docs/agents.md lists each hidden path of the home, by what it contains."""
+    text = (Path(__file__).parents[3] / "docs" / "agents.md").read_text()
+    for kind, names in IN_HOME.items():
+        assert f"| {kind} | {', '.join(f'`~/{name}`' for name in names)} |" in text
+
+
+def test_sockets_are_read_from_the_kernels_list(tmp_path: Path) -> None:
+    """Paths that are sockets are found, once; abstract sockets and files that replaced one are not."""
+    path = tmp_path / "a socket"
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        row = "0000: 00000002 00000000 00010000 0001 01 123"
+        lines = ["Num RefCount Protocol Flags Type St Inode Path"]
+        lines += [
+            f"{row} {each}" for each in (path, path, tmp_path / "file", tmp_path / "absent", "@abstract")
+        ]
+        (tmp_path / "table").write_text("\n".join([*lines, row, ""]))
+        assert sockets(tmp_path / "table") == [path]
+    assert sockets(tmp_path / "absent") == []
+
+
+def test_pasta_offers_nothing_of_this_machine() -> None:
+    """No port is forwarded in either direction, and the gateway is not this machine."""
+    command = " ".join(pasta_command(root=False))
+    assert "--no-map-gw -t none -u none -T none -U none --" in command
+    assert "--runas" not in command
+    assert "--runas 0" in " ".join(pasta_command(root=True))
+    assert not any(
+        address.startswith("127.") or address == "::1" or "%" in address for address in own_addresses()
+    )
+
+
+def test_a_resolver_on_loopback_is_replaced() -> None:
+    """A namespace asks pasta for names if the machine's resolver listens on loopback; search domains stay."""
+    local = "nameserver 127.0.0.53\nsearch example.org\n"
+    assert resolver_needed(local)
+    assert resolver_needed("nameserver ::1\n")
+    assert not resolver_needed("nameserver 127.0.0.1\nnameserver 192.0.2.1\n")
+    assert with_resolver(local) == "search example.org\nnameserver 169.254.1.1\n"
+
+
+def test_a_kernel_without_filters_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a filter of system calls cannot be used, agents run in a sandbox without one, and the report says so."""
+    program = tmp_path / "bwrap"
+    program.write_text(
+        '#!/bin/sh\n[ $1 = --version ] && echo bubblewrap 9.9\ncase "$*" in *--seccomp*) exit 1;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    found = boundary(settings(tmp_path / "home", "required"))
+    assert isinstance(found.sandbox, Bubblewrap)
+    assert found.report.detail.startswith("bubblewrap 9.9 without a filter of system calls, ")
+    assert found.sandbox.system_calls(Resident(None, tmp_path, tmp_path, {})) == b""
+
+
+def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sockets are hidden but those of name resolution, in a shown folder, and in a writable folder."""
+    shown, writable, other = (tmp_path / name / "s.sock" for name in ("shown", "writable", "other"))
+    names = Path("/run/systemd/resolve/io.systemd.Resolve")
+    monkeypatch.setattr(bubblewrap, "sockets", lambda: [shown, writable, other, names])
+    for path in (shown, writable):
+        path.parent.mkdir()
+    rules = Rules(tmp_path / "home", writable=(writable.parent,), visible=(shown.parent,))
+    # Not /tmp, which each session replaces.
+    monkeypatch.setattr(bubblewrap, "TMP", Path("/replaced"))
+    resolved = bubblewrap.described(rules, Resident(None, tmp_path / "w", tmp_path / "s", {})).resolved()
+    assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
+    assert resolved[other].hidden

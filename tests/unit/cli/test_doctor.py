@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.cli.admin import machine_checks
 from heddle.cli.admin.doctor import worker_findings
 from heddle.cli.admin.machine_checks import repository, set_aside
 from heddle.cli.admin.repository_checks import filters
@@ -82,3 +83,23 @@ def test_worktrees_that_were_set_aside_are_named(tmp_path: Path) -> None:
     assert (found.ok, found.subject) == (None, "set aside")
     assert f"neither keep nor remove: {first}, {second}" in found.detail
     assert found.advice.endswith(f"sudo rm -rf {first} {second}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "ok", "said"),
+    [
+        ("open", True, None, "set HEDDLE_SANDBOX_NETWORK"),
+        ("open", False, None, "install passt"),
+        ("internet", True, True, "nothing of this one"),
+        ("internet", False, False, "pasta and nsenter and ip not on PATH"),
+        ("none", False, True, "reach nothing"),
+    ],
+)
+def test_the_network_of_agents_is_described(
+    mode: str, there: bool, ok: bool | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor says what agents reach, and what to install and to set so that they do not reach this machine."""
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if there else None)
+    found = machine_checks.agents_network(Settings.read({"HEDDLE_SANDBOX_NETWORK": mode}))
+    assert found.ok is ok
+    assert said in f"{found.detail}; {found.advice}"

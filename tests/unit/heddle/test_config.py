@@ -98,3 +98,17 @@ def test_paths_are_separated_by_commas(value: str) -> None:
         Path.home() / "a",
         Path("/b"),
     )
+
+
+def test_a_setting_can_come_from_a_file(tmp_path: Path) -> None:
+    """NAME_FILE names a file with the value, so that a secret is in no environment; the last newline is not part of it."""
+    file = tmp_path / "url"
+    file.write_text("postgresql+psycopg://ada:secret@host/heddle\n")
+    settings = Settings.read({"HEDDLE_DATABASE_URL_FILE": str(file)})
+    assert settings.database_url == "postgresql+psycopg://ada:secret@host/heddle"
+    with pytest.raises(ConfigError, match="HEDDLE_DATABASE_URL and HEDDLE_DATABASE_URL_FILE are both set"):
+        Settings.read({"HEDDLE_DATABASE_URL_FILE": str(file), "HEDDLE_DATABASE_URL": "sqlite://"})
+    with pytest.raises(ConfigError, match="HEDDLE_DATABASE_URL_FILE is '/nowhere', which cannot be read"):
+        Settings.read({"HEDDLE_DATABASE_URL_FILE": "/nowhere"})
+    file.write_text("\n")
+    assert Settings.read({"HEDDLE_DATABASE_URL_FILE": str(file)}).database_url.startswith("sqlite:///")

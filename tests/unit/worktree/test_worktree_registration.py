@@ -1,5 +1,7 @@
 """A worktree is registered as by `git worktree add`, but other git processes see it only when it is complete."""
 
+import os
+import stat
 import threading
 from pathlib import Path
 
@@ -39,6 +41,35 @@ def test_a_registration_has_the_files_that_git_writes(project: Path) -> None:
     worktree_registration.add(project / ".git", path, commit)
     assert registered() == theirs
     assert {"HEAD", "commondir", "gitdir", "config.worktree"} <= theirs.keys()
+
+
+@pytest.mark.parametrize(
+    ("value", "file", "folder"),
+    [
+        ("group", 0o660, 0o2770),
+        ("true", 0o660, 0o2770),
+        ("world", 0o664, 0o2775),
+        ("0640", 0o640, 0o2750),
+        ("umask", 0o600, 0o700),
+    ],
+)
+def test_a_registration_is_shared_as_its_repository(
+    project: Path, value: str, file: int, folder: int
+) -> None:
+    """With core.sharedRepository, the group can use the registration whatever the umask of the service."""
+    git(project, "config", "core.sharedRepository", value)
+    commit = git(project, "rev-parse", "HEAD")
+    mask = os.umask(0o077)
+    try:
+        worktree_registration.add(project / ".git", project.parent / "linked", commit)
+    finally:
+        os.umask(mask)
+    parent = project / ".git" / "worktrees"
+    linked = parent / "linked"
+    assert {stat.S_IMODE((linked / name).stat().st_mode) for name in ("HEAD", "gitdir", "commondir")} == {
+        file
+    }
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (parent, linked)} == {folder}
 
 
 def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
