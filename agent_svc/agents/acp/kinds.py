@@ -5,7 +5,7 @@ from typing import Final
 
 from agent_svc.agents.claude import kind as claude
 from agent_svc.agents.codex import kind as codex
-from heddle.agents import OPTIONS, AgentKind
+from heddle.agents import OPTIONS, PROJECT_CONFIG, AgentKind
 
 PREFIX: Final = "acp:"
 
@@ -21,6 +21,7 @@ KINDS: Final = (
         options=OPTIONS,
         reports_usage_live=True,
         holds_max_turns=True,
+        project_config=PROJECT_CONFIG,
     ),
     _preset("acp:gemini"),
     _preset("acp:opencode", obeyed=("opencode.json",)),

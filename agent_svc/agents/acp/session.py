@@ -1,6 +1,7 @@
 """One session of an ACP agent: opens or resumes it, prompts turn by turn, and ends it cleanly."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
@@ -32,9 +33,9 @@ from agent_svc.agents.acp.forwarded_messages import WANTED
 from agent_svc.agents.acp.memory import Memory
 from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
-from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
 from agent_svc.agents.claude.background_tasks import SUBTYPES
+from agent_svc.agents.claude.project_config import project_config
 from agent_svc.processes.supervisor import Servers
 from heddle import __version__, running_time
 
@@ -203,17 +204,21 @@ class Session:
         """Returns the options that only Claude's adapter understands; empty for other agents."""
         if not self._agent.claude:
             return {}
-        # The user's own settings might allow what the plan does not.
-        shell = runs_anything(self._host.session.permissions)
+        session = self._host.session
+        project = project_config(session, os.environ)
         options: dict[str, Any] = {
-            "settingSources": ["project"],
+            # The user's own settings might allow what the plan does not.
+            "settingSources": project.sources,
             "settings": {
-                "disableSkillShellExecution": not shell,
+                **project.settings,
                 # A skill of the project may grant itself tools. Claude still asks for these.
                 "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
             },
+            "mcpServers": project.servers,
+            "strictMcpConfig": True,
+            "additionalDirectories": project.directories,
+            "env": project.environment,
         }
-        session = self._host.session
         if session.HasField("max_turns"):
             options["maxTurns"] = session.max_turns
         if session.HasField("budget_usd_micros") and not self._host.resume:
@@ -229,8 +234,8 @@ class Session:
                 "emitRawSDKMessages": [*WANTED, *({"type": "system", "subtype": each} for each in SUBTYPES)],
             }
         }
-        if session.system_prompt:
-            told["systemPrompt"] = {"append": session.system_prompt}
+        if project.prompt:
+            told["systemPrompt"] = {"append": project.prompt}
         return told
 
     async def _choose_mode(self, opened: Opened) -> None:

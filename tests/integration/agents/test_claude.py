@@ -74,14 +74,15 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
-    """If a hook blocks the prompt, the session fails and its reason contains the hook's message."""
+    """If a hook that the plan permits blocks the prompt, the session fails with the hook's message as its reason."""
+    hooks = pb.Permissions(project_config=["hooks"])
     async with claude(tmp_path) as it:
         settings = it.worker.worktree / ".claude" / "settings.json"
         settings.parent.mkdir()
         said = json.dumps({"decision": "block", "reason": "policy says no"})
         hook = {"type": "command", "command": f"echo '{said}'"}
         settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
-        events = await it.worker.run("claude", environment=it.environment)
+        events = await it.worker.run("claude", environment=it.environment, permissions=hooks)
     outcome, reason = ending(events)
     assert outcome == "FAILED"
     assert reason.startswith("Claude did not call its model: UserPromptSubmit operation blocked by hook")
