@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from agent_svc.sandbox.mounts import Mounts
-from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sandbox.private_folders import PrivateFolder
 from agent_svc.sandbox.repository import checkout
 from heddle.names import EpicName
 
@@ -74,7 +74,8 @@ class Resident:
     # The private temporary folder.
     scratch: Path
     environment: Mapping[str, str]
-    own: Sequence[OwnFolder] = ()
+    # What it sees in place of its agent's own folders, which must exist.
+    own: Sequence[PrivateFolder] = ()
     # Writable folders that links in the worktree point to.
     shared: Sequence[Path] = ()
 
@@ -193,17 +194,9 @@ def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
 
 def _add_own_folders(mounts: Mounts, resident: Resident) -> None:
     for folder in resident.own:
-        named = folder.path(resident.environment)
-        if named is None or not named.is_absolute():
-            continue
-        named.mkdir(parents=True, exist_ok=True)
-        path = named.resolve()
-        mounts.visible([path])
-        for part in folder.parts or ("./",):
-            if _there(path, part):
-                mounts.writable(path / part)
-        for part in folder.kept:
-            _keep(mounts, path, part)
+        mounts.writable(folder.path, folder.private)
+        for source, path in folder.shown():
+            mounts.read_only(path, source.resolve())
 
 
 def _there(folder: Path, part: str) -> bool:

@@ -96,8 +96,8 @@ class AcpCommandDriver:
 
 def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launch:
     return Launch(
-        # -P: a module in the worktree must not replace one of Heddle's.
-        arguments=(sys.executable, "-P", "-m", "agent_svc.agents.acp"),
+        # -E -P: neither a variable of the project nor a module in the worktree may replace a module of Heddle's.
+        arguments=(sys.executable, "-E", "-P", "-m", "agent_svc.agents.acp"),
         stdin=protocol.opening(request, resume),
         controlled=True,
         models=True,

@@ -23,9 +23,11 @@ KINDS: Final = (
         holds_max_turns=True,
         project_config=PROJECT_CONFIG,
     ),
-    _preset("acp:gemini"),
-    _preset("acp:opencode", obeyed=("opencode.json",)),
-    _preset("acp:codex-acp", provider=codex.PROVIDER),
+    _preset("acp:gemini", project_config=("settings",), obeyed=(".gemini",)),
+    _preset(
+        "acp:opencode", project_config=("settings",), obeyed=("opencode.json", "opencode.jsonc", ".opencode")
+    ),
+    _preset("acp:codex-acp", provider=codex.PROVIDER, project_config=("settings",)),
     _preset("acp:goose"),
     _kind(
         PREFIX,

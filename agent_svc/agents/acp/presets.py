@@ -2,37 +2,56 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from agent_svc.agents.acp import project_config
 from agent_svc.agents.acp.kinds import PREFIX
+from agent_svc.agents.acp.project_config import Adjustment, Repository
 from agent_svc.agents.claude.background_tasks import TELLING
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from agent_svc.agents.codex.own_folder import CODEX_FOLDER
-from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sandbox.own_folder import Credential, OwnFolder
 
+# Google's logins are renewed without a new refresh token, so a session's copy can renew itself.
 GEMINI_FOLDER: Final = OwnFolder(
     ".gemini",
-    kept=(
+    shown=(
+        ".env",
         "GEMINI.md",
-        "agents/",
-        "commands/",
-        "extensions/",
-        "policies/",
+        "agents",
+        "commands",
+        "extensions",
+        "google_accounts.json",
+        "installation_id",
+        "policies",
         "settings.json",
-        "skills/",
+        "skills",
+        "system.md",
         "trustedFolders.json",
     ),
+    credentials=(Credential("oauth_creds.json"), Credential("gemini-credentials.json")),
+    kept=("history/", "projects.json", "tmp/"),
 )
 
-# OpenCode needs its settings folder and one file in it. It must not write to that folder.
+# OpenCode stores sessions of all projects in one database, so each attempt has its own.
 OPENCODE_FOLDERS: Final = (
-    OwnFolder(".config/opencode", kept=(".gitignore", "./")),
-    *(OwnFolder(f"{folder}/opencode") for folder in (".cache", ".local/share", ".local/state")),
+    OwnFolder(".config/opencode", shown=("*",)),
+    OwnFolder(".cache/opencode", shown=("*",)),
+    OwnFolder(
+        ".local/share/opencode",
+        shown=("bin", "plugin"),
+        credentials=(Credential("auth.json"), Credential("account.json")),
+        kept=("opencode*.db", "opencode*.db-wal", "storage/", "snapshot/"),
+    ),
+    OwnFolder(".local/state/opencode", shown=("model.json",)),
 )
-GOOSE_FOLDERS: Final = tuple(OwnFolder(f"{folder}/goose") for folder in (".local/share", ".local/state"))
+GOOSE_FOLDERS: Final = (
+    OwnFolder(".local/share/goose", kept=("sessions/",)),
+    OwnFolder(".local/state/goose"),
+)
 
 # OpenCode's tools that change nothing.
 OPENCODE_READS: Final = ("read", "list", "glob", "grep", "todowrite", "todoread")
@@ -62,6 +81,8 @@ class Agent:
     own: tuple[OwnFolder, ...] = ()
     # The command that opens a session in a terminal; the session's id is appended. Empty: unknown.
     reopen: tuple[str, ...] = ()
+    # Limits what a repository configures to what the plan grants. None: as much as the agent itself lets it.
+    project: Callable[[Repository], Adjustment] | None = None
     # False: the agent reads and writes files itself, because it does not handle our answer for a missing file.
     files: bool = True
 
@@ -121,6 +142,7 @@ PRESETS: Final = (
         login_file=".gemini/oauth_creds.json",
         mode="default",
         own=(GEMINI_FOLDER,),
+        project=project_config.gemini,
         files=False,
     ),
     Agent(
@@ -144,6 +166,7 @@ PRESETS: Final = (
             "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
         },
         own=OPENCODE_FOLDERS,
+        project=project_config.opencode,
     ),
     Agent(
         "codex-acp",
@@ -154,6 +177,7 @@ PRESETS: Final = (
         login_file=".codex/auth.json",
         mode="read-only",
         own=(CODEX_FOLDER,),
+        project=project_config.codex_acp,
     ),
     Agent(
         "goose",

@@ -53,8 +53,8 @@ class ClaudeDriver:
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.claude"),
+            # -E -P: neither a variable of the project nor a module in the worktree may replace a module of Heddle's.
+            arguments=(sys.executable, "-E", "-P", "-m", "agent_svc.agents.claude"),
             stdin=protocol.opening(request, resume),
             controlled=True,
             models=True,

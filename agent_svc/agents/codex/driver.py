@@ -54,8 +54,8 @@ class CodexDriver:
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         patience = self._environ.get(PATIENCE)
         return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.codex"),
+            # -E -P: neither a variable of the project nor a module in the worktree may replace a module of Heddle's.
+            arguments=(sys.executable, "-E", "-P", "-m", "agent_svc.agents.codex"),
             stdin=protocol.opening(request, resume),
             controlled=True,
             models=True,

@@ -38,8 +38,8 @@ class ScriptedDriver:
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module in the worktree must not replace one of Heddle's.
-            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.scripted"),
+            # -E -P: neither a variable of the project nor a module in the worktree may replace a module of Heddle's.
+            arguments=(sys.executable, "-E", "-P", "-m", "agent_svc.agents.scripted"),
             stdin=protocol.opening(request, resume),
             controlled=True,
             environment=self._environment,
