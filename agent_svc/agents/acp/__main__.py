@@ -61,6 +61,8 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
     granted = frozenset(host.session.permissions.project_config)
     repository = Repository(granted, host.worktree, environment)
     added = agent.project(repository) if agent.project else Adjustment()
+    if added.refusal:
+        raise AgentFailedError(added.refusal)
     try:
         wire = await start(
             (*agent.command, *added.arguments), host.worktree, {**environment, **added.environment}, stray

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,19 @@ SETTINGS: Final = "settings"
 # OpenCode's own variable for settings, and the instructions that it reads only together with the project's settings.
 OPENCODE_SETTINGS: Final = "OPENCODE_CONFIG_CONTENT"
 OPENCODE_INSTRUCTIONS: Final = ("AGENTS.md", "CLAUDE.md", "CONTEXT.md")
+
+OPENCODE_PLUGINS: Final = (".opencode/plugin", ".opencode/plugins")
+OPENCODE_FILES: Final = (
+    "opencode.json",
+    "opencode.jsonc",
+    ".opencode/opencode.json",
+    ".opencode/opencode.jsonc",
+)
+PLUGIN: Final = b"plugin"
+OPENCODE_REFUSED: Final = (
+    "OpenCode would run the plugins of the repository ({name}): allow them in the plan with"
+    " permissions.project_config: [settings], or remove them"
+)
 
 
 class Repository(NamedTuple):
@@ -29,6 +43,8 @@ class Adjustment(NamedTuple):
 
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
+    # Why the agent must not be started in the repository. Empty: it may be.
+    refusal: str = ""
 
 
 def gemini(repository: Repository) -> Adjustment:
@@ -44,13 +60,15 @@ def codex_acp(repository: Repository) -> Adjustment:
 
 
 def opencode(repository: Repository) -> Adjustment:
-    """Disables the project's settings, and all plugins; names its instructions in the operator's settings.
+    """Disables the project's settings; names its instructions in the operator's settings.
 
-    Version 1.18 loads plugins of a project whose settings are disabled, unless no plugin may be loaded.
+    Version 1.18 runs a project's plugins even so: it is not started where there are any.
     """
     if SETTINGS in repository.granted:
         return Adjustment()
-    environment = {"OPENCODE_DISABLE_PROJECT_CONFIG": "1", "OPENCODE_PURE": "1"}
+    if named := _plugins(repository.worktree):
+        return Adjustment(refusal=OPENCODE_REFUSED.format(name=named))
+    environment = {"OPENCODE_DISABLE_PROJECT_CONFIG": "1"}
     found = next(
         (path for name in OPENCODE_INSTRUCTIONS if (path := repository.worktree / name).is_file()), None
     )
@@ -60,6 +78,18 @@ def opencode(repository: Repository) -> Adjustment:
         settings["instructions"] = [*(named if isinstance(named, list) else []), os.fspath(found)]
         environment[OPENCODE_SETTINGS] = json.dumps(settings)
     return Adjustment(environment=environment)
+
+
+def _plugins(worktree: Path) -> str:
+    """Returns a file or folder of the project with plugins; empty if there is none."""
+    for name in OPENCODE_PLUGINS:
+        if os.path.lexists(worktree / name):
+            return name
+    for name in OPENCODE_FILES:
+        with suppress(OSError):
+            if (worktree / name).is_file() and PLUGIN in (worktree / name).read_bytes():
+                return name
+    return ""
 
 
 def _settings(text: str) -> dict[str, Any] | None:

@@ -199,5 +199,24 @@ async def test_a_plan_names_what_a_repository_configures(agent: str, granted: bo
         permissions = pb.Permissions(project_config=["settings"] if granted else [])
         events = await it.run(permissions)
         assert (worktree / "mark").exists() is granted
-        assert ("swordfish" in it.asked()) is (agent != "codex-acp")
+        # Gemini reads no instructions in a folder that is not trusted, OpenCode is not started.
+        assert ("swordfish" in it.asked()) is (granted and agent != "codex-acp")
+    if agent == "opencode" and not granted:
+        assert "would run the plugins of the repository (.opencode/plugin)" in ending(events)[1]
+    else:
+        assert ending(events) == ("SUCCEEDED", "")
+
+
+@pytest.mark.timeout(240)
+async def test_opencode_reads_instructions_without_settings(agent: str, tmp_path: Path) -> None:
+    """OpenCode reads the repository's instructions, and its settings start no server."""
+    if agent != "opencode":
+        pytest.skip("only OpenCode has instructions without settings")
+    async with preset(agent, tmp_path, [Turn("Hello there.")]) as it:
+        worktree = it.worker.worktree
+        hostile(agent, worktree)
+        shutil.rmtree(worktree / ".opencode")
+        events = await it.run()
+        assert not (worktree / "mark").exists()
+        assert "swordfish" in it.asked()
     assert ending(events) == ("SUCCEEDED", "")
