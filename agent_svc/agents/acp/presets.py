@@ -148,7 +148,6 @@ PRESETS: Final = (
     Agent(
         "opencode",
         command=("opencode", "acp"),
-        reopen=("opencode", "--session"),
         install="run: npm install -g opencode-ai",
         login="run: opencode auth login",
         login_variables=(
