@@ -66,8 +66,8 @@ def opencode(repository: Repository) -> Adjustment:
     """
     if SETTINGS in repository.granted:
         return Adjustment()
-    if named := _plugins(repository.worktree):
-        return Adjustment(refusal=OPENCODE_REFUSED.format(name=named))
+    if plugins := _plugins(repository.worktree):
+        return Adjustment(refusal=OPENCODE_REFUSED.format(name=plugins))
     environment = {"OPENCODE_DISABLE_PROJECT_CONFIG": "1"}
     found = next(
         (path for name in OPENCODE_INSTRUCTIONS if (path := repository.worktree / name).is_file()), None

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from heddle import pb
-from tests.support.agents import ending, payloads
+from tests.support.agents import attempt_name, ending, output, payloads
 from tests.support.claude import Claude
 from tests.support.codex import codex
 from tests.support.models.turns import Call, Turn
@@ -182,3 +182,31 @@ async def test_a_plan_names_what_a_repository_configures_for_codex(
     assert "swordfish" in asked
     (finished,) = payloads(events, "tool_finished")
     assert finished.tool_finished.result.endswith("cut off\n")
+
+
+@pytest.mark.parametrize("agent", [*CLAUDE_KINDS, "codex"])
+async def test_a_variable_of_the_repository_does_not_redirect_an_agent(agent: str, tmp_path: Path) -> None:
+    """Variables of the project file that could redirect an agent reach its checks but not the agent, which the log says."""
+    async with real_agent(agent, tmp_path) as it:
+        script = it.worker.worktree / "env.sh"
+        script.write_text("echo run >> ran\n")
+        it.model.play([Turn(calls=[Call("Bash", {"command": "bash -c 'echo $WORD'"})]), Turn("Done.")], "")
+        await it.worker.stub.StartSession(
+            pb.StartSessionRequest(
+                attempt=attempt_name(),
+                epoch=1,
+                worktree_path=str(it.worker.worktree),
+                agent=agent,
+                prompt="Do it",
+                environment=it.environment,
+                project_environment={"BASH_ENV": str(script), "WORD": "heddle"},
+                permissions=pb.Permissions(allow=["Bash(*)"]),
+                checks=[pb.Check(name="nothing ran", run="test ! -e ran && bash -c true && test -e ran")],
+            )
+        )
+        events = await it.worker.events(attempt_name())
+    assert ending(events) == ("SUCCEEDED", "")
+    assert payloads(events, "tool_finished")[0].tool_finished.result.strip().endswith("heddle")
+    assert "does not get these variables of the project, which could redirect it: BASH_ENV" in output(
+        events, pb.OUTPUT_STREAM_SYSTEM
+    )
