@@ -23,6 +23,7 @@ from heddle.names import AttemptName
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LEFT_OUT: Final = "The agent does not get these variables of the project, which could redirect it: {names}.\n"
+NO_EFFECT: Final = "The plan's project_config has no effect on this agent: {names}.\n"
 NOT_STORED: Final = "The agent's session could not be stored, so it cannot be resumed: {why}.\n"
 
 
@@ -46,12 +47,18 @@ class SessionEnvironment:
         self._own: list[PrivateFolder] = []
 
     def use(self, driver: Driver) -> str:
-        """Lets launched agents log in as `driver` says. Returns a note for the session's log, or ""."""
+        """Lets launched agents log in as `driver` says. Returns notes for the session's log, or ""."""
         self._login_variables = tuple(driver.login_variables)
         left_out = (
             steering(self._spec.project_environment, self._login_variables) if self._login_variables else []
         )
-        return LEFT_OUT.format(names=", ".join(left_out)) if left_out else ""
+        named = driver.kind.project_config
+        without = [each for each in self._spec.permissions.project_config if named and each not in named]
+        notes = (
+            LEFT_OUT.format(names=", ".join(left_out)) if left_out else "",
+            NO_EFFECT.format(names=", ".join(without)) if without else "",
+        )
+        return "".join(notes)
 
     def variables(self, launch: Launch | None = None) -> dict[str, str]:
         """Returns the environment of an agent, or without `launch` that of the setup and of checks."""

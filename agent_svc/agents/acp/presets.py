@@ -25,7 +25,6 @@ GEMINI_FOLDER: Final = OwnFolder(
         "commands",
         "extensions",
         "google_accounts.json",
-        "installation_id",
         "policies",
         "settings.json",
         "skills",
@@ -39,7 +38,7 @@ GEMINI_FOLDER: Final = OwnFolder(
 # OpenCode stores sessions of all projects in one database, so each attempt has its own.
 OPENCODE_FOLDERS: Final = (
     OwnFolder(".config/opencode", shown=("*",)),
-    OwnFolder(".cache/opencode", shown=("*",)),
+    OwnFolder(".cache/opencode"),
     OwnFolder(
         ".local/share/opencode",
         shown=("bin", "plugin"),

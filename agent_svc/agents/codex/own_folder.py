@@ -47,15 +47,12 @@ CODEX_FOLDER: Final = OwnFolder(
         "AGENTS.override.md",
         "config.toml",
         "hooks.json",
-        "installation_id",
         "managed_config.toml",
-        "models_cache.json",
         "plugins",
         "prompts",
         "requirements.toml",
         "rules",
         "skills",
-        "version.json",
     ),
     credentials=(
         Credential(
