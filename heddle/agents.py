@@ -24,6 +24,9 @@ ENTRY_POINT_GROUP: Final = "heddle.agents"
 # The plan keys that only some kinds support.
 OPTIONS: Final = ("system_prompt", "effort", "tools", "mcp_servers")
 
+# What permissions.project_config of a plan can name: the parts of a repository that configure its agents.
+PROJECT_CONFIG: Final = ("mcp", "settings", "hooks")
+
 
 @dataclass(frozen=True)
 class AgentKind:
@@ -52,6 +55,8 @@ class AgentKind:
     # Lower-case names of worktree files and folders that configure it, such as settings and hooks.
     # Writing them requires permission, for every agent.
     obeyed: tuple[str, ...] = ()
+    # The names of PROJECT_CONFIG that have an effect on it. It ignores the others.
+    project_config: tuple[str, ...] = ()
     # The reason why its package is broken. Empty: the kind can be used.
     problem: str = ""
 

@@ -6,6 +6,8 @@ result.pb    the finished Session; absent while it runs
 said.pb      the operator's messages, in place of a log that was released
 artifacts/   screenshots by content hash
 agent        the agent's own id of its session; absent if it reported none
+own/         what its agent has in place of the user's folders; absent without a sandbox and after its end
+kept/        what a later attempt needs to resume the agent's session, for agents without records in the user's folder
 lock         locked while any process of the session lives
 reserve      reserved space for the final event on a full disk
 """
@@ -46,6 +48,8 @@ class SessionFolder:
         # The session's private TMPDIR.
         self.scratch = scratch
         self.log = path / "events.log"
+        self.own = path / "own"
+        self.kept = path / "kept"
 
     def create(self, spec: pb.StartSessionRequest) -> None:
         """Writes the session to disk. If there is no room, raises OSError and leaves no files."""
@@ -82,6 +86,7 @@ class SessionFolder:
         (self.path / "reserve").unlink(missing_ok=True)
         (self.path / "lock").unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
+        shutil.rmtree(self.own, ignore_errors=True)
         # The result must be written last: without it, the session is finished again after a crash.
         write_durably(self.path / "result.pb", session.SerializeToString(), "result")
 

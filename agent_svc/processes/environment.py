@@ -27,6 +27,30 @@ UNATTENDED: Final[Mapping[str, str]] = {
     "PIP_NO_INPUT": "1",
 }
 
+# Variables with which a repository could send an agent's login elsewhere, or run a program of its own with it.
+_STEERING: Final = frozenset(
+    {
+        *ALLOWED - {"LANG", "TERM", "TZ"},
+        "ALL_PROXY",
+        "BASH_ENV",
+        "ENV",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NODE_EXTRA_CA_CERTS",
+        "NODE_OPTIONS",
+        "NODE_PATH",
+        "NODE_TLS_REJECT_UNAUTHORIZED",
+        "NO_PROXY",
+        "SSLKEYLOGFILE",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+    }
+)
+_STEERING_PREFIXES: Final = ("BUN_", "DYLD_", "GIT_", "LD_", "OTEL_", "XDG_")
+
+# How the names of logins end. Other names that start like them belong to the same program.
+_LOGIN_ENDS: Final = ("_API_KEY", "_TOKEN", "_BASE_URL")
+
 # Linux limits the length of one variable (MAX_ARG_STRLEN, less room for the name).
 MAX_VALUE_BYTES: Final = (128 << 10) - 64
 
@@ -49,3 +73,19 @@ def agent_environment(
     if prompt is not None and len(prompt.encode()) <= MAX_VALUE_BYTES and "\0" not in prompt:
         environment["HEDDLE_PROMPT"] = prompt
     return environment
+
+
+def steering(names: Iterable[str], login_variables: Iterable[str]) -> list[str]:
+    """Returns those of a repository's variables that its agent does not get, sorted.
+
+    `login_variables` are the names with which the agent logs in.
+    """
+    logins = tuple(login_variables)
+    owners = tuple(f"{name.partition('_')[0]}_" for name in logins if name.endswith(_LOGIN_ENDS))
+    return sorted(
+        name
+        for name in names
+        if name.upper() in _STEERING
+        or name in logins
+        or name.upper().startswith((*_STEERING_PREFIXES, *owners))
+    )

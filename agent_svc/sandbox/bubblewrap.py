@@ -25,7 +25,7 @@ from agent_svc.sandbox import system_calls
 from agent_svc.sandbox.hidden import hidden_paths, sockets, within
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
-from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sandbox.private_folders import PrivateFolder
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.names import EpicName
@@ -83,7 +83,8 @@ class Resident:
     # The private temporary folder.
     scratch: Path
     environment: Mapping[str, str]
-    own: Sequence[OwnFolder] = ()
+    # What it sees in place of its agent's own folders, which must exist.
+    own: Sequence[PrivateFolder] = ()
     # Writable folders that links in the worktree point to.
     shared: Sequence[Path] = ()
     # Whether its processes may create user namespaces, as an agent with a sandbox of its own does.
@@ -229,7 +230,7 @@ def described(rules: Rules, resident: Resident) -> Mounts:
 
 def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
     homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
-    own = [path for folder in resident.own if (path := folder.path(resident.environment))]
+    own = [folder.path for folder in resident.own]
     for path in hidden_paths(rules, homes, own):
         mounts.mask(path, folder=path.is_dir())
     shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
@@ -279,17 +280,9 @@ def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
 
 def _add_own_folders(mounts: Mounts, resident: Resident) -> None:
     for folder in resident.own:
-        named = folder.path(resident.environment)
-        if named is None or not named.is_absolute():
-            continue
-        named.mkdir(parents=True, exist_ok=True)
-        path = named.resolve()
-        mounts.visible([path])
-        for part in folder.parts or ("./",):
-            if _there(path, part):
-                mounts.writable(path / part)
-        for part in folder.kept:
-            _keep(mounts, path, part)
+        mounts.writable(folder.path, folder.private)
+        for source, path in folder.shown():
+            mounts.read_only(path, source.resolve())
 
 
 def _there(folder: Path, part: str) -> bool:

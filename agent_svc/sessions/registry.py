@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 
+from agent_svc.agents.base.driver import Driver
 from agent_svc.agents.catalogue import Catalogue
 from agent_svc.log.earlier_messages import earlier_messages, messages_in
 from agent_svc.log.event_log import EventLog
@@ -66,13 +67,21 @@ class Sessions:
         for name in spool.names():
             folder = spool.folder(name)
             if folder.result() is None:
-                self._running[name] = Session(name, folder.spec(), folder, context)
+                spec = folder.spec()
+                resume = self._agent_session(spec)
+                self._running[name] = Session(name, spec, folder, context, resume)
 
     async def recover(self) -> None:
         """Starts to end the sessions that a killed agent_svc left. They are lost once their processes end."""
         for session in list(self._running.values()):
             log.warning("session_lost", attempt=str(session.name))
-            self._live(session, session.recover())
+            self._live(session, session.recover(self._driver_of(session)))
+
+    def _driver_of(self, session: Session) -> Driver | None:
+        try:
+            return self._catalogue.driver(session.agent)
+        except errors.HeddleError:
+            return None
 
     def _live(self, session: Session, life: Coroutine[Any, Any, None]) -> None:
         async def lived() -> None:
@@ -112,7 +121,8 @@ class Sessions:
                     # Needed if this session ends before its agent reports an id.
                     await asyncio.to_thread(folder.remember_agent_session, resume)
                 said = await asyncio.to_thread(earlier_messages, self._spool, request)
-                session = Session(name, request, folder, self._context, resume, said=said)
+                earlier = self._spool.folder(AttemptName.parse(request.resume_attempt)) if resume else None
+                session = Session(name, request, folder, self._context, resume, said=said, earlier=earlier)
             except OSError as error:
                 raise self._unwritable(error) from error
             self._running[name] = session

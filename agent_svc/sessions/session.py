@@ -4,10 +4,9 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -17,9 +16,7 @@ from agent_svc.log.journal import Journal
 from agent_svc.log.recorder import Recorder
 from agent_svc.log.spool import SessionFolder
 from agent_svc.processes import supervised
-from agent_svc.processes.environment import agent_environment
 from agent_svc.reports.screenshots import Screenshots
-from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sessions import restart
 from agent_svc.sessions.checks import run_check
 from agent_svc.sessions.conversation import Conversation, OperatorMessages
@@ -35,6 +32,7 @@ from agent_svc.sessions.outcome import (
     without_model,
 )
 from agent_svc.sessions.pricing import Pricing
+from agent_svc.sessions.session_environment import SessionEnvironment
 from agent_svc.sessions.setup_commands import Commands
 from agent_svc.sessions.silence import Silence
 from agent_svc.sessions.worker_context import WorkerContext
@@ -62,7 +60,9 @@ class Session:
         resume: str = "",
         *,
         said: Sequence[str] = (),
+        earlier: SessionFolder | None = None,
     ) -> None:
+        """`earlier` is the folder of the attempt whose session is resumed."""
         self.name = name
         # The agent's own id of the session to resume.
         self._resume = resume
@@ -70,6 +70,7 @@ class Session:
         self._spec = spec
         self._folder = folder
         self._context = context
+        self._environment = SessionEnvironment(name, spec, folder, context, earlier)
         self._actor = f"worker:{context.worker}"
         self._journal = Journal(name, folder.log, context.clock, self._broke, limit=context.text_limit)
         self._begun = self._journal.begun
@@ -79,7 +80,6 @@ class Session:
         self._process: supervised.Supervised | None = None
         self._conversation: Conversation | None = None
         self._operator_messages = OperatorMessages()
-        self._login_variables: tuple[str, ...] = ()
         # The project's setup while it runs.
         self._setup: Commands | None = None
         self._interruption: Ending | None = None
@@ -88,6 +88,11 @@ class Session:
         self._result: pb.SessionFinished | None = None
         # Start and end of the agent. None: the agent did not start, or its end was not observed.
         self._span: Span | None = None
+
+    @property
+    def agent(self) -> str:
+        """The agent, as the plan names it."""
+        return self._spec.agent
 
     @property
     def recorder(self) -> Recorder:
@@ -164,13 +169,19 @@ class Session:
             ending = self._failed(error)
         await self._finish(ending, loop.time() - begun)
 
-    async def recover(self) -> None:
-        """Ends a session whose agent_svc was killed, once all its processes have ended."""
+    async def recover(self, driver: Driver | None) -> None:
+        """Ends a session whose agent_svc was killed, once all its processes have ended.
+
+        `driver` is that of its agent; None: this worker no longer has it.
+        """
         while (lock := self._folder.take_lock()) is None:  # noqa: ASYNC110 (its holder rings no bell)
             await asyncio.sleep(POLL_LOCK)
         self._lock = lock
         # If the supervisor was killed too, its process tree still runs. The session's TMPDIR identifies it.
         await supervised.end_marked("TMPDIR", str(self._folder.scratch))
+        if driver is not None:
+            self._environment.use(driver)
+            await self._environment.bring_back(driver.launch(self._spec, self._resume), self._resume)
         if finished := self._journal.finished():
             await self._close_folder(finished)
         else:
@@ -203,7 +214,7 @@ class Session:
             return self._interruption
         self._setup = Commands(
             self._context.supervisors,
-            lambda command: self._command(("/bin/sh", "-c", command), self._environment()),
+            self._shell,
             lambda events: self._journal.tell(self._actor, *events),
         )
         report = await self._setup.run_within("Setup", setup.commands, setup.timeout, self._context.grace)
@@ -274,13 +285,14 @@ class Session:
 
     async def _run_agent(self, driver: Driver) -> Ending:
         request, resume = with_earlier_messages(self._spec, self._said), self._resume
-        self._login_variables = tuple(driver.login_variables)
+        await self._note(self._environment.use(driver))
         pricing = Pricing.of(self._spec, self._context.prices, live=driver.kind.reports_usage_live)
         began, answered = self._context.clock(), False
         await self._journal.begin_agent()
         for restarts in range(restart.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
-            ended = await self._hold(launch, translator, pricing)
+            async with self._environment.own_folders(launch, resume):
+                ended = await self._hold(launch, translator, pricing)
             answered = answered or (self._conversation is not None and self._conversation.signs.answered)
             resumes = restart.may_resume(ended, launch, translator)
             if not resumes or self._interruption is not None or restarts == restart.MOST:
@@ -293,11 +305,16 @@ class Session:
             request = restart.again(
                 self._spec, [*self._said, *self._operator_messages.texts], spent=pricing.spent
             )
+        await self._note(await self._environment.bring_back(launch, self._resume))
         self._span = Span(began, self._context.clock())
         unreported = pricing.unreported(cut_off=self._interruption is not None)
         await self._journal.end_agent(self._actor, *unreported)
         ending = agent_ending(ended, translator.finished)
         return without_model(ending, answered=answered) if launch.models else ending
+
+    async def _note(self, text: str) -> None:
+        if text:
+            await self._journal.tell(self._actor, system(text))
 
     async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> supervised.Exit:
         """Runs the agent's program once and returns how it ended."""
@@ -308,11 +325,9 @@ class Session:
             await self._journal.tell(self._actor, self._started(0))
             return supervised.Exit(error=str(error))
         await self._journal.tell(self._actor, self._started(await process.started()))
-        if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
-            note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
-            await self._journal.tell(self._actor, note)
-        if warning := self._context.boundary.warning():
-            await self._journal.tell(self._actor, system(warning))
+        if not launch.controlled and "HEDDLE_PROMPT" not in self._environment.variables(launch):
+            await self._note("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
+        await self._note(self._context.boundary.warning())
         self._conversation = Conversation(
             self._journal,
             self._spec.agent,
@@ -337,8 +352,8 @@ class Session:
         return ended
 
     async def _start(self, launch: Launch) -> supervised.Supervised:
-        command = await self._command(launch.arguments, self._environment(launch), launch)
-        command = replace(command, wait=self._spec.background_wait.ToNanoseconds() / 1e9)
+        wait = self._spec.background_wait.ToNanoseconds() / 1e9
+        command = await self._environment.command(launch.arguments, launch, wait=wait, lock=self._lock)
         if launch.controlled:
             return await self._context.supervisors.start(command, stdin=subprocess.PIPE)
         with tempfile.TemporaryFile(dir=self._folder.scratch) as file:
@@ -349,7 +364,7 @@ class Session:
     async def _run_check(self, check: pb.Check) -> pb.CheckFinished:
         await self._journal.tell(self._actor, system(f"Check '{check.name}': {check.run}\n"))
         try:
-            command = await self._command(("/bin/sh", "-c", check.run), self._environment())
+            command = await self._shell(check.run)
             report = await run_check(check, command, self._context.supervisors, self._attach)
         except (OSError, ValueError) as error:
             report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
@@ -362,23 +377,9 @@ class Session:
         if self._interruption is not None:
             process.stop(self._stop_grace)
 
-    async def _command(
-        self, arguments: Iterable[str], environment: dict[str, str], launch: Launch | None = None
-    ) -> supervised.Command:
-        context, epic = self._context, self.name.parent.parent
-        shared = [Path(each) for each in self._spec.shared_folders]
-        own, namespaces = (launch.own, launch.user_namespaces) if launch else ((), False)
-        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared, namespaces)
-        command = supervised.Command(
-            tuple(arguments), self._worktree, environment, context.grace, self._lock, context.memory
-        )
-        return await context.boundary.held(replace(command, processes=context.processes), resident)
-
-    def _environment(self, launch: Launch | None = None) -> dict[str, str]:
-        agents = launch.environment if launch else {}
-        added = {**agents, **self._spec.environment, "TMPDIR": str(self._folder.scratch)}
-        inherited = (*self._context.inherited, *(self._login_variables if launch else ()))
-        return agent_environment(os.environ, inherited, added, self._spec.prompt)
+    def _shell(self, command: str) -> Coroutine[Any, Any, supervised.Command]:
+        """Returns the command of the setup or of a check."""
+        return self._environment.command(("/bin/sh", "-c", command), lock=self._lock)
 
     @property
     def _worktree(self) -> Path:

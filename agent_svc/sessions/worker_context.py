@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from agent_svc.processes import supervised
 from agent_svc.sandbox.boundary import Boundary
 from agent_svc.sandbox.watch import Watch
+from agent_svc.sessions.logins import Logins
 from heddle.clock import Clock
 from heddle.prices import Prices
 
@@ -27,5 +28,6 @@ class WorkerContext:
     processes: int = 0
     # Bytes of text that a session stores. 0: no limit.
     text_limit: int = 0
+    logins: Logins = field(default_factory=Logins)
     watch: Watch = field(default_factory=Watch)
     supervisors: supervised.Supervisors = field(default_factory=supervised.Supervisors)

@@ -49,6 +49,8 @@ def _checks(value: list["Check"] | None, dump: SerializerFunctionWrapHandler) ->
     return None if value is None else {"checks": dump(value)}
 
 
+ProjectConfig = Literal["mcp", "settings", "hooks"]
+
 PermissionDecision = Annotated[
     Literal["ask", "allow", "deny"],
     PlainSerializer(lambda value: f"PERMISSION_DECISION_{value.upper()}"),
@@ -97,6 +99,9 @@ class Permissions(Part):
     )
     wait: Duration | None = Field(
         default=None, description="How long a question waits for an answer before it is denied. Absent: 30m."
+    )
+    project_config: list[ProjectConfig] | None = Field(
+        default=None, description="What the repository may configure for the agent. Absent: nothing."
     )
 
 

@@ -105,6 +105,26 @@ class StartSessionRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ProjectEnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ATTEMPT_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     WORKTREE_PATH_FIELD_NUMBER: _builtins.int
@@ -129,6 +149,7 @@ class StartSessionRequest(_message.Message):
     EFFORT_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     MCP_SERVERS_FIELD_NUMBER: _builtins.int
+    PROJECT_ENVIRONMENT_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -167,7 +188,7 @@ class StartSessionRequest(_message.Message):
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Added to the agent's and the checks' environment."""
+        """Added to the agent's, the setup's and the checks' environment."""
 
     @_builtins.property
     def permissions(self) -> _plan_pb2.Permissions:
@@ -206,6 +227,13 @@ class StartSessionRequest(_message.Message):
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.McpServer]: ...
+    @_builtins.property
+    def project_environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The variables that the repository sets, added like `environment`, which takes
+        precedence. The agent itself gets none that could send its login elsewhere or
+        replace its programs; setup and checks get all.
+        """
+
     def __init__(
         self,
         *,
@@ -233,10 +261,11 @@ class StartSessionRequest(_message.Message):
         effort: _builtins.str = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         mcp_servers: _abc.Iterable[_plan_pb2.McpServer] | None = ...,
+        project_environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "project_environment", b"project_environment", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -497,6 +497,7 @@ class Permissions(_message.Message):
     ALLOW_FIELD_NUMBER: _builtins.int
     DENY_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    PROJECT_CONFIG_FIELD_NUMBER: _builtins.int
     default: Global___PermissionDecision.ValueType
     """Absent: ask."""
     @_builtins.property
@@ -511,6 +512,14 @@ class Permissions(_message.Message):
         Absent: 30 minutes.
         """
 
+    @_builtins.property
+    def project_config(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the repository may configure for the agent: "mcp" (the servers that it names),
+        "settings" (its settings of the agent, with variables, skills and sub-agents),
+        "hooks" (the commands that its settings run; includes the settings). Absent:
+        nothing; the agent reads only its instructions, such as CLAUDE.md and AGENTS.md.
+        """
+
     def __init__(
         self,
         *,
@@ -518,10 +527,11 @@ class Permissions(_message.Message):
         allow: _abc.Iterable[_builtins.str] | None = ...,
         deny: _abc.Iterable[_builtins.str] | None = ...,
         wait: _duration_pb2.Duration | None = ...,
+        project_config: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "default", b"default", "deny", b"deny", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "default", b"default", "deny", b"deny", "project_config", b"project_config", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

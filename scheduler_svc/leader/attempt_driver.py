@@ -181,8 +181,8 @@ class AttemptDriver:
             files_kept=ensured.continued,
             setup=setup_of(assignment, ensured.worktree),
             shared_folders=ensured.worktree.lease.shared_folders,
+            project_environment=ensured.worktree.lease.environment,
             environment={
-                **ensured.worktree.lease.environment,
                 "HEDDLE_RUN": name.run,
                 "HEDDLE_EPIC": name.epic,
                 "HEDDLE_TASK": name.task,

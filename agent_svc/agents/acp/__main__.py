@@ -12,6 +12,7 @@ from acp import connect_to_agent
 from agent_svc.agents.acp.client import Client
 from agent_svc.agents.acp.failures import CutOffError
 from agent_svc.agents.acp.presets import Agent, find
+from agent_svc.agents.acp.project_config import Adjustment, Repository
 from agent_svc.agents.acp.session import Session, Stopped
 from agent_svc.agents.acp.wire import Wire, exited, start
 from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
@@ -35,9 +36,15 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
     def stray(text: str) -> None:
         host.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=text)))
 
+    environment = {**agent.defaults, **os.environ, **agent.environment}
+    granted = frozenset(host.session.permissions.project_config)
+    repository = Repository(granted, host.worktree, environment)
+    added = agent.project(repository) if agent.project else Adjustment()
+    if added.refusal:
+        raise AgentFailedError(added.refusal)
     try:
         wire = await start(
-            agent.command, host.worktree, {**agent.defaults, **os.environ, **agent.environment}, stray
+            (*agent.command, *added.arguments), host.worktree, {**environment, **added.environment}, stray
         )
     except OSError as error:
         raise AgentFailedError(

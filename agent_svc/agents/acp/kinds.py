@@ -5,7 +5,7 @@ from typing import Final
 
 from agent_svc.agents.claude import kind as claude
 from agent_svc.agents.codex import kind as codex
-from heddle.agents import OPTIONS, AgentKind
+from heddle.agents import OPTIONS, PROJECT_CONFIG, AgentKind
 
 PREFIX: Final = "acp:"
 
@@ -21,10 +21,13 @@ KINDS: Final = (
         options=OPTIONS,
         reports_usage_live=True,
         holds_max_turns=True,
+        project_config=PROJECT_CONFIG,
     ),
-    _preset("acp:gemini"),
-    _preset("acp:opencode", obeyed=("opencode.json",)),
-    _preset("acp:codex-acp", provider=codex.PROVIDER),
+    _preset("acp:gemini", project_config=("settings",), obeyed=(".gemini",)),
+    _preset(
+        "acp:opencode", project_config=("settings",), obeyed=("opencode.json", "opencode.jsonc", ".opencode")
+    ),
+    _preset("acp:codex-acp", provider=codex.PROVIDER, project_config=("settings",)),
     _preset("acp:goose"),
     _kind(
         PREFIX,

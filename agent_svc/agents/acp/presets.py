@@ -2,37 +2,55 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from agent_svc.agents.acp import project_config
 from agent_svc.agents.acp.kinds import PREFIX
+from agent_svc.agents.acp.project_config import Adjustment, Repository
 from agent_svc.agents.claude.environment import DEFAULT_RETRIES, LOGINS, QUIET, RETRIES, ROUTES, TELLING
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from agent_svc.agents.codex.own_folder import CODEX_FOLDER
-from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sandbox.own_folder import Credential, OwnFolder
 
+# Google's logins are renewed without a new refresh token, so a session's copy can renew itself.
 GEMINI_FOLDER: Final = OwnFolder(
     ".gemini",
-    kept=(
+    shown=(
+        ".env",
         "GEMINI.md",
-        "agents/",
-        "commands/",
-        "extensions/",
-        "policies/",
+        "agents",
+        "commands",
+        "extensions",
+        "google_accounts.json",
+        "policies",
         "settings.json",
-        "skills/",
+        "skills",
+        "system.md",
         "trustedFolders.json",
     ),
+    credentials=(Credential("oauth_creds.json"), Credential("gemini-credentials.json")),
+    kept=("history/", "projects.json", "tmp/"),
 )
 
-# OpenCode needs its settings folder and one file in it. It must not write to that folder.
+# OpenCode stores sessions of all projects in one database, so each attempt has its own.
 OPENCODE_FOLDERS: Final = (
-    OwnFolder(".config/opencode", kept=(".gitignore", "./")),
-    *(OwnFolder(f"{folder}/opencode") for folder in (".cache", ".local/share", ".local/state")),
+    OwnFolder(".config/opencode", shown=("*",)),
+    OwnFolder(".cache/opencode"),
+    OwnFolder(
+        ".local/share/opencode",
+        shown=("bin", "plugin"),
+        credentials=(Credential("auth.json"), Credential("account.json")),
+        kept=("opencode*.db", "opencode*.db-wal", "storage/", "snapshot/"),
+    ),
+    OwnFolder(".local/state/opencode", shown=("model.json",)),
 )
-GOOSE_FOLDERS: Final = tuple(OwnFolder(f"{folder}/goose") for folder in (".local/share", ".local/state"))
+GOOSE_FOLDERS: Final = (
+    OwnFolder(".local/share/goose", kept=("sessions/",)),
+    OwnFolder(".local/state/goose"),
+)
 
 # OpenCode's tools that change nothing.
 OPENCODE_READS: Final = ("read", "list", "glob", "grep", "todowrite", "todoread")
@@ -64,6 +82,8 @@ class Agent:
     reopen: tuple[str, ...] = ()
     # True: the agent makes a sandbox of its own.
     user_namespaces: bool = False
+    # Limits what a repository configures to what the plan grants. None: as much as the agent itself lets it.
+    project: Callable[[Repository], Adjustment] | None = None
     # False: the agent reads and writes files itself, because it does not handle our answer for a missing file.
     files: bool = True
 
@@ -106,12 +126,12 @@ PRESETS: Final = (
         login_file=".gemini/oauth_creds.json",
         mode="default",
         own=(GEMINI_FOLDER,),
+        project=project_config.gemini,
         files=False,
     ),
     Agent(
         "opencode",
         command=("opencode", "acp"),
-        reopen=("opencode", "--session"),
         install="run: npm install -g opencode-ai",
         login="run: opencode auth login",
         login_variables=(
@@ -129,6 +149,7 @@ PRESETS: Final = (
             "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
         },
         own=OPENCODE_FOLDERS,
+        project=project_config.opencode,
     ),
     Agent(
         "codex-acp",
@@ -140,6 +161,7 @@ PRESETS: Final = (
         mode="read-only",
         own=(CODEX_FOLDER,),
         user_namespaces=True,
+        project=project_config.codex_acp,
     ),
     Agent(
         "goose",

@@ -34,9 +34,9 @@ from agent_svc.agents.acp.memory import Memory
 from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
 from agent_svc.agents.base.mcp_servers import without_program
-from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
 from agent_svc.agents.claude.background_tasks import SUBTYPES
+from agent_svc.agents.claude.project_config import project_config
 from agent_svc.processes.supervisor import Servers
 from heddle import __version__, running_time
 
@@ -215,17 +215,21 @@ class Session:
         """Returns the options that only Claude's adapter understands; empty for other agents."""
         if not self._agent.claude:
             return {}
-        # The user's own settings might allow what the plan does not.
-        shell = runs_anything(self._host.session.permissions)
+        session = self._host.session
+        project = project_config(session, os.environ)
         options: dict[str, Any] = {
-            "settingSources": ["project"],
+            # The user's own settings might allow what the plan does not.
+            "settingSources": project.sources,
             "settings": {
-                "disableSkillShellExecution": not shell,
+                **project.settings,
                 # A skill of the project may grant itself tools. Claude still asks for these.
                 "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
             },
+            "mcpServers": project.servers,
+            "strictMcpConfig": True,
+            "additionalDirectories": project.directories,
+            "env": project.environment,
         }
-        session = self._host.session
         if session.HasField("max_turns"):
             options["maxTurns"] = session.max_turns
         if session.HasField("budget_usd_micros") and not self._host.resume:
@@ -241,8 +245,8 @@ class Session:
                 "emitRawSDKMessages": [*WANTED, *({"type": "system", "subtype": each} for each in SUBTYPES)],
             }
         }
-        if session.system_prompt:
-            told["systemPrompt"] = {"append": session.system_prompt}
+        if project.prompt:
+            told["systemPrompt"] = {"append": project.prompt}
         return told
 
     async def _choose_mode(self, opened: Opened) -> None:

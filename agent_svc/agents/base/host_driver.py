@@ -28,8 +28,8 @@ MAX_LABEL_BYTES: Final = 4 << 10
 def host_launch(module: str, request: pb.StartSessionRequest, resume: str) -> Launch:
     """Returns how to start the host `python -m MODULE`; a driver adds what is particular to its agent."""
     return Launch(
-        # -P: a module in the worktree must not replace one of Heddle's.
-        arguments=(sys.executable, "-P", "-m", module),
+        # -E -P: neither a variable of the project nor a module in the worktree may replace a module of Heddle's.
+        arguments=(sys.executable, "-E", "-P", "-m", module),
         stdin=protocol.opening(request, resume),
         controlled=True,
     )

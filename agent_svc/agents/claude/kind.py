@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from heddle.agents import OPTIONS, AgentKind
+from heddle.agents import OPTIONS, PROJECT_CONFIG, AgentKind
 
 PROVIDER: Final = "anthropic"
 
@@ -15,5 +15,6 @@ KIND: Final = AgentKind(
     holds_max_turns=True,
     resumes=True,
     takes_messages=True,
+    project_config=PROJECT_CONFIG,
     obeyed=(".claude", ".mcp.json"),
 )

@@ -7,9 +7,9 @@ from typing import Any, Final, cast
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
 from claude_agent_sdk.types import SystemPromptPreset
 
-from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.claude.environment import DEFAULT_RETRIES, QUIET, RETRIES, TELLING
 from agent_svc.agents.claude.permission_hook import Guard
+from agent_svc.agents.claude.project_config import project_config
 from heddle import pb
 
 # The tools that need a person at a terminal, leave the worktree, or outlive the session.
@@ -34,25 +34,27 @@ HOOK_TIMEOUT: Final = 365 * 24 * 3600.0
 
 def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -> ClaudeAgentOptions:
     """Returns the SDK's options for a session."""
+    project = project_config(session, os.environ)
     return ClaudeAgentOptions(
         cwd=session.worktree_path,
         model=session.model or None,
         max_turns=session.max_turns if session.HasField("max_turns") else None,
         max_budget_usd=_budget(session, resume),
         resume=resume or None,
-        system_prompt=SystemPromptPreset(
-            type="preset", preset="claude_code", append=session.system_prompt or ""
-        ),
+        system_prompt=SystemPromptPreset(type="preset", preset="claude_code", append=project.prompt),
         # A plan's effort is one of Claude's own values.
         effort=cast("Any", session.effort or None),
         tools=list(session.tools) or None,
-        mcp_servers={server.name: mcp_server(server) for server in session.mcp_servers},
-        # Use the project's CLAUDE.md and settings, but not the user's own settings.
-        setting_sources=["project"],
+        # The plan's own servers take precedence.
+        mcp_servers=project.servers | {server.name: mcp_server(server) for server in session.mcp_servers},
+        strict_mcp_config=True,
+        # Never the user's own settings.
+        setting_sources=cast("Any", project.sources),
+        add_dirs=list(project.directories),
         include_partial_messages=True,
         # The text is reported below the call that started the sub-agent.
         forward_subagent_text=True,
-        settings=json.dumps({"disableSkillShellExecution": not runs_anything(session.permissions)}),
+        settings=json.dumps(project.settings),
         disallowed_tools=list(WITHHELD),
         hooks={
             "PreToolUse": [HookMatcher(hooks=[guard.before_tool], timeout=HOOK_TIMEOUT, on_failure="block")]
@@ -61,7 +63,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         max_buffer_size=MAX_MESSAGE_BYTES,
         # The prompt is text from a plan. It must not attach files or run commands.
         verbatim_prompts=True,
-        env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
+        env={**QUIET, **TELLING, **project.environment, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
 
 

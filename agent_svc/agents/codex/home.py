@@ -45,10 +45,33 @@ class CodexHome:
             return True
         return bool(self._environ.get(API_KEY)) or (self.path / "auth.json").is_file()
 
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The folders that the user trusts, as written in config.toml."""
+        named = self._config.get("projects")
+        projects = named.items() if isinstance(named, dict) else ()
+        return frozenset(
+            path for path, each in projects if isinstance(each, dict) and each.get("trust_level") == "trusted"
+        )
+
+    @property
+    def sandbox(self) -> dict[str, object]:
+        """The user's own values of what codex's sandbox permits in addition to the worktree."""
+        named = self._config.get("sandbox_workspace_write")
+        own = named if isinstance(named, dict) else {}
+        return {
+            "network_access": own.get("network_access") is True,
+            "writable_roots": _texts(own.get("writable_roots")),
+        }
+
     def _providers(self) -> list[dict[str, Any]]:
         providers = self._config.get("model_providers")
         found = providers.values() if isinstance(providers, dict) else ()
         return [provider for provider in found if isinstance(provider, dict)]
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

@@ -14,5 +14,6 @@ KIND: Final = AgentKind(
     reports_usage_live=True,
     resumes=True,
     takes_messages=True,
+    project_config=("mcp", "settings"),
     obeyed=(".codex",),
 )

@@ -1,6 +1,5 @@
 """Runs a session with codex: a turn for the task, then turns for the operator's messages."""
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from typing import Final
 
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, Host, ProviderError, resume_prompt
-from agent_svc.agents.codex import server_log
+from agent_svc.agents.codex import project_config, server_log
 from agent_svc.agents.codex.failures import (
     cause_of,
     plain_reason,
@@ -18,6 +17,7 @@ from agent_svc.agents.codex.failures import (
 )
 from agent_svc.agents.codex.home import PATIENCE, CodexHome
 from agent_svc.agents.codex.policy import confine
+from agent_svc.agents.codex.project_config import toml
 from agent_svc.agents.codex.session_record import Record
 from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.agents.codex.turn import Ended, ListeningEnd, Turn
@@ -107,6 +107,7 @@ def cut_off_words(commands: Sequence[str]) -> str:
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
     """Returns the arguments for every turn of the session, without the prompt."""
+    granted = frozenset(host.session.permissions.project_config)
     hidden = ", ".join(f'"{name}"' for name in (*home.keys, server_log.VARIABLE))
     model = ("-m", host.session.model) if host.session.model else ()
     return (
@@ -121,16 +122,17 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
         "-c",
         "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
-        *option_arguments(host.session),
+        *project_config.arguments(home, host.worktree, granted),
+        *option_arguments(host.session, project_config.instructions(home, host.worktree, granted)),
         *model,
     )
 
 
-def option_arguments(session: pb.StartSessionRequest) -> list[str]:
-    """Returns the plan's options as settings of config.toml; JSON strings are valid TOML strings."""
+def option_arguments(session: pb.StartSessionRequest, instructions: str = "") -> list[str]:
+    """Returns the plan's options as settings of config.toml. `instructions` are those of the repository."""
     settings: dict[str, object] = {}
-    if session.system_prompt:
-        settings["developer_instructions"] = session.system_prompt
+    if added := "\n\n".join(filter(None, (session.system_prompt, instructions))):
+        settings["developer_instructions"] = added
     if session.effort:
         # The highest effort that codex supports is xhigh.
         settings["model_reasoning_effort"] = "xhigh" if session.effort == "max" else session.effort
@@ -143,13 +145,7 @@ def option_arguments(session: pb.StartSessionRequest) -> list[str]:
             settings[f"{place}.command"] = server.command
             settings[f"{place}.args"] = list(server.args)
             settings[f"{place}.env"] = dict(server.env)
-    return [word for key, value in settings.items() for word in ("-c", f"{key}={_toml(value)}")]
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {json.dumps(each)}" for key, each in value.items()) + "}"
-    return json.dumps(value)
+    return [word for key, value in settings.items() for word in ("-c", f"{key}={toml(value)}")]
 
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:

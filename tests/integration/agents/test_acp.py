@@ -17,7 +17,8 @@ async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_
         settings.parent.mkdir()
         hook = {"type": "command", "command": f"echo '{json.dumps({'decision': 'block', 'reason': 'no'})}'"}
         settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
-        events = await it.worker.run(AGENT, environment=it.environment)
+        hooks = pb.Permissions(project_config=["hooks"])
+        events = await it.worker.run(AGENT, environment=it.environment, permissions=hooks)
     outcome, reason = ending(events)
     assert outcome == "FAILED"
     assert "without an answer of its model" in reason
@@ -81,7 +82,7 @@ async def test_settings_do_not_stand_above_the_plan(tmp_path: Path) -> None:
         for folder in (it.worker.worktree / ".claude", Path(it.environment["CLAUDE_CONFIG_DIR"])):
             folder.mkdir()
             (folder / "settings.json").write_text(json.dumps({"permissions": {"allow": ["Bash"]}}))
-        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_DENY)
+        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_DENY, project_config=["settings"])
         events = await it.worker.run(AGENT, environment=it.environment, permissions=permissions)
         assert not (it.worker.worktree / "deployed").exists()
     assert not payloads(events, "tool_finished")[0].tool_finished.ok

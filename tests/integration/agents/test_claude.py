@@ -33,10 +33,10 @@ def messages(events: Sequence[pb.Event]) -> list[tuple["pb.MessageKind.ValueType
     return whole
 
 
-async def until_kept(text: str, config: Path) -> None:
-    """Returns once Claude's own log of a session contains `text`; fails after the deadline."""
+async def until_kept(text: str, folder: Path) -> None:
+    """Returns once Claude's own log of a session in `folder` contains `text`; fails after the deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not any(text in path.read_text() for path in config.glob("projects/*/*.jsonl")):  # noqa: ASYNC110 (another program's file sends no notification)
+        while not any(text in path.read_text() for path in folder.glob("**/projects/*/*.jsonl")):  # noqa: ASYNC110 (another program's file sends no notification)
             await asyncio.sleep(0.05)
 
 
@@ -74,14 +74,15 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
-    """If a hook blocks the prompt, the session fails and its reason contains the hook's message."""
+    """If a hook that the plan permits blocks the prompt, the session fails with the hook's message as its reason."""
+    hooks = pb.Permissions(project_config=["hooks"])
     async with claude(tmp_path) as it:
         settings = it.worker.worktree / ".claude" / "settings.json"
         settings.parent.mkdir()
         said = json.dumps({"decision": "block", "reason": "policy says no"})
         hook = {"type": "command", "command": f"echo '{said}'"}
         settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
-        events = await it.worker.run("claude", environment=it.environment)
+        events = await it.worker.run("claude", environment=it.environment, permissions=hooks)
     outcome, reason = ending(events)
     assert outcome == "FAILED"
     assert reason.startswith("Claude did not call its model: UserPromptSubmit operation blocked by hook")
@@ -129,7 +130,7 @@ async def test_the_projects_settings_grant_nothing(tmp_path: Path) -> None:
         events = await it.worker.run(
             "claude",
             environment=it.environment,
-            permissions=pb.Permissions(default=pb.PERMISSION_DECISION_DENY),
+            permissions=pb.Permissions(default=pb.PERMISSION_DECISION_DENY, project_config=["settings"]),
         )
         assert not (worktree / "granted.txt").exists()
         assert "swordfish" in json.dumps(it.model.requests)
@@ -333,7 +334,7 @@ async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
         )
         started = await it.worker.until(attempt, lambda event: event.HasField("session_started"))
         await it.worker.until(attempt, lambda event: event.HasField("usage"))
-        await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
+        await until_kept("Working.", tmp_path)
         (program,) = psutil.Process(started.session_started.process_id).children()
         program.kill()
         events = await it.worker.events(attempt)
@@ -358,7 +359,7 @@ async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
         own = await it.worker.until(attempt, lambda event: event.HasField("agent_session"))
         await it.worker.until(attempt, lambda event: event.HasField("usage"))
         await it.worker.tell(attempt, "Use tabs")
-        await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
+        await until_kept("Working.", tmp_path)
         async with asyncio.timeout(DEADLINE):
             while not (it.worker.worktree / "x.txt").exists():  # noqa: ASYNC110 (a command sends no notification)
                 await asyncio.sleep(0.05)

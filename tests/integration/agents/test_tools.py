@@ -75,7 +75,9 @@ async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path)
             "",
         )
         it.model.play([called("Bash", command="touch viaagent"), Turn("Denied.")], f'"{DELEGATED}')
-        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW, deny=["Bash"])
+        permissions = pb.Permissions(
+            default=pb.PERMISSION_DECISION_ALLOW, deny=["Bash"], project_config=["settings"]
+        )
         events = await it.worker.run(agent, environment=it.environment, permissions=permissions)
         made = sorted(path.name for path in it.worker.worktree.glob("via*"))
     assert made == []

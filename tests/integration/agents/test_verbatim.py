@@ -28,7 +28,10 @@ async def test_nothing_is_expanded(agent: str, tmp_path: Path) -> None:
         wait = Call("Bash", {"command": "until [ -e told ]; do sleep 0.1; done"})
         model.play([Turn("Working.", calls=[wait])], "")
         attempt = await worker.start(
-            agent, prompt=PROMPT, environment=it.environment, permissions=pb.Permissions(allow=["Bash(*)"])
+            agent,
+            prompt=PROMPT,
+            environment=it.environment,
+            permissions=pb.Permissions(allow=["Bash(*)"], project_config=["settings"]),
         )
         await worker.until(attempt, lambda event: event.HasField("tool_started"))
         for text in SAID:

@@ -52,9 +52,9 @@ async def test_setup_runs_before_the_first_session_of_a_worktree(
     assert first.setup.commands == ["npm ci"]
     assert first.setup.timeout == Duration(seconds=900)
     assert not second.HasField("setup")
-    assert second.environment["MODE"] == "test"
+    assert second.project_environment["MODE"] == "test"
     assert (second.environment["HEDDLE_TASK"], second.environment["HEDDLE_ATTEMPT"]) == ("two", "1")
-    assert {request.environment["HEDDLE_SLOT"] for request in started} == {"1", "2"}
+    assert {request.project_environment["HEDDLE_SLOT"] for request in started} == {"1", "2"}
     assert sum(event.HasField("setup_finished") for event in events) == 2
     created = [event.worktree_created for event in events if event.HasField("worktree_created")]
     assert sorted(each.slot for each in created) == [1, 2]

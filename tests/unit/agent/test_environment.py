@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.processes.environment import UNATTENDED, agent_environment
+from agent_svc.processes.environment import UNATTENDED, agent_environment, steering
 from tests.support.repositories import make_repository
 
 OURS = {"PATH": "/bin", "LC_ALL": "C", "HEDDLE_DATABASE_URL": "secret", "AWS_KEY": "secret", "EXTRA": "x"}
@@ -30,6 +30,26 @@ def test_operator_may_allow_more() -> None:
 def test_task_wins() -> None:
     """A task's variables replace those of the service."""
     assert agent_environment(OURS, (), {"PATH": "/task"}, "p")["PATH"] == "/task"
+
+
+def test_a_repository_cannot_redirect_an_agent() -> None:
+    """An agent gets no variable of its repository that names its login, its programs, or where requests go."""
+    logins = ("ANTHROPIC_API_KEY", "CLAUDE_CONFIG_DIR", "NODE_EXTRA_CA_CERTS")
+    harmless = ("DATABASE_URL", "NODE_ENV", "TZ", "PYTHONPATH", "OPENAI_API_KEY", "API_BASE_URL", "NO_COLOR")
+    hostile = (
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "BASH_ENV",
+        "CLAUDE_CONFIG_DIR",
+        "GIT_SSH_COMMAND",
+        "HOME",
+        "HTTPS_PROXY",
+        "LD_PRELOAD",
+        "NODE_OPTIONS",
+        "PATH",
+        "https_proxy",
+    )
+    assert steering((*harmless, *hostile), logins) == sorted(hostile)
 
 
 def test_prompt_that_no_environment_can_hold() -> None:

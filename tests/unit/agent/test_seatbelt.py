@@ -7,6 +7,7 @@ import pytest
 from agent_svc.sandbox.bubblewrap import NoSandboxError, Resident, described
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sandbox.private_folders import PrivateFolder
 from agent_svc.sandbox.rules import Network, Rules
 from agent_svc.sandbox.seatbelt import Seatbelt, profile
 
@@ -76,7 +77,9 @@ def test_both_sandboxes_enforce_the_same_description(tmp_path: Path) -> None:
     home, user, worktree = tmp_path / "home", tmp_path / "user", tmp_path / "worktree"
     for each in (user / ".ssh", worktree, home / "scratch"):
         each.mkdir(parents=True)
-    resident = Resident(None, worktree, home / "scratch", {"HOME": str(user)}, (OwnFolder(".agent"),))
+    (user / ".agent").mkdir()
+    own = PrivateFolder(OwnFolder(".agent"), user / ".agent", home / "own", home / "kept")
+    resident = Resident(None, worktree, home / "scratch", {"HOME": str(user)}, (own,))
     mounts = described(Rules(home), resident)
     arguments = mounts.arguments()
     binds = {arguments[at + 2] for at, word in enumerate(arguments) if word == "--bind"} - {"/tmp"}  # noqa: S108 (hidden on macOS)

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from heddle import pb
-from heddle.plan import rules
+from heddle.plan import file, permission_rules, rules
 from heddle.plan.rules import violations
 
 
@@ -279,19 +279,34 @@ def test_refuses_globs_that_leave_the_worktree(glob: str) -> None:
 
 def test_judges_permissions_of_every_level() -> None:
     """An invalid pattern, a wait of zero and a limit of zero are each reported at their field."""
-    bad = pb.Permissions(allow=["Write", "Bash("], deny=["no pattern"])
+    bad = pb.Permissions(allow=["Write", "Bash("], deny=["no pattern"], project_config=["mcp", "hook"])
     bad.wait.FromSeconds(0)
     plan = a_plan(
         an_epic("a", a_task(permissions=bad, max_turns=0, model="two\nlines"), permissions=bad),
         defaults=pb.TaskDefaults(permissions=bad),
     )
     places = ("defaults", "epics[0]", "epics[0].tasks[0]")
-    fields = ("allow[1]", "deny[0]", "wait")
+    fields = ("allow[1]", "deny[0]", "wait", "project_config[1]")
     assert found(plan).keys() == {
         *(f"{place}.permissions.{field}" for place in places for field in fields),
         "epics[0].tasks[0].max_turns",
         "epics[0].tasks[0].model",
     }
+
+
+def test_what_the_repository_may_configure_adds_up() -> None:
+    """The names of every level apply together, each once, and those of a plan file reach the message."""
+    text = """
+name: x
+defaults: {permissions: {project_config: [mcp]}}
+epics:
+- {key: a, tasks: [{key: t, prompt: x, permissions: {project_config: [hooks, mcp]}}]}
+"""
+    plan = file.parse(text, "p").plan
+    levels = (plan.epics[0].tasks[0].permissions, plan.epics[0].permissions, plan.defaults.permissions)
+    assert permission_rules.merged(*levels).project_config == ["hooks", "mcp"]
+    (problem,) = file.parse(text.replace("[mcp]", "[hock]"), "p").problems
+    assert "'mcp', 'settings' or 'hooks'" in str(problem)
 
 
 def test_nothing_can_wait_for_what_is_never_merged() -> None:
