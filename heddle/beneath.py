@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 # The most levels of folders that `walk` descends.
 MAX_DEPTH: Final = 100
@@ -40,16 +40,30 @@ def folder(root: Path, path: PurePath | str = ".", *, create: bool = False) -> I
         os.close(current)
 
 
-def read(root: Path, path: PurePath | str, limit: int) -> bytes:
-    """Returns the first `limit` bytes of a regular file."""
+def open_file(root: Path, path: PurePath | str) -> BinaryIO:
+    """Opens a regular file for reading."""
     *above, name = _parts(path)
     with folder(root, PurePosixPath(*above)) as parent:
-        return _content(os.open(name, _FILE, dir_fd=parent), limit)
+        return _regular(os.open(name, _FILE, dir_fd=parent))
+
+
+def read(root: Path, path: PurePath | str, limit: int) -> bytes:
+    """Returns the first `limit` bytes of a regular file."""
+    with open_file(root, path) as file:
+        return file.read(limit)
 
 
 def read_file(path: Path, limit: int) -> bytes:
     """Returns the first `limit` bytes of a regular file whose folder is trusted."""
-    return _content(os.open(path, _FILE), limit)
+    with _regular(os.open(path, _FILE)) as file:
+        return file.read(limit)
+
+
+def new_file(root: Path, path: PurePath | str) -> BinaryIO:
+    """Creates a file, and missing folders above it, and opens it for writing; raises FileExistsError."""
+    *above, name = _parts(path)
+    with folder(root, PurePosixPath(*above), create=True) as parent:
+        return os.fdopen(os.open(name, _NEW, 0o666, dir_fd=parent), "wb")
 
 
 def create(root: Path, path: PurePath | str, content: bytes) -> bool:
@@ -57,14 +71,11 @@ def create(root: Path, path: PurePath | str, content: bytes) -> bool:
 
     Returns False, and changes nothing, if anything exists at `path`, for example a link.
     """
-    *above, name = _parts(path)
-    with folder(root, PurePosixPath(*above), create=True) as parent:
-        try:
-            descriptor = os.open(name, _NEW, 0o666, dir_fd=parent)
-        except FileExistsError:
-            return False
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    try:
+        with new_file(root, path) as file:
+            file.write(content)
+    except FileExistsError:
+        return False
     return True
 
 
@@ -106,11 +117,11 @@ def _walk(
             os.close(below)
 
 
-def _content(descriptor: int, limit: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        return file.read(limit)
+def _regular(descriptor: int) -> BinaryIO:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _parts(path: PurePath | str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from agent_svc.reports import evidence as evidence_module
 from agent_svc.reports.evidence import Evidence
-from agent_svc.reports.files import MAX_BYTES
+from agent_svc.reports.files import MAX_BYTES, listing
 from heddle import pb
 
 REPORT = '<testsuite><testcase name="a"/></testsuite>'
@@ -149,10 +149,9 @@ def test_a_report_is_not_read_through_a_link_in_place_of_its_folder(
     worktree.mkdir()
     evidence = Evidence(pb.Check(junit=["reports/*.xml"]), worktree)
     write(worktree / "reports" / "junit.xml", REPORT)
-    listed = evidence_module.listing
 
     def swap_after_listing(*arguments: Any) -> Any:
-        found = listed(*arguments)
+        found = listing(*arguments)
         (worktree / "reports").rename(worktree / "moved")
         (worktree / "reports").symlink_to(outside)
         return found
