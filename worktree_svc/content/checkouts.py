@@ -11,6 +11,7 @@ from typing import Final
 from heddle import beneath, errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
+from worktree_svc.content import special_files
 from worktree_svc.git import refs, worktree_registration, worktree_views
 from worktree_svc.git.command import Git, decode, encode
 from worktree_svc.projects.repository import Project
@@ -124,6 +125,7 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
     folder = find(project, paths)
     if folder is None or not is_complete(project, paths):
         raise damaged(paths)
+    special_files.remove_from_repository(folder)
     free_branch(project, paths.epic)
     shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
     if _text(folder / "commondir") != shared:
@@ -216,6 +218,7 @@ def reset(
     git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
     files.remove(paths.index.with_name(f"{paths.index.name}.lock"))
     if not new:
+        special_files.remove(paths.worktree)
         # Old screenshots, even if the project ignores them; tracked files in these folders are restored below.
         for name in ARTIFACTS:
             files.remove(paths.worktree / name)
