@@ -2,7 +2,8 @@
 
 Sources are in the user's checkout or in a folder that Heddle keeps for the
 project, never outside them, not even through links. Tracked files are not
-changed, and provided files are never committed.
+changed, and provided files are never committed. A link to a folder of the checkout
+lets agents change files there that run as the user, so only the operator can allow it.
 """
 
 import os
@@ -129,12 +130,24 @@ def _plan_link(
     else:
         root = project.top.resolve()
     source = (root / path).resolve()
+    if link.source != pb.LINK_SOURCE_CACHE and not _is_linkable(project, source):
+        message = (
+            f"{shown(path)} would let agents change a folder of your checkout, which this worker does not allow; write"
+            f" {{path: {path}, source: cache}}, or set HEDDLE_LINKED_CHECKOUTS={root / path} for worktree_svc"
+            " (heddle up) if you accept it"
+        )
+        found.problems.append(_problem(field, message))
+        return
     if not _inside(source, root) or not source.is_dir():
         advice = "create it, or let Heddle keep it with source: cache"
         message = f"{shown(path)} is not a folder in {root}, or is a link that leads out of it; {advice}"
         found.problems.append(_problem(field, message))
         return
     found.links[path] = source
+
+
+def _is_linkable(project: Project, source: Path) -> bool:
+    return any(source.is_relative_to(allowed.resolve()) for allowed in project.linkable)
 
 
 def _matches(top: Path, wanted: str) -> Iterator[str]:
