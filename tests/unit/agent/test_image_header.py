@@ -130,3 +130,11 @@ def test_a_caption_is_not_stored_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "second" / FOLDER / name).symlink_to(tmp_path / "outside.txt")
     assert keep(tmp_path / "second", picture) == ""
     assert not (tmp_path / "outside.txt").exists()
+
+
+@pytest.mark.parametrize("marker", [b"\xff\x01", b"\xff\xe0\x00\x02"])
+def test_a_header_of_very_many_markers_is_not_searched_to_its_end(marker: bytes) -> None:
+    """A picture with more markers than any real one has no size, so it is left out."""
+    head, tail = JPEG[:2], JPEG[8:]
+    assert dimensions(head + marker * 1_000 + tail) == (40, 30)
+    assert dimensions(head + marker * 20_000 + tail) == (0, 0)
