@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     filters: _Names = ()
     """Filters in a project's .git/config that may run as now defined, separated by commas; none: no such
     filter runs. Absent: the filters that existed when the project was first used may run."""
+    linked_checkouts: _Paths = ()
+    """Folders in checkouts that agents may change if a project's file links them, separated by commas. A folder
+    includes those below it. None: a project's file cannot link a folder of the checkout."""
     # The default is outside the ranges that kernels and Kubernetes assign automatically.
     port_range: Annotated[tuple[int, int], NoDecode, BeforeValidator(_port_range)] = (20000, 29999)
     """FIRST-LAST, the range of the ports of epics."""

@@ -42,7 +42,12 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     executor = KeyedExecutor()
     store = WorktreeStore(settings.home / "worktrees")
     waiting = WaitingProcesses()
-    folders = PrivateFolders(settings.home / data_folder.REPOSITORIES, waiting, named=settings.filters)
+    folders = PrivateFolders(
+        settings.home / data_folder.REPOSITORIES,
+        waiting,
+        named=settings.filters,
+        linkable=settings.linked_checkouts,
+    )
     recovery.break_locks(store, folders)
     folders.clear()
     check_epoch = epoch_fence.fence(settings.home / "worktree_epoch")

@@ -356,7 +356,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             with environment_faults.as_project_unavailable(self._worktrees.folders, project):
                 return job()
 
-        return await self._executor.run(checked, key=key)
+        return await self._executor.run(checked, key=key, ends_with_caller=True)
 
     def _look(self, state: WorktreeState, *, into: bool) -> pb.Worktree:
         worktree = self._worktree(state)

@@ -1,5 +1,6 @@
 """Reads code coverage from Cobertura XML. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.reports.files import UnreadableError
@@ -17,7 +18,7 @@ def read_coverage(data: bytes) -> pb.Coverage:
     # Whether each line was reached, by file and line number.
     lines: dict[tuple[str, str], bool] = {}
 
-    def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
+    def begin(path: Sequence[str], attributes: dict[str, str]) -> None:
         nonlocal file
         if path[0] != "coverage":
             raise UnreadableError(f"is not a Cobertura report: its root is {clip(path[0], 40)}")

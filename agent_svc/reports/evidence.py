@@ -71,7 +71,7 @@ class Evidence:
         left = MAX_TOTAL_BYTES
         for path in paths:
             try:
-                data = read(self._worktree / path)
+                data = read(self._worktree, path)
                 left -= len(data)
                 if left < 0:
                     self._problem(

@@ -1,11 +1,13 @@
 """Finds the files that a check wrote or changed, and reads their content within limits."""
 
-import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from heddle import beneath
 
 MAX_BYTES: Final = 16 << 20
 
@@ -31,22 +33,21 @@ Listing = Mapping[str, Identity]
 
 def listing(folder: Path, wanted: re.Pattern[str]) -> Listing:
     """Returns the files below `folder` whose whole relative path matches `wanted`, without links."""
-    return dict(_walk(folder, wanted))
+    found: dict[str, Identity] = {}
+    with suppress(OSError):  # the folder was removed
+        found.update(_walk(folder, wanted))
+    return found
 
 
 def _walk(folder: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Identity]]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED)
-        for name in sorted(files):
-            path = Path(parent, name)
-            relative = path.relative_to(folder).as_posix()
-            if wanted.fullmatch(relative):
-                try:
-                    status = path.lstat()
-                except OSError:
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    yield relative, Identity(status.st_mtime_ns, status.st_size, status.st_ino)
+    for path, entry in beneath.walk(folder, SKIPPED.__contains__):
+        if wanted.fullmatch(path):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, Identity(status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def changed(before: Listing, after: Listing) -> list[str]:
@@ -57,13 +58,14 @@ def changed(before: Listing, after: Listing) -> list[str]:
     return [path for path, identity in after.items() if before.get(path) != identity]
 
 
-def read(path: Path) -> bytes:
-    """Returns the content of a file. Raises UnreadableError for a link or a file that is too large."""
+def read(folder: Path, path: str) -> bytes:
+    """Returns the content of a file below `folder`.
+
+    Raises UnreadableError for a link, also in place of a folder above it, and for a file that is too large.
+    """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(file, "rb") as opened:
-            # The file may have grown since it was listed.
-            data = opened.read(MAX_BYTES + 1)
+        # The file may have grown since it was listed.
+        data = beneath.read(folder, path, MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:

@@ -7,6 +7,10 @@ from typing import Final
 _JPEG_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 # Markers without a length field.
 _JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_MARKER: Final = re.compile(rb"\xff+([^\xff])", re.DOTALL)
+
+# The most markers before the frame header; pictures have a few dozen.
+_MOST_MARKERS: Final = 10_000
 
 
 def media_type(data: bytes) -> str:
@@ -35,7 +39,10 @@ def dimensions(data: bytes) -> tuple[int, int]:
 
 def _jpeg(data: bytes) -> tuple[int, int]:
     place = 2
-    while found := re.compile(rb"\xff+([^\xff])", re.DOTALL).match(data, place):
+    for _ in range(_MOST_MARKERS):
+        found = _MARKER.match(data, place)
+        if found is None:
+            break
         marker, place = found[1][0], found.end()
         if marker in _JPEG_FRAMES:
             return int.from_bytes(data[place + 5 : place + 7]), int.from_bytes(data[place + 3 : place + 5])

@@ -1,5 +1,6 @@
 """Counts the tests in JUnit XML. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.reports.files import UnreadableError
@@ -23,7 +24,7 @@ def read_tests(data: bytes) -> pb.TestCounts:
     name = ""
     outcomes: set[str] = set()
 
-    def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
+    def begin(path: Sequence[str], attributes: dict[str, str]) -> None:
         nonlocal name
         if path[0] not in ROOTS:
             raise UnreadableError(f"is not a JUnit report: its root is {clip(path[0], 40)}")
@@ -33,7 +34,7 @@ def read_tests(data: bytes) -> pb.TestCounts:
         elif len(path) > 1 and path[-2] == "testcase":
             outcomes.add(path[-1])
 
-    def end(path: tuple[str, ...]) -> None:
+    def end(path: Sequence[str]) -> None:
         if path[-1] != "testcase":
             return
         if outcomes & FAILURES:

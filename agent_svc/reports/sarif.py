@@ -1,6 +1,7 @@
 """Reads the findings of analysers from SARIF 2.1.0. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,10 @@ from agent_svc.text import clip
 from heddle import pb
 
 MAX_FINDINGS: Final = 50
+
+# A parsed value uses many times the memory of its text. Reports of analysers have fewer values than this, even
+# those of 16 MiB.
+MAX_VALUES: Final = 1_500_000
 
 MAX_MESSAGE_BYTES: Final = 500
 MAX_LABEL_BYTES: Final = 300
@@ -23,19 +28,27 @@ LEVELS: Final[dict[str, "pb.FindingLevel.ValueType"]] = {
 }
 
 
+# What is counted but never shown.
+_BARE: Final = {level: pb.Finding(level=level) for level in LEVELS.values()}
+
+
 def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
     """Returns the findings of one report in their original order; raises UnreadableError.
 
     Paths below `worktree` become relative to it. Leaves out findings that are suppressed
-    or that are absent compared with an earlier report.
+    or that are absent compared with an earlier report. After MAX_FINDINGS of a level, further ones have only
+    their level.
     """
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise UnreadableError(f"has more than {MAX_VALUES:,} values")
     try:
         report = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"is not valid JSON: {error}") from error
     if not isinstance(report, dict) or not isinstance(report.get("runs"), list):
         raise UnreadableError("is not a SARIF report: it has no list of runs")
-    return [finding for run in report["runs"] for finding in _findings(_mapping(run), worktree)]
+    kept: Counter[pb.FindingLevel.ValueType] = Counter()
+    return [finding for run in report["runs"] for finding in _findings(_mapping(run), worktree, kept)]
 
 
 def total(findings: list[pb.Finding]) -> pb.Findings:
@@ -50,14 +63,17 @@ def total(findings: list[pb.Finding]) -> pb.Findings:
     )
 
 
-def _findings(run: dict[str, Any], worktree: str) -> Iterator[pb.Finding]:
+def _findings(
+    run: dict[str, Any], worktree: str, kept: Counter["pb.FindingLevel.ValueType"]
+) -> Iterator[pb.Finding]:
     rules = _list(_mapping(_mapping(run.get("tool")).get("driver")).get("rules"))
     by_id = {rule["id"]: rule for rule in rules if isinstance(_mapping(rule).get("id"), str)}
     for result in map(_mapping, _list(run.get("results"))):
         rule = _mapping(by_id.get(_text(result.get("ruleId"))) or _at(rules, result.get("ruleIndex")))
         level = LEVELS.get(_level(result, rule))
         if level and not result.get("suppressions") and result.get("baselineState") != "absent":
-            yield _finding(result, rule, level, worktree)
+            kept[level] += 1
+            yield _finding(result, rule, level, worktree) if kept[level] <= MAX_FINDINGS else _BARE[level]
 
 
 def _level(result: dict[str, Any], rule: dict[str, Any]) -> str:

@@ -5,17 +5,16 @@ with the same stem contains the caption. Without one, the stem is the caption. P
 browser tools write to .playwright-mcp/ are collected as well.
 """
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from agent_svc.reports.image_header import dimensions, media_type
 from agent_svc.text import clip, system
-from heddle import pb
+from heddle import beneath, pb
 
 FOLDER: Final = ".heddle/screenshots"
 
@@ -35,7 +34,8 @@ SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 class Picture:
     """The state of a picture file at one moment."""
 
-    path: Path
+    # Relative to the worktree.
+    path: PurePosixPath
     modified: int
     size: int
 
@@ -50,7 +50,7 @@ class Screenshots:
         self._worktree = worktree
         self._store = store
         # The folder in which each artifact was first found.
-        self._folders: dict[str, Path] = {}
+        self._folders: dict[str, PurePosixPath] = {}
         # Pictures of an earlier attempt do not belong to this session.
         self._seen = set(self._pictures())
 
@@ -69,27 +69,29 @@ class Screenshots:
 
     def _pictures(self) -> Iterator[Picture]:
         for name in FOLDERS:
-            yield from self._pictures_in(self._worktree / name)
+            # A missing folder, or a link in its place: it would let an agent publish files of this machine.
+            with suppress(OSError):
+                yield from self._pictures_in(PurePosixPath(name))
 
-    def _pictures_in(self, folder: Path) -> Iterator[Picture]:
-        # A link to a folder outside the worktree would let an agent publish files of this machine.
-        try:
-            if not folder.resolve(strict=True).is_relative_to(self._worktree.resolve()):
-                return
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            return
-        if entries:
-            _hide_from_git(folder)
-        for entry in entries:
-            path = Path(entry.path)
-            if path.suffix.lower() in SUFFIXES:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    yield Picture(path, status.st_mtime_ns, status.st_size)
+    def _pictures_in(self, folder: PurePosixPath) -> list[Picture]:
+        found = []
+        with beneath.folder(self._worktree, folder) as opened:
+            entries = beneath.entries(opened)
+            for entry in entries:
+                path = folder / entry.name
+                if path.suffix.lower() in SUFFIXES:
+                    with suppress(OSError):  # removed meanwhile
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):
+                            found.append(Picture(path, status.st_mtime_ns, status.st_size))
+        if entries and all(entry.name != ".gitignore" for entry in entries):
+            self._hide_from_git(folder)
+        return found
+
+    def _hide_from_git(self, folder: PurePosixPath) -> None:
+        """Keeps pictures out of the agent's own commits."""
+        with suppress(OSError):
+            beneath.create(self._worktree, folder / ".gitignore", b"*\n")
 
     def _take(self, picture: Picture, *, final: bool) -> list[pb.Event] | None:
         """Returns the events for a picture, or None if it must be checked again later."""
@@ -97,7 +99,7 @@ class Screenshots:
         if picture.size > MAX_BYTES:
             return [_left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")]
         try:
-            data = _read(picture.path)
+            data = beneath.read(self._worktree, picture.path, MAX_BYTES)
         except OSError:
             return None
         kind = media_type(data)
@@ -111,32 +113,17 @@ class Screenshots:
         if self._folders.setdefault(artifact, picture.path.parent) != picture.path.parent:
             return []
         screenshot = pb.Screenshot(
-            artifact=artifact, media_type=kind, caption=_caption(picture.path), size_bytes=len(data)
+            artifact=artifact, media_type=kind, caption=self._caption(picture.path), size_bytes=len(data)
         )
         return [pb.Event(screenshot=screenshot)]
 
-
-def _hide_from_git(folder: Path) -> None:
-    """Keeps pictures out of the agent's own commits."""
-    ignore = folder / ".gitignore"
-    if not ignore.is_symlink() and not ignore.exists():
-        with suppress(OSError):
-            ignore.write_text("*\n")
-
-
-def _read(path: Path) -> bytes:
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(file, "rb") as opened:
-        # The file may have grown since it was listed.
-        return opened.read(MAX_BYTES)
-
-
-def _caption(path: Path) -> str:
-    try:
-        text = _read(path.with_suffix(".txt"))[:MAX_CAPTION_BYTES].decode(errors="replace").strip()
-    except OSError:
-        text = ""
-    return clip(text or path.stem.replace("-", " ").replace("_", " "), MAX_CAPTION_BYTES)
+    def _caption(self, path: PurePosixPath) -> str:
+        try:
+            said = beneath.read(self._worktree, path.with_suffix(".txt"), MAX_CAPTION_BYTES)
+        except OSError:
+            said = b""
+        text = said.decode(errors="replace").strip() or path.stem.replace("-", " ").replace("_", " ")
+        return clip(text, MAX_CAPTION_BYTES)
 
 
 def _left_out(why: str) -> pb.Event:

@@ -8,6 +8,7 @@ of them, the supervisor, ends, the kernel kills the others. Containers often for
 a session then sees the processes of others, but cannot access their memory or files.
 """
 
+import contextlib
 import os
 import platform
 import shutil
@@ -296,7 +297,9 @@ def _keep(mounts: Mounts, folder: Path, part: str) -> None:
     """Makes a part of a writable folder read-only. Creates an empty file or folder if it does not exist."""
     path = folder / part
     if not _there(folder, part):
-        path.write_text("{}\n" if path.suffix == ".json" else "")
+        # A link that leads nowhere would otherwise create a file outside the folder.
+        with contextlib.suppress(FileExistsError), path.open("x") as file:
+            file.write("{}\n" if path.suffix == ".json" else "")
     mounts.read_only(path)
 
 

@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from agent_svc.sandbox.repository import Checkout, checkout
+from agent_svc.sandbox.repository import MOST_POINTER_BYTES, Checkout, checkout
+from heddle import beneath
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -73,7 +74,8 @@ def _others(found: Checkout, since: int, busy: Callable[[Path], bool]) -> Iterat
         if git_dir == found.git_dir:
             continue
         try:
-            folder = Path((git_dir / "gitdir").read_text(errors="surrogateescape").strip()).parent
+            pointer = beneath.read_file(git_dir / "gitdir", MOST_POINTER_BYTES)
+            folder = Path(os.fsdecode(pointer).strip()).parent
             # Preparing a worktree writes its HEAD.
             made_ready = (git_dir / "HEAD").stat().st_ctime_ns > since
         except OSError:

@@ -5,9 +5,11 @@ with its log. Everything else is read-only: the configuration, the hooks, packs,
 other worktrees.
 """
 
+import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from heddle import beneath
 from heddle.names import EpicName
 from heddle.worktree_paths import view_of
 
@@ -16,6 +18,9 @@ POINTERS: Final = ("commondir", "gitdir")
 
 # Subfolders of objects that stay read-only: references to other repositories, and packs.
 KEPT_OBJECTS: Final = ("info", "pack")
+
+# The longest content of a file that names a folder.
+MOST_POINTER_BYTES: Final = 64 << 10
 
 
 class Checkout(NamedTuple):
@@ -51,10 +56,11 @@ def checkout(worktree: Path) -> Checkout | None:
     Trusts only the file .git, which agents cannot write. Git's other files could redirect
     a later session.
     """
-    pointer = worktree / ".git"
-    if pointer.is_symlink() or not pointer.is_file():
+    try:
+        pointer = beneath.read_file(worktree / ".git", MOST_POINTER_BYTES)
+    except OSError:
         return None
-    word, _, path = pointer.read_text(errors="surrogateescape").rstrip("\n").partition(" ")
+    word, _, path = os.fsdecode(pointer).rstrip("\n").partition(" ")
     git_dir = Path(path)
     if word != "gitdir:" or git_dir.parent.name != "worktrees" or not git_dir.is_dir():
         return None

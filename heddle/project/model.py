@@ -41,7 +41,8 @@ class Link(ShortPart):
     path: str = Field(default="", description="Relative to the root of the project.")
     source: Source = Field(
         default="checkout",
-        description="checkout: the folder of your checkout. cache: a folder that Heddle keeps for the project.",
+        description="checkout: the folder of your checkout; the operator must allow it. cache: a folder that Heddle keeps for"
+        " the project.",
     )
 
     @model_validator(mode="before")

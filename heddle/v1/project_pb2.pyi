@@ -30,7 +30,9 @@ class _LinkSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkSource
     LINK_SOURCE_UNSPECIFIED: _LinkSource.ValueType  # 0
     """Like CHECKOUT."""
     LINK_SOURCE_CHECKOUT: _LinkSource.ValueType  # 1
-    """In the user's checkout; it must exist."""
+    """In the user's checkout. It must exist, and the worker's operator must allow it
+    (HEDDLE_LINKED_CHECKOUTS).
+    """
     LINK_SOURCE_CACHE: _LinkSource.ValueType  # 2
     """In a folder that Heddle keeps for the project on each worker; created if it is
     missing.
@@ -42,7 +44,9 @@ class LinkSource(_LinkSource, metaclass=_LinkSourceEnumTypeWrapper):
 LINK_SOURCE_UNSPECIFIED: LinkSource.ValueType  # 0
 """Like CHECKOUT."""
 LINK_SOURCE_CHECKOUT: LinkSource.ValueType  # 1
-"""In the user's checkout; it must exist."""
+"""In the user's checkout. It must exist, and the worker's operator must allow it
+(HEDDLE_LINKED_CHECKOUTS).
+"""
 LINK_SOURCE_CACHE: LinkSource.ValueType  # 2
 """In a folder that Heddle keeps for the project on each worker; created if it is
 missing.

@@ -129,9 +129,14 @@ async def worker(
     pool: int = 0,
     port_range: tuple[int, int] | None = None,
     filters: str = "",
+    linked: str = "",
 ) -> AsyncIterator[Worker]:
     """Serves worktrees below `home` with a pool of size `pool`; yields a client for repository `project`."""
-    environment = {"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": filters}
+    environment = {
+        "HEDDLE_HOME": str(home),
+        "HEDDLE_FILTERS": filters,
+        "HEDDLE_LINKED_CHECKOUTS": linked,
+    }
     settings = Settings.read(environment).model_copy(update={"min_free_bytes": 1 << 20, "pool": pool})
     if port_range:
         settings = settings.model_copy(update={"port_range": port_range})

@@ -2,6 +2,7 @@
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
+from worktree_svc.content import special_files
 from worktree_svc.git import commit_messages, refs, trees
 from worktree_svc.git.command import Git, Output, decode, failure
 from worktree_svc.projects.repository import Project
@@ -15,6 +16,7 @@ def accepted(project: Project, state: WorktreeState) -> str:
     with trailers of this epic.
     """
     git = project.git
+    special_files.remove_from_refs(project.common, state.epic)
     ref, branch = refs.accepted_ref(state.epic), refs.branch_ref(state.branch)
     found, tip = refs.read(git, ref, branch)
     if found:

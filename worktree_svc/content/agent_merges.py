@@ -5,12 +5,13 @@ another branch of the project, that branch becomes a further parent of the commi
 Otherwise the next merge would bring in the same changes again and conflict with them.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import errors, pb
+from heddle import beneath, errors, pb
 from heddle.names import EpicName
 from worktree_svc.content import checkouts
 from worktree_svc.git import refs, trees
@@ -36,6 +37,9 @@ _MADE: Final = re.compile(
 _BROUGHT: Final = re.compile(r"commit \((merge|cherry-pick)\)|merge|pull|cherry-pick|revert|rebase|am\b")
 # The part at the end of the reflog that is read.
 _MOST_LOG_BYTES: Final = 1 << 20
+
+# The most bytes of a file in which conflict markers are looked for.
+_MOST_MARKED_BYTES: Final = 64 << 20
 
 # Files in the worktree's git folder, and the operation that each of them means.
 _OPERATIONS: Final = (
@@ -148,20 +152,21 @@ def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
 
 def _merge_heads(git: Git, folder: Path) -> list[str]:
     """Returns the commits in MERGE_HEAD, which lists the parents of an uncommitted merge."""
-    file = folder / "MERGE_HEAD"
-    if file.is_symlink() or not file.is_file():
+    try:
+        lines = decode(beneath.read_file(folder / "MERGE_HEAD", _MOST_LOG_BYTES)).split()
+    except OSError:
         return []
-    lines = file.read_text(errors="replace").split()
     found = (refs.resolve(git, line) for line in lines if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", line))
     return [commit for commit in found if commit]
 
 
 def _log(folder: Path) -> Iterator[_Entry]:
-    file = folder / "logs" / "HEAD"
-    if file.is_symlink() or not file.is_file():
+    try:
+        opened = beneath.open_file(folder, "logs/HEAD")
+    except OSError:
         return
-    with file.open("rb") as log:
-        log.seek(max(0, file.stat().st_size - _MOST_LOG_BYTES))
+    with opened as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - _MOST_LOG_BYTES))
         for line in log.read(_MOST_LOG_BYTES).decode(errors="replace").splitlines():
             front, _, message = line.partition("\t")
             _, _, new = front.partition(" ")
@@ -177,7 +182,7 @@ def check_finished(project: Project, paths: WorktreePaths, folder: Path) -> None
     if any((folder / sign).exists() for sign in _SEQUENCES):
         raise _unfinished(what, [])
     unmerged = _unmerged(project, paths, folder)
-    undecided = [path for path, stages in unmerged.items() if _is_undecided(paths.worktree / path, stages)]
+    undecided = [path for path, stages in unmerged.items() if _is_undecided(paths.worktree, path, stages)]
     if undecided:
         raise _unfinished(what, undecided)
 
@@ -224,13 +229,14 @@ def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str,
     return stages
 
 
-def _is_undecided(file: Path, stages: set[str]) -> bool:
+def _is_undecided(worktree: Path, path: str, stages: set[str]) -> bool:
     """Returns whether an unmerged file is unresolved: it contains markers, or its conflict has no markers."""
     if not stages >= _BOTH_SIDES:
         return True
-    if file.is_symlink() or not file.is_file():
+    try:
+        content = beneath.read(worktree, path, _MOST_MARKED_BYTES)
+    except OSError:
         return True
-    content = file.read_bytes()
     return b"\0" in content[:8000] or _is_marked(content)
 
 

@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from heddle import errors, pb
+from heddle import beneath, errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
+from worktree_svc.content import special_files
 from worktree_svc.git import refs, worktree_registration, worktree_views
-from worktree_svc.git.command import Git
+from worktree_svc.git.command import Git, decode, encode
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths
@@ -36,6 +37,9 @@ LEFTOVERS: Final = (
 )
 
 
+_MOST_TEXT_BYTES: Final = 64 << 10
+
+
 def find(project: Project, paths: WorktreePaths) -> Path | None:
     """Returns the git folder of an epic's worktree; None if git has no such worktree."""
     return find_at(project, paths.worktree)
@@ -45,11 +49,8 @@ def find_at(project: Project, path: Path) -> Path | None:
     """Returns the git folder of the worktree at any path; None if git has no such worktree."""
     pointer = str(path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
-        if entry.parent.is_symlink() or not entry.is_file():
-            continue
-        with suppress(FileNotFoundError):  # that worktree is being removed right now
-            if entry.read_text(errors="surrogateescape").strip() == pointer:
-                return entry.parent
+        if not entry.parent.is_symlink() and _text(entry).strip() == pointer:
+            return entry.parent
     return None
 
 
@@ -59,20 +60,16 @@ def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
     CommitTask excludes these.
     """
     for entry in project.common.glob("worktrees/*/gitdir"):
-        with suppress(OSError):  # that worktree is being removed right now
-            pointer = Path(entry.read_text(errors="surrogateescape").strip())
-            if paths.worktree in pointer.parent.parents and pointer.is_file():
-                return True
+        pointer = Path(_text(entry).strip())
+        if paths.worktree in pointer.parent.parents and pointer.is_file():
+            return True
     return False
 
 
 def belongs_to(folder: Path, common: Path) -> bool:
     """Returns whether `folder` is a linked worktree of the repository at `common`."""
-    pointer = folder / ".git"
-    if not pointer.is_file():
-        return False
-    target = pointer.read_text(errors="surrogateescape").removeprefix("gitdir: ").strip()
-    return Path(folder, target).resolve().parent == common / "worktrees"
+    target = _text(folder / ".git").removeprefix("gitdir: ").strip()
+    return bool(target) and Path(folder, target).resolve().parent == common / "worktrees"
 
 
 def exists(paths: WorktreePaths) -> bool:
@@ -89,9 +86,8 @@ def is_complete(project: Project, paths: WorktreePaths) -> bool:
 def _is_whole(paths: WorktreePaths, folder: Path) -> bool:
     if not exists(paths):
         return False
-    lock = folder / "locked"
     # The reason with which git locks a worktree while creating it; it remains if git was killed.
-    half_made = lock.is_file() and lock.read_text(errors="replace").startswith("initializing")
+    half_made = _text(folder / "locked").startswith("initializing")
     return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
 
 
@@ -133,20 +129,28 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
     folder = find(project, paths)
     if folder is None or not _is_whole(paths, folder):
         raise damaged(paths)
+    special_files.remove_from_repository(folder)
     free_branch(project, paths.epic)
     shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
-    commondir = folder / "commondir"
-    if commondir.is_symlink() or commondir.read_text(errors="surrogateescape") != shared:
-        files.write_atomically(commondir, shared)
+    if _text(folder / "commondir") != shared:
+        files.write_atomically(folder / "commondir", shared)
     pointer = paths.worktree / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
         paths.replaced.mkdir(exist_ok=True)
         pointer.rename(paths.replaced / str(len(list(paths.replaced.iterdir())) + 1))
-    if pointer.is_symlink() or not pointer.is_file() or pointer.read_text(errors="surrogateescape") != text:
+    if _text(pointer) != text:
         files.remove(pointer)
-        pointer.write_text(text, errors="surrogateescape")
+        beneath.create(paths.worktree, ".git", encode(text))
     return folder
+
+
+def _text(file: Path) -> str:
+    """Returns the content of one of git's small files; empty if it is not a regular file."""
+    try:
+        return decode(beneath.read_file(file, _MOST_TEXT_BYTES))
+    except OSError:
+        return ""
 
 
 def free_branch(project: Project, epic: EpicName) -> None:
@@ -177,10 +181,7 @@ def head_commit(project: Project, paths: WorktreePaths) -> str | None:
 
 def is_on_epic_branch(paths: WorktreePaths, folder: Path) -> bool:
     """Returns whether HEAD in the worktree's git folder names the epic's branch, as EnsureWorktree set it."""
-    if not (folder / "HEAD").is_file():
-        return False
-    text = (folder / "HEAD").read_text(errors="replace").strip()
-    return text == f"ref: {refs.branch_ref(paths.epic.branch)}"
+    return _text(folder / "HEAD").strip() == f"ref: {refs.branch_ref(paths.epic.branch)}"
 
 
 def attach(paths: WorktreePaths, folder: Path) -> None:
@@ -218,6 +219,7 @@ def reset(
     git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
     files.remove(paths.index.with_name(f"{paths.index.name}.lock"))
     if not new:
+        special_files.remove(paths.worktree)
         # Old screenshots, even if the project ignores them; tracked files in these folders are restored below.
         for name in ARTIFACTS:
             files.remove(paths.worktree / name)

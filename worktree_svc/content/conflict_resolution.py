@@ -7,16 +7,14 @@ Such a conflict counts as resolved once one of its paths has changed or is liste
 that the merge generated (NAME~COMMIT) must never remain.
 """
 
-import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import errors, pb
+from heddle import beneath, errors, pb
 from worktree_svc.content import agent_merges, checkouts
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git.command import Git, decode, encode, failure, readable
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -65,10 +63,10 @@ def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision:
     )
     if checked_out.unmarked:
         note = paths.worktree / CONFLICTS
-        if note.parent.is_symlink() or note.parent.is_file():
+        if note.parent.is_symlink() or not note.parent.is_dir():
             files.remove(note.parent)
-        note.parent.mkdir(exist_ok=True)
-        files.write_atomically(note, "".join(_note(checked_out.unmarked, head, other)))
+        files.remove(note)
+        beneath.create(paths.worktree, CONFLICTS, encode("".join(_note(checked_out.unmarked, head, other))))
     return other
 
 
@@ -160,18 +158,10 @@ def _is_made_up(path: str, *commits: str) -> bool:
 
 def _kept(paths: WorktreePaths) -> set[str]:
     """Returns the paths that the agent lists in .heddle/keep; empty if that is not a regular file."""
-    file = paths.worktree / KEEP
-    if file.parent.is_symlink():
-        return set()
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        text = decode(beneath.read(paths.worktree, KEEP, _MOST_KEEP_BYTES))
     except OSError:
         return set()
-    try:
-        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        text = decode(os.read(descriptor, _MOST_KEEP_BYTES)) if plain else ""
-    finally:
-        os.close(descriptor)
     return {line.strip().removeprefix("./") for line in text.splitlines()}
 
 

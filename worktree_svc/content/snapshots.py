@@ -7,6 +7,7 @@ index or HEAD. They use the service's own index, saved when the worktree was las
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +15,7 @@ import structlog
 
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc.content import checkouts, submodule_fill, worktree_content
+from worktree_svc.content import checkouts, special_files, submodule_fill, worktree_content
 from worktree_svc.content.worktree_content import Work
 from worktree_svc.git import commit_messages, refs, trees, worktree_views
 from worktree_svc.git.command import SCRATCH, Git, failure
@@ -26,6 +27,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Unlike diff-files, this compares the content of a file if only its times have changed.
 _COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+
+# The time limit of one git command that looks at a worktree in which an agent may be working.
+_LOOKING_SECONDS: Final = 30.0
 
 # The most paths in a log line.
 _MOST_LOGGED: Final = 20
@@ -74,6 +78,10 @@ def take(repository: Git, project: Project, paths: WorktreePaths, head: str, *, 
 def _work(
     repository: Git, project: Project, paths: WorktreePaths, head: str, *, own_files_only: bool, strict: bool
 ) -> Work:
+    if strict:
+        special_files.check(paths.worktree)
+    else:
+        special_files.remove(paths.worktree)
     git = repository.at(paths.worktree, index=paths.next_index)
     if not paths.next_index.exists():
         git.text("read-tree", head)
@@ -203,11 +211,13 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
         return True
     if not checkouts.exists(paths):
         return False
+    special_files.check_unchanged(paths.worktree)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=git.git_dir) as scratch:
         index = Path(scratch, "index")
         # A link is enough: git never writes to an existing index, it replaces the file.
         index.hardlink_to(paths.index)
-        looking = git.at(paths.worktree, index=index)
+        # The agent may create a pipe at this moment.
+        looking = replace(git.at(paths.worktree, index=index), seconds=_LOOKING_SECONDS)
         if worktree_content.untracked(looking, None, *_left_out(paths)):
             return True
         changed = looking.run(*_COMPARES)

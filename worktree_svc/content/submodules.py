@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from heddle import beneath
 from worktree_svc.git import private_folders, quarantine, refs
 from worktree_svc.git.command import QUARANTINE, SCRATCH, Git, decode, failure
 from worktree_svc.projects.repository import Project
@@ -24,6 +25,9 @@ _FILE: Final = ".gitmodules"
 
 # The mode of a submodule in an index file, in 4 bytes.
 _MARK: Final = b"\x00\x00\xe0\x00"
+
+
+_MOST_POINTER_BYTES: Final = 64 << 10
 
 
 def links(git: Git) -> dict[str, str]:
@@ -70,8 +74,11 @@ def find(at: Path, roots: Sequence[Path]) -> Path | None:
     pointer = at / ".git"
     if pointer.is_symlink():
         return None
-    if pointer.is_file():
-        text = pointer.read_text(errors="surrogateescape").strip()
+    if not pointer.is_dir():
+        try:
+            text = decode(beneath.read_file(pointer, _MOST_POINTER_BYTES)).strip()
+        except OSError:
+            return None
         pointer = at / text.removeprefix("gitdir:").strip()
     found = pointer.resolve()
     inside = any(found.is_relative_to(root.resolve()) for root in roots)

@@ -19,7 +19,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains a
 import git.cmd
 
 from heddle import errors, pb, urls
-from worktree_svc.git import quarantine, waiting_processes
+from worktree_svc.git import quarantine, stopping, waiting_processes
 from worktree_svc.git.environment import ENVIRONMENT
 from worktree_svc.git.processes import (
     CatFile,
@@ -82,6 +82,8 @@ class Git:
     alternate_objects: Path | None = None
     # The number of processes that write files to the worktree. None: one per core.
     writers: int | None = None
+    # The time limit of each command. None: the usual one.
+    seconds: float | None = None
     waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
@@ -159,9 +161,10 @@ class Git:
         self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
         """Starts git, yields a function that waits for its output like `run`, and ends git after the block."""
+        limit = self.seconds if seconds is None else seconds
         child = GitProcess(self.start(arguments, waits=bool(stdin)))
         try:
-            yield lambda: _finish(child.process, arguments, stdin, seconds)
+            yield lambda: _finish(child.process, arguments, stdin, limit)
         finally:
             child.end()
 
@@ -317,15 +320,14 @@ class Git:
 
 
 def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: float | None = None) -> Output:
-    """Writes git's input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long.
-
-    `seconds` absent: LONGEST_SECONDS.
-    """
-    limit = LONGEST_SECONDS if seconds is None else seconds
+    """Writes git's input and waits for its end; raises DISK_FULL, or GIT_FAILED after `seconds` or its usual limit."""
+    limit = stopping.seconds_for(arguments, LONGEST_SECONDS) if seconds is None else seconds
     try:
-        stdout, stderr = communicate(process, stdin, limit)
+        with stopping.covered(process, arguments):
+            stdout, stderr = communicate(process, stdin, limit)
     except subprocess.TimeoutExpired:
-        raise _took_too_long(arguments, limit) from None
+        command = readable(" ".join(["git", *arguments]))
+        raise stopping.took_too_long(arguments[0], command, limit) from None
     output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
     if output.code and any(sign in output.stderr for sign in _NO_SPACE):
         raise failure(arguments, output)
@@ -334,16 +336,6 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
 
 def _conversation_ended(arguments: Sequence[str], conversation: Conversation) -> errors.HeddleError:
     return failure(arguments, Output(1, b"", conversation.complaint or "it ended early"))
-
-
-def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleError:
-    return errors.HeddleError(
-        pb.ERROR_REASON_GIT_FAILED,
-        f"git {arguments[0]} took longer than {seconds:g} s and was ended. A filter of your git"
-        " configuration may be waiting for something (git config --list --show-origin shows them), or the disk is"
-        " very slow. Fix that, then try again; nothing was lost.",
-        command=readable(" ".join(["git", *arguments])),
-    )
 
 
 def share(descriptor: int) -> None:

@@ -15,7 +15,7 @@ heddle/project/git_filters.py allows run.
 import re
 import stat
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -61,11 +61,18 @@ class PrivateFolders:
     """The private git folders below one folder. Safe to use from threads."""
 
     def __init__(
-        self, folder: Path, waiting: WaitingProcesses = waiting_processes.NONE, *, named: Collection[str] = ()
+        self,
+        folder: Path,
+        waiting: WaitingProcesses = waiting_processes.NONE,
+        *,
+        named: Collection[str] = (),
+        linkable: Sequence[Path] = (),
     ) -> None:
         self.waiting = waiting
         # The project filters that the operator allows; see heddle/project/git_filters.py.
         self.named = named
+        # The folders of checkouts that the operator lets projects link; see provisions.py.
+        self.linkable = linkable
         # The folder of mirrors, for projects that are URLs; see mirrors.py.
         self.mirrors = folder.with_name("mirrors")
         self._folder = folder

@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from heddle import beneath
 from heddle.names import AttemptName, EpicName, RunName
-from worktree_svc.git.command import Git, Output, failure
+from worktree_svc.git.command import Git, Output, decode, failure
 
 # The old value of a ref that must not exist yet.
 ABSENT: Final = ""
@@ -28,6 +29,7 @@ _MOST_ALIASES: Final = 5
 _ID: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
 _PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)+")
 _LONGEST_REF: Final = 100
+_LONGEST_HEAD: Final = 64 << 10
 
 
 class RefUpdate(NamedTuple):
@@ -160,10 +162,10 @@ def head_branch(folder: Path) -> str | None:
 
 
 def _head(folder: Path) -> str:
-    head = folder / "HEAD"
-    if head.is_symlink() or not head.is_file():
+    try:
+        return decode(beneath.read_file(folder / "HEAD", _LONGEST_HEAD)).strip()
+    except OSError:
         return ""
-    return head.read_text(errors="surrogateescape").strip()
 
 
 def checked_out_branch(folder: Path, common: Path) -> str | None:
@@ -190,9 +192,10 @@ def _points_to(file: Path) -> str | None:
     if file.is_symlink():
         target = str(file.readlink())
         return target if target.startswith("refs/") else None
-    if not file.is_file():
+    try:
+        text = decode(beneath.read_file(file, _LONGEST_HEAD)).strip()
+    except OSError:
         return None
-    text = file.read_text(errors="surrogateescape").strip()
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
 

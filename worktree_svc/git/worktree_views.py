@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from heddle import beneath
 from heddle.worktree_paths import view_of
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
@@ -72,10 +73,10 @@ def stash_of(worktree: Path) -> str:
     view = view_of(worktree)
     file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
     # If git cannot write packed-refs, for example in a sandbox, the ref of an emptied stash remains.
-    if any(each.is_symlink() or not each.is_file() for each in (file, log)) or not log.stat().st_size:
+    try:
+        text = decode(beneath.read_file(file, 100)).strip() if beneath.read_file(log, 1) else ""
+    except OSError:
         return ""
-    with file.open(errors="replace") as opened:
-        text = opened.read(100).strip()
     return text if _ID.fullmatch(text) else ""
 
 

@@ -7,69 +7,123 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
-from heddle import errors, pb
+from heddle import errors, pb, running_time
 from worktree_svc.git import command
+from worktree_svc.git.stopping import Stop, stoppable
 from worktree_svc.storage import disk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-# The most jobs that run at the same time; each may start git processes.
+# The most jobs that run at the same time; each may start git processes. Stalled jobs do not count.
 THREADS: Final = 8
+# Seconds after which a job counts as stalled, and the most jobs including stalled ones.
+STALLED_SECONDS: Final = 30.0
+MOST_THREADS: Final = 32
+
+# Seconds that a job gets to end after its caller has gone, and after a drain has begun.
+ABANDONED_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 20.0
 
 
 class KeyedExecutor:
     """Runs blocking jobs in threads; jobs with different keys run in parallel.
 
-    A job runs to its end even if its caller is cancelled.
+    A job continues if its caller is cancelled. If it was started with `ends_with_caller` and
+    does not end soon, the git command that it runs on a worktree's files is ended.
     """
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="git")
+    def __init__(
+        self,
+        *,
+        stalled: float = STALLED_SECONDS,
+        abandoned: float = ABANDONED_SECONDS,
+        drain: float = DRAIN_SECONDS,
+    ) -> None:
+        self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="git")
+        self._free = asyncio.Semaphore(THREADS)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], Stop] = {}
         self._draining = False
+        self._stalled_seconds = stalled
+        self._abandoned_seconds = abandoned
+        self._drain_seconds = drain
 
-    async def run(self, job: Callable[[], Result], *, key: str | None = None) -> Result:
+    async def run(
+        self, job: Callable[[], Result], *, key: str | None = None, ends_with_caller: bool = False
+    ) -> Result:
         """Runs `job` and returns its result; jobs with the same key never overlap."""
         if self._draining:
             raise errors.HeddleError(
                 pb.ERROR_REASON_DRAINING, "the worktree service is shutting down; try again when it is back"
             )
-        task = asyncio.create_task(self._run(job, key))
-        self._running.add(task)
+        stop = Stop()
+        task = asyncio.create_task(self._run(job, key, stop))
+        self._running[task] = stop
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if ends_with_caller and not task.done():
+                timer = running_time.Timer(self._abandoned_seconds, partial(stop.request, _abandoned()))
+                task.add_done_callback(lambda _: timer.cancel())
+            raise
 
     async def drain(self) -> None:
-        """Rejects new jobs and waits for running jobs, so a commit that has begun is completed."""
+        """Rejects new jobs and waits for running jobs, so a commit that has begun is completed.
+
+        Ends the git processes of jobs that take too long. The next service continues their work.
+        """
         self._draining = True
+        timer = running_time.Timer(self._drain_seconds, self._stop_all)
         await asyncio.gather(*self._running, return_exceptions=True)
+        timer.cancel()
         self._threads.shutdown()
 
-    async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
+    async def _run(self, job: Callable[[], Result], key: str | None, stop: Stop) -> Result:
         def checked() -> Result:
-            with disk.os_errors_translated():
+            with disk.os_errors_translated(), stoppable(stop):
                 return job()
 
-        loop = asyncio.get_running_loop()
         if key is None:
-            return await loop.run_in_executor(self._threads, checked)
+            return await self._in_thread(checked)
         async with self._locks.setdefault(key, asyncio.Lock()):
-            return await loop.run_in_executor(self._threads, checked)
+            return await self._in_thread(checked)
+
+    async def _in_thread(self, job: Callable[[], Result]) -> Result:
+        await self._free.acquire()
+        with ExitStack() as slot:
+            slot.callback(self._free.release)
+            # Releases the slot once, early: a job that waits for something must not block the others.
+            timer = running_time.Timer(self._stalled_seconds, slot.close)
+            slot.callback(timer.cancel)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, job)
+
+    def _stop_all(self) -> None:
+        message = "the worktree service is shutting down; try again when it is back"
+        for stop in self._running.values():
+            stop.request(errors.HeddleError(pb.ERROR_REASON_DRAINING, message), everything=True)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         if not task.cancelled():
             task.exception()  # the caller may be gone, and asyncio would warn about an unretrieved exception
+
+
+def _abandoned() -> errors.HeddleError:
+    return errors.HeddleError(
+        pb.ERROR_REASON_GIT_FAILED,
+        "the call was cancelled, and its git command did not end; nothing was lost",
+    )
 
 
 class RepositoryLocks:

@@ -2,18 +2,20 @@
 
 Sources are in the user's checkout or in a folder that Heddle keeps for the
 project, never outside them, not even through links. Tracked files are not
-changed, and provided files are never committed.
+changed, and provided files are never committed. A link to a folder of the checkout
+lets agents change files there that run as the user, so only the operator can allow it.
 """
 
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from heddle import pb
+from heddle import beneath, pb
 from heddle.plan import globs
 from heddle.plan.source import Problem
 from heddle.plan.text_rules import shown
@@ -25,6 +27,8 @@ from worktree_svc.storage.worktree_store import WorktreePaths
 
 # The most copied files per worktree. More files are an error; such a folder should be linked instead.
 MOST_FILES: Final = 10_000
+
+_ROOT: Final = Path("/")
 
 # Characters with a special meaning in exclude files, and how they are escaped there.
 _SPECIAL: Final = re.compile(r"([\\*?\[\] ])")
@@ -63,11 +67,18 @@ def provide(paths: WorktreePaths, provisions: Provisions) -> None:
     excluded = sorted([*provisions.copies, *provisions.links])
     files.write_atomically(paths.exclude, "".join(_exclusion(path) for path in excluded))
     for path, source in provisions.copies.items():
-        target = _cleared(paths.worktree, path)
-        shutil.copyfile(source, target)
-        shutil.copymode(source, target)
+        _clear(paths.worktree, path)
+        # A planned source contains no link. One that was put there since is an error.
+        with (
+            beneath.open_file(_ROOT, source.relative_to(_ROOT)) as original,
+            beneath.new_file(paths.worktree, path) as copy,
+        ):
+            shutil.copyfileobj(original, copy)
+            os.fchmod(copy.fileno(), stat.S_IMODE(os.fstat(original.fileno()).st_mode))
     for path, source in provisions.links.items():
-        _cleared(paths.worktree, path).symlink_to(source)
+        _clear(paths.worktree, path)
+        with beneath.folder(paths.worktree, PurePosixPath(path).parent, create=True) as parent:
+            os.symlink(source, PurePosixPath(path).name, dir_fd=parent)
 
 
 def _plan_copy(project: Project, wanted: str, field: str, tracked: set[str], found: Provisions) -> None:
@@ -121,12 +132,24 @@ def _plan_link(
     else:
         root = project.top.resolve()
     source = (root / path).resolve()
+    if link.source != pb.LINK_SOURCE_CACHE and not _is_linkable(project, source):
+        message = (
+            f"{shown(path)} would let agents change a folder of your checkout, which this worker does not allow; write"
+            f" {{path: {path}, source: cache}}, or set HEDDLE_LINKED_CHECKOUTS={root / path} for worktree_svc"
+            " (heddle up) if you accept it"
+        )
+        found.problems.append(_problem(field, message))
+        return
     if not _inside(source, root) or not source.is_dir():
         advice = "create it, or let Heddle keep it with source: cache"
         message = f"{shown(path)} is not a folder in {root}, or is a link that leads out of it; {advice}"
         found.problems.append(_problem(field, message))
         return
     found.links[path] = source
+
+
+def _is_linkable(project: Project, source: Path) -> bool:
+    return any(source.is_relative_to(allowed.resolve()) for allowed in project.linkable)
 
 
 def _matches(top: Path, wanted: str) -> Iterator[str]:
@@ -175,17 +198,16 @@ def _exclusion(path: str) -> str:
     return f"/{_SPECIAL.sub(_ESCAPED, path)}\n"
 
 
-def _cleared(worktree: Path, path: str) -> Path:
-    """Clears `path` and returns where to create it; replaces parent folders that are links."""
+def _clear(worktree: Path, path: str) -> None:
+    """Removes what is at `path`, and what is in place of the folders above it, for example links."""
     folder = worktree
     *above, name = PurePosixPath(path).parts
     for part in above:
         folder /= part
         if folder.is_symlink() or not folder.is_dir():
             files.remove(folder)
-            folder.mkdir()
+            return
     files.remove(folder / name)
-    return folder / name
 
 
 def _problem(field: str, message: str) -> Problem:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,8 @@ class Project:
     git_dir: Path
     # The service's own git folder, with the same objects and refs.
     private: Path
+    # The folders of checkouts that the operator lets agents change through links.
+    linkable: Sequence[Path] = ()
     waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     @property
@@ -102,7 +104,7 @@ def find(folders: PrivateFolders, path: str) -> Project:
         # Only the repository's top folder is cached, because another repository may appear below it.
         if str(location.top) == path:
             folders.remember(location)
-    return Project(*location, folders.of(location.common), folders.waiting)
+    return Project(*location, folders.of(location.common), folders.linkable, folders.waiting)
 
 
 def mirror_of(folders: PrivateFolders, url: str) -> Path:

@@ -22,7 +22,8 @@ def write_atomically(path: Path, text: str) -> None:
 def copy_atomically(source: Path, target: Path) -> None:
     """Copies a file atomically: `target` is never incomplete. Never writes through a link."""
     scratch = _scratch(target)
-    shutil.copyfile(source, scratch)
+    with source.open("rb") as original, scratch.open("xb") as copy:
+        shutil.copyfileobj(original, copy)
     scratch.replace(target)
 
 

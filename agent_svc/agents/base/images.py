@@ -3,11 +3,12 @@
 import base64
 import binascii
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, MAX_CAPTION_BYTES
 from agent_svc.text import clip
+from heddle import beneath
 
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
@@ -40,13 +41,12 @@ def keep(worktree: Path, picture: Picture) -> str:
         return "it is not valid base64"
     if len(data) > MAX_BYTES:
         return too_large
-    path = worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    path = PurePosixPath(FOLDER, f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}")
+    caption = clip(picture.caption, MAX_CAPTION_BYTES)
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Write the picture last: readers take it as soon as it exists.
-            path.with_suffix(".txt").write_text(clip(picture.caption, MAX_CAPTION_BYTES))
-            path.write_bytes(data)
+        # Write the picture last: readers take it as soon as it exists.
+        beneath.create(worktree, path.with_suffix(".txt"), caption.encode(errors="replace"))
+        beneath.create(worktree, path, data)
     except OSError as error:
         return f"it cannot be written: {error.strerror}"
     return ""

@@ -56,7 +56,11 @@ def _effects(file: pb.ProjectFile) -> Iterator[str]:
         yield f"copied from your checkout into each worktree: {', '.join(file.copy)}"
     for link in file.link:
         cached = link.source == pb.LINK_SOURCE_CACHE
-        where = "a cache folder that Heddle keeps for the project" if cached else "your checkout"
+        where = (
+            "a cache folder that Heddle keeps for the project"
+            if cached
+            else "your checkout, where agents can change it (only if HEDDLE_LINKED_CHECKOUTS of the worker names it)"
+        )
         yield f"linked: {link.path} from {where}, shared by all worktrees"
     if file.ports:
         yield f"{words.count(file.ports, 'port')} for each epic, in HEDDLE_PORTS"

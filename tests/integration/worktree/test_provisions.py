@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -86,8 +87,17 @@ async def test_a_link_is_not_a_project_file(worker: Worker, tmp_path: Path) -> N
     assert "plain file" in (await refused(worker.inspect())).message
 
 
-async def test_copies_and_links_are_provided_and_never_committed(worker: Worker) -> None:
+@pytest.fixture
+async def linking(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
+    """A worker whose operator allows links to node_modules of the checkout, and to folders below it."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    async with worktrees.worker(tmp_path / "home", project, linked=str(project / "node_modules")) as ready:
+        yield ready
+
+
+async def test_copies_and_links_are_provided_and_never_committed(linking: Worker) -> None:
     """Copies keep their modes, links point to shared folders, and neither is in commits or kept work."""
+    worker = linking
     checkout = worker.project
     (checkout / ".env").write_text("SECRET=1\n")
     (checkout / ".env").chmod(0o600)
@@ -136,6 +146,38 @@ async def test_copies_and_links_are_provided_and_never_committed(worker: Worker)
     await worker.remove("runs/r1/epics/api")
     assert (checkout / "node_modules" / "left-pad.js").exists()
     assert fingerprint(checkout) == before
+
+
+async def test_a_repository_cannot_link_the_checkout_by_itself(worker: Worker) -> None:
+    """A link to the checkout that the operator does not allow is an error which says what to set."""
+    tools = worker.project / "node_modules" / ".bin"
+    tools.mkdir(parents=True)
+    (tools / "lint").write_text("precious\n")
+    commit_file(worker.project, "link:\n  - node_modules\n  - {path: .cache, source: cache}\n")
+    error = await refused(worker.inspect())
+    assert error.reason == pb.ERROR_REASON_INVALID_PROJECT_FILE
+    assert [violation.field for violation in error.violations] == ["link[0].path"]
+    assert f"set HEDDLE_LINKED_CHECKOUTS={worker.project}/node_modules for worktree_svc" in error.message
+    assert "{path: node_modules, source: cache}" in error.message
+
+    # A run that was created earlier, with another setting, cannot use it either.
+    for source in (CHECKOUT, pb.LINK_SOURCE_UNSPECIFIED):
+        file = pb.ProjectFile(link=[link("node_modules", source)])
+        assert "HEDDLE_LINKED_CHECKOUTS" in (await refused(worker.ensure(attempt(), file=file))).message
+
+
+async def test_only_the_folders_that_the_operator_names_can_be_linked(linking: Worker) -> None:
+    """A folder allows itself and what is below it; other folders, also through links to them, are refused."""
+    checkout = linking.project
+    (checkout / "node_modules" / "inner").mkdir(parents=True)
+    (checkout / "tools").mkdir()
+    (checkout / "node_modules" / "around").symlink_to(checkout / "tools")
+    for path in ("node_modules", "node_modules/inner"):
+        commit_file(checkout, f"link: [{path}]\n")
+        assert (await linking.inspect()).project_file.link[0].path == path
+    for path in ("tools", "node_modules/around"):
+        commit_file(checkout, f"link: [{path}]\n")
+        assert "HEDDLE_LINKED_CHECKOUTS" in (await refused(linking.inspect())).message
 
 
 async def test_links_of_an_agent_are_not_followed(worker: Worker, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent_svc.reports import evidence as evidence_module
 from agent_svc.reports.evidence import Evidence
-from agent_svc.reports.files import MAX_BYTES
+from agent_svc.reports.files import MAX_BYTES, listing
 from heddle import pb
 
 REPORT = '<testsuite><testcase name="a"/></testsuite>'
@@ -137,3 +138,31 @@ def test_all_reports_together_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     report = reported(evidence)
     assert report.tests.passed == 2
     assert "only the first" in report.report_problems[0]
+
+
+def test_a_report_is_not_read_through_a_link_in_place_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that replaces a report's folder after the files were listed makes the report unreadable."""
+    worktree, outside = tmp_path / "worktree", tmp_path / "outside"
+    write(outside / "junit.xml", REPORT)
+    worktree.mkdir()
+    evidence = Evidence(pb.Check(junit=["reports/*.xml"]), worktree)
+    write(worktree / "reports" / "junit.xml", REPORT)
+
+    def swap_after_listing(*arguments: Any) -> Any:
+        found = listing(*arguments)
+        (worktree / "reports").rename(worktree / "moved")
+        (worktree / "reports").symlink_to(outside)
+        return found
+
+    monkeypatch.setattr(evidence_module, "listing", swap_after_listing)
+    report = reported(evidence)
+    assert not report.HasField("tests")
+    assert "reports/junit.xml cannot be read" in report.report_problems[0]
+
+
+def test_a_removed_worktree_has_no_reports(tmp_path: Path) -> None:
+    """A check that removed its worktree reports nothing, without an error."""
+    evidence = Evidence(pb.Check(), tmp_path / "missing")
+    assert not reported(evidence).HasField("tests")

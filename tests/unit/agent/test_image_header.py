@@ -114,3 +114,35 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
     """A file in the place of the screenshots folder is reported."""
     (tmp_path / ".heddle").write_text("mine")
     assert "cannot be written" in keep(tmp_path, Picture("image/png", encoded(PNG), ""))
+
+
+@pytest.mark.parametrize("linked", [".heddle", FOLDER])
+def test_a_picture_is_not_stored_through_a_link(tmp_path: Path, linked: str) -> None:
+    """A link in place of the screenshot folder, or of the folder above it, keeps pictures from being stored."""
+    worktree, outside = tmp_path / "worktree", tmp_path / "outside"
+    (worktree / linked).parent.mkdir(parents=True)
+    outside.mkdir()
+    (worktree / linked).symlink_to(outside)
+    picture = Picture("image/png", base64.b64encode(PNG).decode(), "caption")
+    assert "cannot be written" in keep(worktree, picture)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_caption_is_not_stored_through_a_link(tmp_path: Path) -> None:
+    """A link in place of a picture's caption file changes nothing at its target."""
+    picture = Picture("image/png", base64.b64encode(PNG).decode(), "caption")
+    (tmp_path / "first").mkdir()
+    assert keep(tmp_path / "first", picture) == ""
+    (name,) = (path.name for path in (tmp_path / "first" / FOLDER).glob("*.txt"))
+    (tmp_path / "second" / FOLDER).mkdir(parents=True)
+    (tmp_path / "second" / FOLDER / name).symlink_to(tmp_path / "outside.txt")
+    assert keep(tmp_path / "second", picture) == ""
+    assert not (tmp_path / "outside.txt").exists()
+
+
+@pytest.mark.parametrize("marker", [b"\xff\x01", b"\xff\xe0\x00\x02"])
+def test_a_header_of_very_many_markers_is_not_searched_to_its_end(marker: bytes) -> None:
+    """A picture with more markers than any real one has no size, so it is left out."""
+    head, tail = JPEG[:2], JPEG[8:]
+    assert dimensions(head + marker * 1_000 + tail) == (40, 30)
+    assert dimensions(head + marker * 20_000 + tail) == (0, 0)

@@ -50,3 +50,33 @@ def test_names_are_bounded() -> None:
     assert len(summed.failing) == MAX_FAILING
     assert summed.failing[-1].startswith("0199x")
     assert max(map(len, summed.failing)) == MAX_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        ("<a/>" * 1_000_001, "elements"),
+        ("<a " + " ".join(f'a{number}=""' for number in range(300_000)) + "/>", "tag or comment"),
+        (f"<!--{'x' * (3 << 20)}-->", "tag or comment"),
+    ],
+)
+def test_a_report_that_would_use_much_memory_is_refused(inside: str, why: str) -> None:
+    """Very many elements, and very long tags and comments, are refused."""
+    with pytest.raises(UnreadableError, match=why):
+        read_tests(f"<testsuite>{inside}</testsuite>".encode())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<system-out>" + "x" * (4 << 20) + "</system-out>",
+        "<system-out><![CDATA[" + "x" * (4 << 20) + "]]></system-out>",
+        f'<failure message="{"x" * (1 << 19)}"/>',
+    ],
+)
+def test_long_output_is_read(inside: str, encoding: str) -> None:
+    """A test with megabytes of output, or with a long message, is counted."""
+    report = f"<testsuite><testcase>{inside}</testcase></testsuite>"
+    counts = read_tests(report.encode(encoding))
+    assert counts.passed + counts.failed == 1

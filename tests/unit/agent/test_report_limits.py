@@ -100,11 +100,11 @@ def test_size_of_a_report(tmp_path: Path) -> None:
     path = tmp_path / "report"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
-    assert len(read(path)) == MAX_BYTES
+    assert len(read(tmp_path, "report")) == MAX_BYTES
     with path.open("ab") as file:
         file.write(b"x")
     with pytest.raises(UnreadableError, match="is larger than 16 MiB"):
-        read(path)
+        read(tmp_path, "report")
 
 
 @pytest.mark.parametrize(("beyond", "read_too"), [(0, True), (1, False)])

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from agent_svc.reports.files import UnreadableError
-from agent_svc.reports.sarif import MAX_FINDINGS, read_findings, total
+from agent_svc.reports.sarif import MAX_FINDINGS, MAX_VALUES, read_findings, total
 from heddle import pb
 
 
@@ -89,3 +89,27 @@ def test_the_gravest_come_first() -> None:
     assert (summed.errors, summed.warnings, summed.notes) == (1, 1, 60)
     assert len(summed.first) == MAX_FINDINGS
     assert [each.level for each in summed.first[:3]] == [1, 2, 3]
+
+
+def test_only_findings_that_can_be_shown_have_content() -> None:
+    """After the first findings of a level, further ones are counted without their content."""
+    many = findings(*[result(level="note")] * 60, *[result(level="error")] * 60)
+    assert [each.file for each in many] == (["a.py"] * MAX_FINDINGS + [""] * 10) * 2
+    summed = total(many + many)
+    assert (summed.errors, summed.notes) == (120, 120)
+    assert {each.file for each in summed.first} == {"a.py"}
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '{"a":{}}'])
+def test_a_report_of_very_many_values_is_refused(value: str) -> None:
+    """A file whose values would use much more memory than its text is refused before it is parsed."""
+    content = f'{{"runs": [{{"results": [{",".join([value] * MAX_VALUES)}]}}]}}'
+    with pytest.raises(UnreadableError, match="values"):
+        read_findings(content.encode(), "/w")
+
+
+def test_a_dense_report_of_the_largest_size_is_read() -> None:
+    """A report of 16 MiB is read if its findings are as short as those of analysers."""
+    one = json.dumps(result("src/a.py", ruleId="rule", level="error"), separators=(",", ":"))
+    content = f'{{"runs":[{{"results":[{",".join([one] * ((16 << 20) // (len(one) + 1)))}]}}]}}'
+    assert len(read_findings(content.encode(), "/w")) > 100_000

@@ -6,7 +6,7 @@ import pytest
 from agent_svc.agents.scripted.picture import draw, file_stem
 from agent_svc.reports.image_header import media_type
 from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, Screenshots
-from heddle import pb
+from heddle import beneath, pb
 
 PNG = draw("A caption")
 
@@ -162,3 +162,51 @@ def test_file_stems_are_plain() -> None:
     assert file_stem("Login page: it works!") == "login-page-it-works"
     assert file_stem("???") == "screenshot"
     assert len(file_stem("long " * 50)) <= 40
+
+
+@pytest.mark.parametrize("target", ["existing", "missing"])
+def test_a_link_that_appears_after_the_check_is_not_written_through(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """A link that an agent puts in place of .gitignore, after the folder was read, changes no file outside."""
+    outside = tmp_path / "outside.txt"
+    if target == "existing":
+        outside.write_text("precious")
+    read = beneath.entries
+
+    def plant_after_reading(descriptor: int) -> list[os.DirEntry[str]]:
+        found = read(descriptor)
+        (shelf.folder / ".gitignore").symlink_to(outside)
+        return found
+
+    screenshots = shelf.watch()
+    (shelf.folder / "1.png").write_bytes(PNG)
+    monkeypatch.setattr(beneath, "entries", plant_after_reading)
+    assert len(screenshots.collect()) == 1
+    assert (outside.read_text() if outside.exists() else None) == (
+        "precious" if target == "existing" else None
+    )
+
+
+def test_a_folder_that_becomes_a_link_after_it_was_read_publishes_nothing(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture is not read through a link that replaces its folder after the folder was read."""
+    outside = tmp_path / "private"
+    outside.mkdir()
+    (outside / "1.png").write_bytes(draw("private"))
+    read = beneath.entries
+
+    def swap_after_reading(descriptor: int) -> list[os.DirEntry[str]]:
+        found = read(descriptor)
+        if not shelf.folder.is_symlink():
+            shelf.folder.rename(tmp_path / "moved")
+            shelf.folder.symlink_to(outside)
+        return found
+
+    screenshots = shelf.watch()
+    (shelf.folder / "1.png").write_bytes(PNG)
+    monkeypatch.setattr(beneath, "entries", swap_after_reading)
+    assert screenshots.collect() == []
+    assert shelf.kept == []
+    assert sorted(path.name for path in outside.iterdir()) == ["1.png"]

@@ -9,7 +9,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from worktree_svc.projects.locks import KeyedExecutor, RepositoryLocks
+from worktree_svc.projects.locks import THREADS, KeyedExecutor, RepositoryLocks
 
 DEADLINE = 10
 
@@ -87,3 +87,31 @@ def test_a_repository_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyP
         list(pool.map(hold, [mine, theirs] * 10))
     assert most == [1] * 20
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_stalled_jobs_do_not_block_others() -> None:
+    """Jobs that have run for a while do not count against the limit, so other jobs begin."""
+    executor, gates = KeyedExecutor(stalled=0.1), [Gate() for _ in range(2 * THREADS)]
+    running = [asyncio.ensure_future(executor.run(gate)) for gate in gates]
+    for gate in gates:
+        assert await gate.has_begun()
+    assert await asyncio.wait_for(executor.run(lambda: "another"), DEADLINE) == "another"
+    for gate in gates:
+        gate.open.set()
+    assert await asyncio.gather(*running) == ["done"] * len(gates)
+    await executor.drain()
+
+
+async def test_jobs_that_do_not_stall_are_limited() -> None:
+    """At most THREADS jobs run at the same time, and a job that has ended makes room for exactly one."""
+    executor, gates = KeyedExecutor(), [Gate() for _ in range(THREADS + 1)]
+    running = [asyncio.ensure_future(executor.run(gate)) for gate in gates]
+    for gate in gates[:THREADS]:
+        assert await gate.has_begun()
+    assert not gates[THREADS].begun.is_set()
+    gates[0].open.set()
+    assert await gates[THREADS].has_begun()
+    for gate in gates:
+        gate.open.set()
+    await asyncio.gather(*running)
+    await executor.drain()
