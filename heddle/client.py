@@ -1,7 +1,7 @@
 """The Python client: every call of the scheduler, with retries, and watches that resume automatically."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -40,18 +40,23 @@ class HeddleClient:
 
     Unary calls are retried while the server is unavailable, for at most
     `patience` seconds. Mutations carry a request_id, so a repeated mutation
-    takes effect once. `actor`, such as "user:ada", is recorded in the events of a mutation.
+    takes effect once. `token` is the credential, or a function that returns it for each call;
+    its owner is the actor in the events of a mutation. `heddle token` prints that of the operator.
 
     Every call raises HeddleError if the server rejected it, ServerUnreachable if
     no server answered.
     """
 
     def __init__(
-        self, address: str, tls: Tls | None = None, *, actor: str = "", patience: float = 10.0
+        self,
+        address: str,
+        tls: Tls | None = None,
+        *,
+        token: str | Callable[[], str] = "",
+        patience: float = 10.0,
     ) -> None:
-        self._actor = actor
-        self._caller = Caller(address, actor, patience)
-        self._channel = open_channel(address, tls)
+        self._caller = Caller(address, patience)
+        self._channel = open_channel(address, tls, token if callable(token) else lambda: token)
         self._stub = SchedulerServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -235,9 +240,7 @@ class HeddleClient:
 
     async def send_message(self, attempt: str, text: str, *, message_id: str = "") -> None:
         """Sends a message to the agent of a session, which reads it as soon as it can."""
-        request = pb.SendMessageRequest(
-            attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex, actor=self._actor
-        )
+        request = pb.SendMessageRequest(attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex)
         await self._caller.call(self._stub.SendMessage, request)
 
     async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:

@@ -6,6 +6,7 @@ to end. The second ends the process at once.
 """
 
 import asyncio
+import ipaddress
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,9 +19,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from heddle import errors, pb
+from heddle import errors, pb, sockets
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
-from heddle.config import Tls
+from heddle.config import ConfigError, Tls
+from heddle.identity.guard import Guard, GuardInterceptor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -49,6 +51,7 @@ class Service:
 
     names: Sequence[str]
     register: Callable[[grpc.aio.Server], None]
+    guard: Guard
     start: Callable[[], Awaitable[None]] = field(default=_nothing)
     drain: Callable[[], Awaitable[None]] = field(default=_nothing)
 
@@ -60,7 +63,7 @@ class Server:
         self._service = service
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(), GuardInterceptor(service.guard)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -75,7 +78,12 @@ class Server:
         self.address = self._listen(address, tls)
 
     def _listen(self, address: str, tls: Tls | None) -> str:
+        check_listener(address, tls, self._service.guard)
         try:
+            if sockets.is_socket(address):
+                sockets.prepare(address)
+                self._server.add_insecure_port(address)
+                return address
             if tls is None:
                 port = self._server.add_insecure_port(address)
             else:
@@ -105,6 +113,31 @@ class Server:
         await self._service.drain()
         await self._server.stop(CLOSE_GRACE)
         log.info("stopped")
+
+
+def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
+    """Raises ConfigError if callers at `address` could not be identified, or could be overheard."""
+    if sockets.is_socket(address) or tls is not None:
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    if not is_loopback(host):
+        raise ConfigError(
+            f"HEDDLE_LISTEN is {address}, which other machines can reach, and TLS is off. Set HEDDLE_TLS_CERT,"
+            " HEDDLE_TLS_KEY and HEDDLE_TLS_CA, or listen on 127.0.0.1"
+        )
+    if not guard.takes_tokens:
+        raise ConfigError(
+            f"HEDDLE_LISTEN is {address}, which any program on this machine can reach, and TLS is off. Leave it out,"
+            " so that the service listens on a Unix socket, or set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether a host, as a name or an address, is always this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def serve(service: Service, address: str, tls: Tls | None = None) -> None:

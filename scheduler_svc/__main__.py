@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from heddle import logs
-from heddle.config import ConfigError, Settings
+from heddle.config import DEFAULT_PORT, ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from scheduler_svc.app import build
 
@@ -14,7 +14,9 @@ def main() -> int:
     try:
         settings = Settings.read()
         logs.configure(settings, "scheduler")
-        asyncio.run(serve(build(settings).service(), settings.listen, settings.tls))
+        asyncio.run(
+            serve(build(settings).service(), settings.listen or f"127.0.0.1:{DEFAULT_PORT}", settings.tls)
+        )
     except (ConfigError, AddressInUseError) as error:
         print(error, file=sys.stderr)  # noqa: T201 (for whoever started this process)
         return 2

@@ -12,10 +12,12 @@ from heddle.backoff import Backoff
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.errors import HeddleError
+from heddle.identity.guard import Guard
 from heddle.serving import Service
 from heddle.v1 import scheduler_service_pb2
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from scheduler_svc.api.servicer import SchedulerServicer
+from scheduler_svc.api.sign_in import sign_in
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
@@ -39,6 +41,7 @@ class App:
     _doorbell: Doorbell
     _loop: Loop
     _servicer: SchedulerServicer
+    _guard: Guard
     _leading: "asyncio.Task[None] | None" = field(default=None)
 
     def service(self) -> Service:
@@ -46,6 +49,7 @@ class App:
         return Service(
             names=[NAME],
             register=lambda server: add_SchedulerServiceServicer_to_server(self._servicer, server),
+            guard=self._guard,
             start=self.start,
             drain=self.drain,
         )
@@ -82,8 +86,9 @@ def build(
     new_suffix: Callable[[], str] = random_suffix,
     decide: Decide = decision.decide,
     should_retry: ShouldRetry = decision.should_retry,
+    guard: Guard | None = None,
 ) -> App:
-    """Creates the scheduler, which opens nothing before `start`."""
+    """Creates the scheduler, which opens nothing before `start`. `guard` is absent outside of tests."""
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)
@@ -110,4 +115,4 @@ def build(
         project_budget=project_budget,
         retention=retention,
     )
-    return App(database, workers, doorbell, loop, servicer)
+    return App(database, workers, doorbell, loop, servicer, guard or sign_in(settings))

@@ -7,7 +7,10 @@ import sys
 from typing import Final
 
 from heddle import logs
-from heddle.config import ConfigError, Settings
+from heddle.config import DEFAULT_PORT, ConfigError, Settings
+
+# The address of the web app, unless HEDDLE_LISTEN is set.
+DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
 
 # Seconds that open requests have to finish.
 DRAIN: Final = 2
@@ -21,10 +24,11 @@ def main() -> int:
         return _complain(str(error), 2)
     logs.configure(settings, "ui")
     try:
-        listener = _listen(settings.listen)
+        address = settings.listen or DEFAULT_LISTEN
+        listener = _listen(address)
     except OSError as error:
         return _complain(
-            f"cannot listen on {settings.listen} ({error.strerror}). Stop the program that has that port,"
+            f"cannot listen on {address} ({error.strerror}). Stop the program that has that port,"
             " or choose other ports (heddle up --ports BASE).",
             1,
         )
@@ -51,7 +55,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
-    log.info("serving", address=settings.listen)
+    log.info("serving", address=settings.listen or DEFAULT_LISTEN)
     await uvicorn.Server(config).serve(sockets=[listener])
     log.info("stopped")
 

@@ -59,10 +59,12 @@ class StoreCalls:
         await self._database.submit(write, LOOP, _run_of(name))
         return await self._database.read(read)
 
-    async def ask_leader(self, request: Any) -> bytes:
-        """Sends a request to the leader and waits for it; returns the serialized response message."""
+    async def ask_leader(self, request: Any, actor: str) -> bytes:
+        """Sends a request of `actor` to the leader and waits for it; returns the serialized response message."""
         request_id = leader_requests.new_id(request)
-        enter = partial(leader_requests.enter, request_id=request_id, request=request, now=self._now())
+        enter = partial(
+            leader_requests.enter, request_id=request_id, request=request, actor=actor, now=self._now()
+        )
         read = partial(leader_requests.read_answer, request_id=request_id)
         with self._doorbell.listen(leader_requests.topic(request_id)) as bell:
             await self._database.submit(enter, LOOP)

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from heddle import sockets
 from tests.support import warm
 from tests.support.fleet import free_ports
 
@@ -20,8 +21,13 @@ class Servers:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._home.mkdir()
-        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
-        self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        scheduler, ui = (f"127.0.0.1:{port}" for port in free_ports(2))
+        self._addresses = {
+            "scheduler": scheduler,
+            "worktree": sockets.address(home, "worktree"),
+            "agent": sockets.address(home, "agent"),
+            "ui": ui,
+        }
         self._processes: dict[str, warm.Process] = {}
         self.url = f"http://{self._addresses['ui']}"
 

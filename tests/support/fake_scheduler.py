@@ -10,6 +10,7 @@ import grpc
 from heddle import errors, pb
 from heddle.serving import Service
 from heddle.v1 import scheduler_service_pb2_grpc
+from tests.support.callers import ADA
 
 RUN = "runs/sample-1"
 ATTEMPT = f"{RUN}/epics/api/tasks/model/attempts/1"
@@ -236,7 +237,7 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         def register(server: grpc.aio.Server) -> None:
             scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(self, server)
 
-        return Service(["heddle.v1.SchedulerService"], register)
+        return Service(["heddle.v1.SchedulerService"], register, ADA)
 
     def _note(self, request: Any) -> None:
         self.requests.append(request)

@@ -11,7 +11,11 @@ from heddle.serving import Service, serve
 settings = Settings.read()
 logs.configure(settings, "fake")
 {prelude}
-asyncio.run(serve(Service(["fake"], lambda server: None), settings.listen))
+
+class Guard:
+    takes_tokens = True
+
+asyncio.run(serve(Service(["fake"], lambda server: None, Guard()), settings.listen))
 """
 
 _WEB = """

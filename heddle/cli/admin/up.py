@@ -25,7 +25,7 @@ PortsOption = Annotated[
         metavar="BASE",
         min=1,
         max=ports.HIGHEST - 3,
-        help="Use ports BASE to BASE+3: scheduler, worktree service, agent service, web app.",
+        help="Use the ports BASE, for the scheduler, and BASE+3, for the web app.",
     ),
 ]
 
@@ -33,7 +33,7 @@ PortsOption = Annotated[
 @app.command()
 def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the four services and keep them running until Ctrl-C."""
-    endpoints = Endpoints(base)
+    endpoints = Endpoints(base, Settings.read().home)
 
     async def announce() -> None:
         _announce(endpoints, as_json)
@@ -44,10 +44,13 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
 @app.command()
 def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the services, run the sample plan on a sample repository, and stay up until Ctrl-C."""
-    endpoints = Endpoints(base)
+    home = Settings.read().home
+    endpoints = Endpoints(base, home)
     if problems := ports.taken(endpoints):
-        endpoints = Endpoints(ports.find_free())
-        output.print_message(f"{'; '.join(problems)}. Using {endpoints.base} to {endpoints.base + 3} instead")
+        endpoints = Endpoints(ports.find_free(), home)
+        output.print_message(
+            f"{'; '.join(problems)}. Using {endpoints.base} and {endpoints.base + 3} instead"
+        )
 
     async def play() -> None:
         _announce(endpoints, as_json)

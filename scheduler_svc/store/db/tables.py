@@ -253,6 +253,8 @@ leader_requests = sa.Table(
     # The message name of the request, and the message.
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("request", sa.LargeBinary, nullable=False),
+    # Who asked.
+    sa.Column("actor", sa.Text, nullable=False, server_default="user"),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     # Null until the request is done.
     sa.Column("ended_at", sa.BigInteger),

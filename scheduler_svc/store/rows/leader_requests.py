@@ -22,6 +22,8 @@ class LeaderRequest:
     # The message name of the request.
     method: str
     request: bytes
+    # The caller, for the events' actor.
+    actor: str
     # When it was first stored, in microseconds.
     asked: int
 
@@ -36,7 +38,7 @@ def new_id(request: Any) -> str:
     return request.request_id or uuid.uuid4().hex
 
 
-def enter(connection: sa.Connection, request_id: str, request: Message, now: int) -> None:
+def enter(connection: sa.Connection, request_id: str, request: Message, actor: str, now: int) -> None:
     """Stores a request once; reopens it if it failed with UNAVAILABLE.
 
     Raises REQUEST_ID_REUSED if another request had the same id.
@@ -46,7 +48,7 @@ def enter(connection: sa.Connection, request_id: str, request: Message, now: int
         sa.select(leader_requests).where(leader_requests.c.id == request_id)
     ).one_or_none()
     if known is None:
-        row = {"id": request_id, "method": method, "request": content, "created_at": now}
+        row = {"id": request_id, "method": method, "request": content, "actor": actor, "created_at": now}
         connection.execute(sa.insert(leader_requests), row)
         return
     if (known.method, known.request) != (method, content):
@@ -65,6 +67,7 @@ def read_open(connection: sa.Connection) -> list[LeaderRequest]:
         leader_requests.c.id,
         leader_requests.c.method,
         leader_requests.c.request,
+        leader_requests.c.actor,
         leader_requests.c.created_at,
     )
     chosen = chosen.where(leader_requests.c.ended_at.is_(None))
