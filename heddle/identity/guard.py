@@ -1,16 +1,21 @@
 """Identifies the caller of each RPC, and refuses what that caller may not do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 import grpc
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.identity import access
-from heddle.identity.principals import Principal, Role, set_caller
+from heddle.identity.principals import SCHEDULER, Call, Principal, enter
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+# Seconds between two checks of whether the credential of an open stream is still valid.
+LOOK_AGAIN: Final = 3.0
 
 
 class Guard(Protocol):
@@ -21,6 +26,14 @@ class Guard(Protocol):
 
     async def identify(self, context: Context) -> Principal:
         """Returns the caller; raises UNAUTHENTICATED if it is unknown."""
+        ...
+
+    async def check_scope(self, call: Call, request: Any) -> None:
+        """Raises PERMISSION_DENIED if the caller is limited to projects and the request is about others."""
+        ...
+
+    async def note_refusal(self, call: Call, request: Any, error: HeddleError) -> None:
+        """Records a call that was refused; the caller's name is empty if it is unknown."""
         ...
 
 
@@ -34,14 +47,20 @@ class SchedulerOnly:
     takes_tokens = False
 
     async def identify(self, context: Context) -> Principal:
-        if context.peer().startswith("unix:") or context.auth_context().get("transport_security_type") == [
-            b"ssl"
-        ]:
-            return Principal("scheduler", Role.SCHEDULER)
+        """Returns the scheduler; raises UNAUTHENTICATED for any other connection."""
+        is_encrypted = context.auth_context().get("transport_security_type") == [b"ssl"]
+        if context.peer().startswith("unix:") or is_encrypted:
+            return SCHEDULER
         raise HeddleError(
             pb.ERROR_REASON_UNAUTHENTICATED,
             "only the scheduler may call a worker, through its Unix socket or with mutual TLS",
         )
+
+    async def check_scope(self, call: Call, request: Any) -> None:
+        """Does nothing: the scheduler has no limit."""
+
+    async def note_refusal(self, call: Call, request: Any, error: HeddleError) -> None:
+        """Does nothing: the caller gets the error, and a worker has no audit log."""
 
 
 class GuardInterceptor(grpc.aio.ServerInterceptor):
@@ -68,22 +87,69 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
             )
         return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream, method), *coders)
 
-    async def _admit(self, context: Context, method: str) -> None:
-        principal = await self._guard.identify(context)
-        access.check(principal, method)
-        set_caller(principal)
+    async def _admit(self, request: Any, context: Context, method: str) -> Principal:
+        name = method.removeprefix("/heddle.v1.").replace("/", ".")
+        call = Call(Principal(""), name, context.peer())
+        try:
+            call = Call(await self._guard.identify(context), name, context.peer())
+            access.check(call.principal, method)
+            await self._guard.check_scope(call, request)
+        except HeddleError as error:
+            await self._guard.note_refusal(call, request, error)
+            raise
+        enter(call)
+        return call.principal
 
-    def _unary(self, call: Any, method: str) -> Any:
+    def _unary(self, handle: Any, method: str) -> Any:
         async def guarded(request: Any, context: Context) -> Any:
-            await self._admit(context, method)
-            return await call(request, context)
+            await self._admit(request, context, method)
+            return await handle(request, context)
 
         return guarded
 
-    def _streaming(self, call: Any, method: str) -> Any:
+    def _streaming(self, handle: Any, method: str) -> Any:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            await self._admit(context, method)
-            async for response in call(request, context):
-                yield response
+            principal = await self._admit(request, context, method)
+            if not principal.token:
+                async for response in handle(request, context):
+                    yield response
+                return
+            ending = _EndOnRevocation(self._guard, context)
+            try:
+                async for response in handle(request, context):
+                    yield response
+            except asyncio.CancelledError:
+                if ending.error is None:
+                    raise
+                raise ending.error from None
+            finally:
+                await ending.stop()
 
         return guarded
+
+
+class _EndOnRevocation:
+    """Cancels the current task once the caller's credential is no longer valid; `error` then says why."""
+
+    def __init__(self, guard: Guard, context: Context) -> None:
+        self.error: HeddleError | None = None
+        self._guard = guard
+        self._context = context
+        self._stream = asyncio.current_task()
+        self._look = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while self.error is None:
+            await asyncio.sleep(LOOK_AGAIN)
+            try:
+                await self._guard.identify(self._context)
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_UNAUTHENTICATED:
+                    self.error = error
+        if self._stream:
+            self._stream.cancel()
+
+    async def stop(self) -> None:
+        self._look.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._look

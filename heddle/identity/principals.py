@@ -2,22 +2,21 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
 from typing import Final
 
+from heddle import pb
 
-class Role(IntEnum):
-    """What a caller may do; each role includes those before it."""
 
-    NONE = 0
-    # Reads runs, logs and settings.
-    VIEWER = 1
-    # Changes runs and answers agents. Creating a run is running code on the worker.
-    OPERATOR = 2
-    # Everything, including tokens and the audit log.
-    ADMIN = 3
-    # Drives workers. No person and no token has it.
-    SCHEDULER = 4
+class Kind(Enum):
+    """What a caller is."""
+
+    # A person, or a program with a token of its own.
+    USER = "user"
+    # The web app with its own credential, which is of no person.
+    WEB = "web"
+    # The scheduler, which alone drives workers.
+    SCHEDULER = "scheduler"
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,38 @@ class Principal:
     """An authenticated caller. `name` is the actor of what it does, such as `user:ada`."""
 
     name: str
-    role: Role
+    role: "pb.Role.ValueType" = pb.ROLE_UNSPECIFIED
+    kind: Kind = Kind.USER
+    # The projects to which it is limited, as in Run.project. Empty: no limit.
+    projects: tuple[str, ...] = ()
+    # The ID of its token. Empty: its credential cannot be revoked by an RPC.
+    token: str = ""
 
 
-ANONYMOUS: Final = Principal("", Role.NONE)
+@dataclass(frozen=True)
+class Call:
+    """An RPC that is being handled: who calls, the method as `Service.Method`, and the caller's address."""
 
-_caller: ContextVar[Principal] = ContextVar("caller", default=ANONYMOUS)
+    principal: Principal
+    method: str
+    peer: str
+
+
+SCHEDULER: Final = Principal("scheduler", kind=Kind.SCHEDULER)
+
+_current: ContextVar[Call] = ContextVar("call")
+
+
+def current_call() -> Call:
+    """Returns the RPC that is being handled; raises LookupError outside of one."""
+    return _current.get()
 
 
 def caller() -> Principal:
-    """Returns the caller of the RPC that is being handled; outside an RPC, a principal without any right."""
-    return _caller.get()
+    """Returns the caller of the RPC that is being handled; raises LookupError outside of one."""
+    return _current.get().principal
 
 
-def set_caller(principal: Principal) -> None:
-    """Makes `principal` the caller for the rest of this RPC."""
-    _caller.set(principal)
+def enter(call: Call) -> None:
+    """Makes `call` the current one for the rest of the RPC's task."""
+    _current.set(call)

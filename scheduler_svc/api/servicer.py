@@ -9,7 +9,7 @@ import grpc
 from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import invalid_field
-from heddle.identity.principals import caller
+from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
@@ -79,7 +79,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             self._workers,
             request,
             self._new_suffix(),
-            actor=caller().name,
+            call=current_call(),
             now=self._now(),
             project_budget=self._project_budget,
         )
@@ -90,7 +90,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.GetRunResponse(run=await self._store.read(get_run, name=name))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        return await self._store.read(lists.list_runs, request=request)
+        return await self._store.read(lists.list_runs, request=request, projects=caller().projects)
 
     async def WatchRuns(
         self, request: pb.WatchRunsRequest, context: Context
@@ -204,7 +204,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             self._database,
             self._workers,
             request,
-            caller().name,
+            current_call(),
             self._now(),
             project_budget=self._project_budget,
         )
@@ -264,10 +264,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.ResolveApprovalRequest, context: Context
     ) -> pb.ResolveApprovalResponse:
         await worker_relay.answer_approval(self._database, self._workers, request, caller().name, self._now())
+        await self._store.record(request.attempt, request.request_id)
         return pb.ResolveApprovalResponse()
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
         await worker_relay.send_message(self._database, self._workers, request, caller().name)
+        await self._store.record(request.attempt, request.message_id)
         return pb.SendMessageResponse()
 
     # Events and sessions.
@@ -332,14 +334,14 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.RestoreEpicWorktreeRequest, context: Context
     ) -> pb.RestoreEpicWorktreeResponse:
         WorktreeName.parse(request.name)
-        return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request, caller().name))
+        return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
 
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Context
     ) -> pb.CollectGarbageResponse:
         if request.validate_only:
             return await find_garbage(self._database.read, self._workers, self._retention, self._now())
-        return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request, caller().name))
+        return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
         return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
@@ -348,16 +350,16 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._store.read(list_holds, now=self._now())
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
-        actor = caller().name
+        call = current_call()
 
         def lift(connection: Any) -> list[RunName]:
             resumed: list[RunName] = []
 
             def work(connection: Any) -> str:
-                resumed.extend(lift_hold(connection, request.provider, actor, self._now()))
+                resumed.extend(lift_hold(connection, request.provider, call.principal.name, self._now()))
                 return request.provider
 
-            requests.once(connection, request, work, self._now())
+            requests.once(connection, request, work, call, self._now())
             return resumed
 
         held = await self._store.read(list_holds, now=self._now())

@@ -7,6 +7,7 @@ from typing import Final
 
 from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
+from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
@@ -47,7 +48,7 @@ async def create_run(
     request: pb.CreateRunRequest,
     suffix: str,
     *,
-    actor: str,
+    call: Call,
     now: int,
     project_budget: int | None = None,
 ) -> pb.Run:
@@ -64,10 +65,10 @@ async def create_run(
     name = RunName(run_id(request.plan.name, suffix))
 
     def work(connection: Connection) -> RunName:
-        _write(connection, name, request, base, actor=actor, now=now, full=worker.state.full)
+        _write(connection, name, request, base, actor=call.principal.name, now=now, full=worker.state.full)
         return name
 
-    write = partial(requests.once, request=request, work=work, now=now)
+    write = partial(requests.once, request=request, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(name)))
 
 

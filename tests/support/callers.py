@@ -4,7 +4,9 @@ from typing import Any
 
 import grpc
 
-from heddle.identity.principals import Principal, Role
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.identity.principals import SCHEDULER, Call, Principal
 
 
 class KnownCaller:
@@ -18,8 +20,12 @@ class KnownCaller:
     async def identify(self, context: grpc.aio.ServicerContext[Any, Any]) -> Principal:
         return self.principal
 
+    async def check_scope(self, call: Call, request: Any) -> None:
+        """Every request is allowed."""
 
-ADA = KnownCaller(Principal("user:ada", Role.ADMIN))
+    async def note_refusal(self, call: Call, request: Any, error: HeddleError) -> None:
+        """Nothing is recorded."""
 
-# For services of both sides in one test.
-ANYTHING = KnownCaller(Principal("scheduler", Role.SCHEDULER))
+
+ADA = KnownCaller(Principal("user:ada", pb.ROLE_ADMIN))
+ANYTHING = KnownCaller(SCHEDULER)

@@ -10,7 +10,9 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from heddle.errors import HeddleError, from_status, to_status
+from heddle.identity.principals import Call
 from scheduler_svc.store.db.tables import leader_requests
+from scheduler_svc.store.rows import audit
 from scheduler_svc.store.rows.requests import reused
 
 
@@ -38,8 +40,8 @@ def new_id(request: Any) -> str:
     return request.request_id or uuid.uuid4().hex
 
 
-def enter(connection: sa.Connection, request_id: str, request: Message, actor: str, now: int) -> None:
-    """Stores a request once; reopens it if it failed with UNAVAILABLE.
+def enter(connection: sa.Connection, request_id: str, request: Message, call: Call, now: int) -> None:
+    """Stores a request once; reopens it if it failed with UNAVAILABLE. The audit log gets an entry for `call`.
 
     Raises REQUEST_ID_REUSED if another request had the same id.
     """
@@ -48,8 +50,15 @@ def enter(connection: sa.Connection, request_id: str, request: Message, actor: s
         sa.select(leader_requests).where(leader_requests.c.id == request_id)
     ).one_or_none()
     if known is None:
-        row = {"id": request_id, "method": method, "request": content, "actor": actor, "created_at": now}
+        row = {
+            "id": request_id,
+            "method": method,
+            "request": content,
+            "actor": call.principal.name,
+            "created_at": now,
+        }
         connection.execute(sa.insert(leader_requests), row)
+        audit.record(connection, call, getattr(request, "name", ""), request_id, now)
         return
     if (known.method, known.request) != (method, content):
         raise reused(request_id, request_id)
