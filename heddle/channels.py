@@ -21,29 +21,35 @@ KEEPALIVE: Final = (
 )
 
 
-class _SignIn(grpc.aio.UnaryUnaryClientInterceptor, grpc.aio.UnaryStreamClientInterceptor):
-    """Sends a token with each call."""
+class _SignUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    """Sends a token with each call that has one response."""
 
     def __init__(self, token: Callable[[], str]) -> None:
         self._token = token
 
-    # Any: the two methods of the two base classes differ in types only.
     async def intercept_unary_unary(
-        self, continuation: Callable[..., Awaitable[Any]], details: Any, request: Any
+        self, continuation: Callable[..., Awaitable[Any]], client_call_details: Any, request: Any
     ) -> Any:
-        return await continuation(self._signed(details), request)
+        return await continuation(_signed(client_call_details, self._token()), request)
+
+
+class _SignStream(grpc.aio.UnaryStreamClientInterceptor):
+    """Sends a token with each call that streams. gRPC registers an interceptor for one kind of call only."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
 
     async def intercept_unary_stream(
-        self, continuation: Callable[..., Awaitable[Any]], details: Any, request: Any
+        self, continuation: Callable[..., Awaitable[Any]], client_call_details: Any, request: Any
     ) -> Any:
-        return await continuation(self._signed(details), request)
+        return await continuation(_signed(client_call_details, self._token()), request)
 
-    def _signed(self, details: Any) -> Any:
-        token = self._token()
-        if not token:
-            return details
-        metadata = grpc.aio.Metadata(*(details.metadata or ()), ("authorization", f"Bearer {token}"))
-        return details._replace(metadata=metadata)
+
+def _signed(details: Any, token: str) -> Any:
+    if not token:
+        return details
+    metadata = grpc.aio.Metadata(*(details.metadata or ()), ("authorization", f"Bearer {token}"))
+    return details._replace(metadata=metadata)
 
 
 def open_channel(
@@ -65,7 +71,7 @@ def open_channel(
         # Loopback and cluster traffic does not go through a user's proxy.
         ("grpc.enable_http_proxy", 0),
     )
-    interceptors = [_SignIn(token)] if token else []
+    interceptors = [_SignUnary(token), _SignStream(token)] if token else []
     if tls is None or is_socket(address):
         return grpc.aio.insecure_channel(address, options, interceptors=interceptors)
     credentials = grpc.ssl_channel_credentials(

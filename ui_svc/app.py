@@ -14,6 +14,7 @@ from heddle.identity import token_file
 from ui_svc.endpoints import router
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
+from ui_svc.endpoints.sign_in import SignedIn, session_token
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
 
@@ -36,6 +37,8 @@ def build(settings: Settings) -> FastAPI:
         token=partial(token_file.read, token_file.web_file(settings.home)),
         patience=PATIENCE,
     )
+    # Acts as whoever sent the request.
+    caller = HeddleClient(settings.scheduler, settings.tls, token=session_token, patience=PATIENCE)
     live = Live(client)
 
     @asynccontextmanager
@@ -43,12 +46,21 @@ def build(settings: Settings) -> FastAPI:
         yield
         await live.close()
         await client.close()
+        await caller.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    address = settings.listen or DEFAULT_LISTEN
+
+    def connect(token: str) -> HeddleClient:
+        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
+
+    # Cookies are shared by all ports of a host.
+    cookie = f"heddle-session-{address.rpartition(':')[2]}"
+    app.add_middleware(SignedIn, client=client, connect=connect, cookie=cookie)
     app.add_middleware(SafeHeaders)
     app.add_middleware(
         SameOrigin,
-        loopback_only=(settings.listen or DEFAULT_LISTEN).rpartition(":")[0].strip("[]") in LOOPBACK,
+        loopback_only=address.rpartition(":")[0].strip("[]") in LOOPBACK,
     )
 
     @app.get("/healthz")
@@ -56,7 +68,7 @@ def build(settings: Settings) -> FastAPI:
         """Reports that this process is serving; the pages show whether the scheduler is unavailable."""
         return {"status": "ok"}
 
-    router.install(app, client)
+    router.install(app, caller)
     frame.install(app)
     live.register()
     runs.install()

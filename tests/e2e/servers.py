@@ -6,8 +6,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
+
 
 from heddle import sockets
+from heddle.identity import token_file
 from tests.support import warm
 from tests.support.fleet import free_ports
 
@@ -30,6 +33,17 @@ class Servers:
         }
         self._processes: dict[str, warm.Process] = {}
         self.url = f"http://{self._addresses['ui']}"
+
+    @property
+    def token(self) -> str:
+        """The operator's token."""
+        return token_file.read(token_file.operator_file(self._home))
+
+    @property
+    def cookie(self) -> Any:
+        """The cookie of a signed-in browser, in the form of playwright, which does not export its type."""
+        name = f"heddle-session-{self.url.rpartition(':')[2]}"
+        return {"name": name, "value": self.token, "url": self.url}
 
     def start(self) -> None:
         for name in SERVICES:
@@ -63,7 +77,7 @@ class Servers:
         give_up = time.monotonic() + START_TIMEOUT
         while True:
             try:
-                with urllib.request.urlopen(f"{self.url}/api/workers", timeout=5) as answer:  # noqa: S310 (loopback)
+                with urllib.request.urlopen(self._request("workers"), timeout=5) as answer:  # noqa: S310 (loopback)
                     if b'"connected":true' in answer.read():
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
@@ -72,6 +86,11 @@ class Servers:
                 logs = "\n".join(f"--- {name}\n{self.log(name)[-2000:]}" for name in SERVICES)
                 raise AssertionError(f"the services were not ready in {START_TIMEOUT} s\n{logs}")
             time.sleep(0.1)
+
+    def _request(self, path: str) -> urllib.request.Request:
+        return urllib.request.Request(  # noqa: S310 (loopback)
+            f"{self.url}/api/{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
 
     def _start(self, name: str) -> None:
         environment = {

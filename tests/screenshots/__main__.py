@@ -74,7 +74,7 @@ def main() -> int:
             repository = make_repository(
                 Path(scratch) / "shop", {"README.md": "# Shop\n", "part.py": "x = 1\n"}
             )
-            _take(browser, servers.url, list(_scene(Runs(servers.url, repository))), only)
+            _take(browser, servers.url, list(_scene(Runs(servers.url, servers.token, repository))), only)
         finally:
             servers.stop()
             browser.close()

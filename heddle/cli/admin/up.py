@@ -10,6 +10,7 @@ import typer
 
 from heddle import data_folder
 from heddle.cli.admin import home_lock, ports, sample_run
+from heddle.cli.admin.identity_commands import show, sign_in_link
 from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
@@ -36,7 +37,7 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     endpoints = Endpoints(base, Settings.read().home)
 
     async def announce() -> None:
-        _announce(endpoints, as_json)
+        await _announce(endpoints, as_json)
 
     _supervise(endpoints, announce)
 
@@ -53,27 +54,36 @@ def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
         )
 
     async def play() -> None:
-        _announce(endpoints, as_json)
+        await _announce(endpoints, as_json)
         await sample_run.play(endpoints, Settings.read(), as_json=as_json)
         output.print_message(f"\nThe board stays up at {endpoints.board} until Ctrl-C")
 
     _supervise(endpoints, play)
 
 
-def _announce(endpoints: Endpoints, as_json: bool) -> None:
+async def _announce(endpoints: Endpoints, as_json: bool) -> None:
     folder = Settings.read().home
+    async with output.connect() as client:
+        link = await sign_in_link(client, endpoints.board)
     if as_json:
         # No API message describes a whole Heddle; these names belong to this command.
-        facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
+        facts = {
+            "scheduler": endpoints.scheduler.address,
+            "board": endpoints.board,
+            "home": str(folder),
+            "sign_in": link,
+        }
         output.print_plain_json(facts)
         return
     output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {endpoints.board}")
+    output.line(f"  board  {link}")
+    output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
     if endpoints.base != DEFAULT_PORT:
         output.line("In other terminals, first run:")
         output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+    show(link)
 
 
 def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
