@@ -218,7 +218,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.tls:
-            _check_pem_files(self.tls)
+            check_pem_files(self.tls)
         elif self.tls_cert or self.tls_key or self.tls_ca:
             raise ValueError(f"set all of {', '.join(_TLS_NAMES)}, or none")
         return self
@@ -235,7 +235,7 @@ def _described(error: "ErrorDetails") -> str:
     )
 
 
-def _check_pem_files(tls: Tls) -> None:
+def check_pem_files(tls: Tls) -> None:
     """Raises ValueError if gRPC cannot use the files: gRPC would only log the error and not serve."""
     for name, path in zip(_TLS_NAMES, (tls.certificate, tls.key, tls.authority), strict=True):
         try:

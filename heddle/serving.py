@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -21,7 +22,7 @@ from grpc_status import rpc_status
 
 from heddle import errors, pb, sockets
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
-from heddle.config import ConfigError, Tls
+from heddle.config import ConfigError, Tls, check_pem_files
 from heddle.identity.guard import Guard, GuardInterceptor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -87,11 +88,7 @@ class Server:
             if tls is None:
                 port = self._server.add_insecure_port(address)
             else:
-                pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-                credentials = grpc.ssl_server_credentials(
-                    [pair], tls.authority.read_bytes(), require_client_auth=True
-                )
-                port = self._server.add_secure_port(address, credentials)
+                port = self._server.add_secure_port(address, _Certificates(tls).credentials())
         except RuntimeError as error:
             raise AddressInUseError(
                 f"cannot listen on {address}: another program uses that port, or the host is not"
@@ -113,6 +110,45 @@ class Server:
         await self._service.drain()
         await self._server.stop(CLOSE_GRACE)
         log.info("stopped")
+
+
+class _Certificates:
+    """The files of a server's TLS, which it reads again when they have changed."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._seen = self._state()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns credentials for mutual TLS that follow the files."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._read(),
+            self._changed,  # type: ignore[arg-type]  # the stubs lack that None keeps the present ones
+            require_client_authentication=True,
+        )
+
+    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Called at each handshake; None keeps the present certificates, also while the files are incomplete."""
+        try:
+            state = self._state()
+            if state == self._seen:
+                return None
+            check_pem_files(self._tls)
+            fresh = self._read()
+        except (OSError, ValueError) as error:
+            log.warning("certificates_not_usable", error=str(error))
+            return None
+        self._seen = state
+        log.info("certificates_reloaded", certificate=str(self._tls.certificate))
+        return fresh
+
+    def _read(self) -> grpc.ServerCertificateConfiguration:
+        pair = (self._tls.key.read_bytes(), self._tls.certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair], self._tls.authority.read_bytes())
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        files = (self._tls.certificate, self._tls.key, self._tls.authority)
+        return [(status.st_mtime_ns, status.st_size, status.st_ino) for status in map(Path.stat, files)]
 
 
 def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:

@@ -9,7 +9,7 @@ import grpc
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.identity import access
+from heddle.identity import access, certificates
 from heddle.identity.principals import SCHEDULER, Call, Principal, enter
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -41,19 +41,25 @@ class SchedulerOnly:
     """The guard of a worker's services: only the scheduler may call them.
 
     It is whoever can open the service's Unix socket, which is in a private folder that
-    sandboxes do not show, or has a certificate of the authority.
+    sandboxes do not show, or whose certificate has the scheduler's identity.
     """
 
     takes_tokens = False
 
     async def identify(self, context: Context) -> Principal:
         """Returns the scheduler; raises UNAUTHENTICATED for any other connection."""
-        is_encrypted = context.auth_context().get("transport_security_type") == [b"ssl"]
-        if context.peer().startswith("unix:") or is_encrypted:
+        if context.peer().startswith("unix:"):
             return SCHEDULER
+        found = certificates.identities(context.auth_context())
+        if certificates.SCHEDULER in found:
+            return SCHEDULER
+        has = (
+            f"the certificate of this call has {', '.join(sorted(found))}" if found else "this call has none"
+        )
         raise HeddleError(
             pb.ERROR_REASON_UNAUTHENTICATED,
-            "only the scheduler may call a worker, through its Unix socket or with mutual TLS",
+            "only the scheduler may call a worker, through its Unix socket or with a certificate for"
+            f" {certificates.SCHEDULER}; {has}",
         )
 
     async def check_scope(self, call: Call, request: Any) -> None:

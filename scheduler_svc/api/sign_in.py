@@ -13,7 +13,7 @@ import structlog
 from heddle import pb
 from heddle.config import Settings
 from heddle.errors import HeddleError
-from heddle.identity import token_file
+from heddle.identity import certificates, token_file
 from heddle.identity.principals import Call, Kind, Principal
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.queries.records import project_of
@@ -24,6 +24,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _SCHEME: Final = "Bearer "
+_WEB: Final = Principal("the web app", kind=Kind.WEB)
 
 # Seconds for which a token is trusted after it was looked up; also the time until another replica's revocation counts.
 _TRUST: Final = 3.0
@@ -37,6 +38,8 @@ _LIMITED: Final = frozenset(
         "SchedulerService.ListRuns",
         "IdentityService.GetCaller",
         "IdentityService.SignOut",
+        # It is refused with a reason of its own.
+        "IdentityService.CreateSignInCode",
     }
 )
 _RESOURCE_FIELDS: Final = ("name", "parent", "attempt")
@@ -57,8 +60,13 @@ class SignIn:
         self._minute, self._refusals = 0, 0
 
     async def identify(self, context: Context) -> Principal:
-        """Returns the owner of the call's bearer token; raises UNAUTHENTICATED if there is none."""
+        """Returns the owner of the call's bearer token, or without one the web app by its certificate.
+
+        Raises UNAUTHENTICATED for any other call.
+        """
         header = str(dict(context.invocation_metadata() or ()).get("authorization", ""))
+        if not header and certificates.WEB in certificates.identities(context.auth_context()):
+            return _WEB
         if not header:
             raise _refused(
                 "this call has no token; send `authorization: Bearer TOKEN` (`heddle token` prints yours)"
@@ -153,7 +161,7 @@ def sign_in(settings: Settings, database: Database, now: Callable[[], int]) -> S
     web = token_file.ensure(token_file.web_file(settings.home))
     fixed = {
         operator: Principal(_operator(), pb.ROLE_ADMIN),
-        web: Principal("the web app", kind=Kind.WEB),
+        web: _WEB,
     }
     return SignIn(fixed, database, now)
 

@@ -8,7 +8,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-
 from heddle import sockets
 from heddle.identity import token_file
 from tests.support import warm

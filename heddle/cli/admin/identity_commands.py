@@ -16,7 +16,7 @@ from heddle.cli.console.output import Json
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
 from heddle.config import Settings
-from heddle.identity import token_file
+from heddle.identity import certificates, token_file
 from heddle.plan import durations
 
 app = typer.Typer()
@@ -74,6 +74,31 @@ def token() -> None:
             " of another machine, set HEDDLE_TOKEN"
         )
     output.line(found)
+
+
+@app.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(help="Where to write them; existing files are not replaced.")],
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name or address under which services are called; repeatable."),
+    ] = None,
+    worker: Annotated[list[str] | None, typer.Option(help="The name of a worker; repeatable.")] = None,
+) -> None:
+    """Write certificates for mutual TLS: an authority, and one for each service and for clients."""
+    hosts = ["localhost", "127.0.0.1", "::1", *(host or ())]
+    try:
+        written = certificates.make_set(folder, dict.fromkeys(hosts), worker or ["local"])
+    except ImportError:
+        raise Failure("this command needs the package cryptography: pip install 'heddle[certs]'") from None
+    except FileExistsError as error:
+        raise Failure(f"{error.filename} exists already; choose an empty folder") from None
+    for path in written:
+        output.line(str(path))
+    output.print_message(
+        f"set HEDDLE_TLS_CA to {folder / certificates.AUTHORITY_FILE}, and HEDDLE_TLS_CERT and HEDDLE_TLS_KEY of each"
+        " service to its own files; clients use client.pem and client-key.pem"
+    )
 
 
 @app.command()
