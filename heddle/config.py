@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """host:port or unix:PATH of the service that reads these settings; absent: its own default."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
     """host:port or unix:PATH that clients and ui_svc call."""
+    ui_behind_proxy: bool = False
+    """Whether a proxy in front of the web app provides TLS, so that it may listen for other machines without."""
     token: str = Field("", repr=False)
     """The token with which clients sign in. The scheduler accepts it as that of the operator. Absent: the
     token in the file `token` in `home`, which the scheduler creates."""

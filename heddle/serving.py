@@ -6,7 +6,6 @@ to end. The second ends the process at once.
 """
 
 import asyncio
-import ipaddress
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,6 +23,7 @@ from heddle import errors, pb, sockets
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
 from heddle.config import ConfigError, Tls, check_pem_files
 from heddle.identity.guard import Guard, GuardInterceptor
+from heddle.urls import is_loopback
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -166,14 +166,6 @@ def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
             f"HEDDLE_LISTEN is {address}, which any program on this machine can reach, and TLS is off. Leave it out,"
             " so that the service listens on a Unix socket, or set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Returns whether a host, as a name or an address, is always this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def serve(service: Service, address: str, tls: Tls | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import DEFAULT_PORT, ConfigError, Settings
+from heddle.urls import is_loopback
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
 DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
@@ -23,8 +24,14 @@ def main() -> int:
     except ConfigError as error:
         return _complain(str(error), 2)
     logs.configure(settings, "ui")
+    address = settings.listen or DEFAULT_LISTEN
+    if not (settings.ui_behind_proxy or is_loopback(address.rpartition(":")[0].strip("[]"))):
+        return _complain(
+            f"HEDDLE_LISTEN is {address}, which other machines can reach without TLS. Listen on 127.0.0.1, or set"
+            " HEDDLE_UI_BEHIND_PROXY=true if a proxy in front of the web app provides TLS.",
+            2,
+        )
     try:
-        address = settings.listen or DEFAULT_LISTEN
         listener = _listen(address)
     except OSError as error:
         return _complain(

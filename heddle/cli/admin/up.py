@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -80,9 +81,14 @@ async def _announce(endpoints: Endpoints, as_json: bool) -> None:
     output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
+    others = {}
     if endpoints.base != DEFAULT_PORT:
+        others["HEDDLE_SCHEDULER"] = endpoints.scheduler.address
+    if folder != Settings.read({}).home:
+        others["HEDDLE_HOME"] = str(folder)
+    if others:
         output.line("In other terminals, first run:")
-        output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+        output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
     show(link)
 
 
