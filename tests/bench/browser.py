@@ -232,7 +232,7 @@ async def _tab(browser: Browser, url: str) -> AsyncIterator[Page]:
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     # The scheduler of these measurements accepts any token.
     name = f"heddle-session-{url.rpartition(':')[2]}"
-    await context.add_cookies([{"name": name, "value": "a token", "url": url}])
+    await context.add_cookies([{"name": name, "value": "token", "url": url}])
     context.set_default_timeout(_TIMEOUT)
     try:
         yield await context.new_page()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heddle import sockets
+from heddle.client import HeddleClient
 from heddle.identity import token_file
 from tests.support import warm
 from tests.support.fleet import free_ports
@@ -43,6 +44,10 @@ class Servers:
         """The cookie of a signed-in browser, in the form of playwright, which does not export its type."""
         name = f"heddle-session-{self.url.rpartition(':')[2]}"
         return {"name": name, "value": self.token, "url": self.url}
+
+    def client(self) -> HeddleClient:
+        """Returns a client with the operator's token."""
+        return HeddleClient(self._addresses["scheduler"], token=self.token)
 
     def start(self) -> None:
         for name in SERVICES:

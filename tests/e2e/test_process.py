@@ -53,7 +53,7 @@ def test_without_a_scheduler_the_page_says_so_and_sigterm_ends_it_in_order(
         wait_until_served(address)
         with browser.new_context() as context:
             name = f"heddle-session-{address.rpartition(':')[2]}"
-            context.add_cookies([{"name": name, "value": "a token", "url": f"http://{address}"}])
+            context.add_cookies([{"name": name, "value": "token", "url": f"http://{address}"}])
             page = context.new_page()
             page.goto(f"http://{address}/")
             expect(page.get_by_text("The scheduler is unavailable")).to_be_visible()

@@ -234,10 +234,14 @@ body {{ display: grid; place-content: center; min-height: 100vh; margin: 0; padd
 main {{ max-width: 32rem }} h1 {{ font-size: 1.5rem }}
 code {{ padding: .1em .35em; border-radius: .25em; background: color-mix(in srgb, currentColor 12%, transparent) }}
 </style>
-<main><h1>{title}</h1><p>{text}</p>
+<main><h1>{title}</h1><p>{text}</p>{advice}</main></html>"""
+
+_ADVICE: Final = """
 <p>Run <code>heddle open</code> on the machine where Heddle runs: it prints such a link and opens it where there is a
-desktop. For another machine, set <code>HEDDLE_SCHEDULER</code> and <code>HEDDLE_TOKEN</code> first.</p></main></html>"""
+desktop. For another machine, set <code>HEDDLE_SCHEDULER</code> and <code>HEDDLE_TOKEN</code> first.</p>"""
 
 
 def _page(title: str, text: str, status: int) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(title=html.escape(title), text=html.escape(text)), status)
+    advice = "" if status == 503 else _ADVICE
+    page = _PAGE.format(title=html.escape(title), text=html.escape(text), advice=advice)
+    return HTMLResponse(page, status)
