@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +62,14 @@ class Fleet:
             **self._extra,
         }
 
+    @property
+    def token(self) -> str:
+        """The operator's token; empty before the scheduler has started."""
+        return token_file.read(token_file.operator_file(self.home))
+
     def client(self, **options: Any) -> HeddleClient:
         """Returns a client of the scheduler with the operator's token; `options` are those of HeddleClient."""
-        read = partial(token_file.read, token_file.operator_file(self.home))
-        return HeddleClient(self.scheduler, token=read, **options)
+        return HeddleClient(self.scheduler, token=lambda: self.token, **options)
 
     def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Started:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
