@@ -9,7 +9,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 from agent_svc.app import build
 from agent_svc.processes.supervised import become_subreaper
-from heddle import logs, service_process
+from heddle import logs, service_process, sockets
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 
@@ -30,7 +30,8 @@ def main() -> int:
 
 async def serve_with(settings: Settings) -> None:
     """Builds the service and serves it."""
-    await serve(build(settings), settings.listen, settings.tls)
+    address = settings.listen or sockets.address(settings.home, "agent")
+    await serve(build(settings), address, settings.tls)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from agent_svc.sessions.worker_context import WorkerContext
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.fencing import EpochFence
+from heddle.identity.guard import SchedulerOnly
 from heddle.prices import Prices
 from heddle.serving import Service
 from heddle.v1 import agent_service_pb2
@@ -58,6 +59,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         await asyncio.to_thread(held.close)
 
     return Service(
+        guard=SchedulerOnly(),
         names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],
         register=lambda server: stubs.add_AgentServiceServicer_to_server(
             AgentServicer(sessions, checks), server

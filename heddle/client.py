@@ -1,7 +1,7 @@
 """The Python client: every call of the scheduler, with retries, and watches that resume automatically."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,6 +11,7 @@ from heddle import pb, urls
 from heddle.channels import open_channel
 from heddle.config import Tls
 from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
+from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.
@@ -40,19 +41,25 @@ class HeddleClient:
 
     Unary calls are retried while the server is unavailable, for at most
     `patience` seconds. Mutations carry a request_id, so a repeated mutation
-    takes effect once. `actor`, such as "user:ada", is recorded in the events of a mutation.
+    takes effect once. `token` is the credential, or a function that returns it for each call;
+    its owner is the actor in the events of a mutation. `heddle token` prints that of the operator.
 
     Every call raises HeddleError if the server rejected it, ServerUnreachable if
     no server answered.
     """
 
     def __init__(
-        self, address: str, tls: Tls | None = None, *, actor: str = "", patience: float = 10.0
+        self,
+        address: str,
+        tls: Tls | None = None,
+        *,
+        token: str | Callable[[], str] = "",
+        patience: float = 10.0,
     ) -> None:
-        self._actor = actor
-        self._caller = Caller(address, actor, patience)
-        self._channel = open_channel(address, tls)
+        self._caller = Caller(address, patience)
+        self._channel = open_channel(address, tls, token if callable(token) else lambda: token)
         self._stub = SchedulerServiceStub(self._channel)
+        self._identity = IdentityServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,6 +72,41 @@ class HeddleClient:
     async def close(self) -> None:
         """Ends the connection and every call on it. Idempotent."""
         await self._channel.close()
+
+    async def get_caller(self) -> pb.GetCallerResponse:
+        """Returns who this client is to the scheduler."""
+        return await self._caller.call(self._identity.GetCaller, pb.GetCallerRequest())
+
+    async def create_token(self, request: pb.CreateTokenRequest) -> pb.CreateTokenResponse:
+        """Creates a token; only this response has its secret."""
+        return await self._caller.call(self._identity.CreateToken, request)
+
+    async def list_tokens(self) -> list[pb.Token]:
+        """Returns the valid tokens and sessions of browsers, the newest first."""
+        return list((await self._caller.call(self._identity.ListTokens, pb.ListTokensRequest())).tokens)
+
+    async def revoke_token(self, name: str) -> None:
+        """Ends a token or a browser's session."""
+        await self._caller.call(self._identity.RevokeToken, pb.RevokeTokenRequest(name=name))
+
+    async def create_sign_in_code(self) -> pb.CreateSignInCodeResponse:
+        """Returns a code with which one browser can sign in once as the owner of this client's token."""
+        return await self._caller.call(self._identity.CreateSignInCode, pb.CreateSignInCodeRequest())
+
+    async def sign_in(self, code: str) -> pb.SignInResponse:
+        """Exchanges a code for the token of a browser's session; only the web app may do so."""
+        return await self._caller.call(self._identity.SignIn, pb.SignInRequest(code=code))
+
+    async def sign_out(self) -> None:
+        """Revokes the token of this client."""
+        await self._caller.call(self._identity.SignOut, pb.SignOutRequest())
+
+    async def list_audit_entries(
+        self, *, before: int = 0, user: str = "", page_size: int = 0
+    ) -> list[pb.AuditEntry]:
+        """Returns changes and refusals, the newest first; those below the sequence `before` if it is not 0."""
+        request = pb.ListAuditEntriesRequest(before_sequence=before, user=user, page_size=page_size)
+        return list((await self._caller.call(self._identity.ListAuditEntries, request)).entries)
 
     async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
         """Creates a run, or returns the one that the same `request_id` created before."""
@@ -235,9 +277,7 @@ class HeddleClient:
 
     async def send_message(self, attempt: str, text: str, *, message_id: str = "") -> None:
         """Sends a message to the agent of a session, which reads it as soon as it can."""
-        request = pb.SendMessageRequest(
-            attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex, actor=self._actor
-        )
+        request = pb.SendMessageRequest(attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex)
         await self._caller.call(self._stub.SendMessage, request)
 
     async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:

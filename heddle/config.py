@@ -20,6 +20,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from heddle import sockets
+from heddle.sockets import is_socket
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -44,7 +47,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class WorkerAddress:
-    """The addresses of one worker's two services, each as host:port."""
+    """The addresses of one worker's two services, each as host:port or unix:PATH."""
 
     name: str
     worktree: str
@@ -52,6 +55,8 @@ class WorkerAddress:
 
 
 def _address(value: str) -> str:
+    if is_socket(value):
+        return value
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError("it takes host:port, as 127.0.0.1:7400")
@@ -113,16 +118,25 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, BeforeValidator(_home)] = Field(default_factory=lambda: Path.home() / ".heddle")
     """The data folder, which contains everything that Heddle writes."""
-    listen: _Address = f"127.0.0.1:{DEFAULT_PORT}"
-    """host:port of the service that reads these settings."""
+    listen: Annotated[str, AfterValidator(lambda value: value and _address(value))] = ""
+    """host:port or unix:PATH of the service that reads these settings; absent: its own default."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
-    """host:port that clients and ui_svc call."""
+    """host:port or unix:PATH that clients and ui_svc call."""
+    ui_behind_proxy: bool = False
+    """Whether a proxy in front of the web app provides TLS, so that it may listen for other machines without."""
+    token: str = Field("", repr=False)
+    """The token with which clients sign in. The scheduler accepts it as that of the operator. Absent: the
+    token in the file `token` in `home`, which the scheduler creates."""
     database_url: str = Field(default_factory=lambda read: f"sqlite:///{read['home'] / 'heddle.db'}")
     """A SQLAlchemy URL; absent: a SQLite file in `home`."""
-    workers: Annotated[tuple[WorkerAddress, ...], NoDecode, BeforeValidator(_workers)] = (
-        WorkerAddress("local", f"127.0.0.1:{DEFAULT_PORT + 1}", f"127.0.0.1:{DEFAULT_PORT + 2}"),
+    workers: Annotated[tuple[WorkerAddress, ...], NoDecode, BeforeValidator(_workers)] = Field(
+        default_factory=lambda read: (
+            WorkerAddress(
+                "local", sockets.address(read["home"], "worktree"), sockets.address(read["home"], "agent")
+            ),
+        )
     )
-    """name=worktree_host:port+agent_host:port, separated by commas."""
+    """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`."""
     worker_name: str = "local"
     """The name of this worker in events."""
     slots: Annotated[int, Field(ge=1)] = 8
@@ -221,7 +235,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.tls:
-            _check_pem_files(self.tls)
+            check_pem_files(self.tls)
         elif self.tls_cert or self.tls_key or self.tls_ca:
             raise ValueError(f"set all of {', '.join(_TLS_NAMES)}, or none")
         return self
@@ -258,7 +272,7 @@ def _described(error: "ErrorDetails") -> str:
     )
 
 
-def _check_pem_files(tls: Tls) -> None:
+def check_pem_files(tls: Tls) -> None:
     """Raises ValueError if gRPC cannot use the files: gRPC would only log the error and not serve."""
     for name, path in zip(_TLS_NAMES, (tls.certificate, tls.key, tls.authority), strict=True):
         try:

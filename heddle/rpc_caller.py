@@ -45,9 +45,8 @@ class ServerUnreachable(Exception):  # noqa: N818 (a temporary state rather than
 class Caller:
     """Makes the calls of `HeddleClient`, and explains why a call failed."""
 
-    def __init__(self, address: str, actor: str, patience: float) -> None:
+    def __init__(self, address: str, patience: float) -> None:
         self._address = address
-        self._actor = actor
         self._patience = patience
 
     async def watch(
@@ -110,7 +109,6 @@ class Caller:
         timeout: float = CALL_TIMEOUT,
     ) -> Answer:
         request.request_id = request.request_id or uuid.uuid4().hex
-        request.actor = request.actor or self._actor
         return await self.call(method, request, timeout=timeout)
 
     async def call(

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -18,9 +19,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from heddle import errors, pb
+from heddle import errors, pb, sockets
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
-from heddle.config import Tls
+from heddle.config import ConfigError, Tls, check_pem_files
+from heddle.identity.guard import Guard, GuardInterceptor
+from heddle.urls import is_loopback
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -49,6 +52,7 @@ class Service:
 
     names: Sequence[str]
     register: Callable[[grpc.aio.Server], None]
+    guard: Guard
     start: Callable[[], Awaitable[None]] = field(default=_nothing)
     drain: Callable[[], Awaitable[None]] = field(default=_nothing)
 
@@ -60,7 +64,7 @@ class Server:
         self._service = service
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(), GuardInterceptor(service.guard)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -75,15 +79,16 @@ class Server:
         self.address = self._listen(address, tls)
 
     def _listen(self, address: str, tls: Tls | None) -> str:
+        check_listener(address, tls, self._service.guard)
         try:
+            if sockets.is_socket(address):
+                sockets.prepare(address)
+                self._server.add_insecure_port(address)
+                return address
             if tls is None:
                 port = self._server.add_insecure_port(address)
             else:
-                pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-                credentials = grpc.ssl_server_credentials(
-                    [pair], tls.authority.read_bytes(), require_client_auth=True
-                )
-                port = self._server.add_secure_port(address, credentials)
+                port = self._server.add_secure_port(address, _Certificates(tls).credentials())
         except RuntimeError as error:
             raise AddressInUseError(
                 f"cannot listen on {address}: another program uses that port, or the host is not"
@@ -105,6 +110,62 @@ class Server:
         await self._service.drain()
         await self._server.stop(CLOSE_GRACE)
         log.info("stopped")
+
+
+class _Certificates:
+    """The files of a server's TLS, which it reads again when they have changed."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._seen = self._state()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns credentials for mutual TLS that follow the files."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._read(),
+            self._changed,  # type: ignore[arg-type]  # the stubs lack that None keeps the present ones
+            require_client_authentication=True,
+        )
+
+    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Called at each handshake; None keeps the present certificates, also while the files are incomplete."""
+        try:
+            state = self._state()
+            if state == self._seen:
+                return None
+            check_pem_files(self._tls)
+            fresh = self._read()
+        except (OSError, ValueError) as error:
+            log.warning("certificates_not_usable", error=str(error))
+            return None
+        self._seen = state
+        log.info("certificates_reloaded", certificate=str(self._tls.certificate))
+        return fresh
+
+    def _read(self) -> grpc.ServerCertificateConfiguration:
+        pair = (self._tls.key.read_bytes(), self._tls.certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair], self._tls.authority.read_bytes())
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        files = (self._tls.certificate, self._tls.key, self._tls.authority)
+        return [(status.st_mtime_ns, status.st_size, status.st_ino) for status in map(Path.stat, files)]
+
+
+def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
+    """Raises ConfigError if callers at `address` could not be identified, or could be overheard."""
+    if sockets.is_socket(address) or tls is not None:
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    if not is_loopback(host):
+        raise ConfigError(
+            f"HEDDLE_LISTEN is {address}, which other machines can reach, and TLS is off. Set HEDDLE_TLS_CERT,"
+            " HEDDLE_TLS_KEY and HEDDLE_TLS_CA, or listen on 127.0.0.1"
+        )
+    if not guard.takes_tokens:
+        raise ConfigError(
+            f"HEDDLE_LISTEN is {address}, which any program on this machine can reach, and TLS is off. Leave it out,"
+            " so that the service listens on a Unix socket, or set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA"
+        )
 
 
 async def serve(service: Service, address: str, tls: Tls | None = None) -> None:

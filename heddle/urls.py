@@ -1,5 +1,6 @@
 """URLs of git repositories: how to recognize, compare and redact them."""
 
+import ipaddress
 import re
 from typing import Final
 
@@ -50,3 +51,11 @@ def identity(url: str) -> str:
     shown_port = f":{port}" if port and port != _PORTS.get(scheme) else ""
     plain = re.sub(r"/+", "/", path).rstrip("/").removesuffix(".git").rstrip("/")
     return f"{scheme}://{host.lower()}{shown_port}{plain}"
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether a host, as a name or an address, is always this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from heddle import logs, service_process
-from heddle.config import ConfigError, Settings
+from heddle.config import DEFAULT_PORT, ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from scheduler_svc.app import build
 
@@ -15,7 +15,8 @@ def main() -> int:
         settings = Settings.read()
         logs.configure(settings, "scheduler")
         service_process.protect(settings)
-        asyncio.run(serve(build(settings).service(), settings.listen, settings.tls))
+        address = settings.listen or f"127.0.0.1:{DEFAULT_PORT}"
+        asyncio.run(serve(build(settings).service(), address, settings.tls))
     except (ConfigError, AddressInUseError) as error:
         print(error, file=sys.stderr)  # noqa: T201 (for whoever started this process)
         return 2

@@ -6,28 +6,35 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+import grpc
 import structlog
 
 from heddle.backoff import Backoff
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.errors import HeddleError
+from heddle.identity.guard import Guard
 from heddle.serving import Service
-from heddle.v1 import scheduler_service_pb2
+from heddle.v1 import identity_service_pb2, scheduler_service_pb2
+from heddle.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
+from scheduler_svc.api.identity_servicer import IdentityServicer
 from scheduler_svc.api.servicer import SchedulerServicer
+from scheduler_svc.api.sign_in import sign_in
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
+from scheduler_svc.store.db.times import micros
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 NAME: Final = scheduler_service_pb2.DESCRIPTOR.services_by_name["SchedulerService"].full_name
+IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"].full_name
 
 
 @dataclass
@@ -39,16 +46,23 @@ class App:
     _doorbell: Doorbell
     _loop: Loop
     _servicer: SchedulerServicer
+    _identity: IdentityServicer
+    _guard: Guard
     _leading: "asyncio.Task[None] | None" = field(default=None)
 
     def service(self) -> Service:
         """Returns the service for `heddle.serving`."""
         return Service(
-            names=[NAME],
-            register=lambda server: add_SchedulerServiceServicer_to_server(self._servicer, server),
+            names=[NAME, IDENTITY],
+            register=self._register,
+            guard=self._guard,
             start=self.start,
             drain=self.drain,
         )
+
+    def _register(self, server: grpc.aio.Server) -> None:
+        add_SchedulerServiceServicer_to_server(self._servicer, server)
+        add_IdentityServiceServicer_to_server(self._identity, server)
 
     async def start(self) -> None:
         """Waits for the database, connects to the workers, and leads if no other replica does."""
@@ -82,8 +96,9 @@ def build(
     new_suffix: Callable[[], str] = random_suffix,
     decide: Decide = decision.decide,
     should_retry: ShouldRetry = decision.should_retry,
+    guard: Guard | None = None,
 ) -> App:
-    """Creates the scheduler, which opens nothing before `start`."""
+    """Creates the scheduler, which opens nothing before `start`. `guard` is absent outside of tests."""
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)
@@ -110,4 +125,10 @@ def build(
         project_budget=project_budget,
         retention=retention,
     )
-    return App(database, workers, doorbell, loop, servicer)
+
+    def now() -> int:
+        return micros(clock())
+
+    signing_in = sign_in(settings, database, now)
+    identity = IdentityServicer(database, now, signing_in.forget)
+    return App(database, workers, doorbell, loop, servicer, identity, guard or signing_in)

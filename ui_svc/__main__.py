@@ -7,7 +7,11 @@ import sys
 from typing import Final
 
 from heddle import logs, service_process
-from heddle.config import ConfigError, Settings
+from heddle.config import DEFAULT_PORT, ConfigError, Settings
+from heddle.urls import is_loopback
+
+# The address of the web app, unless HEDDLE_LISTEN is set.
+DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
 
 # Seconds that open requests have to finish.
 DRAIN: Final = 2
@@ -21,11 +25,18 @@ def main() -> int:
         service_process.protect(settings)
     except ConfigError as error:
         return _complain(str(error), 2)
+    address = settings.listen or DEFAULT_LISTEN
+    if not (settings.ui_behind_proxy or is_loopback(address.rpartition(":")[0].strip("[]"))):
+        return _complain(
+            f"HEDDLE_LISTEN is {address}, which other machines can reach without TLS. Listen on 127.0.0.1, or set"
+            " HEDDLE_UI_BEHIND_PROXY=true if a proxy in front of the web app provides TLS.",
+            2,
+        )
     try:
-        listener = _listen(settings.listen)
+        listener = _listen(address)
     except OSError as error:
         return _complain(
-            f"cannot listen on {settings.listen} ({error.strerror}). Stop the program that has that port,"
+            f"cannot listen on {address} ({error.strerror}). Stop the program that has that port,"
             " or choose other ports (heddle up --ports BASE).",
             1,
         )
@@ -52,7 +63,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
-    log.info("serving", address=settings.listen)
+    log.info("serving", address=settings.listen or DEFAULT_LISTEN)
     await uvicorn.Server(config).serve(sockets=[listener])
     log.info("stopped")
 

@@ -2,18 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
 from nicegui import ui
 
 from heddle.client import HeddleClient
-from heddle.config import Settings
+from heddle.config import DEFAULT_PORT, Settings
+from heddle.identity import token_file
 from ui_svc.endpoints import router
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
+from ui_svc.endpoints.sign_in import SignedIn, session_token
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
+
+# The address of the web app, unless HEDDLE_LISTEN is set.
+DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
 
 # Seconds that a browser may be disconnected before its page is rebuilt. A browser
 # that vanishes without closing its socket is noticed after two thirds of this time.
@@ -25,7 +31,14 @@ PATIENCE: Final = 3.0
 
 def build(settings: Settings) -> FastAPI:
     """Returns the app; must be called inside the event loop that will serve it."""
-    client = HeddleClient(settings.scheduler, settings.tls, actor="user:web", patience=PATIENCE)
+    client = HeddleClient(
+        settings.scheduler,
+        settings.tls,
+        token=partial(token_file.read, token_file.web_file(settings.home)),
+        patience=PATIENCE,
+    )
+    # Acts as whoever sent the request.
+    caller = HeddleClient(settings.scheduler, settings.tls, token=session_token, patience=PATIENCE)
     live = Live(client)
 
     @asynccontextmanager
@@ -33,17 +46,29 @@ def build(settings: Settings) -> FastAPI:
         yield
         await live.close()
         await client.close()
+        await caller.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    address = settings.listen or DEFAULT_LISTEN
+
+    def connect(token: str) -> HeddleClient:
+        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
+
+    # Cookies are shared by all ports of a host.
+    cookie = f"heddle-session-{address.rpartition(':')[2]}"
+    app.add_middleware(SignedIn, client=client, connect=connect, cookie=cookie)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(SameOrigin, loopback_only=settings.listen.rpartition(":")[0].strip("[]") in LOOPBACK)
+    app.add_middleware(
+        SameOrigin,
+        loopback_only=address.rpartition(":")[0].strip("[]") in LOOPBACK,
+    )
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Reports that this process is serving; the pages show whether the scheduler is unavailable."""
         return {"status": "ok"}
 
-    router.install(app, client)
+    router.install(app, caller)
     frame.install(app)
     live.register()
     runs.install()

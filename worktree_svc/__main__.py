@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from heddle import logs, service_process
+from heddle import logs, service_process, sockets
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
@@ -29,7 +29,8 @@ def main() -> int:
 
 async def serve_with(settings: Settings) -> None:
     """Builds the service and serves it."""
-    await serve(build(settings), settings.listen, settings.tls)
+    address = settings.listen or sockets.address(settings.home, "worktree")
+    await serve(build(settings), address, settings.tls)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import structlog
 
 from heddle import data_folder
 from heddle.config import Settings
+from heddle.identity.guard import SchedulerOnly
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc.git import command
@@ -109,7 +110,7 @@ def _service(servicer: WorktreeServicer, disk_use: DiskUse, drain: Callable[[], 
         disk_use.start()
 
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
-    return Service(names=[name], register=register, start=start, drain=drain)
+    return Service(names=[name], register=register, guard=SchedulerOnly(), start=start, drain=drain)
 
 
 def _lock_home(home: Path) -> HomeLock:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 import heddle
-from heddle.cli.admin import doctor, housekeeping, up
+from heddle.cli.admin import doctor, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
@@ -38,9 +38,11 @@ for part in (
     housekeeping,
     cost_commands,
     doctor,
+    identity_commands,
 ):
     app.registered_commands += part.app.registered_commands
 app.add_typer(plan_commands.app, name="plan")
+app.add_typer(identity_commands.tokens, name="tokens")
 
 
 @app.command()

@@ -6,6 +6,7 @@ idempotent, an old epoch or attempt is rejected, a watch resumes.
 
 import grpc
 
+from heddle.identity.guard import SchedulerOnly
 from heddle.serving import Service
 from heddle.testing.fake_agents import FakeAgents
 from heddle.testing.fake_state import FakeState
@@ -26,4 +27,4 @@ class FakeWorker(FakeState):
             add_WorktreeServiceServicer_to_server(worktree, server)
 
         names = ["heddle.v1.AgentService", "heddle.v1.WorktreeService"]
-        return Service(names=names, register=register, drain=agent.drain)
+        return Service(names=names, register=register, guard=SchedulerOnly(), drain=agent.drain)

@@ -124,6 +124,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, with google.rpc.RetryInfo: the service is draining."""
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 72
     """UNAVAILABLE, with google.rpc.RetryInfo: the database cannot be reached."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 100
+    """UNAUTHENTICATED: the call has no credential, or one that is unknown, expired or
+    revoked.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 101
+    """PERMISSION_DENIED: the caller's role does not include this call."""
     ERROR_REASON_GIT_FAILED: _ErrorReason.ValueType  # 80
     """INTERNAL: git returned an unexpected result. Metadata: command."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 81
@@ -237,6 +243,12 @@ ERROR_REASON_DRAINING: ErrorReason.ValueType  # 71
 """UNAVAILABLE, with google.rpc.RetryInfo: the service is draining."""
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 72
 """UNAVAILABLE, with google.rpc.RetryInfo: the database cannot be reached."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 100
+"""UNAUTHENTICATED: the call has no credential, or one that is unknown, expired or
+revoked.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 101
+"""PERMISSION_DENIED: the caller's role does not include this call."""
 ERROR_REASON_GIT_FAILED: ErrorReason.ValueType  # 80
 """INTERNAL: git returned an unexpected result. Metadata: command."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 81

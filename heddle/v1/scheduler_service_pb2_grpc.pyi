@@ -39,6 +39,10 @@ class SchedulerServiceStub:
     Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
     to the errors listed with each call, every call can return:
 
+    - UNAUTHENTICATED / UNAUTHENTICATED: the call has no valid token; see
+      IdentityService.
+    - PERMISSION_DENIED / PERMISSION_DENIED: the token's role or projects do not include
+      this call.
     - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
     - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
       mutation is applied once.
@@ -365,6 +369,10 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
     to the errors listed with each call, every call can return:
 
+    - UNAUTHENTICATED / UNAUTHENTICATED: the call has no valid token; see
+      IdentityService.
+    - PERMISSION_DENIED / PERMISSION_DENIED: the token's role or projects do not include
+      this call.
     - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
     - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
       mutation is applied once.
@@ -687,6 +695,10 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
     to the errors listed with each call, every call can return:
 
+    - UNAUTHENTICATED / UNAUTHENTICATED: the call has no valid token; see
+      IdentityService.
+    - PERMISSION_DENIED / PERMISSION_DENIED: the token's role or projects do not include
+      this call.
     - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
     - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
       mutation is applied once.

@@ -9,6 +9,7 @@ import grpc
 from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import invalid_field
+from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
@@ -78,7 +79,8 @@ class SchedulerServicer(SchedulerServiceServicer):
             self._workers,
             request,
             self._new_suffix(),
-            self._now(),
+            call=current_call(),
+            now=self._now(),
             project_budget=self._project_budget,
         )
         return pb.CreateRunResponse(run=run)
@@ -88,7 +90,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.GetRunResponse(run=await self._store.read(get_run, name=name))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        return await self._store.read(lists.list_runs, request=request)
+        return await self._store.read(lists.list_runs, request=request, projects=caller().projects)
 
     async def WatchRuns(
         self, request: pb.WatchRunsRequest, context: Context
@@ -114,7 +116,7 @@ class SchedulerServicer(SchedulerServiceServicer):
                 name,
                 get_run,
                 runs_and_tasks.update_run,
-                actor=_actor(request),
+                actor=caller().name,
                 max_parallel=request.max_parallel,
                 now=self._now(),
             )
@@ -124,7 +126,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = RunName.parse(request.name)
         return pb.PauseRunResponse(
             run=await self._store.change(
-                request, name, get_run, runs_and_tasks.pause_run, actor=_actor(request), now=self._now()
+                request, name, get_run, runs_and_tasks.pause_run, actor=caller().name, now=self._now()
             )
         )
 
@@ -139,7 +141,7 @@ class SchedulerServicer(SchedulerServiceServicer):
                 name,
                 get_run,
                 runs_and_tasks.resume_run,
-                actor=_actor(request),
+                actor=caller().name,
                 now=self._now(),
                 budget=budget,
             )
@@ -147,7 +149,7 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Context) -> pb.CancelRunResponse:
         name = RunName.parse(request.name)
-        await self._store.change(request, name, get_run, runs_and_tasks.cancel_run, actor=_actor(request))
+        await self._store.change(request, name, get_run, runs_and_tasks.cancel_run, actor=caller().name)
         ended = await self._store.wait(name, partial(get_run, name=name), lambda run: run.state in ENDED_RUN)
         return pb.CancelRunResponse(run=ended)
 
@@ -160,13 +162,13 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = EpicName.parse(request.name)
         return pb.RetryMergeResponse(
             epic=await self._store.change(
-                request, name, get_epic, retry_merge, actor=_actor(request), now=self._now()
+                request, name, get_epic, retry_merge, actor=caller().name, now=self._now()
             )
         )
 
     async def PushRun(self, request: pb.PushRunRequest, context: Context) -> pb.PushRunResponse:
         name = RunName.parse(request.name)
-        work = await push_run(self._database, self._workers, name, _actor(request), self._now())
+        work = await push_run(self._database, self._workers, name, caller().name, self._now())
         return pb.PushRunResponse(
             run=await self._store.once(request, name, work, partial(get_run, name=name))
         )
@@ -179,16 +181,14 @@ class SchedulerServicer(SchedulerServiceServicer):
             await self._check_agent(request.agent, name)
         return pb.ResolveConflictResponse(
             epic=await self._store.change(
-                request, name, get_epic, resolve, agent=request.agent, actor=_actor(request), now=self._now()
+                request, name, get_epic, resolve, agent=request.agent, actor=caller().name, now=self._now()
             )
         )
 
     async def DropEpic(self, request: pb.DropEpicRequest, context: Context) -> pb.DropEpicResponse:
         name = EpicName.parse(request.name)
         return pb.DropEpicResponse(
-            epic=await self._store.change(
-                request, name, get_epic, drop, actor=_actor(request), now=self._now()
-            )
+            epic=await self._store.change(request, name, get_epic, drop, actor=caller().name, now=self._now())
         )
 
     async def GetConflicts(
@@ -204,7 +204,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             self._database,
             self._workers,
             request,
-            _actor(request),
+            current_call(),
             self._now(),
             project_budget=self._project_budget,
         )
@@ -219,7 +219,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             raise invalid_field(
                 "resume", f"cannot be combined with {other}: a session is resumed by the agent that it is of"
             )
-        actor, agent, now = _actor(request), request.agent, self._now()
+        actor, agent, now = caller().name, request.agent, self._now()
         if request.from_here:
             task = await self._store.change(request, name, get_task, retry_from_here, actor, agent, now)
         else:
@@ -233,7 +233,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = TaskName.parse(request.name)
         return pb.SkipTaskResponse(
             task=await self._store.change(
-                request, name, get_task, runs_and_tasks.skip_task, actor=_actor(request), now=self._now()
+                request, name, get_task, runs_and_tasks.skip_task, actor=caller().name, now=self._now()
             )
         )
 
@@ -250,7 +250,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = AttemptName.parse(request.name)
         read = partial(get_attempt, name=name)
         await self._store.change(
-            request, name, get_attempt, runs_and_tasks.stop, actor=_actor(request), now=self._now()
+            request, name, get_attempt, runs_and_tasks.stop, actor=caller().name, now=self._now()
         )
         ended = await self._store.wait(name, read, lambda attempt: attempt.HasField("end_time"))
         return pb.StopAttemptResponse(attempt=ended)
@@ -263,13 +263,13 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
     ) -> pb.ResolveApprovalResponse:
-        await worker_relay.answer_approval(
-            self._database, self._workers, request, _actor(request), self._now()
-        )
+        await worker_relay.answer_approval(self._database, self._workers, request, caller().name, self._now())
+        await self._store.record(request.attempt, request.request_id)
         return pb.ResolveApprovalResponse()
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
-        await worker_relay.send_message(self._database, self._workers, request, _actor(request))
+        await worker_relay.send_message(self._database, self._workers, request, caller().name)
+        await self._store.record(request.attempt, request.message_id)
         return pb.SendMessageResponse()
 
     # Events and sessions.
@@ -350,14 +350,16 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._store.read(list_holds, now=self._now())
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
+        call = current_call()
+
         def lift(connection: Any) -> list[RunName]:
             resumed: list[RunName] = []
 
             def work(connection: Any) -> str:
-                resumed.extend(lift_hold(connection, request.provider, _actor(request), self._now()))
+                resumed.extend(lift_hold(connection, request.provider, call.principal.name, self._now()))
                 return request.provider
 
-            requests.once(connection, request, work, self._now())
+            requests.once(connection, request, work, call, self._now())
             return resumed
 
         held = await self._store.read(list_holds, now=self._now())
@@ -383,7 +385,3 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent and a budget that applies can stop the agent."""
         await check_agent(self._database, self._workers, name, agent, self._project_budget)
-
-
-def _actor(request: Any) -> str:
-    return request.actor or "user"

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from heddle.identity.principals import current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.db.database import Connection, Database, Work
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
-from scheduler_svc.store.rows import leader_requests, requests
+from scheduler_svc.store.rows import audit, leader_requests, requests
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -55,20 +56,33 @@ class StoreCalls:
             work(connection)
             return name
 
-        write = partial(requests.once, request=request, work=named, now=self._now())
+        write = partial(requests.once, request=request, work=named, call=current_call(), now=self._now())
         await self._database.submit(write, LOOP, _run_of(name))
         return await self._database.read(read)
 
     async def ask_leader(self, request: Any) -> bytes:
         """Sends a request to the leader and waits for it; returns the serialized response message."""
         request_id = leader_requests.new_id(request)
-        enter = partial(leader_requests.enter, request_id=request_id, request=request, now=self._now())
+        enter = partial(
+            leader_requests.enter,
+            request_id=request_id,
+            request=request,
+            call=current_call(),
+            now=self._now(),
+        )
         read = partial(leader_requests.read_answer, request_id=request_id)
         with self._doorbell.listen(leader_requests.topic(request_id)) as bell:
             await self._database.submit(enter, LOOP)
             while (answer := await self._database.read(read)) is None:
                 await bell.wait(_LOOK)
         return answer
+
+    async def record(self, resource: str, request_id: str) -> None:
+        """Adds the current call, which a worker has carried out, to the audit log."""
+        call, now = current_call(), self._now()
+        await self._database.submit(
+            partial(audit.record, call=call, resource=resource, request_id=request_id, now=now)
+        )
 
     async def wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
         """Waits until the resource is `done`; returns it."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from heddle import pb
 from heddle.errors import invalid_field, invalid_plan, not_found
+from heddle.identity.principals import Call
 from heddle.names import KEY, EpicName, TaskName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.create_run import task_row
@@ -44,7 +45,7 @@ async def add_task(
     database: Database,
     workers: Workers,
     request: pb.AddTaskRequest,
-    actor: str,
+    call: Call,
     now: int,
     *,
     project_budget: int | None = None,
@@ -61,8 +62,8 @@ async def add_task(
     if mistakes := without_limit("task", draft.spec, budget, programs):
         raise invalid_plan(mistakes)
 
-    work = partial(_write, epic=epic, spec=draft.spec, actor=actor, now=now)
-    write = partial(requests.once, request=request, work=work, now=now)
+    work = partial(_write, epic=epic, spec=draft.spec, actor=call.principal.name, now=now)
+    write = partial(requests.once, request=request, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(epic.parent)))
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
+from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
@@ -46,8 +47,9 @@ async def create_run(
     workers: Workers,
     request: pb.CreateRunRequest,
     suffix: str,
-    now: int,
     *,
+    call: Call,
+    now: int,
     project_budget: int | None = None,
 ) -> pb.Run:
     """Returns the new run, or the run that this request_id already created. `project_budget` is in micros."""
@@ -63,10 +65,10 @@ async def create_run(
     name = RunName(run_id(request.plan.name, suffix))
 
     def work(connection: Connection) -> RunName:
-        _write(connection, name, request, base, now, full=worker.state.full)
+        _write(connection, name, request, base, actor=call.principal.name, now=now, full=worker.state.full)
         return name
 
-    write = partial(requests.once, request=request, work=work, now=now)
+    write = partial(requests.once, request=request, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(name)))
 
 
@@ -154,14 +156,14 @@ def _write(
     name: RunName,
     request: pb.CreateRunRequest,
     base: _Base,
-    now: int,
     *,
+    actor: str,
+    now: int,
     full: str = "",
 ) -> None:
     plan = request.plan
     defaults = with_checks(plan.defaults, base.file)
-    actor = request.actor or "user"
-    runs.insert(connection, _run_row(name, request, base, defaults, now))
+    runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now))
     events = [
         event(
             name,
@@ -195,7 +197,13 @@ def _write(
 
 
 def _run_row(
-    name: RunName, request: pb.CreateRunRequest, base: _Base, defaults: pb.TaskDefaults, now: int
+    name: RunName,
+    request: pb.CreateRunRequest,
+    base: _Base,
+    defaults: pb.TaskDefaults,
+    *,
+    actor: str,
+    now: int,
 ) -> dict[str, object]:
     """Returns the row of a run that has not started."""
     plan = request.plan
@@ -216,7 +224,7 @@ def _run_row(
         "plan": plan.SerializeToString(),
         "project_file": base.file and base.file.SerializeToString(),
         "budget_micros": _budget(plan),
-        "creator": request.actor or "user",
+        "creator": actor,
         "created_at": now,
     }
 

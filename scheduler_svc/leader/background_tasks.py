@@ -121,8 +121,7 @@ class BackgroundTasks:
             return await self._collect()
         request = pb.RestoreEpicWorktreeRequest.FromString(asked.request)
         name = WorktreeName.parse(request.name)
-        actor = request.actor or "user"
-        restore = partial(housekeeping.restore, self._term, name, actor, asked.asked)
+        restore = partial(housekeeping.restore, self._term, name, asked.actor, asked.asked)
         return await self._alone(name.parent.parent, restore)
 
     async def _collect(self) -> pb.CollectGarbageResponse:

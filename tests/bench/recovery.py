@@ -65,7 +65,7 @@ async def _measure(home: Path, sessions: int) -> list[float]:
     fleet = Fleet(home, {"HEDDLE_WORKERS": f"local={worker.address}+{worker.address}"})
     try:
         await fleet.start("scheduler_svc")
-        async with HeddleClient(fleet.scheduler, patience=60) as client:
+        async with fleet.client(patience=60) as client:
             return await _kill(fleet, client, fake, ends, sessions)
     finally:
         fleet.stop()

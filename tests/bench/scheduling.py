@@ -77,7 +77,7 @@ async def _heddle(home: Path, database_url: str) -> Figures:
     )
     try:
         await fleet.start("scheduler_svc")
-        async with HeddleClient(fleet.scheduler) as client:
+        async with fleet.client() as client:
             await _events(client)  # warms up connections and caches
             return _median([figures(await _events(client)) for _ in range(RUNS)])
     finally:

@@ -115,7 +115,7 @@ class Core:
         request = pb.CreateRunRequest(plan=plan, project="/repository")
         base = _Base(worker, "/repository", "c0ffee", "main", max_parallel)
         self.limits[name.run] = max_parallel
-        self.write(lambda connection: _write(connection, name, request, base, self.now))
+        self.write(lambda connection: _write(connection, name, request, base, actor="user:ada", now=self.now))
 
     def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
         """Observes, decides and acts once; returns the actions that took effect."""

@@ -108,7 +108,7 @@ class Lane:
         """Returns the violations."""
         try:
             await self._fleet.start(*(each for each in GRPC_SERVICES if each != self._service))
-            async with HeddleClient(self._fleet.scheduler, actor="user:ada", patience=REST) as client:
+            async with self._fleet.client(patience=REST) as client:
                 working = [task for point in self._points for task in await self._cross(client, point)]
                 await self._fleet.start(self._service)
                 async with asyncio.timeout(REST):

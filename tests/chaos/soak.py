@@ -113,7 +113,7 @@ class Soak:
         figures = self._figures
         try:
             await self._fleet.start(*GRPC_SERVICES)
-            async with HeddleClient(self._fleet.scheduler, actor="user:ada", patience=PATIENCE) as client:
+            async with self._fleet.client(patience=PATIENCE) as client:
                 working = [asyncio.create_task(self._work(client, place)) for place in range(RUNS)]
                 try:
                     await self._disturb()

@@ -69,7 +69,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
         replicas.query(WITNESS)
         leader = await replicas.leader()
         other = next(name for name in replicas.fleets if name != leader)
-        client = await stack.enter_async_context(HeddleClient(replicas.fleets[other].scheduler, patience=60))
+        client = await stack.enter_async_context(replicas.fleets[other].client(patience=60))
         chatty = "command:for i in $(seq 300); do echo $i; sleep 0.1; done"
         request = pb.CreateRunRequest(plan=plan_of(chatty, "a"), project=str(repository))
         run = (await client.create_run(request)).name
@@ -95,7 +95,7 @@ async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: P
     plant(fleet, "agent_svc", f"power_seam,{defect}" if defect else "power_seam")
     try:
         await fleet.start(*GRPC_SERVICES)
-        async with HeddleClient(fleet.scheduler) as client:
+        async with fleet.client() as client:
             agent = "command:for i in $(seq 300); do echo $i; sleep 0.1; done"
             request = pb.CreateRunRequest(plan=plan_of(agent, "a"), project=str(repository))
             run = (await client.create_run(request)).name
@@ -125,7 +125,7 @@ async def test_descendants_that_outlive_their_agent_are_found(tmp_path: Path, de
     agent = f"command:{sys.executable} {_AGENT} {journal} 4 7 0"
     try:
         await fleet.start(*GRPC_SERVICES)
-        async with HeddleClient(fleet.scheduler) as client:
+        async with fleet.client() as client:
             plan = plan_of(agent, *(f"e{number}" for number in range(6)))
             request = pb.CreateRunRequest(plan=plan, project=str(repository), max_parallel=4)
             run = (await client.create_run(request)).name

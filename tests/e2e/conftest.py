@@ -57,7 +57,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def runs(servers: Servers, repository: Path) -> Runs:
-    return Runs(servers.url, repository)
+    return Runs(servers.url, servers.token, repository)
 
 
 @pytest.fixture(scope="package")
@@ -95,11 +95,12 @@ def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(visitor: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(visitor: BrowserContext, servers: Servers, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A tab in a browser without stored state of other tests.
 
     A test marked `complains(PATTERN)` allows console errors that match, which the browser itself writes.
     """
+    visitor.add_cookies([servers.cookie])
     visitor.grant_permissions(["clipboard-write"])
     page = visitor.new_page()
     complaints: list[str] = []

@@ -12,8 +12,9 @@ ENDED = {"accepted", "failed", "stopped", "lost"}
 class Runs:
     """Starts runs of plans on one repository."""
 
-    def __init__(self, url: str, repository: Path) -> None:
+    def __init__(self, url: str, token: str, repository: Path) -> None:
         self._url = url
+        self._token = token
         self.repository = repository
 
     def start(self, plan: str, **options: object) -> str:
@@ -66,7 +67,7 @@ class Runs:
         )
         return self._call(request)
 
-    @staticmethod
-    def _call(request: urllib.request.Request) -> Any:
+    def _call(self, request: urllib.request.Request) -> Any:
+        request.add_header("Authorization", f"Bearer {self._token}")
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (loopback)
             return json.load(answer)

@@ -6,7 +6,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+from heddle import sockets
+from heddle.client import HeddleClient
+from heddle.identity import token_file
 from tests.support import warm
 from tests.support.fleet import free_ports
 
@@ -20,10 +24,30 @@ class Servers:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._home.mkdir()
-        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
-        self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        scheduler, ui = (f"127.0.0.1:{port}" for port in free_ports(2))
+        self._addresses = {
+            "scheduler": scheduler,
+            "worktree": sockets.address(home, "worktree"),
+            "agent": sockets.address(home, "agent"),
+            "ui": ui,
+        }
         self._processes: dict[str, warm.Process] = {}
         self.url = f"http://{self._addresses['ui']}"
+
+    @property
+    def token(self) -> str:
+        """The operator's token."""
+        return token_file.read(token_file.operator_file(self._home))
+
+    @property
+    def cookie(self) -> Any:
+        """The cookie of a signed-in browser, in the form of playwright, which does not export its type."""
+        name = f"heddle-session-{self.url.rpartition(':')[2]}"
+        return {"name": name, "value": self.token, "url": self.url}
+
+    def client(self) -> HeddleClient:
+        """Returns a client with the operator's token."""
+        return HeddleClient(self._addresses["scheduler"], token=self.token)
 
     def start(self) -> None:
         for name in SERVICES:
@@ -57,7 +81,7 @@ class Servers:
         give_up = time.monotonic() + START_TIMEOUT
         while True:
             try:
-                with urllib.request.urlopen(f"{self.url}/api/workers", timeout=5) as answer:  # noqa: S310 (loopback)
+                with urllib.request.urlopen(self._request("workers"), timeout=5) as answer:  # noqa: S310 (loopback)
                     if b'"connected":true' in answer.read():
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
@@ -66,6 +90,11 @@ class Servers:
                 logs = "\n".join(f"--- {name}\n{self.log(name)[-2000:]}" for name in SERVICES)
                 raise AssertionError(f"the services were not ready in {START_TIMEOUT} s\n{logs}")
             time.sleep(0.1)
+
+    def _request(self, path: str) -> urllib.request.Request:
+        return urllib.request.Request(  # noqa: S310 (loopback)
+            f"{self.url}/api/{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
 
     def _start(self, name: str) -> None:
         environment = {

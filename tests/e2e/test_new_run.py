@@ -1,5 +1,6 @@
 """The page that starts a run: the plan editor and the plan preview."""
 
+import getpass
 import re
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: R
     expect(form.get_by_text("Stop every agent and end the run?")).to_be_visible()
     form.get_by_role("button", name="Cancel run").click()
     expect(form.locator(".run-line .status")).to_have_text("Cancelled")
-    assert runs.get_run(name)["creator"] == "user:web"
+    assert runs.get_run(name)["creator"] == f"user:{getpass.getuser()}"
 
 
 def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:

@@ -1,5 +1,6 @@
 """The list of thousands of runs."""
 
+import getpass
 import json
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -90,7 +91,7 @@ def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
 def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: Page, busy: str) -> None:
     """The list has who started a run, which can be searched, and the remaining time of an active run."""
     row = many.locator(".run-row", has=many.locator(f'a[href$="{busy}"]'))
-    expect(row.locator(".run-by-whom")).to_have_text("web")
+    expect(row.locator(".run-by-whom")).to_have_text(getpass.getuser())
     expect(row.locator("time")).to_have_text(re.compile("ago$|now"))
     expect(row.locator("time")).to_have_attribute("title", re.compile(r"\d{1,2}:\d\d:\d\d"))
     expect(row.locator(".eta")).to_have_text(re.compile("left$|nearly done"))

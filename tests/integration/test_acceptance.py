@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 
@@ -39,7 +38,7 @@ async def test_what_is_not_plainly_good_is_never_silently_accepted(tmp_path: Pat
     """
     files = {".heddle.yaml": "setup: echo cfg > config.generated\n", ".agent": AGENT, ".gitignore": "lib/\n"}
     project = make_repository(tmp_path / "project", files)
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=make_plan(), project=str(project)))
         events = [event async for response in client.watch_run(run.name) for event in response.events]
         assert events[-1].run_finished.outcome == pb.OUTCOME_FAILED

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 
@@ -17,7 +16,7 @@ async def test_a_look_at_the_result_only_makes_the_merge_wait(tmp_path: Path) ->
     first = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t", prompt="p", agent="command:echo a > a")])
     wait = "command:until git rev-parse --quiet --verify refs/tags/go; do sleep 0.1; done; echo b > b"
     second = pb.PlanEpic(key="b", depends_on=["a"], tasks=[pb.PlanTask(key="t", prompt="p", agent=wait)])
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         plan = pb.Plan(name="Look", epics=[first, second])
         request = pb.CreateRunRequest(plan=plan, project=str(repository))
         ahead = git(repository, "commit-tree", "-p", "main", "-m", "Theirs", "main^{tree}")

@@ -51,7 +51,7 @@ async def until(client: HeddleClient, run: str, done: Callable[[pb.Event], bool]
 async def test_five_cents_stop_a_run_within_one_turn(tmp_path: Path) -> None:
     """At its budget a run pauses and keeps its work; the command in its reason resumes it."""
     repository = make_repository(tmp_path / "repository")
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         request = pb.CreateRunRequest(plan=parse(SCRIPTED, "plan.yaml").plan, project=str(repository))
         run = await client.create_run(request)
 
@@ -93,7 +93,7 @@ async def test_claude_is_stopped_within_one_turn(tmp_path: Path) -> None:
         names = {"HEDDLE_AGENT_ENV": ",".join(extra)}
         async with (
             running_fleet(tmp_path / "home", {**extra, **names}) as fleet,
-            HeddleClient(fleet.scheduler) as client,
+            fleet.client() as client,
         ):
             run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
             await until(client, run.name, lambda event: event.HasField("task_failed"))

@@ -34,7 +34,7 @@ async def finished(client: HeddleClient, run: str, after: int = 0) -> list[pb.Ev
 async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
     """The second epic conflicts and loses nothing; after the advised fix, a retried merge completes the run."""
     repository = make_repository(tmp_path / "repository", {"app.conf": f"{BEFORE}\n"})
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=a_plan(), project=str(repository)))
         events = await finished(client, run.name)
 

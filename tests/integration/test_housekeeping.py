@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.integration.test_conflict import finished
 from tests.support import commands
 from tests.support.fleet import running_fleet
@@ -24,7 +23,7 @@ async def test_work_in_a_worktree_outlives_it(tmp_path: Path) -> None:
         epics=[pb.PlanEpic(key="one", tasks=[pb.PlanTask(key="paint", prompt="Paint")])],
     )
     settings = {"HEDDLE_KEEP_WORKTREES": SOON}
-    async with running_fleet(tmp_path / "home", settings) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", settings) as fleet, fleet.client() as client:
         request = pb.CreateRunRequest(plan=plan, project=str(repository))
         name = (await client.create_run(request)).name
         await finished(client, name)

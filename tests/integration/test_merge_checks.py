@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.integration.test_conflict import finished, follow
 from tests.support.agents import living
 from tests.support.fleet import running_fleet
@@ -26,7 +25,7 @@ def a_plan(*keys: str, check: str = CHECK) -> pb.Plan:
 async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) -> None:
     """The failing epic is named with its output; the others merge, and its advice completes the run."""
     repository = make_repository(tmp_path / "repository")
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         plan = a_plan("cook", "spoiler", "waiter")
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         events = await finished(client, run.name)
@@ -61,7 +60,7 @@ async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
     wait = f"while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
     plan.merge_checks.checks.add(name="gate", run=wait)
     writable = {"HEDDLE_SANDBOX_WRITABLE": str(tmp_path)}
-    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", writable) as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         for service in ("scheduler_svc", "worktree_svc", "agent_svc"):
             await eventually(lambda: bool(living(str(gate))))
@@ -83,7 +82,7 @@ async def test_a_merge_is_tested_in_a_place_of_its_own(tmp_path: Path) -> None:
     ignored = ".env\nready\n"
     repository = make_repository(tmp_path / "repository", {".heddle.yaml": file, ".gitignore": ignored})
     (repository / ".env").write_text("SECRET=1\n")
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         plan = a_plan("cook", "waiter")
         check = 'cat ready .env; test "$HEDDLE_PORT" -gt 0 -a "$HEDDLE_SLOT" -gt 0'
         plan.merge_checks.checks.add(name="place", run=check)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.fleet import running_fleet
 from tests.support.repositories import make_repository
 
@@ -23,7 +22,7 @@ async def test_text_is_bounded_and_stored_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with (
         running_fleet(home, {"HEDDLE_SESSION_TEXT": str(LIMIT)}) as fleet,
-        HeddleClient(fleet.scheduler) as client,
+        fleet.client() as client,
     ):
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         async for _ in client.watch_run(run.name):

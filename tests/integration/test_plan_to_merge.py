@@ -70,7 +70,7 @@ async def test_two_epics_of_three_tasks(tmp_path: Path) -> None:
     agent.write_text(AGENT)
     writable = {"HEDDLE_SANDBOX_WRITABLE": str(meeting)}
 
-    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", writable) as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan(agent, meeting), project=str(repository)))
         events = await whole_run(client, run.name)
         ended = await client.get_run(run.name)

@@ -74,7 +74,7 @@ async def test_two_runs_with_a_place_each(tmp_path: Path) -> None:
     async with running_fleet(
         tmp_path / "home", {"HEDDLE_STOP_GRACE": "1", "HEDDLE_SANDBOX_WRITABLE": str(meeting)}
     ) as fleet:
-        async with HeddleClient(fleet.scheduler) as client:
+        async with fleet.client() as client:
             runs = [
                 await client.create_run(pb.CreateRunRequest(plan=plan, project=str(project)))
                 for _ in range(2)
@@ -119,7 +119,7 @@ async def test_a_failed_setup_is_mended_and_retried(tmp_path: Path) -> None:
     tool.parent.mkdir()
     # A sandbox hides everything else in the system's temporary folder.
     seen = {"HEDDLE_SANDBOX_WRITABLE": str(tool.parent)}
-    async with running_fleet(tmp_path / "home", seen) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", seen) as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(project)))
         events = [event async for response in client.watch_run(run.name) for event in response.events]
         (epic,) = await client.list_epics(run.name)

@@ -28,7 +28,7 @@ async def limited_fleet(
         settings = {**extra, "HEDDLE_AGENT_ENV": ",".join(extra)}
         async with (
             running_fleet(tmp_path / "home", settings) as fleet,
-            HeddleClient(fleet.scheduler) as client,
+            fleet.client() as client,
         ):
             yield client, model
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.integration.test_conflict import finished
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
@@ -43,7 +42,7 @@ def check_resolved(repository: Path, run: pb.Run, epic: pb.Epic, target_before: 
 async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
     """The resolving task fails while conflict markers are left, and its second attempt is merged."""
     repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_AGENT), project=str(repository))
         run = await client.create_run(request)
         events = await finished(client, run.name)
@@ -67,7 +66,7 @@ async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
 async def test_the_operator_has_an_agent_resolve_it(tmp_path: Path) -> None:
     """An unresolved conflict ends the run; once another agent resolves it, epic and run succeed."""
     repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_WAIT), project=str(repository))
         run = await client.create_run(request)
         events = await finished(client, run.name)

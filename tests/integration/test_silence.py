@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.agents import seconds
 from tests.support.fleet import running_fleet
 from tests.support.repositories import make_repository
@@ -25,7 +24,7 @@ async def test_silent_agent_is_reported_then_stopped_then_tried_again(tmp_path: 
     defaults = pb.TaskDefaults(agent=AGENT, retries=1, silence=LIMIT)
     plan = pb.Plan(name="Silent", defaults=defaults)
     plan.epics.add(key="a").tasks.add(key="t", prompt="Go")
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         events = [event async for answer in client.watch_run(run.name) for event in answer.events]
     told = [event for event in events if event.WhichOneof("payload") in STEPS]

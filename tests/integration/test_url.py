@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from tests.support.fleet import running_fleet
 from tests.support.repositories import fast_import, git
@@ -26,7 +25,7 @@ async def test_a_run_on_a_url_is_pushed_and_says_what_was_not(tmp_path: Path) ->
     task = pb.PlanTask(key="write", prompt="Write", agent="command:git config --get-regexp url > found; true")
     plan = pb.Plan(name="Url", merge_into="trunk", epics=[pb.PlanEpic(key="one", tasks=[task])])
     url = f"file://{remote}"
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
         password = pb.CreateRunRequest(plan=plan, project="https://me:s3cret@127.0.0.1/app")
         with pytest.raises(HeddleError) as refused:
             await client.create_run(password)

@@ -1,6 +1,6 @@
 // A client of Heddle in JavaScript: starts a run, watches it to its end, prints its events.
 //
-//   node client.js ADDRESS PROTOS REPOSITORY
+//   HEDDLE_TOKEN=$(heddle token) node client.js ADDRESS PROTOS REPOSITORY
 //
 // It knows only the protos: nothing in it was generated for Heddle. Prints one JSON
 // object a line: each event, and at the end the run's state.
@@ -22,6 +22,10 @@ const definition = loader.loadSync("heddle/v1/scheduler_service.proto", {
 });
 const { heddle } = grpc.loadPackageDefinition(definition);
 const scheduler = new heddle.v1.SchedulerService(address, grpc.credentials.createInsecure());
+
+// Every call says who calls.
+const signedIn = new grpc.Metadata();
+signedIn.set("authorization", `Bearer ${process.env.HEDDLE_TOKEN}`);
 
 const write = (path) => ({ script: [{ write: { path, text: `${path}\n` } }] });
 
@@ -47,7 +51,7 @@ function fail(error) {
 function watch(name, after) {
   let state = "";
   let last = after;
-  const stream = scheduler.watchRun({ name, after_sequence: last });
+  const stream = scheduler.watchRun({ name, after_sequence: last }, signedIn);
   stream.on("data", (response) => {
     for (const event of response.events) {
       const { sequence, payload, epic, task } = event;
@@ -68,6 +72,7 @@ function watch(name, after) {
 }
 
 scheduler.createRun(
-  { plan, project: repository, request_id: "from-javascript", actor: "user:node" },
+  { plan, project: repository, request_id: "from-javascript" },
+  signedIn,
   (error, response) => (error ? fail(error) : watch(response.run.name, 0)),
 );

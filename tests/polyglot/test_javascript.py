@@ -6,21 +6,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.support.fleet import running_fleet
+from tests.support.fleet import Fleet, running_fleet
 from tests.support.repositories import git, make_repository
 
 HERE = Path(__file__).resolve().parent
 PROTOS = HERE.parents[1] / "protos"
 
 
-async def run_client(node_modules: Path, address: str, repository: Path) -> list[dict[str, Any]]:
+async def run_client(node_modules: Path, fleet: Fleet, repository: Path) -> list[dict[str, Any]]:
     client = await asyncio.create_subprocess_exec(
         "node",
         str(HERE / "client.js"),
-        address,
+        fleet.scheduler,
         str(PROTOS),
         str(repository),
-        env={**os.environ, "NODE_PATH": str(node_modules)},
+        env={**os.environ, "NODE_PATH": str(node_modules), "HEDDLE_TOKEN": fleet.token},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -39,7 +39,7 @@ async def test_javascript_runs_a_plan(tmp_path: Path, node_modules: Path) -> Non
     """A JavaScript client starts a run and sees every event of it, in order, until it has succeeded."""
     repository = make_repository(tmp_path / "project")
     async with running_fleet(tmp_path / "home") as fleet:
-        *events, end = await run_client(node_modules, fleet.scheduler, repository)
+        *events, end = await run_client(node_modules, fleet, repository)
     assert end == {"state": "RUN_STATE_SUCCEEDED"}
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     kinds = [event["kind"] for event in events]

@@ -5,15 +5,25 @@ import json
 import sys
 from pathlib import Path
 
+from heddle.sockets import is_socket
 from tests.support.fleet import running_fleet
 
 BUF = Path(sys.prefix) / "bin" / "buf"
 
 
-async def curl(address: str, method: str) -> object:
+async def curl(address: str, method: str, token: str) -> object:
     """Calls a method through server reflection alone; returns its answer."""
-    url = f"http://{address}/{method}"
-    command = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect", "--data", "{}", url]
+    command = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect", "--data", "{}"]
+    if is_socket(address):
+        command += ["--unix-socket", address.removeprefix("unix:"), f"http://localhost/{method}"]
+    else:
+        command += [
+            "--header",
+            f"authorization: Bearer {token}",
+            "--reflect-header",
+            "*",
+            f"http://{address}/{method}",
+        ]
     process = await asyncio.create_subprocess_exec(
         str(BUF), *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -26,8 +36,8 @@ async def curl(address: str, method: str) -> object:
 async def test_services_describe_themselves(tmp_path: Path) -> None:
     """A generic client (buf curl) lists runs, sessions and worktrees of live services, and their health."""
     async with running_fleet(tmp_path / "home") as fleet:
-        assert await curl(fleet.scheduler, "heddle.v1.SchedulerService/ListRuns") == {}
-        assert await curl(fleet.agent, "heddle.v1.AgentService/ListSessions") == {}
-        assert await curl(fleet.worktree, "heddle.v1.WorktreeService/ListWorktrees") == {}
+        assert await curl(fleet.scheduler, "heddle.v1.SchedulerService/ListRuns", fleet.token) == {}
+        assert await curl(fleet.agent, "heddle.v1.AgentService/ListSessions", fleet.token) == {}
+        assert await curl(fleet.worktree, "heddle.v1.WorktreeService/ListWorktrees", fleet.token) == {}
         for address in (fleet.scheduler, fleet.agent, fleet.worktree):
-            assert await curl(address, "grpc.health.v1.Health/Check") == {"status": "SERVING"}
+            assert await curl(address, "grpc.health.v1.Health/Check", fleet.token) == {"status": "SERVING"}

@@ -70,11 +70,11 @@ def main() -> int:
         servers = Servers(Path(scratch) / "home")
         servers.start()
         try:
-            _take(browser, servers.url, [View("runs-empty", "/", "main")], only)
+            _take(browser, servers, [View("runs-empty", "/", "main")], only)
             repository = make_repository(
                 Path(scratch) / "shop", {"README.md": "# Shop\n", "part.py": "x = 1\n"}
             )
-            _take(browser, servers.url, list(_scene(Runs(servers.url, repository))), only)
+            _take(browser, servers, list(_scene(Runs(servers.url, servers.token, repository))), only)
         finally:
             servers.stop()
             browser.close()
@@ -115,7 +115,7 @@ def _scene(runs: Runs) -> Iterator[View]:
     yield View("not-found", "/runs/none-such", "main")
 
 
-def _take(browser: Browser, url: str, views: list[View], only: list[str]) -> None:
+def _take(browser: Browser, servers: Servers, views: list[View], only: list[str]) -> None:
     for view in views:
         for width, height in SIZES.items():
             for scheme in SCHEMES:
@@ -127,8 +127,9 @@ def _take(browser: Browser, url: str, views: list[View], only: list[str]) -> Non
                     color_scheme=scheme,
                     reduced_motion="reduce",
                 )
+                context.add_cookies([servers.cookie])
                 context.set_default_timeout(_PATIENCE)
-                _picture(context.new_page(), url + view.path, view.ready, FOLDER / f"{name}.png")
+                _picture(context.new_page(), servers.url + view.path, view.ready, FOLDER / f"{name}.png")
                 context.close()
                 print(name, flush=True)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from heddle import pb
 from heddle.channels import open_channel
 from heddle.config import Settings
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
-from tests.support.services import serving
+from tests.support.services import new_socket, serving
 
 # Seconds for which a test waits for an expected event.
 DEADLINE = 90.0
@@ -224,8 +223,8 @@ class AgentProcess:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Agents]:
         """Starts it, yields a client, and kills it if it still runs."""
-        # Another port each time: gRPC may keep a dead connection to an address for a moment.
-        address = f"127.0.0.1:{_free_port()}"
+        # Another socket each time: gRPC may keep a dead connection to an address for a moment.
+        address = new_socket()
         environment = {**self._environment, "HEDDLE_LISTEN": address}
         process = psutil.Popen([sys.executable, *self.arguments], env=environment)
         self.process = process
@@ -238,13 +237,6 @@ class AgentProcess:
             if process.poll() is None:
                 process.kill()
             await asyncio.to_thread(process.wait)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def payloads(events: Sequence[pb.Event], kind: str) -> list[pb.Event]:

@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-import trustme
-
 from heddle.config import Tls
+from heddle.identity import certificates
 
 
-def make(folder: Path) -> Tls:
-    """Writes a certificate, its key and its authority into the new folder `folder`; returns their files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    tls = Tls(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
-    issued.cert_chain_pems[0].write_to_path(str(tls.certificate))
-    issued.private_key_pem.write_to_path(str(tls.key))
-    authority.cert_pem.write_to_path(str(tls.authority))
-    return tls
+def make(folder: Path, owner: str = "scheduler") -> Tls:
+    """Writes a set of certificates into the new folder `folder`; returns the files of `owner`.
+
+    It is scheduler, ui, client or worker-local.
+    """
+    certificates.make_set(folder, ["127.0.0.1", "localhost"], ["local"])
+    return of(folder, owner)
+
+
+def of(folder: Path, owner: str) -> Tls:
+    """Returns the files of an owner in a set."""
+    return Tls(folder / f"{owner}.pem", folder / f"{owner}-key.pem", folder / certificates.AUTHORITY_FILE)
 
 
 def environment(tls: Tls) -> dict[str, str]:

@@ -9,10 +9,18 @@ import grpc
 
 from heddle import errors, pb
 from heddle.serving import Service
-from heddle.v1 import scheduler_service_pb2_grpc
+from heddle.v1 import identity_service_pb2_grpc, scheduler_service_pb2_grpc
+from tests.support.callers import ADA
 
 RUN = "runs/sample-1"
 ATTEMPT = f"{RUN}/epics/api/tasks/model/attempts/1"
+
+
+class Ada(identity_service_pb2_grpc.IdentityServiceServicer):
+    """Answers that every caller is the same person."""
+
+    async def GetCaller(self, request: pb.GetCallerRequest, context: Any) -> pb.GetCallerResponse:
+        return pb.GetCallerResponse(user="user:ada", role=pb.ROLE_ADMIN)
 
 
 @dataclass
@@ -235,8 +243,9 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
         def register(server: grpc.aio.Server) -> None:
             scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(self, server)
+            identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(Ada(), server)  # type: ignore[abstract]  # the web app calls only this method
 
-        return Service(["heddle.v1.SchedulerService"], register)
+        return Service(["heddle.v1.SchedulerService"], register, ADA)
 
     def _note(self, request: Any) -> None:
         self.requests.append(request)

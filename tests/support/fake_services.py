@@ -4,14 +4,33 @@ from pathlib import Path
 
 _SERVICE = """
 import asyncio, os
-from heddle import logs
+from heddle import logs, pb
 from heddle.config import Settings
+from heddle.identity.principals import Principal
 from heddle.serving import Service, serve
+from heddle.v1 import identity_service_pb2_grpc as grpc_stubs
 
 settings = Settings.read()
 logs.configure(settings, "fake")
 {prelude}
-asyncio.run(serve(Service(["fake"], lambda server: None), settings.listen))
+
+class Guard:
+    takes_tokens = True
+
+    async def identify(self, context):
+        return Principal("user:ada", pb.ROLE_ADMIN)
+
+    async def check_scope(self, call, request):
+        pass
+
+class Identity(grpc_stubs.IdentityServiceServicer):
+    async def CreateSignInCode(self, request, context):
+        return pb.CreateSignInCodeResponse(code="code")
+
+def register(server):
+    grpc_stubs.add_IdentityServiceServicer_to_server(Identity(), server)
+
+asyncio.run(serve(Service(["fake"], register, Guard()), settings.listen))
 """
 
 _WEB = """

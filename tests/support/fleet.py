@@ -10,11 +10,15 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
 
+from heddle import sockets
 from heddle.channels import open_channel
+from heddle.client import HeddleClient
+from heddle.identity import token_file
 from tests.support import warm
 from tests.support.warm import Started
 
@@ -25,13 +29,13 @@ GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
 
 
 class Fleet:
-    """Services below one HEDDLE_HOME, each on its own loopback port."""
+    """Services below one HEDDLE_HOME: scheduler and web app on loopback ports, the worker's on sockets."""
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(4)
-        self.scheduler, self.worktree, self.agent, self.ui = (f"127.0.0.1:{port}" for port in ports)
+        self.scheduler, self.ui = (f"127.0.0.1:{port}" for port in free_ports(2))
+        self.worktree, self.agent = (sockets.address(home, name) for name in ("worktree", "agent"))
         self._addresses = {
             "scheduler_svc": self.scheduler,
             "worktree_svc": self.worktree,
@@ -57,6 +61,15 @@ class Fleet:
             "HEDDLE_SCRIPT_SPEED": "0",
             **self._extra,
         }
+
+    @property
+    def token(self) -> str:
+        """The operator's token; empty before the scheduler has started."""
+        return token_file.read(token_file.operator_file(self.home))
+
+    def client(self, **options: Any) -> HeddleClient:
+        """Returns a client of the scheduler with the operator's token; `options` are those of HeddleClient."""
+        return HeddleClient(self.scheduler, token=lambda: self.token, **options)
 
     def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Started:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""

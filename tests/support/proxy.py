@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
+from heddle.sockets import is_socket
+
 
 class Proxy:
-    """Forwards bytes between its own loopback port and `target`, as host:port, unless it is cut."""
+    """Forwards bytes between its own loopback port and `target`, host:port or unix:PATH, unless it is cut."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -52,11 +54,10 @@ class Proxy:
             await link
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, _, port = self._target.rpartition(":")
         ends = [writer]
         try:
             if self._whole:
-                back, forth = await asyncio.open_connection(host, int(port))
+                back, forth = await _connect(self._target)
                 ends.append(forth)
                 await asyncio.gather(_pass_on(reader, forth), _pass_on(back, writer))
         except OSError:
@@ -71,3 +72,10 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.write(data)
         await writer.drain()
     raise ConnectionError
+
+
+async def _connect(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if is_socket(target):
+        return await asyncio.open_unix_connection(target.removeprefix("unix:"))
+    host, _, port = target.rpartition(":")
+    return await asyncio.open_connection(host, int(port))

@@ -14,6 +14,8 @@ from heddle.serving import Server
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from scheduler_svc.app import App, build
+from tests.support.callers import ADA
+from tests.support.services import new_socket
 
 if TYPE_CHECKING:
     # Exists only in the stub file.
@@ -77,9 +79,9 @@ async def eventually(check: Callable[[], Awaitable[bool] | bool]) -> None:
 
 
 @asynccontextmanager
-async def serving_fake(worker: FakeWorker, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+async def serving_fake(worker: FakeWorker, address: str = "") -> AsyncIterator[str]:
     """Serves a fake worker; yields its address."""
-    server = Server(worker.service(), address)
+    server = Server(worker.service(), address or new_socket())
     await server.start()
     try:
         yield server.address
@@ -102,7 +104,7 @@ async def scheduling(
         "HEDDLE_DATABASE_URL": database_url,
         "HEDDLE_WORKERS": f"local={worker_address}+{worker_address}",
     }
-    app = build(Settings.read(settings), **parts)
+    app = build(Settings.read(settings), **{"guard": ADA, **parts})
     server = Server(app.service(), "127.0.0.1:0")
     await server.start()
     try:

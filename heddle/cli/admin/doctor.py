@@ -21,6 +21,7 @@ from heddle.cli.plans import project_file
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.config import Settings
 from heddle.errors import HeddleError
+from heddle.identity import token_file
 
 app = typer.Typer()
 
@@ -80,7 +81,7 @@ async def _services(settings: Settings) -> list[Finding]:
     if host not in {ports.HOST, "localhost"}:
         found = [await _remote(settings)]
     else:
-        endpoints = Endpoints(int(port))
+        endpoints = Endpoints(int(port), settings.home)
         found = list(await asyncio.gather(*(_local(each, settings) for each in endpoints.all)))
     return found + await _workers(settings)
 
@@ -103,6 +104,8 @@ async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
         serving = await is_serving(endpoint.address, settings.tls)
     if serving:
         return Finding(subject, True, "is serving")
+    if endpoint.port is None:
+        return Finding(subject, None, "is not running; `heddle up` starts it")
     if ports.is_free(endpoint.port):
         return Finding(subject, None, "is not running; its port is free, and `heddle up` starts it")
     advice = (
@@ -116,7 +119,9 @@ async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
 
 async def _workers(settings: Settings) -> list[Finding]:
     try:
-        async with HeddleClient(settings.scheduler, settings.tls, patience=0) as client:
+        async with HeddleClient(
+            settings.scheduler, settings.tls, token=token_file.of_client(settings), patience=0
+        ) as client:
             workers = await client.list_workers()
             runs = (await client.list_runs(page_size=_RUNS)).runs
     except (HeddleError, ServerUnreachable):

@@ -1,12 +1,14 @@
-"""The four ports of an embedded Heddle, and whether they are free."""
+"""Where the services of an embedded Heddle listen, and whether their ports are free."""
 
 import errno
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psutil
 
+from heddle import sockets
 from heddle.cli.console.failure import Failure
 from heddle.config import DEFAULT_PORT
 
@@ -16,38 +18,40 @@ HIGHEST: Final = 65535
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One service of an embedded Heddle."""
+    """One service of an embedded Heddle. `port` is None if it listens on a Unix socket."""
 
     name: str
     module: str
-    port: int
-
-    @property
-    def address(self) -> str:
-        return f"{HOST}:{self.port}"
+    address: str
+    port: int | None = None
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The four services at BASE, BASE+1, BASE+2 and BASE+3."""
+    """Where the four services of the data folder `home` listen.
 
-    base: int = DEFAULT_PORT
+    The scheduler and the web app use the ports BASE and BASE+3; the worker's services use
+    Unix sockets, which only their owner can open and no agent in a sandbox sees.
+    """
+
+    base: int
+    home: Path
 
     @property
     def scheduler(self) -> Endpoint:
-        return Endpoint("scheduler", "scheduler_svc", self.base)
+        return Endpoint("scheduler", "scheduler_svc", f"{HOST}:{self.base}", self.base)
 
     @property
     def worktree(self) -> Endpoint:
-        return Endpoint("worktree", "worktree_svc", self.base + 1)
+        return Endpoint("worktree", "worktree_svc", sockets.address(self.home, "worktree"))
 
     @property
     def agent(self) -> Endpoint:
-        return Endpoint("agent", "agent_svc", self.base + 2)
+        return Endpoint("agent", "agent_svc", sockets.address(self.home, "agent"))
 
     @property
     def ui(self) -> Endpoint:
-        return Endpoint("ui", "ui_svc", self.base + 3)
+        return Endpoint("ui", "ui_svc", f"{HOST}:{self.base + 3}", self.base + 3)
 
     @property
     def all(self) -> tuple[Endpoint, ...]:
@@ -61,19 +65,15 @@ class Endpoints:
 
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of every service and client of this Heddle."""
-        return {
-            "HEDDLE_SCHEDULER": self.scheduler.address,
-            "HEDDLE_WORKERS": f"local={self.worktree.address}+{self.agent.address}",
-            "HEDDLE_WORKER_NAME": "local",
-        }
+        return {"HEDDLE_SCHEDULER": self.scheduler.address, "HEDDLE_WORKER_NAME": "local"}
 
 
 def taken(endpoints: Endpoints) -> list[str]:
     """Returns a line for each port in use; an empty list means that all are free."""
     return [
         f"port {each.port} ({each.name}) is in use{owner(each.port)}"
-        for each in sorted(endpoints.all, key=lambda each: each.port)
-        if not is_free(each.port)
+        for each in (endpoints.scheduler, endpoints.ui)
+        if each.port and not is_free(each.port)
     ]
 
 
@@ -86,11 +86,11 @@ def require_free(endpoints: Endpoints) -> None:
 
 
 def find_free(start: int = DEFAULT_PORT + 100) -> int:
-    """Returns the first BASE from `start` in steps of ten whose four ports are free."""
+    """Returns the first BASE from `start` in steps of ten whose two ports are free."""
     for base in range(start, HIGHEST - 3, 10):
-        if all(is_free(each.port) for each in Endpoints(base).all):
+        if is_free(base) and is_free(base + 3):
             return base
-    raise Failure("no four consecutive ports are free on this machine")
+    raise Failure("no two ports BASE and BASE+3 are free on this machine")
 
 
 def is_free(port: int) -> bool:

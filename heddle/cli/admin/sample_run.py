@@ -10,6 +10,7 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import follow_run
 from heddle.client import HeddleClient
 from heddle.config import Settings
+from heddle.identity import token_file
 
 # Seconds to wait for the worker to connect to the scheduler.
 PATIENCE: Final = 30.0
@@ -21,7 +22,12 @@ async def play(endpoints: Endpoints, settings: Settings, *, as_json: bool) -> pb
     samples.make_sample_repository(repository)
     output.print_message(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
     request = pb.CreateRunRequest(plan=plan_file.read(samples.PLAN), project=str(repository))
-    async with HeddleClient(endpoints.scheduler.address, settings.tls, patience=PATIENCE) as client:
+    async with HeddleClient(
+        endpoints.scheduler.address,
+        settings.tls,
+        token=token_file.of_client(settings),
+        patience=PATIENCE,
+    ) as client:
         run = await client.create_run(request)
         output.print_message(f"{run.name.removeprefix('runs/')} has started: {endpoints.board}/{run.name}\n")
         return await follow_run(client, run.name, as_json=as_json)

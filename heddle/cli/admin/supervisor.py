@@ -133,8 +133,9 @@ class Supervisor:
             del self._children[endpoint.name]
 
     def _environment(self, endpoint: Endpoint) -> Mapping[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "HEDDLE_WORKERS"}
         return {
-            **os.environ,
+            **inherited,
             **self._endpoints.environment(),
             "HEDDLE_HOME": str(self._settings.home),
             "HEDDLE_LISTEN": endpoint.address,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from heddle import data_folder
 from heddle.cli.admin import home_lock, ports, sample_run
+from heddle.cli.admin.identity_commands import show, sign_in_link
 from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
@@ -25,7 +27,7 @@ PortsOption = Annotated[
         metavar="BASE",
         min=1,
         max=ports.HIGHEST - 3,
-        help="Use ports BASE to BASE+3: scheduler, worktree service, agent service, web app.",
+        help="Use the ports BASE, for the scheduler, and BASE+3, for the web app.",
     ),
 ]
 
@@ -33,10 +35,10 @@ PortsOption = Annotated[
 @app.command()
 def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the four services and keep them running until Ctrl-C."""
-    endpoints = Endpoints(base)
+    endpoints = Endpoints(base, Settings.read().home)
 
     async def announce() -> None:
-        _announce(endpoints, as_json)
+        await _announce(endpoints, as_json)
 
     _supervise(endpoints, announce)
 
@@ -44,33 +46,50 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
 @app.command()
 def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the services, run the sample plan on a sample repository, and stay up until Ctrl-C."""
-    endpoints = Endpoints(base)
+    home = Settings.read().home
+    endpoints = Endpoints(base, home)
     if problems := ports.taken(endpoints):
-        endpoints = Endpoints(ports.find_free())
-        output.print_message(f"{'; '.join(problems)}. Using {endpoints.base} to {endpoints.base + 3} instead")
+        endpoints = Endpoints(ports.find_free(), home)
+        output.print_message(
+            f"{'; '.join(problems)}. Using {endpoints.base} and {endpoints.base + 3} instead"
+        )
 
     async def play() -> None:
-        _announce(endpoints, as_json)
+        await _announce(endpoints, as_json)
         await sample_run.play(endpoints, Settings.read(), as_json=as_json)
         output.print_message(f"\nThe board stays up at {endpoints.board} until Ctrl-C")
 
     _supervise(endpoints, play)
 
 
-def _announce(endpoints: Endpoints, as_json: bool) -> None:
+async def _announce(endpoints: Endpoints, as_json: bool) -> None:
     folder = Settings.read().home
+    async with output.connect() as client:
+        link = await sign_in_link(client, endpoints.board)
     if as_json:
         # No API message describes a whole Heddle; these names belong to this command.
-        facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
+        facts = {
+            "scheduler": endpoints.scheduler.address,
+            "board": endpoints.board,
+            "home": str(folder),
+            "sign_in": link,
+        }
         output.print_plain_json(facts)
         return
     output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {endpoints.board}")
+    output.line(f"  board  {link}")
+    output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
+    others = {}
     if endpoints.base != DEFAULT_PORT:
+        others["HEDDLE_SCHEDULER"] = endpoints.scheduler.address
+    if folder != Settings.read({}).home:
+        others["HEDDLE_HOME"] = str(folder)
+    if others:
         output.line("In other terminals, first run:")
-        output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+        output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
+    show(link)
 
 
 def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:

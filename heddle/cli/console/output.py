@@ -1,7 +1,6 @@
 """The output of commands: results go to standard output, messages to standard error."""
 
 import asyncio
-import getpass
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from heddle.cli.console.exit_codes import INTERRUPTED
 from heddle.cli.console.safe_output import SafeConsole, takes_utf8, visible_json
 from heddle.client import HeddleClient
 from heddle.config import Settings
+from heddle.identity import token_file
 
 # Seconds to wait for a server that is still starting.
 PATIENCE: Final = 3.0
@@ -65,7 +65,12 @@ def _write_json(text: str) -> None:
 def connect(patience: float = PATIENCE) -> HeddleClient:
     """Returns a client of the server at HEDDLE_SCHEDULER."""
     settings = Settings.read()
-    return HeddleClient(settings.scheduler, settings.tls, actor=_actor(), patience=patience)
+    return HeddleClient(
+        settings.scheduler,
+        settings.tls,
+        token=lambda: token_file.of_client(settings),
+        patience=patience,
+    )
 
 
 async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
@@ -94,11 +99,3 @@ def run_async(main: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(interruptible())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def _actor() -> str:
-    try:
-        return f"user:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A container may run as a user without a passwd entry.
-        return "user"

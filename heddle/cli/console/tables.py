@@ -118,6 +118,36 @@ def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
     return table
 
 
+def tokens(found: Iterable[pb.Token], now: datetime) -> Table:
+    """Returns the table of tokens and signed-in browsers."""
+    table = _table("TOKEN", "USER", "ROLE", "FOR", "PROJECTS", "EXPIRES")
+    for token in found:
+        table.add_row(
+            SafeText(token.name.removeprefix("tokens/")),
+            SafeText(token.user),
+            pb.Role.Name(token.role).removeprefix("ROLE_").lower(),
+            SafeText(token.title),
+            SafeText(", ".join(token.projects) or "all"),
+            words.moment(token.expire_time, now) if token.HasField("expire_time") else "never",
+        )
+    return table
+
+
+def audit_entries(found: Iterable[pb.AuditEntry], now: datetime) -> Table:
+    """Returns the table of changes and refusals."""
+    table = _table("TIME", "USER", "CALL", "RESOURCE", "FROM", "RESULT")
+    for entry in found:
+        table.add_row(
+            words.moment(entry.time, now),
+            SafeText(entry.user or "unknown"),
+            SafeText(entry.method.rpartition(".")[2]),
+            SafeText(entry.resource),
+            SafeText(entry.peer),
+            SafeText(f"refused: {entry.refusal}" if entry.refusal else "done"),
+        )
+    return table
+
+
 def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
     """Returns a row for each predicted conflict."""
     table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")

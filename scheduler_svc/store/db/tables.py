@@ -253,6 +253,8 @@ leader_requests = sa.Table(
     # The message name of the request, and the message.
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("request", sa.LargeBinary, nullable=False),
+    # Who asked.
+    sa.Column("actor", sa.Text, nullable=False, server_default="user"),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     # Null until the request is done.
     sa.Column("ended_at", sa.BigInteger),
@@ -260,6 +262,41 @@ leader_requests = sa.Table(
     sa.Column("answer", sa.LargeBinary),
     # The google.rpc.Status if the request failed instead.
     sa.Column("error", sa.LargeBinary),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    # A TokenKind.
+    sa.Column("kind", sa.Integer, nullable=False),
+    # SHA-256 of the secret.
+    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
+    # The actor of its owner, and its pb.Role.
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("role", sa.Integer, nullable=False),
+    # A JSON array of the projects to which it is limited. Empty: no limit.
+    sa.Column("projects", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    # Null: it does not expire.
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    # The caller's actor. Empty: unknown.
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("resource", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("peer", sa.Text, nullable=False),
+    # Empty: the call was carried out.
+    sa.Column("refusal", sa.Text, nullable=False),
 )
 
 leadership = sa.Table(

@@ -1,5 +1,6 @@
 """Reads pages of runs, epics, tasks, attempts and open questions."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,10 +21,14 @@ from scheduler_svc.store.queries.resources import (
 )
 
 
-def list_runs(connection: sa.Connection, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
-    """Returns a page of runs, newest first."""
+def list_runs(
+    connection: sa.Connection, request: pb.ListRunsRequest, projects: Collection[str] = ()
+) -> pb.ListRunsResponse:
+    """Returns a page of runs, newest first; only those of `projects` unless that is empty."""
     size = page_tokens.page_size(request.page_size, 50, 500)
     chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
+    if projects:
+        chosen = chosen.where(runs.c.project.in_(projects))
     after = page_tokens.texts(request.page_token, 2)
     if after:
         [created_at] = page_tokens.numbers(page_tokens.token(after[0]), 1) or [0]

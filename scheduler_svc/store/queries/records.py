@@ -25,6 +25,11 @@ def run_row(connection: sa.Connection, name: RunName) -> Row:
     return row
 
 
+def project_of(connection: sa.Connection, run: str) -> str:
+    """Returns the project of a run; empty if there is no such run."""
+    return connection.execute(sa.select(runs.c.project).where(runs.c.run == run)).scalar_one_or_none() or ""
+
+
 def epic_row(connection: sa.Connection, name: EpicName) -> Row:
     """Returns all columns of an epic; raises NOT_FOUND."""
     row = connection.execute(sa.select(epics).where(*is_epic(name))).one_or_none()

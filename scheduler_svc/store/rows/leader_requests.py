@@ -10,7 +10,9 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from heddle.errors import HeddleError, from_status, to_status
+from heddle.identity.principals import Call
 from scheduler_svc.store.db.tables import leader_requests
+from scheduler_svc.store.rows import audit
 from scheduler_svc.store.rows.requests import reused
 
 
@@ -22,6 +24,8 @@ class LeaderRequest:
     # The message name of the request.
     method: str
     request: bytes
+    # The caller, for the events' actor.
+    actor: str
     # When it was first stored, in microseconds.
     asked: int
 
@@ -36,8 +40,8 @@ def new_id(request: Any) -> str:
     return request.request_id or uuid.uuid4().hex
 
 
-def enter(connection: sa.Connection, request_id: str, request: Message, now: int) -> None:
-    """Stores a request once; reopens it if it failed with UNAVAILABLE.
+def enter(connection: sa.Connection, request_id: str, request: Message, call: Call, now: int) -> None:
+    """Stores a request once; reopens it if it failed with UNAVAILABLE. The audit log gets an entry for `call`.
 
     Raises REQUEST_ID_REUSED if another request had the same id.
     """
@@ -46,8 +50,15 @@ def enter(connection: sa.Connection, request_id: str, request: Message, now: int
         sa.select(leader_requests).where(leader_requests.c.id == request_id)
     ).one_or_none()
     if known is None:
-        row = {"id": request_id, "method": method, "request": content, "created_at": now}
+        row = {
+            "id": request_id,
+            "method": method,
+            "request": content,
+            "actor": call.principal.name,
+            "created_at": now,
+        }
         connection.execute(sa.insert(leader_requests), row)
+        audit.record(connection, call, getattr(request, "name", ""), request_id, now)
         return
     if (known.method, known.request) != (method, content):
         raise reused(request_id, request_id)
@@ -65,6 +76,7 @@ def read_open(connection: sa.Connection) -> list[LeaderRequest]:
         leader_requests.c.id,
         leader_requests.c.method,
         leader_requests.c.request,
+        leader_requests.c.actor,
         leader_requests.c.created_at,
     )
     chosen = chosen.where(leader_requests.c.ended_at.is_(None))

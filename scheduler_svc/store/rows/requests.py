@@ -9,18 +9,23 @@ from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.errors import HeddleError
+from heddle.identity.principals import Call
 from scheduler_svc.store.db.tables import requests
+from scheduler_svc.store.rows import audit
 
 
-def once(connection: sa.Connection, request: Any, work: Callable[[sa.Connection], object], now: int) -> str:
+def once(
+    connection: sa.Connection, request: Any, work: Callable[[sa.Connection], object], call: Call, now: int
+) -> str:
     """Runs a mutation, unless a request with its request_id already did; returns the resource.
 
-    `work` returns the resource. Raises REQUEST_ID_REUSED if another request had the same id.
+    `work` returns the resource. The audit log gets an entry for `call`. Raises REQUEST_ID_REUSED if another request had the same id.
     """
     made = recall(connection, request.request_id, request)
     if made is None:
         made = str(work(connection))
         remember(connection, request.request_id, request, made, now)
+        audit.record(connection, call, made, request.request_id, now)
     return made
 
 

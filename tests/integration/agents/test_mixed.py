@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support import claude
 from tests.support.acp_adapter import AGENT as ACP
 from tests.support.acp_adapter import adapter_environment
@@ -76,7 +75,7 @@ async def test_three_kinds_of_agents_in_one_plan(tmp_path: Path) -> None:
         }
         async with (
             running_fleet(tmp_path / "home", environment) as fleet,
-            HeddleClient(fleet.scheduler) as client,
+            fleet.client() as client,
         ):
             run = await client.create_run(pb.CreateRunRequest(plan=plan(), project=str(repository)))
             events = [event async for answer in client.watch_run(run.name) for event in answer.events]

@@ -10,7 +10,6 @@ import pytest
 
 from heddle import pb
 from heddle.agents import ENTRY_POINT_GROUP
-from heddle.client import HeddleClient
 from tests.support.commands import running
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import git, make_repository
@@ -79,7 +78,7 @@ async def test_a_plan_runs_with_an_added_kind(add: Callable[[Path], None], tmp_p
         for words in (["plan", "check", str(plan)], ["run", str(plan), "--repo", str(repository), "--wait"]):
             async with running(*words, env=fleet.environment, cold=True) as command:
                 assert await command.exit_code() == 0, command.out + command.err
-        async with HeddleClient(fleet.scheduler) as client:
+        async with fleet.client() as client:
             (worker,) = await client.list_workers()
             (run,) = (await client.list_runs()).runs
     finally:

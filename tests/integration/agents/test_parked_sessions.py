@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support import claude
 from tests.support.fleet import running_fleet
 from tests.support.models.anthropic import anthropic_model
@@ -53,7 +52,7 @@ async def test_claude_goes_on_with_the_answer(tmp_path: Path, *, approved: bool)
         }
         async with (
             running_fleet(tmp_path / "home", environment) as fleet,
-            HeddleClient(fleet.scheduler) as client,
+            fleet.client() as client,
         ):
             asked = plan()
             asked.epics[0].tasks[0].permissions.allow.append("Bash(touch:*)")

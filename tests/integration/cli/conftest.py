@@ -13,7 +13,9 @@ from tests.support.commands import running
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(30_000, 32_000, 10)))
+    endpoints = Endpoints(
+        ports.find_free(random.SystemRandom().randrange(30_000, 32_000, 10)), folder / "home"
+    )
     env = {"HEDDLE_HOME": str(folder / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("Heddle is up")

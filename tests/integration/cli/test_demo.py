@@ -12,8 +12,8 @@ from tests.support.repositories import git
 
 async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
     """The demo avoids ports in use, shows the sample run until it ends, and stops on Ctrl-C."""
-    wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)))
     home = tmp_path / "home"
+    wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)), home)
     with socket.create_server(("127.0.0.1", wanted.ui.port)):
         async with running("demo", "--ports", str(wanted.base), env={"HEDDLE_HOME": str(home)}) as demo:
             await demo.says("Heddle is up")

@@ -353,7 +353,9 @@ async def _agent_of(server: Server, name: str) -> int:
 
 async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None:
     """SIGKILL of `up` leaves no service, agent or check running; the next `up` continues."""
-    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(32_000, 32_500, 10)))
+    endpoints = Endpoints(
+        ports.find_free(random.SystemRandom().randrange(32_000, 32_500, 10)), tmp_path / "home"
+    )
     env = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("Heddle is up")

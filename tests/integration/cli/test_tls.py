@@ -12,7 +12,9 @@ from tests.support.commands import run, running
 
 async def test_only_who_has_a_certificate_is_served(tmp_path: Path) -> None:
     """A plan runs through all four services; a client without a valid certificate receives a clear error."""
-    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(32_000, 34_000, 10)))
+    endpoints = Endpoints(
+        ports.find_free(random.SystemRandom().randrange(32_000, 34_000, 10)), tmp_path / "home"
+    )
     mine = certificates.environment(certificates.make(tmp_path / "mine"))
     other = certificates.environment(certificates.make(tmp_path / "other"))
     plain = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}

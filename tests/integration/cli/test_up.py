@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +41,12 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def endpoints() -> Endpoints:
-    return Endpoints(ports.find_free(random.SystemRandom().randrange(20_000, 30_000, 10)))
+    return Endpoints(ports.find_free(random.SystemRandom().randrange(20_000, 30_000, 10)), Path("/nowhere"))
+
+
+def below(endpoints: Endpoints, env: Mapping[str, str]) -> Endpoints:
+    """Returns the endpoints of an `up` with that environment."""
+    return Endpoints(endpoints.base, Path(env["HEDDLE_HOME"]))
 
 
 def environment(folder: Path, **preludes: str) -> dict[str, str]:
@@ -69,8 +74,8 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
         await up.says(f"export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
         assert endpoints.board in up.out
         assert await is_serving(endpoints.scheduler.address)
-        assert await is_serving(endpoints.worktree.address)
-        assert await is_serving(endpoints.agent.address)
+        assert await is_serving(below(endpoints, env).worktree.address)
+        assert await is_serving(below(endpoints, env).agent.address)
         assert await is_web_serving(endpoints.ui.address)
         children = up.descendants()
         up.interrupt()
@@ -81,7 +86,7 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
 
 async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
     """A second `up` with its own folder and ports does not disturb the first."""
-    other = Endpoints(ports.find_free(endpoints.base + 10))
+    other = Endpoints(ports.find_free(endpoints.base + 10), Path("/nowhere"))
     async with (
         running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,
         running("up", "--ports", str(other.base), "--json", env=environment(tmp_path)) as second,
@@ -97,10 +102,10 @@ async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> Non
 
 async def test_port_in_use_is_refused(tmp_path: Path, endpoints: Endpoints) -> None:
     """The error names the port and what to do, and nothing starts."""
-    with socket.create_server(("127.0.0.1", endpoints.agent.port)):
+    with socket.create_server(("127.0.0.1", endpoints.ui.port)):
         code, out, err = await run("up", "--ports", str(endpoints.base), env=environment(tmp_path))
     assert code == 1
-    assert f"port {endpoints.agent.port} (agent) is in use" in err
+    assert f"port {endpoints.ui.port} (ui) is in use" in err
     assert "heddle up --ports" in err
     assert out == ""
 
@@ -126,12 +131,13 @@ async def test_wrong_ports_are_bad_usage(base: str) -> None:
 
 async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: Endpoints) -> None:
     """A killed service is restarted, and the operator is informed."""
-    async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
+    env = environment(tmp_path)
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("Heddle is up")
         by_name(up, "worktree").kill()
         await up.says("worktree ended (signal SIGKILL); restarting it")
-        await listens(endpoints.worktree.address)
-        assert await is_serving(endpoints.worktree.address)
+        await listens(below(endpoints, env).worktree.address)
+        assert await is_serving(below(endpoints, env).worktree.address)
         up.interrupt()
         assert await up.exit_code() == 0
 
@@ -159,7 +165,7 @@ async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: E
     assert "  no database" in err
     assert "Traceback" not in err
     assert out == ""
-    assert all(ports.is_free(each.port) for each in endpoints.all)
+    assert ports.taken(endpoints) == []
 
 
 async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, endpoints: Endpoints) -> None:
@@ -229,7 +235,7 @@ async def test_interrupt_while_starting(tmp_path: Path, endpoints: Endpoints) ->
     env = environment(tmp_path, scheduler="import time; time.sleep(1000)")
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("starting the services")
-        await listens(endpoints.agent.address)
+        await listens(below(endpoints, env).agent.address)
         children = up.descendants()
         assert len(children) == 4
         up.interrupt()

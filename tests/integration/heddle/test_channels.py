@@ -7,6 +7,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from heddle.channels import open_channel
 from heddle.serving import Server, Service
+from tests.support.callers import ADA
 
 DEADLINE = 30.0
 
@@ -31,7 +32,7 @@ async def accept_late(port: int, reader: asyncio.StreamReader, writer: asyncio.S
 
 async def test_a_busy_server_is_waited_for() -> None:
     """A connection that takes a while to establish, as on a busy machine, does not fail."""
-    server = Server(Service([], lambda _: None), "127.0.0.1:0")
+    server = Server(Service([], lambda _: None, ADA), "127.0.0.1:0")
     await server.start()
     port = int(server.address.rpartition(":")[2])
     between = await asyncio.start_server(partial(accept_late, port), "127.0.0.1", 0)

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from heddle import errors, pb
 from heddle.serving import AddressInUseError, Server, Service
 from heddle.v1 import worktree_service_pb2_grpc as rpc
+from tests.support.callers import ANYTHING
 from tests.support.services import serving
 
 NAME = "heddle.v1.WorktreeService"
@@ -40,7 +41,7 @@ def _register(server: grpc.aio.Server) -> None:
     rpc.add_WorktreeServiceServicer_to_server(Raising(), server)  # type: ignore[abstract] # (as above)
 
 
-SERVICE = Service([NAME], _register)
+SERVICE = Service([NAME], _register, ANYTHING)
 
 
 async def test_a_raised_error_arrives_as_the_same_error() -> None:
@@ -66,7 +67,7 @@ async def test_health_says_not_serving_while_a_service_drains() -> None:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]  # set by gRPC at run time
             told.append(answer.status)
 
-    server = Server(Service([NAME], _register, drain=drain), "127.0.0.1:0")
+    server = Server(Service([NAME], _register, ANYTHING, drain=drain), "127.0.0.1:0")
     await server.start()
     await server.stop()
     assert told == [health_pb2.HealthCheckResponse.NOT_SERVING]

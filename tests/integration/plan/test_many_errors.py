@@ -7,6 +7,7 @@ from heddle import errors, pb
 from heddle.errors import Violation
 from heddle.serving import Service
 from heddle.v1 import scheduler_service_pb2_grpc as grpc_stubs
+from tests.support.callers import ADA
 from tests.support.services import serving
 
 
@@ -32,6 +33,7 @@ async def test_very_many_errors_arrive_as_invalid_plan(word: str) -> None:
     service = Service(
         ["heddle.v1.SchedulerService"],
         lambda server: grpc_stubs.add_SchedulerServiceServicer_to_server(servicer, server),
+        ADA,
     )
     async with serving(service) as channel:
         with pytest.raises(grpc.RpcError) as caught:

@@ -11,7 +11,7 @@ from tests.support.scheduler import Scheduler, make_plan
 
 def add(epic: str, prompt: str = "Fix the colors.", request_id: str = "", **task: Any) -> pb.AddTaskRequest:
     asked = pb.PlanTask(prompt=prompt, **task)
-    return pb.AddTaskRequest(parent=epic, task=asked, actor="user:ada", request_id=request_id)
+    return pb.AddTaskRequest(parent=epic, task=asked, request_id=request_id)
 
 
 async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(

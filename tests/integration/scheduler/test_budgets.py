@@ -54,7 +54,7 @@ async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
     assert failed.kept_ref.endswith("/a/one/1")
     assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_PENDING
 
-    request = pb.ResumeRunRequest(name=run, budget_usd_micros=1_000_000, actor="user:ada")
+    request = pb.ResumeRunRequest(name=run, budget_usd_micros=1_000_000)
     resumed = (await scheduler.api.ResumeRun(request)).run
     assert (resumed.budget_usd_micros, resumed.reason) == (1_000_000, "")
     events = await scheduler.finished(run)

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import make_repository
 
@@ -32,7 +31,7 @@ async def play(
     plan = pb.Plan(name="Want", defaults=pb.TaskDefaults(retries=0))
     for number, agent in enumerate(agents):
         plan.epics.add(key=f"e{number}").tasks.add(key="t", prompt="Go", agent=agent)
-    async with HeddleClient(fleet.scheduler, patience=60) as client:
+    async with fleet.client(patience=60) as client:
         request = pb.CreateRunRequest(plan=plan, project=str(repository), max_parallel=len(agents))
         run = (await client.create_run(request)).name
         begun: set[str] = set()

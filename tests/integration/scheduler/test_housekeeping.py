@@ -78,7 +78,7 @@ async def collect(scheduler: Scheduler, *, dry_run: bool = False) -> pb.CollectG
 
 
 async def restore(scheduler: Scheduler, epic: str, request_id: str = "") -> pb.EpicWorktree:
-    request = pb.RestoreEpicWorktreeRequest(name=f"{epic}/worktree", request_id=request_id, actor="user:ada")
+    request = pb.RestoreEpicWorktreeRequest(name=f"{epic}/worktree", request_id=request_id)
     return (await scheduler.api.RestoreEpicWorktree(request)).worktree
 
 

@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 
@@ -31,7 +30,7 @@ async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path
         ],
     )
 
-    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", writable) as fleet, fleet.client() as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         watched: list[pb.Event] = []
 

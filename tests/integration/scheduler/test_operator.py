@@ -45,7 +45,7 @@ async def test_paused_run_starts_nothing_until_it_is_resumed(
     worker.play = play
     run = await scheduler.create(make_plan({"a": ["one", "two"]}))
     await scheduler.until(run, started)
-    paused = (await scheduler.api.PauseRun(pb.PauseRunRequest(name=run, actor="user:ada"))).run
+    paused = (await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))).run
     assert paused.state == pb.RUN_STATE_PAUSED
     go_on.set()
     events = await scheduler.until(run, lambda event: event.HasField("task_accepted"))
@@ -69,7 +69,7 @@ async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, sch
     run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
     await eventually(lambda: len(worker.live) == 2)
 
-    answer = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run, actor="user:ada"))
+    answer = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
 
     assert answer.run.state == pb.RUN_STATE_CANCELLED
     assert answer.run.reason == "cancelled by user:ada"
@@ -111,7 +111,7 @@ async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
     await scheduler.until(run, lambda event: started(event) and event.epic == "a")
     name = f"{run}/epics/a/tasks/one/attempts/1"
 
-    stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name, actor="user:ada"))).attempt
+    stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name))).attempt
 
     assert stopped.state == pb.ATTEMPT_STATE_STOPPED
     assert stopped.reason == "stopped by user:ada"
@@ -191,7 +191,7 @@ async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, s
     merges = len(worker.called("MergeBranch"))
     broken.clear()
 
-    request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", request_id="again", actor="user:ada")
+    request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", request_id="again")
     task = (await scheduler.api.RetryTask(request)).task
     # Its next attempt may have started before the answer was read.
     assert task.state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING}
@@ -236,9 +236,7 @@ async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, sche
     assert task.latest_attempt.state == pb.ATTEMPT_STATE_WAITING
     assert task.latest_attempt.summary.waiting_for.question == "Drop the table?"
 
-    answer = pb.ResolveApprovalRequest(
-        attempt=task.latest_attempt.name, approval_id="q1", approved=True, actor="user:ada"
-    )
+    answer = pb.ResolveApprovalRequest(attempt=task.latest_attempt.name, approval_id="q1", approved=True)
     await scheduler.api.ResolveApproval(answer)
     await scheduler.finished(run)
 
@@ -343,7 +341,7 @@ async def test_message_reaches_the_agent(worker: FakeWorker, scheduler: Schedule
     run = await scheduler.create(make_plan({"a": ["one"]}))
     await scheduler.until(run, started)
     message = pb.SendMessageRequest(
-        attempt=f"{run}/epics/a/tasks/one/attempts/1", text="Use tabs", message_id="m1", actor="user:ada"
+        attempt=f"{run}/epics/a/tasks/one/attempts/1", text="Use tabs", message_id="m1"
     )
     await scheduler.api.SendMessage(message)
     await scheduler.finished(run)
@@ -374,7 +372,7 @@ async def test_parallelism_is_changed_while_a_run_goes_on(worker: FakeWorker, sc
     run = await scheduler.create(make_plan({key: ["one"] for key in "abc"}), max_parallel=1)
     await eventually(lambda: len(worker.live) == 1)
 
-    changed = await scheduler.api.UpdateRun(pb.UpdateRunRequest(name=run, max_parallel=2, actor="user:ada"))
+    changed = await scheduler.api.UpdateRun(pb.UpdateRunRequest(name=run, max_parallel=2))
 
     assert changed.run.max_parallel == 2
     await eventually(lambda: len(worker.live) == 2)

@@ -65,7 +65,6 @@ async def answer(scheduler: Scheduler, approval: pb.Approval, *, approved: bool,
             approval_id=approval.approval_id,
             approved=approved,
             message=message,
-            actor="user:ada",
         )
     )
 
@@ -132,7 +131,7 @@ async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, 
     """A stop ends the wait and fails the task; a retry starts from scratch without the old question."""
     run, approval = await parked(scheduler)
 
-    stopped = await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=approval.attempt, actor="user:ada"))
+    stopped = await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=approval.attempt))
 
     assert stopped.attempt.state == pb.ATTEMPT_STATE_STOPPED
     assert not (await scheduler.api.ListApprovals(pb.ListApprovalsRequest())).approvals
@@ -158,7 +157,7 @@ async def test_a_parked_task_can_be_skipped(scheduler: Scheduler) -> None:
     """After a parked task is skipped, its epic continues without it."""
     run, _ = await parked(scheduler)
 
-    await scheduler.api.SkipTask(pb.SkipTaskRequest(name=f"{run}/epics/a/tasks/one", actor="user:ada"))
+    await scheduler.api.SkipTask(pb.SkipTaskRequest(name=f"{run}/epics/a/tasks/one"))
 
     await scheduler.until(run, lambda event: event.task == "two" and event.HasField("task_accepted"))
     task = (await scheduler.tasks(run))["a/one"]

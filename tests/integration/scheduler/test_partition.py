@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 from heddle import pb
-from heddle.client import HeddleClient
 from tests.chaos.evidence import processes_below
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy
@@ -36,7 +35,7 @@ async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) ->
         }
         try:
             await fleet.start("worktree_svc", "agent_svc", "scheduler_svc")
-            async with HeddleClient(fleet.scheduler, patience=60) as client:
+            async with fleet.client(patience=60) as client:
                 runs = []
                 for name in ("Cancelled", "Going on"):
                     plan = pb.Plan(name=name, defaults=pb.TaskDefaults(agent=AGENT))

@@ -233,7 +233,7 @@ async def test_an_operator_lifts_a_hold(worker: FakeWorker, tmp_path: Path) -> N
         assert (list(hold.runs), hold.waiting_tasks) == ([run], 2)
         assert hold.create_time.ToDatetime(UTC) == clock.now
 
-        lift = pb.LiftHoldRequest(provider="scripted", request_id="once", actor="user:ada")
+        lift = pb.LiftHoldRequest(provider="scripted", request_id="once")
         await scheduler.api.LiftHold(lift)
         await scheduler.api.LiftHold(lift)
 

@@ -43,7 +43,7 @@ async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postg
         replicas.query(WITNESS)
         # Connected to a replica that is not killed first, so that the watch can also reconnect.
         followers = [name for name in REPLICAS if name != await replicas.leader()]
-        async with HeddleClient(replicas.fleets[followers[0]].scheduler, patience=120) as client:
+        async with replicas.fleets[followers[0]].client(patience=120) as client:
             request = pb.CreateRunRequest(plan=plan_of(agent, *TASKS), project=str(repository))
             run = (await client.create_run(request)).name
             following = asyncio.create_task(follow(client, run))
@@ -82,7 +82,7 @@ async def test_agents_go_on_while_the_database_is_away(own_postgres: Postgres, t
     )
     async with running_replicas(Replicas(tmp_path, own_postgres.new_database("replicas"))) as replicas:
         leader = replicas.fleets[await replicas.leader()]
-        async with HeddleClient(leader.scheduler, patience=120) as client:
+        async with leader.client(patience=120) as client:
             request = pb.CreateRunRequest(plan=plan_of(agent, "t0", "t1"), project=str(repository))
             run = (await client.create_run(request)).name
             await eventually((played / "t0").exists)

@@ -19,7 +19,7 @@ ATTEMPT = f"{TASK}/attempts/1"
 REQUESTS: dict[str, Any] = {
     "CreateRun": pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository"),
     "UpdateRun": pb.UpdateRunRequest(name="RUN", max_parallel=2),
-    "PauseRun": pb.PauseRunRequest(name="RUN", actor="another"),
+    "PauseRun": pb.PauseRunRequest(name="RUN"),
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),
     "CancelRun": pb.CancelRunRequest(name="RUN"),
     "PushRun": pb.PushRunRequest(name="RUN"),
@@ -78,7 +78,7 @@ async def test_an_id_of_another_request_is_refused(
 @pytest.mark.parametrize(
     "other",
     [
-        pb.CollectGarbageRequest(request_id="used", actor="another"),
+        pb.CollectGarbageRequest(request_id="used"),
         pb.RestoreEpicWorktreeRequest(request_id="used", name="runs/r/epics/a/worktree"),
     ],
     ids=["content", "method"],

@@ -16,7 +16,7 @@ def manual(epics: dict[str, list[str]], **defaults: Any) -> pb.Plan:
 
 
 def from_here(task: str, **fields: Any) -> pb.RetryTaskRequest:
-    return pb.RetryTaskRequest(name=task, from_here=True, actor="user:ada", **fields)
+    return pb.RetryTaskRequest(name=task, from_here=True, **fields)
 
 
 def waits(event: pb.Event) -> bool:

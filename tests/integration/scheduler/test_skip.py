@@ -17,11 +17,11 @@ async def fail_first(session: FakeSession) -> pb.SessionFinished:
 
 
 def skip(task: str, **fields: Any) -> pb.SkipTaskRequest:
-    return pb.SkipTaskRequest(name=task, actor="user:ada", **fields)
+    return pb.SkipTaskRequest(name=task, **fields)
 
 
 def retry(task: str, **fields: Any) -> pb.RetryTaskRequest:
-    return pb.RetryTaskRequest(name=task, actor="user:ada", **fields)
+    return pb.RetryTaskRequest(name=task, **fields)
 
 
 async def test_skipped_pending_task_never_runs(worker: FakeWorker, scheduler: Scheduler) -> None:

@@ -52,7 +52,14 @@ async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]
 
 def write_run(connection: sa.Connection) -> None:
     request = pb.CreateRunRequest(plan=make_plan({"a": ["one", "two"], "b": ["one"]}, retries=1))
-    _write(connection, RUN, request, _Base("local", "/repository", "c0ffee", "main", 4), now=1_000_000)
+    _write(
+        connection,
+        RUN,
+        request,
+        _Base("local", "/repository", "c0ffee", "main", 4),
+        actor="user:ada",
+        now=1_000_000,
+    )
 
 
 async def start_attempt(database: Database) -> None:
@@ -219,7 +226,7 @@ async def test_an_epic_is_tested_as_its_last_accepted_task_was(
     next(task for task in plan.epics[0].tasks if task.key == checked).checks.append(check)
     base = _Base("local", "/repository", "c0ffee", "main", 4)
     request = pb.CreateRunRequest(plan=plan)
-    await database.submit(lambda connection: _write(connection, RUN, request, base, now=1))
+    await database.submit(lambda connection: _write(connection, RUN, request, base, actor="user:ada", now=1))
 
     def change(connection: sa.Connection) -> None:
         encoded = pb.MergeChecks(checks=[check]).SerializeToString()

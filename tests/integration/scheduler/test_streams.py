@@ -217,7 +217,7 @@ async def test_watch_of_all_runs_begins_with_what_there_is_and_tells_each_change
         return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
     worker.play = play
-    old = await scheduler.create(make_plan({"a": ["one"]}), actor="user:ada")
+    old = await scheduler.create(make_plan({"a": ["one"]}))
     new = await scheduler.create(make_plan({"a": ["one"]}))
     watch = scheduler.api.WatchRuns(pb.WatchRunsRequest(newest=1))
     first: dict[str, pb.Run] = {}

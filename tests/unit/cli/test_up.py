@@ -14,11 +14,11 @@ from heddle.config import Settings
 
 def test_environment_is_what_the_services_read() -> None:
     """The four services find each other through their settings."""
-    endpoints = Endpoints(7500)
-    settings = Settings.read(endpoints.environment())
+    endpoints = Endpoints(7500, Path("/home"))
+    settings = Settings.read({**endpoints.environment(), "HEDDLE_HOME": "/home"})
     assert settings.scheduler == "127.0.0.1:7500"
-    assert settings.workers[0].worktree == "127.0.0.1:7501"
-    assert settings.workers[0].agent == "127.0.0.1:7502"
+    assert settings.workers[0].worktree == endpoints.worktree.address
+    assert settings.workers[0].agent == endpoints.agent.address
     assert endpoints.board == "http://127.0.0.1:7503"
 
 
@@ -26,19 +26,18 @@ def test_port_in_use_is_named_with_a_way_out() -> None:
     """The message names the port, the process that uses it, and ports that are free."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(
-            Failure, match=rf"port {port} \(worktree\) is in use by .*pid \d+.*\n.*--ports \d+"
-        ):
-            ports.require_free(Endpoints(port - 1))
+        with pytest.raises(Failure, match=rf"port {port} \(ui\) is in use by .*pid \d+.*\n.*--ports \d+"):
+            ports.require_free(Endpoints(port - 3, Path("/home")))
 
 
 def test_find_free_skips_what_is_taken() -> None:
-    """The answer contains four ports that can all be used to listen."""
+    """The answer contains two ports that can both be used to listen."""
     base = ports.find_free()
-    with socket.create_server(("127.0.0.1", base + 2)):
+    with socket.create_server(("127.0.0.1", base + 3)):
         other = ports.find_free(base)
         assert other != base
-        assert all(ports.is_free(each.port) for each in Endpoints(other).all)
+        assert ports.is_free(other)
+        assert ports.is_free(other + 3)
 
 
 def test_home_is_held_by_one(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from tests.support import certificates
 
 
 def test_an_empty_environment_gives_the_embedded_mode() -> None:
-    """Without settings, all services use loopback and one data folder."""
-    settings = Settings.read({})
-    assert settings.listen == settings.scheduler == "127.0.0.1:7400"
-    assert settings.workers == (WorkerAddress("local", "127.0.0.1:7401", "127.0.0.1:7402"),)
+    """Without settings, the scheduler is on loopback, and the worker on sockets in the one data folder."""
+    settings = Settings.read({"HEDDLE_HOME": "/data"})
+    assert (settings.listen, settings.scheduler) == ("", "127.0.0.1:7400")
+    sockets = ("unix:/data/run/worktree.sock", "unix:/data/run/agent.sock")
+    assert settings.workers == (WorkerAddress("local", *sockets),)
     assert settings.database_url == f"sqlite:///{settings.home / 'heddle.db'}"
     assert settings.tls is None
 

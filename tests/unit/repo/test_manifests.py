@@ -173,7 +173,8 @@ def test_every_service_is_probed(folder: str) -> None:
             if service == "ui_svc":
                 assert container[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
             else:
-                assert container[probe]["grpc"] == {"port": port["containerPort"]}
+                # Kubernetes' gRPC probes do not speak TLS.
+                assert container[probe]["tcpSocket"] == {"port": port["containerPort"]}
     assert seen == {"scheduler_svc", "worktree_svc", "agent_svc", "ui_svc"}
 
 
@@ -183,7 +184,7 @@ def test_settings_are_read_by_the_code(folder: str) -> None:
     data = named(folder, "ConfigMap", "heddle-settings")["data"]
     known = {f"HEDDLE_{field.upper()}" for field in Settings.model_fields}
     assert set(data) <= known
-    settings = Settings.read(data)
+    settings = Settings.read({name: value for name, value in data.items() if "TLS" not in name})
     replicas = named(folder, "StatefulSet", "heddle-worker")["spec"]["replicas"]
     assert [worker.name for worker in settings.workers] == [f"heddle-worker-{n}" for n in range(replicas)]
     for worker in settings.workers:
@@ -192,9 +193,25 @@ def test_settings_are_read_by_the_code(folder: str) -> None:
 
 
 @folders
+def test_every_service_has_its_own_certificate(folder: str) -> None:
+    """Each pod mounts the certificate of its own identity where the settings name it, and no other."""
+    data = named(folder, "ConfigMap", "heddle-settings")["data"]
+    mounted = {Path(data[name]).parent for name in ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")}
+    for workload in workloads(folder):
+        pod = workload["spec"]["template"]["spec"]
+        if not any(container["image"].startswith("heddle:") for container in pod["containers"]):
+            continue
+        secrets = [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each]
+        assert secrets == [f"{workload['metadata']['name']}-tls"]
+        for container in pod["containers"]:
+            paths = {Path(each["mountPath"]) for each in container["volumeMounts"] if each["name"] == "tls"}
+            assert paths == mounted
+
+
+@folders
 def test_agents_are_stopped_before_their_pod(folder: str) -> None:
     """Kubernetes waits longer for a worker than the worker waits for its agents."""
-    grace = Settings.read(named(folder, "ConfigMap", "heddle-settings")["data"]).stop_grace
+    grace = float(named(folder, "ConfigMap", "heddle-settings")["data"]["HEDDLE_STOP_GRACE"])
     pod = named(folder, "StatefulSet", "heddle-worker")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > 2 * grace
 

@@ -1,0 +1,247 @@
+"""Signs browsers in, and refuses every request and socket without a valid session.
+
+A link with a code that works once, as `heddle open` prints it, begins a session. Its token is in a
+cookie that scripts cannot read and other sites cannot send. Programs send
+`authorization: Bearer TOKEN` instead.
+"""
+
+import asyncio
+import html
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from heddle import pb
+from heddle.client import HeddleClient, ServerUnreachable
+from heddle.errors import HeddleError
+
+_SIGN_IN: Final = "/sign-in"
+_SIGN_OUT: Final = "/sign-out"
+_OPEN: Final = frozenset({"/healthz", _SIGN_IN})
+
+# Seconds for which a session is trusted after the scheduler confirmed it, and, while the scheduler
+# is unavailable, until it no longer counts.
+_TRUST: Final = 3.0
+_TRUST_ALONE: Final = 600.0
+
+# Seconds between two checks of the session of an open socket.
+_LOOK_AGAIN: Final = 3.0
+
+# The status with which a socket is closed whose session has ended.
+_ENDED: Final = 4401
+
+_token: ContextVar[str] = ContextVar("session_token", default="")
+
+
+def session_token() -> str:
+    """Returns the token of the browser or program whose request is being handled."""
+    return _token.get()
+
+
+class SessionEndedError(Exception):
+    """The token of a request is missing, unknown, expired or revoked; the message says what to do."""
+
+
+class Sessions:
+    """Asks the scheduler whether tokens are valid. `connect` returns a client with a token."""
+
+    def __init__(self, connect: Callable[[str], HeddleClient]) -> None:
+        self._connect = connect
+        # Until when each token is trusted without asking, and until when without an answer.
+        self._known: dict[str, tuple[float, float]] = {}
+
+    async def check(self, token: str) -> None:
+        """Raises SessionEndedError unless the token is valid, ServerUnreachable if that cannot be told."""
+        if not token:
+            raise SessionEndedError("You are not signed in.")
+        now = time.monotonic()
+        trusted, alone = self._known.get(token, (0.0, 0.0))
+        if now < trusted:
+            return
+        try:
+            async with self._connect(token) as client:
+                await client.get_caller()
+        except HeddleError as error:
+            self._known.pop(token, None)
+            if error.reason == pb.ERROR_REASON_UNAUTHENTICATED:
+                raise SessionEndedError("Your sign-in has expired or was revoked.") from error
+            raise
+        except ServerUnreachable:
+            if now < alone:
+                return
+            raise
+        self._known = {key: value for key, value in self._known.items() if value[1] > now}
+        self._known[token] = (now + _TRUST, now + _TRUST_ALONE)
+
+    def forget(self, token: str) -> None:
+        """Makes the next check of a token ask the scheduler."""
+        self._known.pop(token, None)
+
+    async def until_ended(self, token: str) -> None:
+        """Returns once the token is no longer valid."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            try:
+                await self.check(token)
+            except SessionEndedError:
+                return
+            except (HeddleError, ServerUnreachable):
+                # The pages show that the scheduler is unavailable.
+                continue
+
+
+class SignedIn:
+    """Passes on what has a valid session; `client` is that of the web app itself."""
+
+    def __init__(
+        self, app: ASGIApp, *, client: HeddleClient, connect: Callable[[str], HeddleClient], cookie: str
+    ) -> None:
+        self._app = app
+        self._client = client
+        self._connect = connect
+        self._cookie = cookie
+        self._sessions = Sessions(connect)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path == _SIGN_IN and scope["type"] == "http":
+            await (await self._sign_in(Request(scope)))(scope, receive, send)
+            return
+        if path in _OPEN:
+            await self._app(scope, receive, send)
+            return
+        token = self._token_of(scope)
+        try:
+            await self._sessions.check(token)
+        except SessionEndedError as error:
+            await self._refuse(scope, receive, send, 401, str(error))
+        except (HeddleError, ServerUnreachable) as error:
+            await self._refuse(
+                scope, receive, send, 503, f"The scheduler cannot be asked who you are: {error}"
+            )
+        else:
+            _token.set(token)
+            await self._admitted(scope, receive, send, token)
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send, token)
+        elif scope["path"] == _SIGN_OUT and scope["method"] == "POST":
+            await (await self._sign_out(token))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
+        """Serves a socket until it closes or its session ends."""
+        closed = False
+
+        async def send_unless_closed(message: Message) -> None:
+            nonlocal closed
+            closed = closed or message["type"] == "websocket.close"
+            await send(message)
+
+        serving = asyncio.ensure_future(self._app(scope, receive, send_unless_closed))
+        ending = asyncio.create_task(self._sessions.until_ended(token))
+        try:
+            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving
+        finally:
+            ending.cancel()
+            if not serving.done():
+                serving.cancel()
+                with suppress(asyncio.CancelledError):
+                    await serving
+                if not closed:
+                    await send({"type": "websocket.close", "code": _ENDED})
+
+    async def _sign_in(self, request: Request) -> Response:
+        code = request.query_params.get("code", "")
+        if not code:
+            return _page("Sign in", "To sign in, open a link that works once.", 200)
+        try:
+            session = await self._client.sign_in(code)
+        except HeddleError as error:
+            return _page("This link does not work", f"{error.message}.", 401)
+        except ServerUnreachable as error:
+            return _page("The scheduler is unavailable", f"{error}", 503)
+        response = HTMLResponse(_ENTER)
+        response.set_cookie(
+            self._cookie,
+            session.token,
+            expires=session.expire_time.ToDatetime().replace(tzinfo=UTC),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return response
+
+    async def _sign_out(self, token: str) -> Response:
+        with suppress(HeddleError, ServerUnreachable):
+            async with self._connect(token) as client:
+                await client.sign_out()
+        self._sessions.forget(token)
+        response = _page("You are signed out", "To sign in again, open a link that works once.", 200)
+        response.delete_cookie(self._cookie, httponly=True, samesite="strict")
+        return response
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        elif b"text/html" in dict(scope["headers"]).get(b"accept", b""):
+            await _page("Sign in" if status == 401 else "The scheduler is unavailable", why, status)(
+                scope, receive, send
+            )
+        else:
+            reason = "UNAUTHENTICATED" if status == 401 else "UNREACHABLE"
+            content = {"message": f"{why} Nothing was changed.", "reason": reason, "violations": []}
+            await JSONResponse(content, status)(scope, receive, send)
+
+    def _token_of(self, scope: Scope) -> str:
+        headers = dict(scope["headers"])
+        bearer: str = headers.get(b"authorization", b"").decode("latin-1")
+        if bearer.startswith("Bearer "):
+            return bearer.removeprefix("Bearer ")
+        try:
+            cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+        except CookieError:
+            return ""
+        found: str = cookies[self._cookie].value if self._cookie in cookies else ""
+        return found
+
+
+# The browser goes on by itself, and not by a redirect: after a link on another site, it would send no cookie.
+_ENTER: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Heddle</title>
+<meta http-equiv="refresh" content="0;url=/"><p><a href="/">Continue to the board</a></p></html>"""
+
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · Heddle</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ display: grid; place-content: center; min-height: 100vh; margin: 0; padding: 0 1rem; box-sizing: border-box }}
+main {{ max-width: 32rem }} h1 {{ font-size: 1.5rem }}
+code {{ padding: .1em .35em; border-radius: .25em; background: color-mix(in srgb, currentColor 12%, transparent) }}
+</style>
+<main><h1>{title}</h1><p>{text}</p>{advice}</main></html>"""
+
+_ADVICE: Final = """
+<p>Run <code>heddle open</code> on the machine where Heddle runs: it prints such a link and opens it where there is a
+desktop. For another machine, set <code>HEDDLE_SCHEDULER</code> and <code>HEDDLE_TOKEN</code> first.</p>"""
+
+
+def _page(title: str, text: str, status: int) -> HTMLResponse:
+    advice = "" if status == 503 else _ADVICE
+    page = _PAGE.format(title=html.escape(title), text=html.escape(text), advice=advice)
+    return HTMLResponse(page, status)
