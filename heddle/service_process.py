@@ -5,12 +5,8 @@ import os
 import sys
 from typing import Final
 
-import structlog
-
 from heddle import data_folder
 from heddle.config import Settings
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _PR_SET_DUMPABLE: Final = 4
 
@@ -29,6 +25,9 @@ def protect(settings: Settings, *, private_files: bool = True) -> None:
       own repositories. Programs that the service starts for the user get `umask_of_user`.
     - On Linux, other processes of the user cannot read the memory and the environment of the service.
     """
+    import structlog  # noqa: PLC0415 (commands import this module, and log nothing)
+
+    log: structlog.stdlib.BoundLogger = structlog.get_logger()
     global _inherited  # noqa: PLW0603 (a process has one umask, and it can only be read by changing it)
     if private_files:
         _inherited = os.umask(_PRIVATE)

@@ -135,6 +135,7 @@ async def test_a_taken_port_is_refused_with_advice() -> None:
 
 PROGRAM = """
 import asyncio, os
+from heddle.identity.guard import SchedulerOnly
 from heddle.serving import Service, serve
 
 async def start():
@@ -145,7 +146,7 @@ async def drain():
     if os.environ["DRAIN"] == "never":
         await asyncio.Event().wait()
 
-asyncio.run(serve(Service([], lambda server: None, start, drain), "127.0.0.1:0"))
+asyncio.run(serve(Service([], lambda server: None, SchedulerOnly(), start, drain), "unix:" + os.environ["SOCKET"]))
 """
 
 
@@ -154,7 +155,7 @@ async def _signalled(tmp_path: Path, drain: str, signals: int) -> int:
         sys.executable,
         "-c",
         PROGRAM,
-        env={**os.environ, "DRAIN": drain},
+        env={**os.environ, "DRAIN": drain, "SOCKET": str(tmp_path / "s")},
         stdout=subprocess.PIPE,
         cwd=tmp_path,
     )

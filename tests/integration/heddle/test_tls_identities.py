@@ -79,13 +79,13 @@ async def test_incomplete_files_keep_the_present_certificates(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "heddle-worker:7402"])
-def test_a_listener_that_others_can_reach_needs_tls(address: str) -> None:
+async def test_a_listener_that_others_can_reach_needs_tls(address: str) -> None:
     """Without TLS, a service refuses an address that other machines can reach, and says what to set."""
     with pytest.raises(ConfigError, match=r"HEDDLE_TLS_CERT.*127\.0\.0\.1"):
         Server(FakeWorker().service(), address)
 
 
-def test_a_worker_without_tls_refuses_loopback() -> None:
+async def test_a_worker_without_tls_refuses_loopback() -> None:
     """On loopback, any program of the machine could call a worker, so it listens on a socket or with TLS."""
     assert not SchedulerOnly.takes_tokens
     with pytest.raises(ConfigError, match="Unix socket"):
