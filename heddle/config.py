@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     """The data folder, which contains everything that Heddle writes."""
     listen: _Address = f"127.0.0.1:{DEFAULT_PORT}"
     """host:port of the service that reads these settings."""
+    ui_hosts: _Names = ()
+    """Host names under which ui_svc answers, in addition to loopback and the host that it listens on."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
     """host:port that clients and ui_svc call."""
     database_url: str = Field(default_factory=lambda read: f"sqlite:///{read['home'] / 'heddle.db'}")

@@ -10,9 +10,11 @@ from nicegui import ui
 from heddle.client import HeddleClient
 from heddle.config import Settings
 from ui_svc.endpoints import router
+from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
-from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
+from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
 from ui_svc.feeds.live import Live
+from ui_svc.feeds.rooms import accept_origins
 from ui_svc.pages import frame, not_found, run, runs
 
 # Seconds that a browser may be disconnected before its page is rebuilt. A browser
@@ -35,8 +37,10 @@ def build(settings: Settings) -> FastAPI:
         await client.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(SameOrigin, loopback_only=settings.listen.rpartition(":")[0].strip("[]") in LOOPBACK)
+    app.add_middleware(SameOrigin, hosts=accepted_hosts(settings.listen, settings.ui_hosts))
+    accept_origins(is_own)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
