@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from heddle import errors, pb
+from heddle.call_limits import CallLimits
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
 from heddle.config import Tls
 
@@ -60,7 +61,7 @@ class Server:
         self._service = service
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(), CallLimits()],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -72,7 +72,7 @@ class SameOrigin:
 def is_own(origin: str | None, host: str) -> bool:
     """Returns whether `origin` is a page of `host`, the value of a request's Host header."""
     found = _ORIGIN.fullmatch(origin or "")
-    return bool(found) and found[1].lower() == host.lower()
+    return found is not None and found[1].lower() == host.lower()
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:

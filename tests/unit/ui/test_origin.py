@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-import socketio
+import socketio  # type: ignore[import-untyped]  # it ships no types
 from nicegui import core
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
