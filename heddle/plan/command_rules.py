@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Final
 
 from heddle.plan import command_programs, globs
@@ -23,6 +24,7 @@ PREFIX: Final = ":*"
 _DEPTH: Final = 6
 _TEXTS: Final = 300
 _STARTS: Final = 200
+_PIECES: Final = 1_000
 _WORDS: Final = 20_000
 _OPTIONS: Final = 50
 # Longer commands with parts that are only known at run time are not compared with wildcards.
@@ -76,6 +78,8 @@ class _Readings:
     found: tuple[_Reading, ...]
     # False: there may be more that cannot be seen.
     complete: bool
+    # The unquoted text between signs of the shell: a parser may see an argument where another shell sees a command.
+    pieces: tuple[str, ...] = ()
 
 
 def parts(command: str) -> list[str] | None:
@@ -106,6 +110,8 @@ def denial(argument: str, command: str) -> Denial:
     """Returns whether the command runs what `argument` names."""
     readings = _readings(command)
     best = Denial.NO if readings.complete else Denial.MAYBE
+    if any(_matches(argument, piece) for piece in readings.pieces):
+        return Denial.YES
     for reading in readings.found:
         best = max(best, _denial(argument, reading))
         if best is Denial.YES:
@@ -129,7 +135,9 @@ def _spaced(text: str) -> str:
 def _readings(command: str) -> _Readings:  # noqa: C901 (one queue with its limits)
     found: dict[_Reading, None] = {}
     budget = _WORDS
-    complete = True
+    split = (_spaced(each.strip().lstrip("$<> ")) for each in _SEPARATORS.split(read(command).bare))
+    pieces = tuple(islice(dict.fromkeys(split), _PIECES))
+    complete = len(pieces) < _PIECES
     seen = {command}
     waiting = [(command, True, 0)]
     while waiting:
@@ -148,7 +156,7 @@ def _readings(command: str) -> _Readings:  # noqa: C901 (one queue with its limi
                 if reading not in found:
                     budget -= len(reading.words) + 20
                 if budget < 0:
-                    return _Readings(tuple(found), complete=False)
+                    return _Readings(tuple(found), False, pieces)
                 found[reading] = None
             complete &= whole
             inner += command_programs.texts(each)
@@ -162,7 +170,7 @@ def _readings(command: str) -> _Readings:  # noqa: C901 (one queue with its limi
                 break
             seen.add(argument)
             waiting.append((argument, sure and surely, depth + 1))
-    return _Readings(tuple(found), complete)
+    return _Readings(tuple(found), complete, pieces)
 
 
 def _starts(command: Command, *, likely: bool) -> tuple[list[_Reading], bool]:

@@ -125,7 +125,10 @@ def rule_for(tool: str, target: str) -> str:
         return "" if _WILD.search(target) else _checked(f"{tool}({target})")
     if tool == "WebFetch":
         host = fetched_hosts.unambiguous(target)
-        return _checked(f"{tool}({_DOMAIN}{host})") if host else ""
+        if host:
+            return _checked(f"{tool}({_DOMAIN}{host})")
+        if fetched_hosts.possible(target):
+            return ""
     return _checked(tool)
 
 

@@ -36,6 +36,7 @@ _PLAIN: Final = _set("""
     parenthesized_expression if_statement elif_clause else_clause while_statement for_statement do_group
     compound_statement subshell redirected_statement file_redirect file_descriptor
     """)
+_QUOTED: Final = _set("string raw_string ansi_c_string heredoc_body comment")
 _SAFE_REDIRECT: Final = re.compile(r"\d*>&\d|(?:\d*|&)>>?\s*/dev/null|\d*<\s*/dev/null")
 
 
@@ -87,6 +88,8 @@ class Script:
     commands: tuple[Command, ...] = ()
     plain: bool = False
     known: bool = False
+    # The text, without what is in quotes, comments and here-documents.
+    bare: str = ""
 
 
 @lru_cache(maxsize=256)
@@ -100,7 +103,15 @@ def read(text: str) -> Script:
     reader = _Reader()
     reader.walk(root)
     known = not root.has_error
-    return Script(tuple(reader.commands()), plain=known and reader.plain and not odd, known=known)
+    bare = bytearray(source)
+    for start, end in reader.quoted:
+        bare[start:end] = b"_" * (end - start)
+    return Script(
+        tuple(reader.commands()),
+        plain=known and reader.plain and not odd,
+        known=known,
+        bare=bare.decode(errors="replace"),
+    )
 
 
 @cache
@@ -123,6 +134,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.plain = True
+        # Places in bytes, from and to.
+        self.quoted: list[tuple[int, int]] = []
         self._drafts: dict[int, _Draft] = {}
 
     def commands(self) -> list[Command]:
@@ -138,6 +151,8 @@ class _Reader:
             node, parent = waiting.pop()
             if node.is_named and node.type not in _PLAIN:
                 self.plain = False
+            if node.type in _QUOTED:
+                self.quoted.append((node.start_byte, node.end_byte))
             self._see(node, parent)
             waiting.extend((child, node) for child in reversed(node.children))
 

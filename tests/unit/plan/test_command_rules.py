@@ -127,6 +127,7 @@ def test_asks_where_only_the_run_shows_it(command: str) -> None:
         "git -C push status",
         'git -C "$DIR" status',
         "echo git push",
+        "echo 'a; git push' # ; git push",
         "grep -rn 'git push' docs",
         'cd "$DIR" && make "$TARGET"',
         '"$PYTHON" -m pytest',

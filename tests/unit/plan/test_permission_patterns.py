@@ -1,5 +1,7 @@
 """Which calls a pattern matches."""
 
+from pathlib import Path
+
 import pytest
 
 from heddle import pb
@@ -67,11 +69,11 @@ def test_a_path_without_a_folder_is_denied_everywhere() -> None:
     assert not pattern("Read(certs/*.pem)").denies("Read", "other/certs/a.pem")
 
 
-def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path with `~` is one in the home folder of the worker's user."""
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert pattern("Read(~/.ssh/**)").denies("Read", "/home/someone/.ssh/id_ed25519")
-    assert not pattern("Read(~/.ssh/**)").denies("Read", "/home/other/.ssh/id_ed25519")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert pattern("Read(~/.ssh/**)").denies("Read", f"{tmp_path}/.ssh/id_ed25519")
+    assert not pattern("Read(~/.ssh/**)").denies("Read", f"{tmp_path.parent}/.ssh/id_ed25519")
 
 
 @pytest.mark.parametrize(
