@@ -31,7 +31,7 @@ class Watched(rpc.SchedulerServiceServicer):
 
 
 def _register(server: grpc.aio.Server) -> None:
-    rpc.add_SchedulerServiceServicer_to_server(Watched(), server)
+    rpc.add_SchedulerServiceServicer_to_server(Watched(), server)  # type: ignore[abstract]  # only these are called
 
 
 class Clock:
@@ -93,7 +93,7 @@ async def test_a_closed_stream_makes_room() -> None:
     limits = CallLimits(streams=1)
     ended: list[Callable[[object], None]] = []
     context = Mock(peer=lambda: "ipv4:127.0.0.1:1", add_done_callback=ended.append)
-    watch = limits._streaming(partial(Watched.WatchRuns, None))
+    watch = limits._streaming(partial(Watched.WatchRuns, Mock()))
     first = watch(pb.WatchRunsRequest(), context)
     assert (await anext(first)).complete
     with pytest.raises(errors.HeddleError, match="1 open streams"):
