@@ -1,7 +1,7 @@
 """What is known about programs: which run other commands, and which options write files or run programs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from heddle.plan.shell_words import Command, Word
@@ -15,7 +15,7 @@ def _set(text: str) -> frozenset[str]:
 # parser takes some for arguments, as in `time { …; }`.
 RUNNERS: Final = _set("""
     ! { ( if then else elif while until do time coproc
-    builtin command exec eval trap alias source .
+    noglob nocorrect repeat builtin command exec eval trap alias source .
     busybox toybox caffeinate chroot chrt choom chpst cpulimit dbus-run-session doas entr env faketime
     fakeroot find fd fdfind firejail bwrap flock gosu ionice ltrace nice nohup nsenter numactl parallel pkexec prlimit
     proxychains proxychains4 rlwrap rtk runuser script setarch setpriv setsid sg softlimit ssh sshpass start-stop-daemon
@@ -41,23 +41,13 @@ _RISKY: Final[Mapping[str, tuple[str, ...]]] = {
         *(
             "--output",
             "--output-directory",
-            "-o",
             "--exec",
-            "-x",
             "--exec-path",
-            "-c",
             "--config-env",
             "--ext-diff",
-        ),
-        *(
-            "--upload-pack",
-            "--receive-pack",
-            "-O",
-            "--open-files-in-pager",
-            "--extcmd",
             "--template",
-            "--textconv",
         ),
+        *("--upload-pack", "--receive-pack", "--open-files-in-pager", "--extcmd"),
     ),
     "find": ("-exec", "-execdir", "-ok", "-okdir", "-delete", "-fprint", "-fprint0", "-fprintf", "-fls"),
     "fd": ("-x", "-X", "--exec", "--exec-batch"),
@@ -128,6 +118,8 @@ _RISKY: Final[Mapping[str, tuple[str, ...]]] = {
     "npm": ("--script-shell", "--node-options"),
     "time": ("-o", "--output"),
 }
+# Short options of git's commands that do so; before the command, it is -c.
+_GIT_SHORT: Final[Mapping[str, str]] = {"rebase": "-x", "grep": "-O", "format-patch": "-o", "archive": "-o"}
 # A text with nothing in it that a shell would interpret.
 _NAME: Final = re.compile(r"[\w./:@%+,-]*")
 # Programs whose long options start with one dash, so that single letters are not looked for in them.
@@ -168,6 +160,7 @@ def reads_script(command: Command) -> bool:
     return name in SHELLS and (
         all(text.startswith(("-", "+")) and "c" not in text for text in arguments)
         or not {"-s", "-", "/dev/stdin"}.isdisjoint(arguments)
+        or any(text.startswith("<(") for text in arguments)
     )
 
 
@@ -204,13 +197,26 @@ def risky_options(command: Command) -> Iterator[str]:
     """Yields the options in the command that write files or run programs, and words that may become one."""
     name = program(command.words[0]) if command.words else None
     options = _RISKY.get(name or "", ())
-    for word in command.words[1:] if options else ():
+    begin = _git_command(command.words) if name == "git" else 0
+    for place, word in enumerate(command.words[1:] if options else (), 1):
+        if place == begin:
+            options += (_GIT_SHORT[word.text],) if word.text in _GIT_SHORT else ()
+        elif place < begin and word.text.startswith("-c"):
+            yield "-c"
         if word.text == "--":
             return
         if word.glob and word.text[:1] in {"-", "*", "?", "[", "{"}:
             yield word.source
         elif any(_is(word.text, option, wordy=name in _WORDY) for option in options):
             yield word.text.partition("=")[0]
+
+
+def _git_command(words: Sequence[Word]) -> int:
+    """Returns the place of the command of git, after its own options."""
+    place = 1
+    while place < len(words) and words[place].text.startswith("-"):
+        place += 2 if takes_value("git", words[place].text) else 1
+    return place
 
 
 def _is(text: str, option: str, *, wordy: bool) -> bool:

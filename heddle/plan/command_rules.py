@@ -32,6 +32,7 @@ _COMPARED: Final = 4_000
 
 _SEPARATORS: Final = re.compile(r"&&|\|\||[;|&\n`(){}]")
 _CLASS: Final = re.compile(r"\[[^\]]+\]")
+_BACKTICK: Final = re.compile(r"(?<!\\)`")
 _BLANKS: Final = re.compile(r"[ \t\n]+")
 _ANYTHING: Final = Word("", "", static=False, many=True)
 
@@ -160,6 +161,9 @@ def _readings(command: str) -> _Readings:  # noqa: C901 (one queue with its limi
                 found[reading] = None
             complete &= whole
             inner += command_programs.texts(each)
+            if _BACKTICK.search(text):
+                # The grammar takes a substitution within another for a word.
+                inner += [(argument.text, False) for argument in each.words if "\\`" in argument.source]
             if from_input:
                 inner += [(each.input, True), *((argument.text, False) for argument in each.words[1:])]
         for argument, surely in inner:
