@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     """The data folder, which contains everything that Heddle writes."""
     listen: Annotated[str, AfterValidator(lambda value: value and _address(value))] = ""
     """host:port or unix:PATH of the service that reads these settings; absent: its own default."""
+    ui_hosts: _Names = ()
+    """Host names under which ui_svc answers, in addition to loopback and the host that it listens on."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
     """host:port or unix:PATH that clients and ui_svc call."""
     ui_behind_proxy: bool = False

@@ -22,7 +22,7 @@ DOMAIN: Final = "heddle"
 MAX_MESSAGE_BYTES: Final = 1_200
 MAX_VIOLATIONS_BYTES: Final = 1_500
 
-# Seconds that a caller should wait before it retries an unavailable service.
+# Seconds that a caller should wait before it retries an unavailable service, or one that it called too often.
 RETRY_AFTER: Final = 1
 
 _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
@@ -56,6 +56,7 @@ _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
     pb.ERROR_REASON_NO_SLOT: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_DESCRIPTORS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_PORTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_TOO_MANY_CALLS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_PROJECT_UNAVAILABLE: grpc.StatusCode.FAILED_PRECONDITION,
     pb.ERROR_REASON_UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
     pb.ERROR_REASON_PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
@@ -159,7 +160,7 @@ def to_status(error: HeddleError) -> status_pb2.Status:
             for field, description in _fitting(error.violations)
         ]
         details.append(_packed(error_details_pb2.BadRequest(field_violations=fields)))
-    if error.code is grpc.StatusCode.UNAVAILABLE:
+    if error.code is grpc.StatusCode.UNAVAILABLE or error.reason == pb.ERROR_REASON_TOO_MANY_CALLS:
         delay = duration_pb2.Duration(seconds=RETRY_AFTER)
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     code = code_pb2.Code.Value(error.code.name)

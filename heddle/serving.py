@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from heddle import errors, pb, sockets
+from heddle.call_limits import CallLimits
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
 from heddle.config import ConfigError, Tls, check_pem_files
 from heddle.identity.guard import Guard, GuardInterceptor
@@ -64,7 +65,7 @@ class Server:
         self._service = service
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), GuardInterceptor(service.guard)],
+            interceptors=[ErrorInterceptor(), CallLimits(), GuardInterceptor(service.guard)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -12,10 +12,12 @@ from heddle.client import HeddleClient
 from heddle.config import DEFAULT_PORT, Settings
 from heddle.identity import token_file
 from ui_svc.endpoints import router
+from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
-from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
+from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
 from ui_svc.endpoints.sign_in import SignedIn, session_token
 from ui_svc.feeds.live import Live
+from ui_svc.feeds.rooms import accept_origins
 from ui_svc.pages import frame, not_found, run, runs
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
@@ -56,12 +58,12 @@ def build(settings: Settings) -> FastAPI:
 
     # Cookies are shared by all ports of a host.
     cookie = f"heddle-session-{address.rpartition(':')[2]}"
+    # A request passes the last one first.
     app.add_middleware(SignedIn, client=client, connect=connect, cookie=cookie)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(
-        SameOrigin,
-        loopback_only=address.rpartition(":")[0].strip("[]") in LOOPBACK,
-    )
+    app.add_middleware(SameOrigin, hosts=accepted_hosts(address, settings.ui_hosts))
+    accept_origins(is_own)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

@@ -74,6 +74,11 @@ def _parts(glob: str) -> tuple[str, ...]:
     return (*(part for part in glob.split("/") if part not in {"", "."}), ANY_DEPTH)
 
 
+def names_overlap(one: str, other: str) -> bool:
+    """Returns whether some text is matched by both, where `*` matches anything and `?` any character."""
+    return _names_meet(one, other)
+
+
 def _names_meet(one: str, other: str) -> bool:
     if not _WILD.intersection(one + other):
         return one == other

@@ -9,20 +9,22 @@
   a path, `**` any number of parts, and a folder covers everything in it.
 - `WebFetch(domain:example.com)`: that host and its subdomains.
 
-A command of several parts (`a && b`, `a | b`) is allowed only if every part is, and
-denied if any part is. Patterns guard against accidents, not against an agent that
-writes a script and runs it.
+To allow a command, every simple command in it must be covered, without redirections, substitutions and options
+that write files or run programs (unless the pattern names the option). To deny one, it is enough that the pattern
+covers something that the command visibly runs; what is only known at run time is asked for. A path without a
+folder, such as `Read(*.pem)`, allows files at the top and denies them everywhere. Patterns guard against accidents,
+not against an agent that writes a script and runs it.
 """
 
 import glob
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from heddle.plan import globs
+from heddle.plan import command_rules, fetched_hosts, globs
+from heddle.plan.command_rules import PREFIX, Denial, parts
 
 COMMAND_TOOLS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 
@@ -37,11 +39,9 @@ _RUN_TEXTS: Final = COMMAND_TOOLS | {"REPL", "Workflow"}
 _TOUCH_FILES: Final = frozenset({*_FAMILIES, "Delete", "Move"}).union(*_FAMILIES.values())
 _WILD: Final = re.compile(r"[*?]")
 _PATTERN: Final = re.compile(r"([A-Za-z0-9_*.-]+)(?:\((.+)\))?", re.DOTALL)
-_SEPARATORS: Final = re.compile(r"&&|\|\||[;|&\n]")
-_SUBSTITUTIONS: Final = re.compile(r"[$<>]\(|`|\$\{")
-_REDIRECTION: Final = re.compile(r"[<>]")
 _DOMAIN: Final = "domain:"
-_PREFIX: Final = ":*"
+
+__all__ = ["COMMAND_TOOLS", "Denial", "Pattern", "parts", "rule_for"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Pattern:
                 " such as Bash(git status:*) or Edit(src/**)"
             )
         argument = (found[2] or "").strip()
-        return cls(found[1], "" if argument in {"*", _PREFIX} else argument)
+        return cls(found[1], "" if argument in {"*", PREFIX} else argument)
 
     def allows(self, tool: str, target: str) -> bool:
         """Returns whether the pattern covers every part of this call."""
@@ -70,8 +70,11 @@ class Pattern:
         if not self.argument:
             return True
         if tool in COMMAND_TOOLS:
-            return self._command(target)
-        return self._target(target)
+            return command_rules.covers(self.argument, target)
+        if self.argument.startswith(_DOMAIN):
+            domain = self.argument.removeprefix(_DOMAIN)
+            return fetched_hosts.within(fetched_hosts.unambiguous(target), domain)
+        return _covers_path(self.argument, target)
 
     def is_exactly(self, tool: str, target: str) -> bool:
         """Returns whether the pattern names exactly this call, even a compound command; see `rule_for`."""
@@ -79,30 +82,34 @@ class Pattern:
 
     def denies(self, tool: str, target: str) -> bool:
         """Returns whether the pattern covers any part of this call."""
+        return self.denial(tool, target) is Denial.YES
+
+    def denial(self, tool: str, target: str) -> Denial:
+        """Returns whether the pattern covers any part of this call; MAYBE if that is only known at run time."""
         if not self._names(tool):
-            return False
+            return Denial.NO
         if not self.argument:
-            return True
+            return Denial.YES
         if tool in COMMAND_TOOLS:
-            return any(self._command(part) for part in (target, *_any_parts(target)))
-        return self._target(target)
+            return command_rules.denial(self.argument, target)
+        if self.argument.startswith(_DOMAIN):
+            domain = self.argument.removeprefix(_DOMAIN)
+            hosts = fetched_hosts.possible(target)
+            if any(fetched_hosts.within(host, domain) for host in hosts):
+                return Denial.YES
+            return Denial.NO if hosts else Denial.MAYBE
+        everywhere = "" if "/" in self.argument.rstrip("/") else f"**/{self.argument}"
+        covered = _covers_path(self.argument, target) or (everywhere and _covers_path(everywhere, target))
+        return Denial.YES if covered else Denial.NO
 
     def _names(self, tool: str) -> bool:
         return fnmatchcase(tool, self.tool) or tool in _FAMILIES.get(self.tool, ())
 
-    def _command(self, command: str) -> bool:
-        command = " ".join(command.split())
-        if self.argument.endswith(_PREFIX):
-            prefix = " ".join(self.argument.removesuffix(_PREFIX).split())
-            return command == prefix or command.startswith(f"{prefix} ")
-        return fnmatchcase(command, " ".join(self.argument.split()))
 
-    def _target(self, target: str) -> bool:
-        if self.argument.startswith(_DOMAIN):
-            host = urlsplit(target).hostname or ""
-            domain = self.argument.removeprefix(_DOMAIN).lower()
-            return host == domain or host.endswith(f".{domain}")
-        return bool(globs.pattern(self.argument).fullmatch(target))
+def _covers_path(argument: str, target: str) -> bool:
+    if argument.startswith("~/"):
+        argument = f"{Path.home()}/{argument.removeprefix('~/')}"
+    return bool(globs.pattern(argument).fullmatch(target))
 
 
 def rule_for(tool: str, target: str) -> str:
@@ -116,8 +123,13 @@ def rule_for(tool: str, target: str) -> str:
     if tool in _TOUCH_FILES and target:
         # A path pattern cannot escape a star.
         return "" if _WILD.search(target) else _checked(f"{tool}({target})")
-    host = urlsplit(target).hostname if tool == "WebFetch" else None
-    return _checked(f"{tool}({_DOMAIN}{host})" if host else tool)
+    if tool == "WebFetch":
+        host = fetched_hosts.unambiguous(target)
+        if host:
+            return _checked(f"{tool}({_DOMAIN}{host})")
+        if fetched_hosts.possible(target):
+            return ""
+    return _checked(tool)
 
 
 def _checked(text: str) -> str:
@@ -125,18 +137,3 @@ def _checked(text: str) -> str:
         return text if Pattern.parse(text).argument or "(" not in text else ""
     except ValueError:
         return ""
-
-
-def parts(command: str) -> list[str] | None:
-    """Returns the simple commands of a shell command; None if its parts cannot be determined reliably."""
-    if _SUBSTITUTIONS.search(command):
-        return None
-    found = [part.strip() for part in _SEPARATORS.split(command)]
-    if any(_REDIRECTION.search(part) for part in found):
-        return None
-    return [part for part in found if part]
-
-
-def _any_parts(command: str) -> Iterator[str]:
-    for part in re.split(r"&&|\|\||[;|&\n`(){}]", command):
-        yield part.strip().lstrip("$<> ")

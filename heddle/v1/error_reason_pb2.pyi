@@ -113,6 +113,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the worker has not enough consecutive free ports. Metadata:
     ports, range.
     """
+    ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 64
+    """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo: the caller has too many open streams,
+    or makes too many calls per second.
+    """
     ERROR_REASON_PROJECT_UNAVAILABLE: _ErrorReason.ValueType  # 88
     """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is
     read-only or is damaged. Nothing was changed; the same request works when it is
@@ -231,6 +235,10 @@ ERROR_REASON_NO_DESCRIPTORS: ErrorReason.ValueType  # 62
 ERROR_REASON_NO_PORTS: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED: the worker has not enough consecutive free ports. Metadata:
 ports, range.
+"""
+ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 64
+"""RESOURCE_EXHAUSTED, with google.rpc.RetryInfo: the caller has too many open streams,
+or makes too many calls per second.
 """
 ERROR_REASON_PROJECT_UNAVAILABLE: ErrorReason.ValueType  # 88
 """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is

@@ -1,12 +1,14 @@
 """Creates a run: checks everything first, then writes it in one transaction."""
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from heddle import pb, urls
-from heddle.errors import HeddleError, invalid_field, invalid_plan
+from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
 from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
@@ -19,6 +21,10 @@ from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.rows import epics, requests, runs, tasks
+
+# Checking the largest plans takes a second, in which other calls continue. One at a time: several threads of Python
+# take as long together, and would leave the others less.
+_CHECKER: Final = ThreadPoolExecutor(1, thread_name_prefix="plan-check")
 
 # Timeout for inspecting a project, in seconds.
 _INSPECT_TIMEOUT: Final = 30.0
@@ -56,9 +62,13 @@ async def create_run(
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
         return await _read(database, before)
-    _check_request(request)
+    # A plan with too many parts is refused at once, and does not wait in memory for its turn.
+    _refuse(rules.oversized(request.plan))
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(_CHECKER, _check_request, request)
     worker = workers.most_free()
-    _check_agents(request, worker.state.agents, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
+    budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
+    await loop.run_in_executor(_CHECKER, _check_agents, request, tuple(worker.state.agents), budget)
     base = await _inspect(request, worker)
     if request.validate_only:
         return _planned(request, base)
@@ -76,10 +86,13 @@ async def _read(database: Database, name: str) -> pb.Run:
     return await database.read(partial(get_run, name=RunName.parse(name)))
 
 
-def _check_request(request: pb.CreateRunRequest) -> None:
-    mistakes = rules.violations(request.plan)
+def _refuse(mistakes: Sequence[Violation]) -> None:
     if mistakes:
         raise invalid_plan(mistakes)
+
+
+def _check_request(request: pb.CreateRunRequest) -> None:
+    _refuse(rules.violations(request.plan))
     if not request.project:
         raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
     if urls.is_url(request.project):
@@ -103,8 +116,7 @@ def _check_agents(
             path = f"epics[{index}].tasks[{places[task.key]}]"
             budget = budget_rules.budget_of(plan, epic, task) or project_budget
             mistakes += without_limit(path, task, budget, programs)
-    if mistakes:
-        raise invalid_plan(mistakes)
+    _refuse(mistakes)
 
 
 async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:

@@ -1,10 +1,24 @@
 """Rooms of the browser's socket: encodes a message once for all viewers of a room."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nicegui import core
 
 _NAMESPACE: Final = "/"
+
+
+def accept_origins(accepts: Callable[[str | None, str], bool]) -> None:
+    """Lets the browser's socket answer only origins that `accepts` approves, given Origin and Host.
+
+    NiceGUI accepts every origin, and lets every page read the answers with the operator's credentials.
+    """
+
+    def accepted(origin: str | None, environ: Mapping[str, str]) -> bool:
+        return accepts(origin, environ.get("HTTP_HOST", ""))
+
+    core.sio.eio.cors_allowed_origins = accepted
+    core.sio.eio.cors_credentials = False
 
 
 class Rooms:

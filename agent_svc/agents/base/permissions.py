@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from heddle import pb
-from heddle.plan.permission_patterns import COMMAND_TOOLS, Pattern, parts
+from heddle.plan.permission_patterns import COMMAND_TOOLS, Denial, Pattern, parts
 
 
 class Verdict(Enum):
@@ -39,9 +39,15 @@ def decide(
     the worktree (absolute if outside), the command, or the URL. `writes_inside`: the call changes
     a file in the worktree and nothing else; `reads`: it changes nothing.
     """
+    doubtful = ""
     for text, pattern in _patterns(permissions.deny):
-        if pattern is None or any(pattern.denies(tool, target) for tool in tools):
+        denial = Denial.YES if pattern is None else max(pattern.denial(tool, target) for tool in tools)
+        if denial is Denial.YES:
             return Decision(Verdict.DENY, f"the plan denies {text}")
+        if denial is Denial.MAYBE:
+            doubtful = doubtful or text
+    if doubtful:
+        return _doubt(permissions, tools, target, doubtful)
     if allowing := _allowing(permissions.allow, tools, target):
         return Decision(Verdict.ALLOW, f"the plan allows {allowing}")
     if reads or writes_inside:
@@ -60,6 +66,16 @@ def runs_anything(permissions: pb.Permissions) -> bool:
     return decide(permissions, ["Bash"], "$(any)", writes_inside=False, reads=False).verdict is Verdict.ALLOW
 
 
+def _doubt(permissions: pb.Permissions, tools: Sequence[str], target: str, denied: str) -> Decision:
+    """Returns the decision about a call that may or may not be denied: only a person can allow it, by its exact text."""
+    for text, pattern in _patterns(permissions.allow):
+        if pattern is not None and any(pattern.is_exactly(tool, target) for tool in tools):
+            return Decision(Verdict.ALLOW, f"the plan allows {text}")
+    reason = f"the plan denies {denied}, and whether this call does that is only known when it runs"
+    refused = permissions.default == pb.PERMISSION_DECISION_DENY
+    return Decision(Verdict.DENY if refused else Verdict.ASK, reason)
+
+
 def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
     """Returns the patterns that allow the call; empty if any part of the call is not allowed."""
     known = [(text, pattern) for text, pattern in _patterns(allow) if pattern is not None]
@@ -69,10 +85,13 @@ def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
     pieces = [target] if COMMAND_TOOLS.isdisjoint(tools) else parts(target)
     if not pieces:
         return ""
-    found = [
-        next((text for text, pattern in known if _allows(pattern, tools, piece)), "") for piece in pieces
-    ]
-    return ", ".join(dict.fromkeys(found)) if all(found) else ""
+    found: dict[str, None] = {}
+    for piece in dict.fromkeys(pieces):
+        allowing = next((text for text, pattern in known if _allows(pattern, tools, piece)), "")
+        if not allowing:
+            return ""
+        found[allowing] = None
+    return ", ".join(found)
 
 
 def _allows_whole(pattern: Pattern, tools: Sequence[str], target: str) -> bool:

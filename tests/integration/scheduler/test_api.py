@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable
 from typing import Any
 
@@ -9,7 +10,8 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.errors import HeddleError, from_rpc
+from heddle.errors import HeddleError, Violation, from_rpc
+from heddle.plan import rules
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1 import scheduler_service_pb2
 from scheduler_svc.api.servicer import SchedulerServicer
@@ -49,6 +51,26 @@ async def test_run_is_created_with_its_defaults_resolved(scheduler: Scheduler) -
     assert (one.agent, one.retries, one.timeout.seconds, one.priority) == ("command:false", 2, 60, 999)
     assert (two.agent, two.retries) == ("scripted", 0)
     assert (await scheduler.run(run)).max_parallel == 8
+
+
+async def test_other_calls_continue_while_a_plan_is_checked(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checking a large plan takes a second, and no other caller waits for it."""
+    checking, answered = threading.Event(), threading.Event()
+    check = rules.violations
+
+    def check_for_long(plan: pb.Plan) -> list[Violation]:
+        checking.set()
+        assert answered.wait(60)
+        return check(plan)
+
+    monkeypatch.setattr(rules, "violations", check_for_long)
+    creating = asyncio.create_task(scheduler.create(make_plan({"a": ["one"]})))
+    assert await asyncio.to_thread(checking.wait, 60)
+    await scheduler.api.ListRuns(pb.ListRunsRequest())
+    answered.set()
+    assert (await creating).startswith("runs/")
 
 
 async def test_same_request_id_returns_the_same_run(scheduler: Scheduler) -> None:

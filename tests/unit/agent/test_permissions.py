@@ -107,3 +107,19 @@ def test_targets_are_relative_to_the_worktree(tmp_path_factory: pytest.TempPathF
     assert relative_target(worktree, "a/../b") == "b"
     assert relative_target(worktree, "out/x") == str(elsewhere / "x")
     assert relative_target(worktree, "../x") == str(worktree.parent / "x")
+
+
+def test_what_only_the_run_shows_is_asked_for() -> None:
+    """A call that may be a denied one needs an answer, even with `Bash(*)`, and that answer allows exactly this call."""
+    strict = policy(pb.PERMISSION_DECISION_ALLOW, allow=["Bash(*)"], deny=["Bash(git push:*)"])
+    assert verdict(strict, "Bash", "git $x") is ASK
+    strict.allow.append(rule_for("Bash", "git $x"))
+    assert verdict(strict, "Bash", "git $x") is ALLOW
+    assert verdict(strict, "Bash", "git $y") is ASK
+    assert verdict(policy(pb.PERMISSION_DECISION_DENY, deny=["Bash(git push:*)"]), "Bash", "git $x") is DENY
+
+
+def test_a_long_command_has_a_bounded_cost() -> None:
+    """A command of thousands of parts is compared only as far as a decision needs, and never taken for harmless."""
+    strict = policy(pb.PERMISSION_DECISION_ALLOW, deny=["Bash(git push:*)"])
+    assert verdict(strict, "Bash", "; ".join(f"echo {number}" for number in range(4_000))) is ASK

@@ -1,5 +1,7 @@
 """Which calls a pattern matches."""
 
+from pathlib import Path
+
 import pytest
 
 from heddle import pb
@@ -46,7 +48,6 @@ def test_is_about(text: str, tool: str, target: str) -> None:
         ("Bash(git status:*)", "Read", "git status"),
         ("Bash(make)", "Bash", "make install"),
         ("Edit(src/**)", "Edit", "tests/src/a.py"),
-        ("Edit(*.md)", "Edit", "docs/a.md"),
         ("Edit(src/**)", "Edit", "/elsewhere/src/a.py"),
         ("WebFetch(domain:example.com)", "WebFetch", "https://badexample.com/"),
         ("WebFetch(domain:example.com)", "WebFetch", "https://evil.org/?example.com"),
@@ -56,6 +57,23 @@ def test_is_not_about(text: str, tool: str, target: str) -> None:
     """A call that only looks similar does not match."""
     assert not pattern(text).allows(tool, target)
     assert not pattern(text).denies(tool, target)
+
+
+def test_a_path_without_a_folder_is_denied_everywhere() -> None:
+    """`*.pem` allows files at the top only, and denies them in every folder."""
+    assert pattern("Read(*.pem)").denies("Read", "certs/a.pem")
+    assert pattern("Read(*.pem)").denies("Read", "/etc/ssl/a.pem")
+    assert pattern("Read(*.pem)").allows("Read", "a.pem")
+    assert not pattern("Read(*.pem)").allows("Read", "certs/a.pem")
+    assert not pattern("Edit(*.md)").allows("Edit", "docs/a.md")
+    assert not pattern("Read(certs/*.pem)").denies("Read", "other/certs/a.pem")
+
+
+def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with `~` is one in the home folder of the worker's user."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert pattern("Read(~/.ssh/**)").denies("Read", f"{tmp_path}/.ssh/id_ed25519")
+    assert not pattern("Read(~/.ssh/**)").denies("Read", f"{tmp_path.parent}/.ssh/id_ed25519")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +131,8 @@ def test_says_which_form_a_pattern_has(text: str) -> None:
         ("Bash", "*", "Bash([*])"),
         ("Read", "/etc/*", ""),
         ("Say it", "x", ""),
+        ("WebFetch", "https://example.com\\@evil.example", ""),
+        ("WebFetch", "example.com", ""),
     ],
 )
 def test_a_rule_is_about_calls_like_one(tool: str, target: str, expected: str) -> None:

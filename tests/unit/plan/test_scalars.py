@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from yaml.constructor import SafeConstructor
 
 from heddle import pb
 from heddle.plan.file import LoadedPlan, load, parse
@@ -200,3 +201,10 @@ def test_which_comment_is_part_of_a_text(text: str, is_prose: bool, indent: int,
 def test_only_a_json_object_is_rewritten(text: str, whole: str | None) -> None:
     """It may begin after blanks; any other text, and JSON that needs no change, stays as it is."""
     assert with_whole_characters(text) == (text if whole is None else whole)
+
+
+def test_numbers_to_the_base_of_60_are_never_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """YAML 1.1 reads 59:59:59 as a number, in a time that grows with the square of its length."""
+    monkeypatch.setattr(SafeConstructor, "construct_yaml_int", None)
+    monkeypatch.setattr(SafeConstructor, "construct_yaml_float", None)
+    assert plan(prompt="59:59:59").plan.epics[0].tasks[0].prompt == "59:59:59"
