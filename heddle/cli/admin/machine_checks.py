@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from heddle import data_folder
+from heddle import data_folder, fencing
 from heddle.cli.admin import home_lock
 from heddle.cli.console.failure import Failure
 from heddle.config import ConfigError, Settings
@@ -37,7 +37,8 @@ class Finding:
 
 def machine(settings: Settings) -> list[Finding]:
     """Returns the findings that need no service."""
-    return [python(), git(), home_folder(settings.home), disk(settings), database(settings.home)]
+    found = [python(), git(), home_folder(settings.home), disk(settings), database(settings.home)]
+    return found + epochs(settings.home)
 
 
 def python() -> Finding:
@@ -83,6 +84,19 @@ def home_folder(folder: Path) -> Finding:
         detail = f"{folder} can be written, but is inside the repository {repository}; git ignores it"
         return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
     return Finding("data folder", True, f"{folder} can be written")
+
+
+def epochs(home: Path) -> list[Finding]:
+    """Reports files of this machine's worker that refuse every leader; empty if there are none."""
+    return [
+        Finding(
+            "leader epoch",
+            False,
+            f"{path} contains {epoch}, which no leader set, so this worker refuses every leader",
+            f"run `{fencing.REPAIR}` here; the services may keep running",
+        )
+        for path, epoch in fencing.implausible(home, time.time()).items()
+    ]
 
 
 def disk(settings: Settings) -> Finding:
