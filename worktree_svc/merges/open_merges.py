@@ -162,7 +162,9 @@ class OpenMerges:
         if provided.problems:
             raise project_file.invalid(tuple(provided.problems))
         # The state is saved first, so the next service finds the worktree after a crash.
-        self.store.save(paths, WorktreeState(paths.epic, project.top, start=commit, head=commit))
+        shared = tuple(provided.links.values())
+        state = WorktreeState(paths.epic, project.top, commit, commit, common=project.common, shared=shared)
+        self.store.save(paths, state)
         failpoint("open_merge.after_state")
         with self.repositories.hold(project.common):
             checkouts.create(project, paths, commit)
@@ -176,7 +178,7 @@ class OpenMerges:
         provisions.provide(paths, provided)
         lease = self.leases.take(_lease_holder(run), file.ports)
         failpoint("open_merge.after_layout")
-        return opened._replace(path=str(paths.worktree), lease=lease, shared=tuple(provided.links.values()))
+        return opened._replace(path=str(paths.worktree), lease=lease, shared=shared)
 
     def _remove(self, project: Project, run: RunName) -> None:
         paths = self.store.paths(run.epic(_KEY))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
+from heddle.worktree_paths import git_folder_of, read_record
 from worktree_svc.git import refs, user_revisions, waiting_processes
 from worktree_svc.git.command import Git, Output, decode, readable
 from worktree_svc.git.environment import EMAIL, NAME
@@ -133,8 +134,10 @@ def _locate(path: str) -> Location:
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
     own = Path(git_dir)
-    # In an epic's worktree, the common folder is its view of the repository (git/worktree_views.py).
     shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
+    # In an epic's worktree, that is its view of the repository (git/worktree_views.py).
+    if top and own == git_folder_of(Path(top)) and (record := read_record(Path(top))) and record.common:
+        shared = record.common
     return Location(Path(top or git_dir), shared.resolve(), own)
 
 

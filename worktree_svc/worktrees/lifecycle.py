@@ -79,6 +79,7 @@ class Worktrees:
         state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
         back_to = rewind.target(project, rewind_to) if rewind_to else None
         provided = self._plan_provisions(project, file, state, back_to)
+        state = state.with_provisions(project.common, provided.links.values())
         kept = self._kept(project, attempt, earlier)
         continues = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
         continues = continues and not kept
@@ -219,7 +220,7 @@ class Worktrees:
         self._check_disk(project)
         state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
         provided = self._plan_provisions(project, file, state, None)
-        self.store.save(paths, state)
+        state = self.store.save(paths, state.with_provisions(project.common, provided.links.values()))
         failpoint("restore.after_claim")
         state, _ = self._make_ready(project, paths, state, base)
         failpoint("restore.before_files")

@@ -13,6 +13,7 @@ from heddle.names import AttemptName
 from worktree_svc.content import (
     acceptance,
     accepted_history,
+    agent_commits,
     agent_merges,
     checkouts,
     conflict_resolution,
@@ -21,7 +22,7 @@ from worktree_svc.content import (
     unfinished_operations,
 )
 from worktree_svc.content.ignored_files import IgnoredFiles, Span
-from worktree_svc.git import commit_messages, refs
+from worktree_svc.git import commit_messages, refs, worktree_views
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
@@ -83,6 +84,7 @@ class TaskCommits:
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
         checkouts.repair(project, paths)
+        agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(project, paths)
         agent_merges.check_finished(project, paths)
         _check_descent(project, paths, head)
@@ -145,7 +147,8 @@ class TaskCommits:
         state = self.store.load(paths)
         if state is None or state.head == commit:
             return
-        checkouts.attach(paths, checkouts.repair(project, paths))
+        checkouts.attach(project, paths, checkouts.repair(project, paths))
+        worktree_views.refresh(paths.worktree, project.common, refs.branch_ref(paths.epic.branch))
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the attempt.
         work_saved = not checkouts.has_nested_worktrees(project, paths)

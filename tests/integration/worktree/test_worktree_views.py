@@ -1,4 +1,4 @@
-"""A worktree of an epic has its own stash and notes; everything else is shared with the repository."""
+"""A worktree of an epic has a repository of its own, which borrows from the project's and changes nothing in it."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import git, git_fails
-from tests.support.worktrees import Worker, attempt
+from tests.support.worktrees import Worker, attempt, fingerprint
 
 
 def put_away(project: Path, text: str = "private") -> str:
@@ -73,8 +73,8 @@ async def test_an_emptied_stash_is_nothing_to_keep(worker: Worker) -> None:
     assert not (await worker.remove("runs/r1/epics/api")).archive_commit
 
 
-async def test_all_else_is_the_repositorys(worker: Worker) -> None:
-    """Branches, tags, logs, settings and objects are those of the repository, in both directions; notes are not."""
+async def test_a_worktree_reads_the_repository_and_writes_its_own(worker: Worker) -> None:
+    """Branches, tags, settings and objects are those of the repository; what git changes there stays there."""
     worker.git("tag", "v1")
     worker.git("notes", "add", "--message=private")
     path = await worker.ready(attempt())
@@ -82,20 +82,25 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     assert git(path, "notes", "list") == ""
     git(path, "notes", "add", "--message=own")
     assert worker.git("notes", "show") == "private"
+    before = fingerprint(worker.project)
     git(path, "branch", "side")
-    worker.git("config", "heddle.test", "yes")
+    git(path, "tag", "v2")
+    git(path, "update-ref", "refs/remotes/origin/own", "HEAD")
     (path / "README.md").write_text("own\n")
     git(path, "commit", "--quiet", "--all", "--message=Own")
-    assert worker.git("rev-parse", "side") == worker.git("rev-parse", "main")
+    assert fingerprint(worker.project) == before
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == worker.git("rev-parse", "main")
+    git_fails(worker.project, "cat-file", "-e", git(path, "rev-parse", "HEAD"))
+    worker.git("config", "heddle.test", "yes")
     assert git(path, "config", "heddle.test") == "yes"
     # A setting of the worktree is not a setting of the repository.
     git(path, "config", "heddle.test", "own")
     assert worker.git("config", "heddle.test") == "yes"
-    assert worker.git("log", "-1", "--format=%s", "heddle/r1/epics/api") == "Own"
     git_fails(path, "switch", "main")
-    worker.git("gc", "--quiet")
+    worker.git("gc", "--quiet", "--prune=now")
     worker.git("fetch", "--quiet", ".", "main:refs/remotes/origin/main")
-    assert git(path, "rev-parse", "HEAD", "main") == worker.git("rev-parse", "heddle/r1/epics/api", "main")
+    assert worker.git("fsck", "--strict") == ""
+    assert git(path, "rev-parse", "HEAD^", "main", "v1") == worker.git("rev-parse", "main", "main", "v1")
     done = await worker.commit(attempt())
     assert worker.git("show", f"{done.commit}:README.md") == "own"
     # A run may start from such a worktree.
@@ -126,7 +131,8 @@ async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
     """If an agent breaks links or removes the view, the next attempt has a complete one."""
     path = await worker.ready(attempt())
     view = path.with_name("api.git")
-    (view / "objects").unlink()
+    (view / "info").unlink()
+    shutil.rmtree(view / "objects")
     (view / "config").write_text("[heddle]\n\ttest = kept\n")
     shutil.rmtree(view / "logs")
     (view / "logs").symlink_to("/nowhere")
