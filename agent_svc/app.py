@@ -23,6 +23,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
     prices = Prices.read(settings.home)
     context = WorkerContext(
         settings.worker_name,
+        settings.home,
         settings.stop_grace,
         settings.agent_env,
         clock,

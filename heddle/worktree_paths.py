@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from heddle import errors
 from heddle.names import EpicName, RunName
 
 # The folders below HEDDLE_HOME.
@@ -50,6 +51,20 @@ def git_folder_of(worktree: Path) -> Path:
 def record_file_of(worktree: Path) -> Path:
     """Returns the path of a worktree's record."""
     return worktree.with_name(f"{worktree.name}.json")
+
+
+def find_worktree(home: Path, name: EpicName | RunName, field: str) -> Path:
+    """Returns the path of an existing worktree; raises INVALID_FIELD for `field` of a request if there is none."""
+    worktree = worktree_of(home, name)
+    if worktree.is_symlink() or not worktree.is_dir() or read_record(worktree) is None:
+        raise errors.invalid_field(field, f"this worker has no worktree of {name}")
+    return worktree
+
+
+def shared_folders(worktree: Path) -> tuple[Path, ...]:
+    """Returns the targets of links in a worktree, as worktree_svc recorded them; empty without a record."""
+    record = read_record(worktree)
+    return record.shared if record else ()
 
 
 def read_record(worktree: Path) -> WorktreeRecord | None:

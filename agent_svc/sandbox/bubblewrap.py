@@ -21,7 +21,6 @@ from typing import Final
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sandbox.repository import checkout
-from heddle.names import EpicName
 
 PROGRAM: Final = "bwrap"
 
@@ -68,8 +67,6 @@ class NoSandboxError(Exception):
 class Resident:
     """The session or check that runs in a sandbox."""
 
-    # The epic whose branch git may update. None: no branch.
-    epic: EpicName | None
     worktree: Path
     # The private temporary folder.
     scratch: Path
@@ -127,7 +124,7 @@ class Bubblewrap:
     def try_out(self) -> None:
         """Creates a sandbox as a trial; raises NoSandboxError if that fails."""
         with tempfile.TemporaryDirectory() as folder:
-            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            resident = Resident(Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
@@ -161,7 +158,7 @@ class Bubblewrap:
         _add_own_folders(mounts, resident)
         mounts.writable(scratch)
         mounts.writable(worktree)
-        _add_repository(mounts, resident.epic, worktree)
+        _add_repository(mounts, worktree)
         for path in self._secrets:
             mounts.read_only(path.resolve(), Path(os.devnull))
         return mounts
@@ -221,17 +218,14 @@ def _keep(mounts: Mounts, folder: Path, part: str) -> None:
     mounts.read_only(path)
 
 
-def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> None:
+def _add_repository(mounts: Mounts, worktree: Path) -> None:
     found = checkout(worktree)
     if found is None:
         return
-    mounts.visible([found.common])
     mounts.read_only(worktree / ".git")
-    if found.view is not None:
-        mounts.read_only(found.view)
-    for path in found.writable(epic):
-        path.mkdir(parents=True, exist_ok=True)
-        mounts.writable(path)
+    for path in found.writable():
+        if path.is_dir() and not path.is_symlink():
+            mounts.writable(path)
     for path in found.read_only():
         if path.exists():
             mounts.read_only(path)

@@ -6,12 +6,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import structlog
 
 from agent_svc.agents.base.driver import Driver, Launch, Translator
+from agent_svc.agents.base.session_command import opened_in
 from agent_svc.log.earlier_messages import with_earlier_messages
 from agent_svc.log.journal import Journal, system
 from agent_svc.log.recorder import Recorder
@@ -43,6 +43,7 @@ from agent_svc.text import clip
 from heddle import errors, pb
 from heddle.names import AttemptName
 from heddle.running_time import Timer
+from heddle.worktree_paths import shared_folders, worktree_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Session:
         self._spec = spec
         self._folder = folder
         self._context = context
+        self._worktree = worktree_of(context.home, name.parent.parent)
         self._actor = f"worker:{context.worker}"
         self._journal = Journal(name, folder.log, context.clock, self._broke, limit=context.text_limit)
         self._begun = self._journal.begun
@@ -274,13 +276,13 @@ class Session:
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
     async def _run_agent(self, driver: Driver) -> Ending:
-        request, resume = with_earlier_messages(self._spec, self._said), self._resume
+        request, resume, where = with_earlier_messages(self._spec, self._said), self._resume, self._worktree
         self._login_variables = tuple(driver.login_variables)
         pricing = Pricing.of(self._spec, self._context.prices, live=driver.kind.reports_usage_live)
         began, answered = self._context.clock(), False
         await self._journal.begin_agent(self._actor)
         for restarts in range(restart.MOST + 1):
-            launch, translator = driver.launch(request, resume), driver.translator()
+            launch, translator = opened_in(where, driver.launch(request, resume)), driver.translator()
             ended = await self._hold(launch, translator, pricing)
             answered = answered or (self._conversation is not None and self._conversation.signs.answered)
             resumes = restart.may_resume(ended, launch, translator)
@@ -366,9 +368,8 @@ class Session:
     async def _command(
         self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
     ) -> supervised.Command:
-        context, epic = self._context, self.name.parent.parent
-        shared = [Path(each) for each in self._spec.shared_folders]
-        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared)
+        context, shared = self._context, await asyncio.to_thread(shared_folders, self._worktree)
+        resident = Resident(self._worktree, self._folder.scratch, environment, own, shared)
         wrapper = await context.boundary.wrapper(resident)
         return supervised.Command(
             tuple(arguments), self._worktree, environment, context.grace, self._lock, context.memory, wrapper
@@ -379,10 +380,6 @@ class Session:
         added = {**agents, **self._spec.environment, "TMPDIR": str(self._folder.scratch)}
         inherited = (*self._context.inherited, *(self._login_variables if launch else ()))
         return agent_environment(os.environ, inherited, added, self._spec.prompt)
-
-    @property
-    def _worktree(self) -> Path:
-        return Path(self._spec.worktree_path)
 
     def _broke(self, error: Exception) -> None:
         self.interrupt(self._failed(error))

@@ -52,9 +52,7 @@ async def _start(folder: Path, sandbox: Bubblewrap | None, lock: int) -> float:
     began = time.perf_counter()
     wrapper: tuple[str, ...] = ()
     if sandbox is not None:
-        wrapper = await asyncio.to_thread(
-            sandbox.wrapper, Resident(None, worktree, folder / "scratch", os.environ)
-        )
+        wrapper = await asyncio.to_thread(sandbox.wrapper, Resident(worktree, folder / "scratch", os.environ))
     command = Command(("/bin/true",), worktree, dict(os.environ), grace=1, lock=lock, wrapper=wrapper)
     process = await Supervisors().start(command, stdin=subprocess.DEVNULL)
     readers = [asyncio.create_task(_drain(each)) for each in (process.stdout, process.stderr)]

@@ -38,7 +38,7 @@ def bring_in_head(project: Project, paths: WorktreePaths) -> None:
     if found is None:
         return
     try:
-        object_import.bring_in(project.git, worktree_views.objects_of(paths.worktree), [found])
+        _bring_in(project, paths, found)
     except errors.HeddleError as error:
         if error.reason != pb.ERROR_REASON_GIT_FAILED:
             raise
@@ -62,10 +62,15 @@ def _brought_in(project: Project, paths: WorktreePaths, name: str | None) -> str
     if name is None:
         return None
     try:
-        object_import.bring_in(project.git, worktree_views.objects_of(paths.worktree), [name])
+        _bring_in(project, paths, name)
     except errors.HeddleError as error:
         if error.reason != pb.ERROR_REASON_GIT_FAILED:
             raise
         log.warning("agent_commit_not_kept", epic=str(paths.epic), commit=name, error=error.message)
         return None
     return refs.resolve(project.git, name)
+
+
+def _bring_in(project: Project, paths: WorktreePaths, commit: str) -> None:
+    objects = worktree_views.objects_of(paths.worktree, project.common)
+    object_import.bring_in(project.git, objects, [commit])

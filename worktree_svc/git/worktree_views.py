@@ -163,9 +163,14 @@ def stash_of(worktree: Path) -> str:
     return text if _ID.fullmatch(text) else ""
 
 
-def objects_of(worktree: Path) -> Path:
-    """Returns the folder of a worktree's own objects."""
-    return view_of(worktree) / "objects"
+def objects_of(worktree: Path, common: Path) -> Path:
+    """Returns the folder of a worktree's own objects, which then borrows only from the repository at `common`."""
+    objects = view_of(worktree) / "objects"
+    if view_of(worktree).is_dir():
+        for folder in (objects, objects / "info"):
+            _make_folder(folder)
+        _borrow(objects / "info", common / "objects")
+    return objects
 
 
 def _take_over(own: Path, registration: Path, branch: str) -> None:

@@ -86,6 +86,8 @@ def find(folders: PrivateFolders, path: str) -> Project:
     if urls.is_url(path):
         path = str(mirror_of(folders, path))
     folder = Path(path)
+    if "\0" in path:
+        raise errors.invalid_field("project", "it contains a zero byte")
     if not folder.is_absolute():
         raise errors.invalid_field(
             "project", f"{path!r} is not an absolute path; write it from the root, for example /home/me/app"
@@ -221,10 +223,17 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
         return
     if (
         not branch
+        or "\0" in branch
         or branch.startswith("-")
         or project.git.run("check-ref-format", refs.branch_ref(branch)).code
     ):
         raise errors.invalid_field(field, f"{readable(branch)!r} is not a valid branch name")
+
+
+def check_commit_id(field: str, commit: str | None) -> None:
+    """Raises INVALID_FIELD if `commit` is neither a full commit ID nor None."""
+    if commit is not None and not _COMMIT_ID.fullmatch(commit):
+        raise errors.invalid_field(field, f"{readable(commit)!r} is not a full commit ID")
 
 
 def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:

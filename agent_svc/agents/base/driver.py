@@ -23,7 +23,7 @@ class Launch:
     models: bool = False
     # The agent's own folders outside the worktree. The agent must be able to write to them.
     own: Sequence[OwnFolder] = ()
-    # Describes the session of an agent_session_id and how people open it. None: people cannot open it.
+    # Describes the session of an agent_session_id and how people open it in the worktree. None: people cannot open it.
     own_session: Callable[[str], pb.AgentSession] | None = None
 
 

@@ -59,7 +59,7 @@ class ClaudeDriver:
             controlled=True,
             models=True,
             own=(CLAUDE_FOLDER,),
-            own_session=partial(own_session, request, ("claude", "--resume")),
+            own_session=partial(own_session, ("claude", "--resume")),
         )
 
     def translator(self) -> HostTranslator:

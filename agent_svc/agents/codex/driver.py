@@ -61,7 +61,7 @@ class CodexDriver:
             models=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
-            own_session=partial(own_session, request, ("codex", "resume")),
+            own_session=partial(own_session, ("codex", "resume")),
         )
 
     def translator(self) -> HostTranslator:
