@@ -5,8 +5,8 @@ and the user rely on. The file .git of an epic's worktree names a folder next to
 
 HEDDLE_HOME/worktrees/RUN/EPIC.git/
     objects/         the agent's own objects; the project's are an alternate. See object_import.py
-    refs/, packed-refs, logs/
-                     the agent's own refs: copies of the project's from the attempt's start, and a stash and notes
+    refs/, logs/     the agent's own refs, with a stash and notes
+    packed-refs      the project's refs, as they are now; see ref_updates.py
     worktrees/EPIC/  the git folder of the worktree, with its HEAD and index
     config           includes the project's; settings made in the worktree apply only there
     everything else  links to the project's files
@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -30,12 +31,10 @@ from worktree_svc.storage import files
 
 # The kinds of refs that are never copied.
 _OWN_REFS: Final = frozenset({"stash", "notes", "bisect", "worktree", "rewritten"})
-_OWN_PACKED: Final = re.compile(rb"^[0-9a-f]+ refs/(stash$|notes/).*\n(\^[0-9a-f]+\n)?", re.MULTILINE)
+_SORTED: Final = b"# pack-refs with: sorted \n"
 
-# Folders of refs that are links and not copies, because they may be many and agents need not write there: Heddle's
-# own refs, and the branches of other runs.
+# A link: agents need not write there, and there may be many.
 _HEDDLES_REFS: Final = "refs/heddle"
-_HEDDLES_BRANCHES: Final = "refs/heads/heddle"
 
 # Extensions that apply to this repository format and to any older one.
 _EXTENSION: Final = re.compile(r"extensions\.(objectformat|partialclone|worktreeconfig)")
@@ -106,7 +105,6 @@ def refresh(worktree: Path, common: Path, branch: str) -> None:
     for kind in _entries(view / "refs"):
         if kind.name not in _OWN_REFS:
             files.remove(kind)
-    _make_folder(view / "refs")
     _copy_refs(view, common, branch)
 
 
@@ -227,32 +225,80 @@ def _lacks_refs(view: Path) -> bool:
 
 
 def _copy_refs(view: Path, common: Path, branch: str) -> None:
-    _copy_packed(view / "packed-refs", common / "packed-refs")
-    for kind in _entries(common / "refs"):
-        if kind.name not in _OWN_REFS and kind.is_dir() and not kind.is_symlink():
-            target = view / "refs" / kind.name
-            files.remove(target)
-            _copy_kind(target, kind, f"refs/{kind.name}", branch)
-    _make_folder(view / "refs" / "heads")
+    """Creates the refs of a view that has none except its stash and notes. `branch` is the epic's."""
+    show_refs(view, common)
     # git creates a branch's folder only if its parents are folders.
-    parents = [parent for parent in Path(branch).parents if parent.parts[:2] == ("refs", "heads")]
-    for parent in reversed(parents):
+    for parent in reversed([parent for parent in Path(branch).parents if parent.parts[:1] == ("refs",)]):
         _make_folder(view / parent)
+    for name, content in _loose(common):
+        if content.startswith(_POINTER.encode()):
+            (view / name).parent.mkdir(parents=True, exist_ok=True)
+            (view / name).write_bytes(content)
+    files.remove(view / _HEDDLES_REFS)
+    (view / _HEDDLES_REFS).symlink_to(common / _HEDDLES_REFS)
 
 
-def _copy_kind(target: Path, source: Path, name: str, branch: str) -> None:
-    """Copies a folder of refs; `name` is its path from the repository's folder."""
-    parent, _, _ = name.rpartition("/")
-    if name == _HEDDLES_REFS or (parent == _HEDDLES_BRANCHES and not branch.startswith(f"{name}/")):
-        target.symlink_to(source)
-        return
-    target.mkdir()
-    with os.scandir(source) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _copy_kind(target / entry.name, Path(entry.path), f"{name}/{entry.name}", branch)
-            elif not entry.name.endswith(".lock") and (content := _content(Path(entry.path))):
-                (target / entry.name).write_bytes(content)
+def show_refs(view: Path, common: Path) -> None:
+    """Makes the project's refs visible in a view, below what git there has written itself.
+
+    They are packed refs of the view: git prefers the files in refs/, where an agent writes.
+    """
+    refs = {name: content for name, content in _loose(common) if not content.startswith(_POINTER.encode())}
+    lines = (
+        line.split(b" ", 1) for line in _packed(common).split(b"\n") if line[:1] not in {b"#", b"^", b""}
+    )
+    packed = {os.fsdecode(name): commit for commit, name in lines if not _is_own(os.fsdecode(name))}
+    every = sorted({**packed, **refs}.items(), key=lambda ref: os.fsencode(ref[0]))
+    text = _SORTED + b"".join(b"%s %s\n" % (commit.strip(), os.fsencode(name)) for name, commit in every)
+    scratch = view / "packed-refs.heddle"
+    files.remove(scratch)
+    scratch.write_bytes(text)
+    scratch.replace(view / "packed-refs")
+
+
+def stamp_of_refs(common: Path) -> list[tuple[str, Stamp]]:
+    """Returns a value that changes when a ref of a repository that views show changes."""
+    folders = [Path(folder) for folder, _, _ in _walk(common)]
+    return [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+
+
+def _changed_at(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _walk(common: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields the folders of the refs that views show, like os.walk."""
+    top = str(common / "refs")
+    for folder, folders, names in os.walk(top):
+        if folder == top:
+            folders[:] = [name for name in folders if name not in _OWN_REFS and name != "heddle"]
+        yield folder, folders, names
+
+
+def _loose(common: Path) -> Iterator[tuple[str, bytes]]:
+    """Yields name and content of the refs that have files of their own."""
+    for folder, _, names in _walk(common):
+        for name in names:
+            path = Path(folder, name)
+            if not name.endswith(".lock") and (content := _content(path)):
+                ref = str(path.relative_to(common))
+                if not _is_own(ref):
+                    yield ref, content
+
+
+def _is_own(ref: str) -> bool:
+    return ref.split("/")[1] in _OWN_REFS
+
+
+def _packed(common: Path) -> bytes:
+    try:
+        return (common / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _content(ref: Path) -> bytes:
@@ -265,15 +311,6 @@ def _content(ref: Path) -> bytes:
     except OSError:  # removed right now
         return b""
     return content if _PLAIN_REF.fullmatch(content) else b""
-
-
-def _copy_packed(target: Path, source: Path) -> None:
-    files.remove(target)
-    try:
-        text = source.read_bytes()
-    except FileNotFoundError:
-        return
-    target.write_bytes(_OWN_PACKED.sub(b"", text))
 
 
 def _configure(config: Path, shared: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import git, git_fails
+from tests.support.scheduler import eventually
 from tests.support.worktrees import Worker, attempt, fingerprint
 
 
@@ -105,6 +106,26 @@ async def test_a_worktree_reads_the_repository_and_writes_its_own(worker: Worker
     assert worker.git("show", f"{done.commit}:README.md") == "own"
     # A run may start from such a worktree.
     assert (await worker.inspect(path)).base_commit == done.commit
+
+
+async def test_branches_that_move_are_seen_while_an_agent_works(worker: Worker) -> None:
+    """A worktree shows the branches of the repository as they are now, except where the agent moved its own."""
+    path = await worker.ready(attempt())
+    git(path, "branch", "side")
+    git(path, "branch", "--force", "both")
+    mine = git(path, "rev-parse", "both")
+    for branch in ("new", "both"):
+        git(worker.project, "branch", branch)
+    (worker.project / "README.md").write_text("theirs\n")
+    git(worker.project, "commit", "--quiet", "--all", "--message=Theirs")
+    git(worker.project, "branch", "--force", "both")
+    main = git(worker.project, "rev-parse", "main")
+    await eventually(lambda: git(path, "rev-parse", "main") == main)
+    assert git(path, "rev-parse", "new", "side", "both", "HEAD").split() == [mine] * 4
+    git(worker.project, "pack-refs", "--all")
+    git(worker.project, "branch", "--delete", "new")
+    await eventually(lambda: "new" not in git(path, "for-each-ref", "--format=%(refname:short)").split())
+    assert git(path, "rev-parse", "main") == main
 
 
 async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
