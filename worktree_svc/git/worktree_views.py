@@ -173,17 +173,19 @@ def objects_of(worktree: Path, common: Path) -> Path:
 
 def _take_over(own: Path, registration: Path, branch: str) -> None:
     """Creates a worktree's git folder from its registration, which earlier versions used as that folder."""
-    _make_folder(own)
+    made = own.with_name(f"{own.name}.new")
+    _make_folder(made)
     for entry in _entries(registration):
         if entry.name in _REGISTRATION or entry.is_symlink():
             continue
         if entry.name in {"HEAD", "config.worktree"}:
-            shutil.copyfile(entry, own / entry.name)
+            shutil.copyfile(entry, made / entry.name)
         # The repositories of submodules contain absolute paths; the next attempt gets others.
         elif entry.name != "modules":
-            shutil.move(entry, own / entry.name)
-    if not (own / "HEAD").is_file():
-        files.write_atomically(own / "HEAD", f"{_POINTER}{branch}\n")
+            shutil.move(entry, made / entry.name)
+    if not (made / "HEAD").is_file():
+        files.write_atomically(made / "HEAD", f"{_POINTER}{branch}\n")
+    made.rename(own)
 
 
 def _make_folder(folder: Path) -> None:

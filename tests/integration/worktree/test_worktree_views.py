@@ -1,13 +1,16 @@
 """A worktree of an epic has a repository of its own, which borrows from the project's and changes nothing in it."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from heddle.worktree_paths import git_folder_of, record_file_of, view_of
 from tests.support.repositories import git, git_fails
 from tests.support.scheduler import eventually
 from tests.support.worktrees import Worker, attempt, fingerprint
+from worktree_svc.storage import files
 
 
 def put_away(project: Path, text: str = "private") -> str:
@@ -126,6 +129,48 @@ async def test_branches_that_move_are_seen_while_an_agent_works(worker: Worker) 
     git(worker.project, "branch", "--delete", "new")
     await eventually(lambda: "new" not in git(path, "for-each-ref", "--format=%(refname:short)").split())
     assert git(path, "rev-parse", "main") == main
+
+
+async def test_a_worktree_of_an_earlier_version_is_taken_over(worker: Worker) -> None:
+    """A worktree whose git folder is in the repository, with an agent's commit, changes and stash, works as before."""
+    path = await worker.ready(attempt())
+    view, own, registration = view_of(path), git_folder_of(path), worker.project / ".git/worktrees/api"
+    for entry in own.iterdir():
+        entry.replace(registration / entry.name)
+    (registration / "gitdir").write_text(f"{path}/.git\n")
+    (registration / "commondir").write_text(f"{view}\n")
+    (path / ".git").write_text(f"gitdir: {registration}\n")
+    for name in ("objects", "packed-refs", "refs", "logs", "worktrees"):
+        files.remove(view / name)
+    for name in (
+        "objects",
+        "packed-refs",
+        "worktrees",
+        *(f"{part}refs/{kind}" for part in ("", "logs/") for kind in ("heads", "heddle")),
+    ):
+        (view / name).parent.mkdir(parents=True, exist_ok=True)
+        (view / name).symlink_to(worker.project / ".git" / name)
+    record = json.loads(record_file_of(path).read_text())
+    record_file_of(path).write_text(
+        json.dumps({key: record[key] for key in record if key not in {"common", "shared"}})
+    )
+    for text in ("stashed", "committed"):
+        (path / "README.md").write_text(f"{text}\n")
+        git(path, *(("stash",) if text == "stashed" else ("commit", "--quiet", "--all", "--message=Own")))
+    tip = git(worker.project, "rev-parse", "heddle/r1/epics/api")
+    (path / "README.md").write_text("changed\n")
+    git(path, "add", "README.md")
+
+    assert not (await worker.ensure(attempt())).created
+    assert git(path, "rev-parse", "HEAD") == git(worker.project, "rev-parse", "heddle/r1/epics/api") == tip
+    assert git(path, "diff", "--cached", "--name-only") == "README.md"
+    assert git(path, "show", "stash:README.md") == "stashed"
+    assert git(path, "rev-parse", "--absolute-git-dir") == str(own)
+    assert worker.git("worktree", "list").count("api") == 2
+    git(path, "commit", "--quiet", "--message=More")
+    assert git(worker.project, "rev-parse", "heddle/r1/epics/api") == tip
+    done = await worker.commit(attempt())
+    assert worker.git("show", f"{done.commit}:README.md") == "changed"
 
 
 async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
