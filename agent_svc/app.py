@@ -26,6 +26,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
     held = boundary(settings)
     context = WorkerContext(
         settings.worker_name,
+        settings.home,
         settings.stop_grace,
         settings.agent_env,
         clock,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -31,6 +31,7 @@ from worktree_svc.storage.worktree_store import WorktreeStore
 from worktree_svc.worktrees import recovery
 from worktree_svc.worktrees.lifecycle import Worktrees
 from worktree_svc.worktrees.pool import WorktreePool
+from worktree_svc.worktrees.ref_updates import RefUpdates
 from worktree_svc.worktrees.task_commits import TaskCommits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -81,6 +82,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     open_merges.clear()
     commits, merges = TaskCommits(store, folders, check_epoch), BranchMerges(folders, check_epoch)
     disk_use = DiskUse(store)
+    ref_updates = RefUpdates(store, executor)
     servicer = WorktreeServicer(
         executor,
         worktrees,
@@ -94,20 +96,24 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
 
     async def drain() -> None:
         disk_use.close()
+        await ref_updates.close()
         await executor.drain()
         await asyncio.to_thread(pool.close)
         await asyncio.to_thread(waiting.close)
         lock.release()
 
-    return _service(servicer, disk_use, drain)
+    return _service(servicer, (disk_use.start, ref_updates.start), drain)
 
 
-def _service(servicer: WorktreeServicer, disk_use: DiskUse, drain: Callable[[], Awaitable[None]]) -> Service:
+def _service(
+    servicer: WorktreeServicer, starts: Sequence[Callable[[], None]], drain: Callable[[], Awaitable[None]]
+) -> Service:
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
 
     async def start() -> None:
-        disk_use.start()
+        for begin in starts:
+            begin()
 
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
     return Service(names=[name], register=register, guard=SchedulerOnly(), start=start, drain=drain)

@@ -105,7 +105,6 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
-            worktree.lease.shared_folders.extend(map(str, done.shared))
             answer = pb.EnsureWorktreeResponse(
                 worktree=worktree, created=done.created, continued=done.state.continued
             )
@@ -221,7 +220,6 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 slot, ports = opened.lease
                 answer.lease.CopyFrom(pb.Lease(slot=slot, ports=ports))
                 answer.lease.environment.update(environment.resolved(file.env, slot, ports))
-                answer.lease.shared_folders.extend(map(str, opened.shared))
             return answer
 
         return await self._on(request.project, job, key=f"{run}\0merge")

@@ -29,7 +29,6 @@ from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolv
 from agent_svc.sandbox.private_folders import PrivateFolder
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
-from heddle.names import EpicName
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -78,8 +77,6 @@ class NoSandboxError(Exception):
 class Resident:
     """The session or check that runs in a sandbox."""
 
-    # The epic whose branch git may update. None: no branch.
-    epic: EpicName | None
     worktree: Path
     # The private temporary folder.
     scratch: Path
@@ -134,7 +131,7 @@ class Bubblewrap:
     def try_out(self) -> None:
         """Creates a sandbox as a trial; raises NoSandboxError if that fails."""
         with tempfile.TemporaryDirectory() as folder:
-            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            resident = Resident(Path(folder), Path(folder), os.environ)
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
     def try_filter(self) -> None:
@@ -143,7 +140,7 @@ class Bubblewrap:
             log.warning("system_calls_not_filtered", reason=f"no filter for {platform.machine()}")
             return
         with tempfile.TemporaryDirectory() as folder:
-            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            resident = Resident(Path(folder), Path(folder), os.environ)
             *options, end = self.wrapper(resident)
             with tempfile.TemporaryFile() as file:
                 file.write(self.system_calls(resident))
@@ -223,7 +220,7 @@ def described(rules: Rules, resident: Resident) -> Mounts:
     _add_own_folders(mounts, resident)
     mounts.writable(scratch)
     mounts.writable(worktree)
-    _add_repository(mounts, resident.epic, worktree)
+    _add_repository(mounts, worktree)
     for path in rules.secrets:
         mounts.read_only(path.resolve(), Path(os.devnull))
     return mounts
@@ -303,17 +300,14 @@ def _keep(mounts: Mounts, folder: Path, part: str) -> None:
     mounts.read_only(path)
 
 
-def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> None:
+def _add_repository(mounts: Mounts, worktree: Path) -> None:
     found = checkout(worktree)
     if found is None:
         return
-    mounts.visible([found.common])
     mounts.read_only(worktree / ".git")
-    if found.view is not None:
-        mounts.read_only(found.view)
-    for path in found.writable(epic):
-        path.mkdir(parents=True, exist_ok=True)
-        mounts.writable(path)
+    for path in found.writable():
+        if path.is_dir() and not path.is_symlink():
+            mounts.writable(path)
     for path in found.read_only():
         if path.exists():
             mounts.read_only(path)

@@ -13,8 +13,9 @@ from typing import Final
 
 import structlog
 
-from agent_svc.sandbox.repository import MOST_POINTER_BYTES, Checkout, checkout
+from agent_svc.sandbox.repository import Checkout, checkout
 from heddle import beneath
+from heddle.worktree_paths import git_folder_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -32,6 +33,9 @@ SAFE: Final = (
     "-c",
     "core.hooksPath=/dev/null",
 )
+
+# The longest content of a file that names a folder.
+_MOST_POINTER_BYTES: Final = 64 << 10
 
 # Time limit of one git ls-files, in seconds.
 PATIENCE: Final = 30
@@ -55,7 +59,7 @@ def changed(worktree: Path, since: int, busy: Callable[[Path], bool]) -> list[st
     found = checkout(worktree.resolve())
     if found is None:
         return []
-    places = [*_main(found), *_others(found, since, busy)]
+    places = [*_main(found), *_others(found, worktree.resolve(), since, busy)]
     paths = list(_guarded(found.common, since))
     for folder, git_dir in places:
         paths += _written(folder, git_dir, since)
@@ -68,14 +72,19 @@ def _main(found: Checkout) -> Iterator[tuple[Path, Path]]:
         yield found.common.parent, found.common
 
 
-def _others(found: Checkout, since: int, busy: Callable[[Path], bool]) -> Iterator[tuple[Path, Path]]:
+def _others(
+    found: Checkout, worktree: Path, since: int, busy: Callable[[Path], bool]
+) -> Iterator[tuple[Path, Path]]:
     """Yields the worktrees that should not have changed, each with its git folder."""
-    for git_dir in found.git_dir.parent.iterdir():
-        if git_dir == found.git_dir:
-            continue
+    for registration in (found.common / "worktrees").iterdir():
         try:
-            pointer = beneath.read_file(git_dir / "gitdir", MOST_POINTER_BYTES)
+            pointer = beneath.read_file(registration / "gitdir", _MOST_POINTER_BYTES)
             folder = Path(os.fsdecode(pointer).strip()).parent
+            if folder == worktree:
+                continue
+            # Other worktrees than those of epics, such as the user's, have no view.
+            own = git_folder_of(folder)
+            git_dir = own if own.is_dir() else registration
             # Preparing a worktree writes its HEAD.
             made_ready = (git_dir / "HEAD").stat().st_ctime_ns > since
         except OSError:

@@ -59,7 +59,7 @@ class Seatbelt:
             raise NoSandboxError("sandbox-exec is for macOS only", "use bubblewrap")
         found = cls(rules)
         with tempfile.TemporaryDirectory() as folder:
-            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            resident = Resident(Path(folder), Path(folder), os.environ)
             try:
                 subprocess.run(
                     [*found.wrapper(resident), "/usr/bin/true"],

@@ -24,6 +24,7 @@ from agent_svc.text import MAX_TEXT_BYTES
 from heddle import errors, pb
 from heddle.fencing import EpochFence
 from heddle.names import AttemptName
+from heddle.worktree_paths import find_worktree
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -109,6 +110,7 @@ class Sessions:
             if self._draining:
                 raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
             driver = self._catalogue.driver(request.agent)
+            await asyncio.to_thread(find_worktree, self._context.home, name.parent.parent, "attempt")
             _validate(request)
             await self._replace_older(name)
             self._check_room()
@@ -361,11 +363,9 @@ class Sessions:
 
 
 def _validate(request: pb.StartSessionRequest) -> None:
-    path = Path(request.worktree_path)
-    if not path.is_absolute() or not path.is_dir():
-        raise errors.invalid_field(
-            "worktree_path", f"{request.worktree_path!r} is not a folder on this worker"
-        )
+    task = AttemptName.parse(request.attempt).parent
+    if request.resume_attempt and AttemptName.parse(request.resume_attempt).parent != task:
+        raise errors.invalid_field("resume_attempt", f"{request.resume_attempt} is not an attempt of {task}")
     for name, value in request.environment.items():
         if not name or "=" in name or "\0" in name + value:
             raise errors.invalid_field(

@@ -5,12 +5,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from agent_svc.agents.base.driver import Driver, Launch, Translator
+from agent_svc.agents.base.session_command import opened_in
 from agent_svc.log.earlier_messages import with_earlier_messages
 from agent_svc.log.journal import Journal
 from agent_svc.log.recorder import Recorder
@@ -197,7 +197,7 @@ class Session:
         if self._context.boundary.sandbox is not None:
             return await self._play(driver)
         watch = self._context.watch
-        stay = await watch.begin(self.name, self._worktree, self._folder.path)
+        stay = await watch.begin(self.name, self._environment.worktree, self._folder.path)
         try:
             return await self._play(driver)
         finally:
@@ -285,12 +285,13 @@ class Session:
 
     async def _run_agent(self, driver: Driver) -> Ending:
         request, resume = with_earlier_messages(self._spec, self._said), self._resume
+        where = self._environment.worktree
         await self._note(self._environment.use(driver))
         pricing = Pricing.of(self._spec, self._context.prices, live=driver.kind.reports_usage_live)
         began, answered = self._context.clock(), False
         await self._journal.begin_agent()
         for restarts in range(restart.MOST + 1):
-            launch, translator = driver.launch(request, resume), driver.translator()
+            launch, translator = opened_in(where, driver.launch(request, resume)), driver.translator()
             async with self._environment.own_folders(launch, resume):
                 ended = await self._hold(launch, translator, pricing)
             answered = answered or (self._conversation is not None and self._conversation.signs.answered)
@@ -318,7 +319,7 @@ class Session:
 
     async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> supervised.Exit:
         """Runs the agent's program once and returns how it ended."""
-        screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
+        screenshots = await asyncio.to_thread(Screenshots, self._environment.worktree, self._folder.store)
         try:
             process = await self._start(launch)
         except (OSError, ValueError) as error:
@@ -380,10 +381,6 @@ class Session:
     def _shell(self, command: str) -> Coroutine[Any, Any, supervised.Command]:
         """Returns the command of the setup or of a check."""
         return self._environment.command(("/bin/sh", "-c", command), lock=self._lock)
-
-    @property
-    def _worktree(self) -> Path:
-        return Path(self._spec.worktree_path)
 
     def _broke(self, error: Exception) -> None:
         self.interrupt(self._failed(error))

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -20,6 +19,7 @@ from agent_svc.sandbox.private_folders import PrivateFolder, PrivateFolders
 from agent_svc.sessions.worker_context import WorkerContext
 from heddle import pb
 from heddle.names import AttemptName
+from heddle.worktree_paths import shared_folders, worktree_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -44,6 +44,7 @@ class SessionEnvironment:
         self._folder = folder
         self._context = context
         self._earlier = earlier
+        self.worktree: Final = worktree_of(context.home, name.parent.parent)
         self._login_variables: tuple[str, ...] = ()
         self._own: list[PrivateFolder] = []
 
@@ -79,14 +80,12 @@ class SessionEnvironment:
     ) -> supervised.Command:
         """Returns the command that runs `arguments`, in the sandbox if the worker has one."""
         context, variables = self._context, self.variables(launch)
-        worktree = Path(self._spec.worktree_path)
-        shared = [Path(each) for each in self._spec.shared_folders]
+        shared = await asyncio.to_thread(shared_folders, self.worktree)
         own = self._own if launch else []
         namespaces = launch.user_namespaces if launch else False
-        epic, scratch = self._name.parent.parent, self._folder.scratch
-        resident = Resident(epic, worktree, scratch, variables, own, shared, namespaces)
+        resident = Resident(self.worktree, self._folder.scratch, variables, own, shared, namespaces)
         command = supervised.Command(
-            tuple(arguments), worktree, variables, context.grace, lock, context.memory
+            tuple(arguments), self.worktree, variables, context.grace, lock, context.memory
         )
         limited = replace(command, wait=wait, processes=context.processes)
         return await context.boundary.held(limited, resident)
@@ -131,9 +130,8 @@ class SessionEnvironment:
         return ""
 
     def _private(self, launch: Launch) -> PrivateFolders:
-        worktree = Path(self._spec.worktree_path)
         return PrivateFolders(
-            launch.own, self.variables(launch), worktree, self._folder.own, self._folder.kept
+            launch.own, self.variables(launch), self.worktree, self._folder.own, self._folder.kept
         )
 
 

@@ -25,6 +25,7 @@ from heddle import errors, pb
 from heddle.fencing import EpochFence
 from heddle.names import run_or_epic
 from heddle.running_time import Timer
+from heddle.worktree_paths import find_worktree, shared_folders
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -57,15 +58,15 @@ class StandaloneChecks:
         Stops earlier checks of the same resource first.
         """
         self._fence.check(request.epoch)
-        name = str(run_or_epic(request.resource))
-        if not Path(request.folder).is_dir():
-            raise errors.invalid_field("folder", f"{request.folder} is not there")
+        resource = run_or_epic(request.resource)
+        where = await asyncio.to_thread(find_worktree, self._context.home, resource, "resource")
+        name = str(resource)
         while former := self._runs.get(name):
             former.stop(self._context.grace)
             await former.over.wait()
         if self._draining:
             raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
-        run = self._runs[name] = _Run()
+        run = self._runs[name] = _Run(where)
         life = asyncio.create_task(self._live(name, run, request))
         self._lives.add(life)
         life.add_done_callback(self._done)
@@ -120,10 +121,10 @@ class StandaloneChecks:
         added = {**request.environment, "TMPDIR": str(folder / _SCRATCH)}
         environment = agent_environment(os.environ, self._context.inherited, added, "")
         del environment["HEDDLE_PROMPT"]
-        context, where = self._context, Path(request.folder)
+        context, where = self._context, run.where
         try:
-            shared = [Path(each) for each in request.shared_folders]
-            resident = Resident(None, where, folder / _SCRATCH, environment, shared=shared)
+            shared = await asyncio.to_thread(shared_folders, where)
+            resident = Resident(where, folder / _SCRATCH, environment, shared=shared)
             shell = ("/bin/sh", "-c", check.run)
             command = supervised.Command(
                 shell, where, environment, context.grace, file, processes=context.processes
@@ -142,7 +143,8 @@ class StandaloneChecks:
 class _Run:
     """The running checks of one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Path) -> None:
+        self.where = where
         # None marks the end of the reports.
         self.reports: asyncio.Queue[pb.CheckFinished | None] = asyncio.Queue()
         self.over = asyncio.Event()

@@ -1,6 +1,7 @@
 """The settings and services that all sessions of a worker share."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent_svc.processes import supervised
 from agent_svc.sandbox.boundary import Boundary
@@ -15,6 +16,8 @@ class WorkerContext:
     """The settings and services that all sessions of a worker share."""
 
     worker: str
+    # HEDDLE_HOME, below which the worktrees are.
+    home: Path
     # Time between SIGTERM and SIGKILL, in seconds.
     grace: float
     # Names of environment variables that agents may inherit.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 import heddle
-from heddle.cli.admin import doctor, housekeeping, identity_commands, up
+from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
@@ -39,6 +39,7 @@ for part in (
     cost_commands,
     doctor,
     identity_commands,
+    epochs,
 ):
     app.registered_commands += part.app.registered_commands
 app.add_typer(plan_commands.app, name="plan")

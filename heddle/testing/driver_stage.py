@@ -9,10 +9,20 @@ import grpc
 import psutil
 
 from heddle import pb
+from heddle.names import AttemptName, EpicName
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
+from heddle.worktree_paths import record_file_of, worktree_of
 
 # Seconds to wait for an expected event.
 DEADLINE: Final = 60.0
+
+
+def make_worktree(home: Path, epic: EpicName) -> Path:
+    """Creates an empty worktree without a repository, where an agent_svc with HEDDLE_HOME `home` looks for it."""
+    worktree = worktree_of(home, epic)
+    worktree.mkdir(parents=True, exist_ok=True)
+    record_file_of(worktree).write_text("{}")
+    return worktree
 
 
 class Stage:
@@ -28,9 +38,9 @@ class Stage:
         self._attempts += 1
         started = pb.StartSessionRequest()
         started.CopyFrom(request)
-        started.attempt = f"runs/suite/epics/e/tasks/t/attempts/{self._attempts}"
+        run, epic = self.worktree.parts[-2:]
+        started.attempt = str(AttemptName(run, epic, "t", self._attempts))
         started.epoch = 1
-        started.worktree_path = str(self.worktree)
         started.resume_attempt = resume
         await self._stub.StartSession(started)
         return started.attempt

@@ -96,9 +96,9 @@ class Scene:
     """A prepared scenario: an agent_svc with the driver, and the session to start on it."""
 
     channel: grpc.aio.Channel
-    # An empty folder on the disk of the agent_svc.
+    # From driver_stage.make_worktree, on the disk of the agent_svc.
     worktree: Path
-    # Without attempt, epoch and worktree, which the suite fills in.
+    # Without attempt and epoch, which the suite fills in.
     request: pb.StartSessionRequest
     # For RESUME: returns whether the agent's second session knew of the first.
     went_on: Callable[[], bool] = lambda: False

@@ -157,6 +157,8 @@ class FakeAgents(AgentServiceServicer):
         return pb.DeleteSessionsResponse(disk_bytes=len(known) * self._worker.session_bytes)
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
+        if request.epoch:
+            self._worker.check_epoch(request.epoch)
         late, live = pb.USAGE_REPORTS_LATE, pb.USAGE_REPORTS_LIVE
         agents = [
             pb.AgentProgram(

@@ -82,12 +82,16 @@ class FakeState:
     def changing(self, method: str, request: Any) -> None:
         """Records a mutating call; raises STALE_EPOCH for a deposed leader."""
         self.calls.append((method, request))
-        if request.epoch < self.epoch:
-            raise errors.HeddleError(
-                pb.ERROR_REASON_STALE_EPOCH, f"epoch {request.epoch} was replaced by {self.epoch}"
-            )
+        self.check_epoch(request.epoch)
         self.epoch = request.epoch
         self.before(method, request)
+
+    def check_epoch(self, epoch: int) -> None:
+        """Raises STALE_EPOCH for a deposed leader."""
+        if epoch < self.epoch:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_EPOCH, f"epoch {epoch} was replaced by {self.epoch}", epoch=self.epoch
+            )
 
     def newest(self, attempt: AttemptName) -> None:
         """Raises STALE_ATTEMPT if a newer attempt of the task has a session."""

@@ -83,6 +83,8 @@ Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
 class StartSessionRequest(_message.Message):
+    """The agent's working directory is the worktree of the attempt's epic on this worker."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -127,7 +129,6 @@ class StartSessionRequest(_message.Message):
 
     ATTEMPT_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
-    WORKTREE_PATH_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
     SCRIPT_FIELD_NUMBER: _builtins.int
@@ -143,7 +144,6 @@ class StartSessionRequest(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     FILES_KEPT_FIELD_NUMBER: _builtins.int
     SETUP_FIELD_NUMBER: _builtins.int
-    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     EFFORT_FIELD_NUMBER: _builtins.int
@@ -153,8 +153,6 @@ class StartSessionRequest(_message.Message):
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
-    worktree_path: _builtins.str
-    """Absolute path; the agent's working directory."""
     agent: _builtins.str
     """scripted, claude, codex, acp:NAME or command:SHELL COMMAND."""
     prompt: _builtins.str
@@ -212,12 +210,6 @@ class StartSessionRequest(_message.Message):
         """What runs in the worktree before the agent. Absent: nothing."""
 
     @_builtins.property
-    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Absolute target paths of links in the worktree: setup, agent and checks may write
-        there.
-        """
-
-    @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
         """How long the session waits for background work after the agent has ended its
         work; checks run after that. Absent: background work is stopped immediately.
@@ -239,7 +231,6 @@ class StartSessionRequest(_message.Message):
         *,
         attempt: _builtins.str = ...,
         epoch: _builtins.int = ...,
-        worktree_path: _builtins.str = ...,
         agent: _builtins.str = ...,
         prompt: _builtins.str = ...,
         script: _abc.Iterable[_plan_pb2.ScriptStep] | None = ...,
@@ -255,7 +246,6 @@ class StartSessionRequest(_message.Message):
         answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
         files_kept: _builtins.bool = ...,
         setup: Global___Setup | None = ...,
-        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
         system_prompt: _builtins.str = ...,
         effort: _builtins.str = ...,
@@ -265,7 +255,7 @@ class StartSessionRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "project_environment", b"project_environment", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "project_environment", b"project_environment", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -696,16 +686,14 @@ class RunChecksRequest(_message.Message):
 
     RESOURCE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
-    FOLDER_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
-    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
-    """runs/RUN or runs/RUN/epics/EPIC: the resource that is checked."""
+    """runs/RUN/epics/EPIC: the epic, in its worktree. runs/RUN: the run's open merge, in
+    its temporary worktree.
+    """
     epoch: _builtins.int
-    folder: _builtins.str
-    """Absolute path."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]: ...
     @_builtins.property
@@ -714,24 +702,18 @@ class RunChecksRequest(_message.Message):
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
-    @_builtins.property
-    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As those of a session."""
-
     def __init__(
         self,
         *,
         resource: _builtins.str = ...,
         epoch: _builtins.int = ...,
-        folder: _builtins.str = ...,
         checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "environment", b"environment", "epoch", b"epoch", "folder", b"folder", "resource", b"resource", "shared_folders", b"shared_folders", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "environment", b"environment", "epoch", b"epoch", "resource", b"resource", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -123,6 +123,8 @@ class AgentServiceServicer:
         when the session is on disk and the agent is about to start. Idempotent: for a
         known attempt, returns its session unchanged.
 
+        - INVALID_ARGUMENT / INVALID_FIELD: EnsureWorktree has not created a worktree for
+        the attempt's epic on this worker, or resume_attempt is of another task.
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
         - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
@@ -204,12 +206,12 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunChecks(self, request, context):
-        """Runs checks in a folder, outside of any session, and streams the report of each.
-        Uses no slot, and stores nothing. However the call ends, all processes are gone
-        or about to be ended. At most one such call for each resource: a new call ends
-        the previous one.
+        """Runs checks in the worktree of an epic or of a run's open merge, outside of any
+        session, and streams the report of each. Uses no slot, and stores nothing. However
+        the call ends, all processes are gone or about to be ended. At most one such call
+        for each resource: a new call ends the previous one.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
+        - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
         - UNAVAILABLE / DRAINING: the worker is shutting down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -45,6 +45,8 @@ class AgentServiceStub:
     when the session is on disk and the agent is about to start. Idempotent: for a
     known attempt, returns its session unchanged.
 
+    - INVALID_ARGUMENT / INVALID_FIELD: EnsureWorktree has not created a worktree for
+      the attempt's epic on this worker, or resume_attempt is of another task.
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
     - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
@@ -92,12 +94,12 @@ class AgentServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
     RunChecks: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]
-    """Runs checks in a folder, outside of any session, and streams the report of each.
-    Uses no slot, and stores nothing. However the call ends, all processes are gone
-    or about to be ended. At most one such call for each resource: a new call ends
-    the previous one.
+    """Runs checks in the worktree of an epic or of a run's open merge, outside of any
+    session, and streams the report of each. Uses no slot, and stores nothing. However
+    the call ends, all processes are gone or about to be ended. At most one such call
+    for each resource: a new call ends the previous one.
 
-    - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
+    - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
     FetchArtifact: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]
@@ -139,6 +141,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
     when the session is on disk and the agent is about to start. Idempotent: for a
     known attempt, returns its session unchanged.
 
+    - INVALID_ARGUMENT / INVALID_FIELD: EnsureWorktree has not created a worktree for
+      the attempt's epic on this worker, or resume_attempt is of another task.
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
     - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
@@ -186,12 +190,12 @@ class AgentServiceAsyncStub(AgentServiceStub):
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
     RunChecks: _aio.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]  # type: ignore[assignment]
-    """Runs checks in a folder, outside of any session, and streams the report of each.
-    Uses no slot, and stores nothing. However the call ends, all processes are gone
-    or about to be ended. At most one such call for each resource: a new call ends
-    the previous one.
+    """Runs checks in the worktree of an epic or of a run's open merge, outside of any
+    session, and streams the report of each. Uses no slot, and stores nothing. However
+    the call ends, all processes are gone or about to be ended. At most one such call
+    for each resource: a new call ends the previous one.
 
-    - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
+    - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
     FetchArtifact: _aio.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]  # type: ignore[assignment]
@@ -236,6 +240,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         when the session is on disk and the agent is about to start. Idempotent: for a
         known attempt, returns its session unchanged.
 
+        - INVALID_ARGUMENT / INVALID_FIELD: EnsureWorktree has not created a worktree for
+          the attempt's epic on this worker, or resume_attempt is of another task.
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
         - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
@@ -331,12 +337,12 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.RunChecksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.RunChecksResponse], _abc.AsyncIterator[_agent_service_pb2.RunChecksResponse]]:
-        """Runs checks in a folder, outside of any session, and streams the report of each.
-        Uses no slot, and stores nothing. However the call ends, all processes are gone
-        or about to be ended. At most one such call for each resource: a new call ends
-        the previous one.
+        """Runs checks in the worktree of an epic or of a run's open merge, outside of any
+        session, and streams the report of each. Uses no slot, and stores nothing. However
+        the call ends, all processes are gone or about to be ended. At most one such call
+        for each resource: a new call ends the previous one.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
+        - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
         - UNAVAILABLE / DRAINING: the worker is shutting down.
         """
 

@@ -279,7 +279,6 @@ class Lease(_message.Message):
     SLOT_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
-    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """From 1; unique among the worker's epics."""
     @_builtins.property
@@ -292,23 +291,16 @@ class Lease(_message.Message):
         HEDDLE_PORT, HEDDLE_PORTS.
         """
 
-    @_builtins.property
-    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Target paths of links in the worktree. A sandbox has to let setup and agents
-        write there.
-        """
-
     def __init__(
         self,
         *,
         slot: _builtins.int = ...,
         ports: _abc.Iterable[_builtins.int] | None = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "ports", b"ports", "shared_folders", b"shared_folders", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "ports", b"ports", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

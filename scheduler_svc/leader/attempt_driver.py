@@ -160,7 +160,6 @@ class AttemptDriver:
         request = pb.StartSessionRequest(
             attempt=str(name),
             epoch=self._term.epoch,
-            worktree_path=ensured.worktree.path,
             agent=spec.agent,
             prompt=await self._prompt(spec),
             script=spec.script,
@@ -180,7 +179,6 @@ class AttemptDriver:
             answers=assignment.answers,
             files_kept=ensured.continued,
             setup=setup_of(assignment, ensured.worktree),
-            shared_folders=ensured.worktree.lease.shared_folders,
             project_environment=ensured.worktree.lease.environment,
             environment={
                 "HEDDLE_RUN": name.run,

@@ -199,7 +199,7 @@ class BackgroundTasks:
         try:
             await work()
         except HeddleError as error:
-            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH and self._term.workers.refused(error):
                 self.deposed.set()
                 return
             log.warning("will_try_again", task=key[0], name=key[1], error=error.message)

@@ -71,7 +71,7 @@ class Loop:
     async def run(self) -> None:
         """Leads whenever possible, until cancelled."""
         while True:
-            epoch = await self._leadership.acquire()
+            epoch = await self._leadership.acquire(lambda: self._workers.highest_epoch)
             term = Term(
                 epoch,
                 self._database,
@@ -113,6 +113,7 @@ class Loop:
                     await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                        self._workers.refused(error)
                         return
                     log.warning("tick_failed", error=error.message)
                     await asyncio.sleep(_SAFETY_TICK)
@@ -131,7 +132,8 @@ class Loop:
                 self._observe(connection, workers, now=term.now()),
             )
         )
-        if epoch != term.epoch:
+        # A worker that has seen a higher epoch refuses this leader, even if no newer leader exists.
+        if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
         background.resume(snapshot)

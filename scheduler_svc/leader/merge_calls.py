@@ -107,11 +107,9 @@ class MergeCalls:
         request = pb.RunChecksRequest(
             resource=str(self._context.run),
             epoch=self._term.epoch,
-            folder=opened.path,
             checks=checks,
             timeout=limit,
             environment={**opened.lease.environment, "HEDDLE_RUN": self._context.run.run},
-            shared_folders=opened.lease.shared_folders,
         )
         failpoint("RunChecks.before_call")
         try:

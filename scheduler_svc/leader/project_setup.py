@@ -51,11 +51,9 @@ async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
     request = pb.RunChecksRequest(
         resource=str(epic),
         epoch=term.epoch,
-        folder=row.worktree_path,
         checks=[pb.Check(name=command, run=command) for command in file.teardown],
         timeout=TEARDOWN_LIMIT,
         environment={**lease.environment, "HEDDLE_RUN": epic.run, "HEDDLE_EPIC": epic.epic},
-        shared_folders=lease.shared_folders,
     )
     failpoint("RunChecks.before_call")
     try:

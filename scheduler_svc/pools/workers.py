@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import grpc
 import structlog
 
-from heddle import errors, pb
+from heddle import errors, fencing, pb
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
@@ -51,6 +51,8 @@ class Worker:
     state: pb.Worker = field(default_factory=pb.Worker)
     # When a request that renews its lease was last sent, possibly by an earlier leader.
     renewed: float = field(default_factory=time.monotonic)
+    # True: it answers, but refuses every leader, because of an epoch that no leader set.
+    refuses: bool = False
 
     @property
     def free_slots(self) -> int:
@@ -93,6 +95,8 @@ class Workers:
         self._polls: list[asyncio.Task[None]] = []
         # The epoch of this replica as leader; 0 while it does not lead.
         self._epoch = 0
+        # The highest epoch that a worker named when it refused this replica's. 0: none.
+        self._known = 0
         self.on_change: Callable[[pb.Worker], None] = lambda _: None
 
     async def start(self) -> None:
@@ -120,6 +124,23 @@ class Workers:
         self._epoch = epoch
         for worker in self._workers.values():
             worker.renewed = time.monotonic()
+
+    def refused(self, error: HeddleError) -> bool:
+        """Remembers the epoch with which a worker refused this leader; `error` is its STALE_EPOCH.
+
+        Returns False, and remembers nothing, for an epoch that no leader can have set: a leader above it would be
+        refused by every other worker.
+        """
+        epoch = int(error.metadata.get("epoch", "0"))
+        if epoch > fencing.ceiling(time.time()):
+            return False
+        self._known = max(self._known, epoch)
+        return True
+
+    @property
+    def highest_epoch(self) -> int:
+        """The highest epoch that a worker is known to have seen; the next leader's must be higher. 0: unknown."""
+        return self._known
 
     def get(self, name: str) -> Worker:
         """Returns the worker; raises NO_WORKER if it is not configured."""
@@ -170,18 +191,20 @@ class Workers:
         was_connected, was_full = worker.state.connected, bool(worker.state.full)
         try:
             request = pb.GetWorkerRequest()
-            if self._epoch and was_connected:
+            if self._epoch and (was_connected or worker.refuses):
                 request.epoch = self._epoch
-                worker.renewing()
+                worker.renewed = time.monotonic()
             answer = await call(worker.name, worker.agent.GetWorker, request, _HEARTBEAT_TIMEOUT)
             worker.state.CopyFrom(answer.worker)
-            worker.state.connected = True
+            worker.state.connected, worker.refuses = True, False
             worker.state.reason = ""
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-                # A newer leader renews it; this leader finds out at its next write.
-                self._epoch = 0
-                return
+                if self.refused(error):
+                    # The loop finds out whether a newer leader exists, or begins a term above that epoch.
+                    self._epoch = 0
+                    return
+                worker.refuses = True
             worker.state.connected = False
             worker.state.reason = error.message
         # Its name in the settings, which resources and pins use.

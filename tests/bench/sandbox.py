@@ -91,7 +91,7 @@ async def _process(folder: Path, sandbox: Bubblewrap | None, lock: int, *argumen
     wrapper: tuple[str, ...] = ()
     calls = b""
     if sandbox is not None:
-        resident = Resident(None, worktree, folder / "scratch", os.environ)
+        resident = Resident(worktree, folder / "scratch", os.environ)
         wrapper = await asyncio.to_thread(sandbox.wrapper, resident)
         calls = sandbox.system_calls(resident)
     command = Command(

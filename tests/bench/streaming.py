@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from heddle import pb
 from heddle.channels import open_channel
 from heddle.names import AttemptName
+from heddle.testing.driver_stage import make_worktree
 from heddle.v1 import agent_service_pb2_grpc as stubs
 from tests.bench.table import Table, milliseconds, percentile
 from tests.support.fleet import Fleet
@@ -112,13 +113,8 @@ class _Bench:
         return delays
 
     async def _start(self, name: AttemptName, request: pb.StartSessionRequest) -> None:
-        worktree = self._folder / name.task
-        worktree.mkdir()
-        request.MergeFrom(
-            pb.StartSessionRequest(
-                attempt=str(name), epoch=1, worktree_path=str(worktree), timeout=Duration(seconds=60)
-            )
-        )
+        make_worktree(self._folder / "home", name.parent.parent)
+        request.MergeFrom(pb.StartSessionRequest(attempt=str(name), epoch=1, timeout=Duration(seconds=60)))
         await self._agent.StartSession(request)
 
     async def _watch(self, name: AttemptName) -> AsyncIterator[list[pb.Event]]:

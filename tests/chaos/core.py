@@ -65,7 +65,7 @@ class Core:
         with self.engine.connect() as connection:
             connection.execution_options(**{WRITES: True})
             with connection.begin():
-                self.epoch = _next_epoch(connection)
+                self.epoch = _next_epoch(connection, above=0)
                 live = connection.execute(sa.select(attempts).where(attempts.c.ended_at.is_(None))).all()
                 merges = connection.execute(
                     sa.select(epics.c.run, epics.c.epic).where(epics.c.merge_state == MergeState.MERGING)

@@ -15,6 +15,8 @@ from agent_svc.app import build
 from heddle import pb
 from heddle.channels import open_channel
 from heddle.config import Settings
+from heddle.names import EpicName
+from heddle.testing.driver_stage import make_worktree
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from tests.support.services import new_socket, serving
 
@@ -22,6 +24,9 @@ from tests.support.services import new_socket, serving
 DEADLINE = 90.0
 
 Step = pb.ScriptStep
+
+# The epic in whose worktree sessions start.
+EPIC = EpicName("r", "e")
 
 
 class HeldTimer:
@@ -56,6 +61,11 @@ class Agents:
         self.stub = AgentServiceStub(channel)
         self.worktree = worktree
 
+    def attempt_name(self, task: str = "t", number: int = 1) -> str:
+        """Returns the name of an attempt in `worktree`."""
+        run, epic = self.worktree.parts[-2:]
+        return f"runs/{run}/epics/{epic}/tasks/{task}/attempts/{number}"
+
     async def start(
         self,
         agent: str = "scripted",
@@ -79,9 +89,8 @@ class Agents:
     ) -> str:
         """Starts a session without pauses between pieces of output; returns the attempt's name."""
         request = pb.StartSessionRequest(
-            attempt=attempt_name(task, number),
+            attempt=self.attempt_name(task, number),
             epoch=epoch,
-            worktree_path=str(self.worktree),
             agent=agent,
             prompt=prompt,
             script=script,
@@ -196,10 +205,9 @@ def settings(home: Path, **environ: str) -> Settings:
 
 
 @asynccontextmanager
-async def agents(folder: Path, **environ: str) -> AsyncIterator[Agents]:
-    """Serves agent_svc in this process over a worktree in `folder`."""
-    worktree = folder / "worktree"
-    worktree.mkdir(exist_ok=True)
+async def agents(folder: Path, worktree: Path | None = None, /, **environ: str) -> AsyncIterator[Agents]:
+    """Serves agent_svc in this process over `worktree`, or else an empty one below the HEDDLE_HOME in `folder`."""
+    worktree = worktree or make_worktree(folder / "home", EPIC)
     async with serving(build(settings(folder / "home", **environ))) as channel:
         yield Agents(channel, worktree)
 
@@ -208,8 +216,7 @@ class AgentProcess:
     """agent_svc as a child process of the test, which can be killed and started again."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
-        self.worktree = folder / "worktree"
-        self.worktree.mkdir(exist_ok=True)
+        self.worktree = make_worktree(folder / "home", EPIC)
         self._environment = {
             **os.environ,
             "HEDDLE_HOME": str(folder / "home"),

@@ -15,10 +15,12 @@ from heddle.config import Settings
 from heddle.errors import HeddleError, from_rpc
 from heddle.names import AttemptName
 from heddle.v1 import worktree_service_pb2_grpc
+from heddle.worktree_paths import read_record, view_of
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.services import serving
 from worktree_svc.app import build
+from worktree_svc.git import worktree_views
 from worktree_svc.storage import disk
 
 
@@ -117,7 +119,14 @@ class Worker:
         return await self.stub.InspectProject(request)
 
     def git(self, *arguments: str) -> str:
-        return git(self.project, *arguments)
+        """Runs the user's git. Worktrees then show its refs, without waiting until the service shows them."""
+        printed = git(self.project, *arguments)
+        for record in self.home.glob("worktrees/*/*.json"):
+            worktree = record.with_suffix("")
+            found = read_record(worktree)
+            if found and found.common and (view_of(worktree) / "packed-refs").is_file():
+                worktree_views.show_refs(view_of(worktree), found.common)
+        return printed
 
 
 @asynccontextmanager

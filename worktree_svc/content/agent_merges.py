@@ -79,7 +79,7 @@ def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tre
     A branch to which the agent only reset counts if `tree` contains all of its changes.
     """
     folder = checkouts.find(project, paths)
-    tip = refs.head_of(project.git, folder) if folder else None
+    tip = checkouts.head_commit(project, paths, folder) if folder else None
     if folder is None or tip is None:
         return MergedBranches([], brought_in=False)
     git, log = project.git, list(_log(folder))

@@ -1,9 +1,11 @@
 """Manages the git folder of one worktree, with its HEAD, index and unfinished operations.
 
-The git folder is stored in the repository (worktrees/NAME), and the file .git in the
-worktree points to it. An agent may have changed both in any way.
+The file .git in the worktree points to that folder, which is in the worktree's view of the repository
+(git/worktree_views.py). An agent may have changed both in any way. The repository itself registers the worktree in
+worktrees/NAME, where no agent writes.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,7 @@ from typing import Final
 from heddle import beneath, errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
+from heddle.worktree_paths import git_folder_of, view_of
 from worktree_svc.content import special_files
 from worktree_svc.git import refs, worktree_registration, worktree_views
 from worktree_svc.git.command import Git, decode, encode
@@ -36,17 +39,27 @@ LEFTOVERS: Final = (
     "sequencer",
 )
 
+# The path from a registration to the repository's git folder, as git writes it.
+_COMMONDIR: Final = "../..\n"
+
 
 _MOST_TEXT_BYTES: Final = 64 << 10
 
 
 def find(project: Project, paths: WorktreePaths) -> Path | None:
     """Returns the git folder of an epic's worktree; None if git has no such worktree."""
-    return find_at(project, paths.worktree)
+    registration = find_at(project, paths.worktree)
+    return _git_folder(paths, registration) if registration else None
+
+
+def _git_folder(paths: WorktreePaths, registration: Path) -> Path:
+    """Returns the git folder of a worktree; in worktrees of earlier versions, it is the registration."""
+    own = git_folder_of(paths.worktree)
+    return own if own.is_dir() and not own.is_symlink() else registration
 
 
 def find_at(project: Project, path: Path) -> Path | None:
-    """Returns the git folder of the worktree at any path; None if git has no such worktree."""
+    """Returns the registration of the worktree at any path; None if git has no such worktree."""
     pointer = str(path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
         if not entry.parent.is_symlink() and _text(entry).strip() == pointer:
@@ -59,17 +72,25 @@ def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
 
     CommitTask excludes these.
     """
-    for entry in project.common.glob("worktrees/*/gitdir"):
-        pointer = Path(_text(entry).strip())
-        if paths.worktree in pointer.parent.parents and pointer.is_file():
-            return True
+    for repository in repositories(project, paths):
+        for entry in repository.glob("worktrees/*/gitdir"):
+            pointer = Path(_text(entry).strip())
+            if paths.worktree in pointer.parent.parents and pointer.is_file():
+                return True
     return False
 
 
-def belongs_to(folder: Path, common: Path) -> bool:
-    """Returns whether `folder` is a linked worktree of the repository at `common`."""
+def repositories(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
+    """Returns the git folders in which an agent's nested worktrees may be registered."""
+    return project.common, view_of(paths.worktree)
+
+
+def belongs_to(folder: Path, repositories: Collection[Path]) -> bool:
+    """Returns whether `folder` is a linked worktree of one of the repositories, given by their git folders."""
     target = _text(folder / ".git").removeprefix("gitdir: ").strip()
-    return bool(target) and Path(folder, target).resolve().parent == common / "worktrees"
+    return bool(target) and Path(folder, target).resolve().parent in {
+        each / "worktrees" for each in repositories
+    }
 
 
 def exists(paths: WorktreePaths) -> bool:
@@ -79,16 +100,17 @@ def exists(paths: WorktreePaths) -> bool:
 
 def is_complete(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the worktree exists and is completely registered in git."""
-    folder = find(project, paths)
-    return folder is not None and _is_whole(paths, folder)
+    registration = find_at(project, paths.worktree)
+    return registration is not None and _is_whole(paths, registration)
 
 
-def _is_whole(paths: WorktreePaths, folder: Path) -> bool:
+def _is_whole(paths: WorktreePaths, registration: Path) -> bool:
     if not exists(paths):
         return False
     # The reason with which git locks a worktree while creating it; it remains if git was killed.
-    half_made = _text(folder / "locked").startswith("initializing")
-    return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
+    half_made = _text(registration / "locked").startswith("initializing")
+    needed = (registration / "HEAD", registration / "commondir", _git_folder(paths, registration) / "HEAD")
+    return not half_made and all(each.is_file() for each in needed)
 
 
 def create(project: Project, paths: WorktreePaths, commit: str) -> None:
@@ -110,6 +132,7 @@ def add(project: Project, path: Path, commit: str) -> None:
 def unregister(project: Project, paths: WorktreePaths) -> None:
     """Removes the worktree's registration in git. Never prunes: other worktrees may be on a disk that is not mounted."""
     unregister_at(project, paths.worktree)
+    files.remove(git_folder_of(paths.worktree))
 
 
 def unregister_at(project: Project, path: Path) -> None:
@@ -126,14 +149,18 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
 
     If an agent created a repository in place of the .git file, moves it next to the worktree.
     """
-    folder = find(project, paths)
-    if folder is None or not _is_whole(paths, folder):
+    registration = find_at(project, paths.worktree)
+    if registration is None or not _is_whole(paths, registration):
         raise damaged(paths)
-    special_files.remove_from_repository(folder)
+    # Agents of earlier versions could write to the registration.
+    for repository in (registration, view_of(paths.worktree)):
+        special_files.remove_from_repository(repository)
     free_branch(project, paths.epic)
-    shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
-    if _text(folder / "commondir") != shared:
-        files.write_atomically(folder / "commondir", shared)
+    worktree_views.remove_locks(paths.worktree)
+    branch = refs.branch_ref(paths.epic.branch)
+    folder = worktree_views.make(paths.worktree, project.common, registration, branch)
+    if _text(registration / "commondir") != _COMMONDIR:
+        files.write_atomically(registration / "commondir", _COMMONDIR)
     pointer = paths.worktree / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
@@ -171,12 +198,16 @@ def damaged(paths: WorktreePaths) -> errors.HeddleError:
     )
 
 
-def head_commit(project: Project, paths: WorktreePaths) -> str | None:
-    """Returns the commit of the worktree's HEAD; None if it has none."""
+def head_commit(project: Project, paths: WorktreePaths, folder: Path) -> str | None:
+    """Returns the commit of HEAD in the worktree's git folder; None if there is none, or the project does not have it."""
+    found = worktree_views.head_of(paths.worktree, folder)
+    return refs.resolve(project.git, found) if found else None
+
+
+def head_name(project: Project, paths: WorktreePaths) -> str | None:
+    """Returns the ID of the commit of the worktree's HEAD, which the project may not have; None if there is none."""
     folder = find(project, paths)
-    if folder is None:
-        return None
-    return refs.head_of(project.git, folder)
+    return worktree_views.head_of(paths.worktree, folder) if folder else None
 
 
 def is_on_epic_branch(paths: WorktreePaths, folder: Path) -> bool:
@@ -184,12 +215,16 @@ def is_on_epic_branch(paths: WorktreePaths, folder: Path) -> bool:
     return _text(folder / "HEAD").strip() == f"ref: {refs.branch_ref(paths.epic.branch)}"
 
 
-def attach(paths: WorktreePaths, folder: Path) -> None:
+def attach(project: Project, paths: WorktreePaths, folder: Path) -> None:
     """Puts HEAD on the epic's branch, ends unfinished operations and replaces the agent's index."""
     for pattern in LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
-    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(paths.epic.branch)}\n")
+    head = f"ref: {refs.branch_ref(paths.epic.branch)}\n"
+    files.write_atomically(folder / "HEAD", head)
+    registration = find_at(project, paths.worktree)
+    if registration and _text(registration / "HEAD") != head:
+        files.write_atomically(registration / "HEAD", head)
     if paths.index.exists():
         files.copy_atomically(paths.index, folder / "index")
     else:
@@ -210,11 +245,13 @@ def reset(
     `new`: no attempt has worked there yet. `prepared`: the commit whose files the worktree already contains.
     `makers`: the number of worktrees that are being created now, including this one.
     """
-    # The stash belongs to the previous attempt and has been kept with that attempt's work.
+    # What they contain belongs to the previous attempt and has been kept with that attempt's work.
     worktree_views.clear(paths.worktree)
     folder = repair(project, paths)
     failpoint("reset.before_move")
-    refs.update(project.git, [refs.RefUpdate(refs.branch_ref(paths.epic.branch), head, None)])
+    branch = refs.branch_ref(paths.epic.branch)
+    refs.update(project.git, [refs.RefUpdate(branch, head, None)])
+    worktree_views.set_branch(paths.worktree, branch, head)
     failpoint("reset.after_move")
     git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
     files.remove(paths.index.with_name(f"{paths.index.name}.lock"))
@@ -230,7 +267,7 @@ def reset(
         # With --force twice, git also removes folders that are repositories.
         run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")
-    attach(paths, folder)
+    attach(project, paths, folder)
 
 
 def run_with_unlock(git: Git, *arguments: str, stdin: bytes = b"") -> None:

@@ -15,9 +15,9 @@ import structlog
 
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc.content import checkouts, special_files, submodule_fill, worktree_content
+from worktree_svc.content import agent_commits, checkouts, special_files, submodule_fill, worktree_content
 from worktree_svc.content.worktree_content import Work
-from worktree_svc.git import commit_messages, refs, trees, worktree_views
+from worktree_svc.git import commit_messages, refs, trees
 from worktree_svc.git.command import SCRATCH, Git, failure
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -93,7 +93,7 @@ def _work(
         agent_index=(folder or paths.worktree) / "index",
         roots=_roots(project, paths, folder),
         users=project.common,
-        skipped=project.common if own_files_only else None,
+        skipped=checkouts.repositories(project, paths) if own_files_only else (),
         options=tuple(_left_out(paths)),
         strict=strict,
     )
@@ -101,7 +101,9 @@ def _work(
 
 def _roots(project: Project, paths: WorktreePaths, folder: Path | None) -> tuple[Path, ...]:
     """Returns the folders below which repositories of the submodules may be; `folder` is the worktree's git folder."""
-    return (paths.worktree, project.common / "modules", *([folder] if folder else []))
+    # Earlier versions kept them in the registration.
+    folders = {folder, checkouts.find_at(project, paths.worktree)}
+    return (paths.worktree, project.common / "modules", *(each for each in folders if each))
 
 
 def keep(project: Project, paths: WorktreePaths, head: str, attempt: AttemptName) -> Kept | None:
@@ -205,9 +207,8 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
     """
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
-    folder = checkouts.find(project, paths)
-    own_head = refs.head_of(git, folder) if folder else None
-    if any(commit not in {None, head} for commit in (branch, own_head)) or _stash(git, paths):
+    own = agent_commits.names(project, paths)
+    if any(commit not in {None, head} for commit in (branch, own.head, own.branch)) or own.stash:
         return True
     if not checkouts.exists(paths):
         return False
@@ -218,10 +219,10 @@ def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
         index.hardlink_to(paths.index)
         # The agent may create a pipe at this moment.
         looking = replace(git.at(paths.worktree, index=index), seconds=_LOOKING_SECONDS)
-        if worktree_content.untracked(looking, None, *_left_out(paths)):
+        if worktree_content.untracked(looking, (), *_left_out(paths)):
             return True
         changed = looking.run(*_COMPARES)
-        roots = _roots(project, paths, folder)
+        roots = _roots(project, paths, checkouts.find(project, paths))
         if not changed.code and worktree_content.is_changed_inside(project, looking, roots):
             return True
     if changed.code not in {0, 1}:
@@ -234,10 +235,10 @@ def _taken(project: Project, paths: WorktreePaths, head: str) -> Iterator[tuple[
     """Yields a git like `writing`, the fewest commits that reach all the worktree's commits, and its tree."""
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
-    own_head = checkouts.head_commit(project, paths)
-    tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
+    own = agent_commits.bring_in_all(project, paths)
+    tips = refs.independent(git, [commit for commit in (own.head, own.branch, branch, head) if commit])
     # The stash comes last, although it often contains the others: the first parent must be the worktree's HEAD.
-    tips += _stash(git, paths)
+    tips += [own.stash] if own.stash else []
     exists = checkouts.exists(paths)
     with writing(project, paths) as repository:
         if exists:
@@ -249,13 +250,6 @@ def _taken(project: Project, paths: WorktreePaths, head: str) -> Iterator[tuple[
         else:
             tree = trees.of(git, tips[0])
         yield repository, tips, tree
-
-
-def _stash(git: Git, paths: WorktreePaths) -> list[str]:
-    """Returns the newest entry of the worktree's stash; empty if the stash is empty."""
-    stash = worktree_views.stash_of(paths.worktree)
-    commit = refs.resolve(git, stash) if stash else None
-    return [commit] if commit else []
 
 
 def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str, message: str) -> str:

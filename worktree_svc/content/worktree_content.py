@@ -1,7 +1,7 @@
 """Writes the content of a worktree as a git tree, and the content of its submodules as commits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -42,8 +42,8 @@ class Work:
     roots: tuple[Path, ...]
     # The user's repository, which has the user's repositories of its submodules below modules/.
     users: Path
-    # The repository whose nested worktrees are excluded. None: nested worktrees are included.
-    skipped: Path | None = None
+    # The repositories whose nested worktrees are excluded.
+    skipped: Collection[Path] = ()
     # Options of git that exclude new files.
     options: tuple[str, ...] = ()
     # False: files that git refuses are added byte by byte. True: such files are an error.
@@ -93,10 +93,10 @@ def _add(work: Work, paths: list[str]) -> list[Refused]:
         return [Refused(path, error.message) for path in paths]
 
 
-def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
+def untracked(git: Git, skipped: Collection[Path], *options: str) -> list[str]:
     """Returns the untracked files, including the files of nested repositories.
 
-    Worktrees of the repository at `skipped` are excluded.
+    Worktrees of the repositories in `skipped` are excluded.
     """
     return _untracked(git, skipped, options, [])
 
@@ -109,7 +109,7 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
             continue
         inner = submodules.find(at, roots)
         if inner is None:
-            if untracked(git.at(at, index=at / NO_INDEX), None):
+            if untracked(git.at(at, index=at / NO_INDEX), ()):
                 return True
             continue
         with submodules.opened(project, inner) as plain:
@@ -120,7 +120,7 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
             # Fails if something differs, which the next command reports.
             inside.run("update-index", "-q", "--refresh")
             changed = inside.run(*_LISTS_CHANGES)
-            if changed.code or changed.stdout or untracked(inside, None):
+            if changed.code or changed.stdout or untracked(inside, ()):
                 return True
             if is_changed_inside(project, inside, roots):
                 return True
@@ -158,7 +158,7 @@ def _listed(changed: Output) -> dict[str, str]:
     return dict(zip(fields[1::2], fields[::2], strict=True))
 
 
-def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: list[str]) -> list[str]:
+def _untracked(git: Git, skipped: Collection[Path], options: Sequence[str], said: list[str]) -> list[str]:
     output = git.run(*_LISTS_OTHERS, *options)
     if output.code:
         raise failure(_LISTS_OTHERS, output)
@@ -168,7 +168,7 @@ def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: lis
         folder = git.folder / path
         if not path.endswith("/"):
             found.append(path)
-        elif skipped is None or not checkouts.belongs_to(folder, skipped):
+        elif not checkouts.belongs_to(folder, skipped):
             # A repository. git would commit it as a link to a commit that exists nowhere else.
             inner = git.at(folder, index=folder / NO_INDEX)
             found += [path + name for name in _untracked(inner, skipped, (), said)]

@@ -1,71 +1,153 @@
-"""Gives each worktree its own view of the repository, with everything shared except the stash and notes.
+"""Gives each worktree a repository of its own, which borrows the objects of the project's repository.
 
-Worktrees normally share refs/stash. Without this view, an agent's `git stash pop` would apply the user's stash,
-or another agent's. The file commondir names the folder of the shared files. For an epic's worktree, that is a
-folder next to it:
+An agent writes nothing in the project's repository: it could replace objects, refs or settings that other epics
+and the user rely on. The file .git of an epic's worktree names a folder next to it:
 
-HEDDLE_HOME/worktrees/RUN/EPIC.git/    links to the repository's files, folders and kinds of refs; its own refs/stash
+HEDDLE_HOME/worktrees/RUN/EPIC.git/
+    objects/         the agent's own objects; the project's are an alternate. See object_import.py
+    refs/, logs/     the agent's own refs, with a stash and notes
+    packed-refs      the project's refs, as they are now; see ref_updates.py
+    worktrees/EPIC/  the git folder of the worktree, with its HEAD and index
+    config           includes the project's; settings made in the worktree apply only there
+    everything else  links to the project's files
 
-Settings that are made in the worktree also apply only there.
+In the project's repository the worktree is registered too, so that git there does not check out the epic's branch
+a second time, and shows the branch at its last accepted commit.
 """
 
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from heddle import beneath
-from heddle.worktree_paths import view_of
+from heddle.worktree_paths import git_folder_of, view_of
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
 from worktree_svc.storage import files
 
-# The kinds of refs that are separate for each worktree.
-_OWN_REFS: Final = frozenset({"stash", "notes"})
+# The kinds of refs that are never copied.
+_OWN_REFS: Final = frozenset({"stash", "notes", "bisect", "worktree", "rewritten"})
+_SORTED: Final = b"# pack-refs with: sorted \n"
+
+# A link: agents need not write there, and there may be many.
+_HEDDLES_REFS: Final = "refs/heddle"
 
 # Extensions that apply to this repository format and to any older one.
 _EXTENSION: Final = re.compile(r"extensions\.(objectformat|partialclone|worktreeconfig)")
 
-# Kinds of refs that are linked even if the repository has none yet, because commits create them.
-_KINDS: Final = ("heads", "tags", "heddle")
-
 # Entries of the repository's folder that are not linked, because the view has its own or a running git process
 # owns them.
-_NOT_SHARED: Final = re.compile(r"refs|logs|config|.*\.lock|.*\.pid|gc\.log|heddle-worktree")
-# Linked even if they do not exist, because git creates them at the link's target.
-_ALWAYS: Final = ("packed-refs", "shallow")
+_NOT_SHARED: Final = re.compile(
+    r"refs|packed-refs|logs|objects|worktrees|config|.*\.lock|.*\.pid|gc\.log|heddle-worktree"
+)
+# Linked even if it does not exist, because git creates it at the link's target.
+_ALWAYS: Final = frozenset({"shallow"})
+
+# The files of a worktree's registration in a repository; all others are the worktree's own.
+_REGISTRATION: Final = frozenset({"gitdir", "commondir", "locked"})
 
 _ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_STASH: Final = b" refs/stash\n"
-_PACKED_STASH: Final = re.compile(rb"^[0-9a-f]+ refs/stash\n(\^[0-9a-f]+\n)?", re.MULTILINE)
+_PLAIN_REF: Final = re.compile(rb"(([0-9a-f]{40}|[0-9a-f]{64})|ref: refs/[^\0\n]+)\n?")
+_LONGEST_REF: Final = 4096
+
+# The longest chain of symbolic refs that is followed.
+_MOST_ALIASES: Final = 5
+_POINTER: Final = "ref: "
 
 
-def make(worktree: Path, common: Path) -> Path:
-    """Creates or updates the view of a worktree; returns it."""
-    _unpack_stash(common)
-    view = view_of(worktree)
-    for kind in _KINDS:
-        (common / "refs" / kind).mkdir(parents=True, exist_ok=True)
-        (common / "logs" / "refs" / kind).mkdir(parents=True, exist_ok=True)
-    for folder in (view, view / "refs", view / "logs", view / "logs" / "refs"):
-        if folder.is_symlink() or not folder.is_dir():
-            files.remove(folder)
-            folder.mkdir()
+def make(worktree: Path, common: Path, registration: Path, branch: str) -> Path:
+    """Creates or updates the view of a worktree of the repository at `common`; returns the worktree's git folder.
+
+    `registration` is the worktree's folder in the repository, `branch` the full name of the epic's branch. Copies
+    refs only if the view has none.
+    """
+    view, own = view_of(worktree), git_folder_of(worktree)
+    for name in ("", "refs", "logs", "objects", "objects/info", "objects/pack", "worktrees"):
+        _make_folder(view / name)
     shared = {entry.name for entry in common.iterdir() if not _NOT_SHARED.fullmatch(entry.name)}
-    _link(view, common, shared | set(_ALWAYS))
-    for part in (Path("refs"), Path("logs", "refs")):
-        kinds = {entry.name for entry in (common / part).iterdir() if entry.is_dir()}
-        _link(view / part, common / part, kinds - _OWN_REFS)
+    _link(view, common, shared | _ALWAYS)
+    _borrow(view / "objects" / "info", common / "objects")
+    if _lacks_refs(view):
+        _copy_refs(view, common, branch)
     _configure(view / "config", common / "config")
-    return view
+    if own.is_symlink() or not own.is_dir():
+        files.remove(own)
+        _take_over(own, registration, branch)
+    for name, text in (("gitdir", f"{worktree / '.git'}\n"), ("commondir", "../..\n")):
+        if _read(own / name) != text:
+            files.write_atomically(own / name, text)
+    return own
 
 
 def clear(worktree: Path) -> None:
-    """Removes a worktree's own refs but keeps its settings; the next `make` starts without these refs."""
-    for part in ("refs", "logs"):
-        files.remove(view_of(worktree) / part)
+    """Removes a worktree's own refs, logs, objects and nested worktrees; the next `make` copies the project's refs.
+
+    Keeps settings, and the worktree's own git folder.
+    """
+    view = view_of(worktree)
+    for path in (
+        *(view / part for part in ("refs", "packed-refs", "logs", "objects")),
+        git_folder_of(worktree) / "logs",
+    ):
+        files.remove(path)
+    for folder in _entries(view / "worktrees"):
+        if folder != git_folder_of(worktree):
+            files.remove(folder)
+
+
+def refresh(worktree: Path, common: Path, branch: str) -> None:
+    """Copies the project's refs again, in place of the agent's; keeps its stash and notes."""
+    view = view_of(worktree)
+    for kind in _entries(view / "refs"):
+        if kind.name not in _OWN_REFS:
+            files.remove(kind)
+    _copy_refs(view, common, branch)
+
+
+def remove_locks(worktree: Path) -> None:
+    """Removes the locks of git processes of an agent that were killed. The agent has ended."""
+    view = view_of(worktree)
+    for parent, _, names in os.walk(view / "refs"):
+        for name in names:
+            if name.endswith(".lock"):
+                Path(parent, name).unlink()
+    for name in ("packed-refs.lock", "config.lock"):
+        (view / name).unlink(missing_ok=True)
+
+
+def set_branch(worktree: Path, branch: str, commit: str) -> None:
+    """Sets a branch in a view whose refs were just copied, before an agent could change them."""
+    files.write_atomically(view_of(worktree) / branch, f"{commit}\n")
+
+
+def head_of(worktree: Path, folder: Path) -> str | None:
+    """Returns the commit ID of HEAD in a worktree's git folder; None if it has none. The object may not exist.
+
+    Reads files only: git would read settings that an agent may have written.
+    """
+    name = _read(folder / "HEAD").strip()
+    for _ in range(_MOST_ALIASES):
+        if not name.startswith(_POINTER):
+            break
+        name = read_ref(worktree, name.removeprefix(_POINTER)) or ""
+    return name if _ID.fullmatch(name) else None
+
+
+def read_ref(worktree: Path, ref: str) -> str | None:
+    """Returns what a ref of the view contains, an ID or `ref: NAME`; None if it does not exist."""
+    view, parts = view_of(worktree), ref.split("/")
+    if parts[0] != "refs" or ".." in parts or "\0" in ref:
+        return None
+    if text := _read(view / ref).strip():
+        return text
+    packed = re.search(
+        rf"^([0-9a-f]{{40,64}}) {re.escape(ref)}$", _read(view / "packed-refs", longest=None), re.MULTILINE
+    )
+    return packed[1] if packed else None
 
 
 def stash_of(worktree: Path) -> str:
@@ -73,19 +155,163 @@ def stash_of(worktree: Path) -> str:
     view = view_of(worktree)
     file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
     # If git cannot write packed-refs, for example in a sandbox, the ref of an emptied stash remains.
+    text = _read(file).strip() if _read(log, 1) else ""
+    return text if _ID.fullmatch(text) else ""
+
+
+def objects_of(worktree: Path, common: Path) -> Path:
+    """Returns the folder of a worktree's own objects, which then borrows only from the repository at `common`."""
+    objects = view_of(worktree) / "objects"
+    if view_of(worktree).is_dir():
+        for folder in (objects, objects / "info"):
+            _make_folder(folder)
+        _borrow(objects / "info", common / "objects")
+    return objects
+
+
+def _take_over(own: Path, registration: Path, branch: str) -> None:
+    """Creates a worktree's git folder from its registration, which earlier versions used as that folder."""
+    made = own.with_name(f"{own.name}.new")
+    _make_folder(made)
+    for entry in _entries(registration):
+        if entry.name in _REGISTRATION or entry.is_symlink():
+            continue
+        if entry.name in {"HEAD", "config.worktree"}:
+            shutil.copyfile(entry, made / entry.name)
+        # The repositories of submodules contain absolute paths; the next attempt gets others.
+        elif entry.name != "modules":
+            shutil.move(entry, made / entry.name)
+    if not (made / "HEAD").is_file():
+        files.write_atomically(made / "HEAD", f"{_POINTER}{branch}\n")
+    made.rename(own)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        files.remove(folder)
+        folder.mkdir()
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _read(file: Path, longest: int | None = _LONGEST_REF) -> str:
+    """Returns the text of a regular file; empty if it does not exist or is something else, such as a link or a pipe."""
     try:
-        text = decode(beneath.read_file(file, 100)).strip() if beneath.read_file(log, 1) else ""
+        return decode(beneath.read_file(file, -1 if longest is None else longest))
     except OSError:
         return ""
-    return text if _ID.fullmatch(text) else ""
+
+
+def _borrow(info: Path, objects: Path) -> None:
+    """Makes the project's objects the only alternate, and removes indexes of objects that an agent may have made."""
+    for entry in _entries(info):
+        if entry.name != "alternates":
+            files.remove(entry)
+    text = f"{objects}\n"
+    if _read(info / "alternates") != text:
+        files.write_atomically(info / "alternates", text)
+
+
+def _lacks_refs(view: Path) -> bool:
+    heads = view / "refs" / "heads"
+    # In the views of earlier versions, it is a link.
+    return heads.is_symlink() or not heads.is_dir()
+
+
+def _copy_refs(view: Path, common: Path, branch: str) -> None:
+    """Creates the refs of a view that has none except its stash and notes. `branch` is the epic's."""
+    show_refs(view, common)
+    # git creates a branch's folder only if its parents are folders.
+    for parent in reversed([parent for parent in Path(branch).parents if parent.parts[:1] == ("refs",)]):
+        _make_folder(view / parent)
+    for name, content in _loose(common):
+        if content.startswith(_POINTER.encode()):
+            (view / name).parent.mkdir(parents=True, exist_ok=True)
+            (view / name).write_bytes(content)
+    files.remove(view / _HEDDLES_REFS)
+    (view / _HEDDLES_REFS).symlink_to(common / _HEDDLES_REFS)
+
+
+def show_refs(view: Path, common: Path) -> None:
+    """Makes the project's refs visible in a view, below what git there has written itself.
+
+    They are packed refs of the view: git prefers the files in refs/, where an agent writes.
+    """
+    refs = {name: content for name, content in _loose(common) if not content.startswith(_POINTER.encode())}
+    lines = (
+        line.split(b" ", 1) for line in _packed(common).split(b"\n") if line[:1] not in {b"#", b"^", b""}
+    )
+    packed = {os.fsdecode(name): commit for commit, name in lines if not _is_own(os.fsdecode(name))}
+    every = sorted({**packed, **refs}.items(), key=lambda ref: os.fsencode(ref[0]))
+    text = _SORTED + b"".join(b"%s %s\n" % (commit.strip(), os.fsencode(name)) for name, commit in every)
+    scratch = view / "packed-refs.heddle"
+    files.remove(scratch)
+    scratch.write_bytes(text)
+    scratch.replace(view / "packed-refs")
+
+
+def stamp_of_refs(common: Path) -> list[tuple[str, Stamp]]:
+    """Returns a value that changes when a ref of a repository that views show changes."""
+    folders = [Path(folder) for folder, _, _ in _walk(common)]
+    return [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+
+
+def _changed_at(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _walk(common: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields the folders of the refs that views show, like os.walk."""
+    top = str(common / "refs")
+    for folder, folders, names in os.walk(top):
+        if folder == top:
+            folders[:] = [name for name in folders if name not in _OWN_REFS and name != "heddle"]
+        yield folder, folders, names
+
+
+def _loose(common: Path) -> Iterator[tuple[str, bytes]]:
+    """Yields name and content of the refs that have files of their own."""
+    for folder, _, names in _walk(common):
+        for name in names:
+            path = Path(folder, name)
+            if not name.endswith(".lock") and (content := _content(path)):
+                ref = str(path.relative_to(common))
+                if not _is_own(ref):
+                    yield ref, content
+
+
+def _is_own(ref: str) -> bool:
+    return ref.split("/")[1] in _OWN_REFS
+
+
+def _packed(common: Path) -> bytes:
+    try:
+        return (common / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _content(ref: Path) -> bytes:
+    """Returns the content of a ref's file; empty if it is not a ref."""
+    try:
+        if ref.is_symlink() and (aimed := str(ref.readlink())).startswith("refs/"):
+            return os.fsencode(f"{_POINTER}{aimed}\n")
+        content = beneath.read_file(ref, _LONGEST_REF)
+    except OSError:  # removed right now, or not a file
+        return b""
+    return content if _PLAIN_REF.fullmatch(content) else b""
 
 
 def _configure(config: Path, shared: Path) -> None:
     """Writes a view's configuration: the repository's, with settings that keep git from removing objects.
 
-    The user's reflogs and stash are not visible in the view, so git would remove objects that only they refer
-    to. git reads extensions only from the file itself, not from included files. Settings made in the worktree
-    stay.
+    git reads extensions only from the file itself, not from included files. Settings made in the worktree stay.
     """
     if config.is_symlink() or not config.is_file():
         files.remove(config)
@@ -99,9 +325,9 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
     ours = [
         ("core.repositoryformatversion", "1"),
         *((key, value) for key, value in _settings(shared) if _EXTENSION.fullmatch(key)),
+        # Objects that only an index or a detached HEAD uses would be removed.
         ("extensions.preciousobjects", "true"),
         ("include.path", str(shared)),
-        # Otherwise the worktree's own stash would be packed with the shared refs.
         ("gc.packrefs", "false"),
     ]
     keys = {key for key, _ in ours} - {"include.path"}
@@ -125,45 +351,3 @@ def _link(folder: Path, common: Path, names: set[str]) -> None:
             continue
         files.remove(link)
         link.symlink_to(target)
-
-
-def _unpack_stash(common: Path) -> None:
-    """Moves the user's stash out of packed-refs, which all worktrees read and write.
-
-    git packs the stash there with all other refs. A worktree that drops its own last stash would remove it.
-    Without a reflog there is no stash.
-    """
-    log, loose, packed = common / "logs" / "refs" / "stash", common / "refs" / "stash", common / "packed-refs"
-    try:
-        last = log.read_bytes().splitlines()[-1]
-        text = packed.read_bytes()
-    except (OSError, IndexError):
-        return
-    if not loose.exists():
-        # If the ref of the stash is gone, its reflog still contains the commit.
-        _replace(loose, lambda: b"" if loose.exists() else last.split(b" ")[1] + b"\n")
-    if _STASH in text and loose.exists():
-        _replace(packed, lambda: _PACKED_STASH.sub(b"", packed.read_bytes()))
-
-
-def _replace(path: Path, content: Callable[[], bytes]) -> None:
-    """Writes one of git's files under its lock file, as git does.
-
-    If the lock is taken, leaves it to the next call.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        with lock.open("xb") as file:
-            data = content()
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        return
-    except OSError:
-        lock.unlink(missing_ok=True)
-        raise
-    if data:
-        lock.replace(path)
-    else:
-        lock.unlink()

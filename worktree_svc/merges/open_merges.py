@@ -6,7 +6,6 @@ HEDDLE_HOME/merges/RUN/merge.json    its state, in the format of any worktree's 
 
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
@@ -16,6 +15,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from heddle.project import file as project_file
+from heddle.worktree_paths import MERGE
 from worktree_svc.content import checkouts, submodule_fill
 from worktree_svc.git import trees
 from worktree_svc.git.private_folders import PrivateFolders
@@ -32,7 +32,7 @@ from worktree_svc.storage.worktree_store import Lease, WorktreeState, WorktreeSt
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Used in place of an epic's key.
-_KEY: Final = "merge"
+_KEY: Final = MERGE
 
 
 class MergedSource(NamedTuple):
@@ -56,9 +56,8 @@ class OpenedMerge(NamedTuple):
     conflicts: dict[str, Conflict]
     # The worktree with the result. Empty: the result is known, or nothing was merged.
     path: str
-    # The lease and the linked folders of that worktree.
+    # The lease of that worktree.
     lease: Lease | None = None
-    shared: tuple[Path, ...] = ()
 
 
 class KnownResults(NamedTuple):
@@ -94,6 +93,7 @@ class OpenMerges:
         """Merges the sources into one target; checks out the result in a worktree unless it is known."""
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
+        self._check_project(project, run)
         branch = requests[0].target
         repository.check_branch_name(project, "target_branch", branch)
         for request in requests:
@@ -127,9 +127,12 @@ class OpenMerges:
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
+        self._check_project(project, run)
         moved = False
         if move:
             branch, old, new = move
+            for field, commit in (("target_commit", old), ("commit", new)):
+                repository.check_commit_id(field, commit)
             repository.check_branch_name(project, "target_branch", branch)
             repository.check_not_checked_out(project, branch)
             self.check_epoch(epoch)
@@ -138,6 +141,11 @@ class OpenMerges:
             failpoint("close_merge.before_remove")
         self._remove(project, run)
         return moved
+
+    def _check_project(self, project: Project, run: RunName) -> None:
+        """Raises INVALID_FIELD if the run's open merge belongs to another repository."""
+        if state := self.store.load(self.store.paths(run.epic(_KEY))):
+            repository.check_same(self.folders, project, state.project)
 
     def clear(self) -> None:
         """Removes the worktrees of a service that was killed."""
@@ -161,7 +169,8 @@ class OpenMerges:
         if provided.problems:
             raise project_file.invalid(tuple(provided.problems))
         # The state is saved first, so the next service finds the worktree after a crash.
-        self.store.save(paths, WorktreeState(paths.epic, project.top, start=commit, head=commit))
+        state = WorktreeState(paths.epic, project.top, start=commit, head=commit)
+        self.store.save(paths, state.with_provisions(project.common, provided.links.values()))
         failpoint("open_merge.after_state")
         with self.repositories.hold(project.common):
             checkouts.create(project, paths, commit)
@@ -175,7 +184,7 @@ class OpenMerges:
         provisions.provide(paths, provided)
         lease = self.leases.take(_lease_holder(run), file.ports)
         failpoint("open_merge.after_layout")
-        return opened._replace(path=str(paths.worktree), lease=lease, shared=tuple(provided.links.values()))
+        return opened._replace(path=str(paths.worktree), lease=lease)
 
     def _remove(self, project: Project, run: RunName) -> None:
         paths = self.store.paths(run.epic(_KEY))

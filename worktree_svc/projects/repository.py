@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
+from heddle.worktree_paths import git_folder_of, read_record
 from worktree_svc.git import refs, user_revisions, waiting_processes
 from worktree_svc.git.command import Git, Output, decode, readable
 from worktree_svc.git.environment import EMAIL, NAME
@@ -87,6 +88,8 @@ def find(folders: PrivateFolders, path: str) -> Project:
     if urls.is_url(path):
         path = str(mirror_of(folders, path))
     folder = Path(path)
+    if "\0" in path:
+        raise errors.invalid_field("project", "it contains a zero byte")
     if not folder.is_absolute():
         raise errors.invalid_field(
             "project", f"{path!r} is not an absolute path; write it from the root, for example /home/me/app"
@@ -135,8 +138,10 @@ def _locate(path: str) -> Location:
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
     own = Path(git_dir)
-    # In an epic's worktree, the common folder is its view of the repository (git/worktree_views.py).
     shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
+    # In an epic's worktree, that is its view of the repository (git/worktree_views.py).
+    if top and own == git_folder_of(Path(top)) and (record := read_record(Path(top))) and record.common:
+        shared = record.common
     return Location(Path(top or git_dir), shared.resolve(), own)
 
 
@@ -228,10 +233,17 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
         return
     if (
         not branch
+        or "\0" in branch
         or branch.startswith("-")
         or project.git.run("check-ref-format", refs.branch_ref(branch)).code
     ):
         raise errors.invalid_field(field, f"{readable(branch)!r} is not a valid branch name")
+
+
+def check_commit_id(field: str, commit: str | None) -> None:
+    """Raises INVALID_FIELD if `commit` is neither a full commit ID nor None."""
+    if commit is not None and not _COMMIT_ID.fullmatch(commit):
+        raise errors.invalid_field(field, f"{readable(commit)!r} is not a full commit ID")
 
 
 def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:

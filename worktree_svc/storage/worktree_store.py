@@ -3,14 +3,14 @@
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
 HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index when the worktree was last clean; not visible to agents
-HEDDLE_HOME/worktrees/RUN/EPIC.git/    the worktree's view of the repository: git/worktree_views.py
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    the repository that the agent's git uses: git/worktree_views.py
 HEDDLE_HOME/worktrees/RUN/EPIC.exclude patterns of files copied and linked into it, never committed
 HEDDLE_HOME/worktrees/RUN/EPIC.closed  exists if files in it belong to another user and could not be kept in git
 HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that was moved out of the way
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -121,6 +121,14 @@ class WorktreeState:
     restored: str = ""
     # The submodules that could not be filled for the owner: path and reason.
     unfilled: tuple[tuple[str, str], ...] = ()
+    # The git folder of the project's repository. None: saved by an earlier version.
+    common: Path | None = None
+    # The targets of links in the worktree; see heddle/worktree_paths.py.
+    shared: tuple[Path, ...] = ()
+
+    def with_provisions(self, common: Path, shared: Iterable[Path]) -> Self:
+        """Returns the state with what agent_svc reads from it."""
+        return replace(self, common=common, shared=tuple(shared))
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state after `attempt` claims the worktree; raises STALE_ATTEMPT."""
@@ -191,6 +199,8 @@ class WorktreeStore:
             made_at=fields.get("made_at", 0),
             restored=fields.get("restored", ""),
             unfilled=tuple((path, reason) for path, reason in fields.get("unfilled", ())),
+            common=Path(fields["common"]) if fields.get("common") else None,
+            shared=tuple(map(Path, fields.get("shared", ()))),
         )
 
     def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
@@ -216,6 +226,8 @@ class WorktreeStore:
             "made_at": state.made_at,
             "restored": state.restored,
             "unfilled": state.unfilled,
+            "common": str(state.common or ""),
+            "shared": [str(path) for path in state.shared],
         }
         files.write_atomically(paths.state, json.dumps(fields, indent=1))
         return state

@@ -79,6 +79,7 @@ class Worktrees:
         state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
         back_to = repository.existing(project, rewind_to) if rewind_to else None
         provided = self._plan_provisions(project, file, state, back_to)
+        state = state.with_provisions(project.common, provided.links.values())
         if earlier is not None and earlier.parent != attempt.parent:
             earlier = None
         kept = (refs.read(project.git, refs.kept_ref(earlier))[0] if earlier else None) or ""
@@ -90,7 +91,7 @@ class Worktrees:
                 state = replace(state, owner=attempt, continued=True)
             with self._leased(state, file.ports) as leased:
                 state = leased if leased == known else self.store.save(paths, leased)
-            return Ensured(state, paths.worktree, created=False, shared=tuple(provided.links.values()))
+            return Ensured(state, paths.worktree, created=False)
         if provided.problems:
             raise project_file.invalid(tuple(provided.problems))
         self._check_disk(project)
@@ -110,7 +111,7 @@ class Worktrees:
         if created:
             self.pool.fill(project, head, paths.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(paths.worktree), created=created)
-        return Ensured(state, paths.worktree, created, tuple(provided.links.values()))
+        return Ensured(state, paths.worktree, created)
 
     def _claimed(self, project: Project, state: WorktreeState, attempt: AttemptName) -> WorktreeState:
         """Returns the state claimed by the attempt; raises STALE_ATTEMPT or INVALID_FIELD."""
@@ -180,7 +181,10 @@ class Worktrees:
         if state:
             repository.check_same(self.folders, project, state.project)
             head = accepted_history.accepted(project, state)
-            self._archive(project, paths, state, head)
+            if not state.cleaning:
+                snapshots.archive(project, paths, head)
+                self.store.save(paths, replace(state, cleaning=True))
+                failpoint("archive.after_state")
             failpoint("remove.before_move")
             refs.update(project.git, [refs.RefUpdate(refs.branch_ref(epic.branch), head, None)])
             failpoint("remove.after_move")
@@ -209,6 +213,8 @@ class Worktrees:
         project = repository.find(self.folders, path)
         paths = self.store.paths(epic)
         known = self.store.load(paths)
+        if known:
+            repository.check_same(self.folders, project, known.project)
         (archived,) = refs.read(project.git, refs.archive_ref(epic))
         if archived is None:
             raise archives.missing(epic)
@@ -220,7 +226,7 @@ class Worktrees:
         self._check_disk(project)
         state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
         provided = self._plan_provisions(project, file, state, None)
-        self.store.save(paths, state)
+        state = self.store.save(paths, state.with_provisions(project.common, provided.links.values()))
         failpoint("restore.after_claim")
         state, _ = self._make_ready(project, paths, state, base)
         failpoint("restore.before_files")
@@ -361,13 +367,6 @@ class Worktrees:
         state = self.store.save(paths, replace(state, cleaning=True, dirty=kept is not None, found=found))
         failpoint("keep.after_state")
         return state
-
-    def _archive(self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str) -> None:
-        """Archives the content of a worktree once, before it is removed, and sets `cleaning` in the state."""
-        if not state.cleaning:
-            snapshots.archive(project, paths, head)
-            self.store.save(paths, replace(state, cleaning=True))
-            failpoint("archive.after_state")
 
     def _check_disk(self, project: Project) -> None:
         self.store.folder.mkdir(parents=True, exist_ok=True)

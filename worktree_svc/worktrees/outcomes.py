@@ -14,8 +14,6 @@ class Ensured(NamedTuple):
     state: WorktreeState
     path: Path
     created: bool
-    # The targets of the links in the worktree.
-    shared: tuple[Path, ...]
 
 
 class Discarded(NamedTuple):

@@ -14,6 +14,7 @@ from heddle.names import AttemptName
 from worktree_svc.content import (
     acceptance,
     accepted_history,
+    agent_commits,
     agent_merges,
     checkouts,
     conflict_resolution,
@@ -22,7 +23,7 @@ from worktree_svc.content import (
     unfinished_operations,
 )
 from worktree_svc.content.ignored_files import IgnoredFiles, Span
-from worktree_svc.git import commit_messages, refs
+from worktree_svc.git import commit_messages, refs, worktree_views
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
@@ -84,10 +85,12 @@ class TaskCommits:
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
         folder = checkouts.repair(project, paths)
+        agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(paths, folder)
         agent_merges.check_finished(project, paths, folder)
         _check_descent(project, paths, folder, head)
-        own = accepted_history.own_messages(project.git, head, refs.head_of(project.git, folder) or head)
+        made = checkouts.head_commit(project, paths, folder) or head
+        own = accepted_history.own_messages(project.git, head, made)
         full_body = commit_messages.with_own_words(body, own)
         message = commit_messages.compose(subject, full_body, commit_messages.attempt_trailers(attempt))
         commit = self._write_commit(
@@ -146,7 +149,8 @@ class TaskCommits:
         state = self.store.load(paths)
         if state is None or state.head == commit:
             return
-        checkouts.attach(paths, checkouts.repair(project, paths))
+        checkouts.attach(project, paths, checkouts.repair(project, paths))
+        worktree_views.refresh(paths.worktree, project.common, refs.branch_ref(paths.epic.branch))
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the attempt.
         work_saved = not checkouts.has_nested_worktrees(project, paths)
@@ -189,7 +193,7 @@ def _check_descent(project: Project, paths: WorktreePaths, folder: Path, head: s
     """
     if checkouts.is_on_epic_branch(paths, folder):
         return
-    commit = refs.head_of(project.git, folder)
+    commit = checkouts.head_commit(project, paths, folder)
     if commit is None or not refs.is_ancestor(project.git, head, commit):
         raise errors.HeddleError(
             pb.ERROR_REASON_WORKTREE_DAMAGED,

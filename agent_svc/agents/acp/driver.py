@@ -100,5 +100,5 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         own=agent.own,
         user_namespaces=agent.user_namespaces,
         # The id comes after the session's cost; see memory.py.
-        own_session=lambda known: own_session(request, agent.reopen, known.partition(":")[2]),
+        own_session=lambda known: own_session(agent.reopen, known.partition(":")[2]),
     )

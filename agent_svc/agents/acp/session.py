@@ -216,7 +216,7 @@ class Session:
         if not self._agent.claude:
             return {}
         session = self._host.session
-        project = project_config(session, os.environ)
+        project = project_config(session, self._host.worktree, os.environ)
         options: dict[str, Any] = {
             # The user's own settings might allow what the plan does not.
             "settingSources": project.sources,

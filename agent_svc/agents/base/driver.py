@@ -25,7 +25,7 @@ class Launch:
     own: Sequence[OwnFolder] = ()
     # True: the agent makes a sandbox of its own, so its processes may create user namespaces.
     user_namespaces: bool = False
-    # Describes the session of an agent_session_id and how people open it. None: people cannot open it.
+    # Describes the session of an agent_session_id and how people open it in the worktree. None: people cannot open it.
     own_session: Callable[[str], pb.AgentSession] | None = None
 
 

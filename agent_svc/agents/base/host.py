@@ -96,7 +96,7 @@ class Host:
         self.session = opening.session
         # The agent's own id of the session to resume. Empty: start a new one.
         self.resume = opening.resume
-        self.worktree = Path(self.session.worktree_path)
+        self.worktree = Path.cwd()
         # Set once the session must end (SIGTERM): interrupt the agent and return.
         self.stopping = asyncio.Event()
         # The operator's messages to the agent, oldest first.

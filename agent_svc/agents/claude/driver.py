@@ -43,7 +43,7 @@ class ClaudeDriver:
             host_launch("agent_svc.agents.claude", request, resume),
             models=True,
             own=(CLAUDE_FOLDER,),
-            own_session=partial(own_session, request, ("claude", "--resume")),
+            own_session=partial(own_session, ("claude", "--resume")),
         )
 
     def translator(self) -> HostTranslator:

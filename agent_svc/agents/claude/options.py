@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any, Final, cast
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
@@ -34,9 +35,10 @@ HOOK_TIMEOUT: Final = 365 * 24 * 3600.0
 
 def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -> ClaudeAgentOptions:
     """Returns the SDK's options for a session."""
-    project = project_config(session, os.environ)
+    worktree = Path.cwd()
+    project = project_config(session, worktree, os.environ)
     return ClaudeAgentOptions(
-        cwd=session.worktree_path,
+        cwd=worktree,
         model=session.model or None,
         max_turns=session.max_turns if session.HasField("max_turns") else None,
         max_budget_usd=_budget(session, resume),

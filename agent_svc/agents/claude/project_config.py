@@ -88,10 +88,11 @@ class ProjectConfig:
     prompt: str
 
 
-def project_config(session: pb.StartSessionRequest, environ: Mapping[str, str]) -> ProjectConfig:
+def project_config(
+    session: pb.StartSessionRequest, worktree: Path, environ: Mapping[str, str]
+) -> ProjectConfig:
     """Returns what the plan allows the repository to configure. `environ` contains the operator's values."""
     granted = set(session.permissions.project_config)
-    worktree = Path(session.worktree_path)
     settings: dict[str, Any] = {
         "disableSkillShellExecution": not runs_anything(session.permissions),
         # Concerns hooks of settings, plugins and skills, not the SDK's own, which Heddle uses.

@@ -58,7 +58,7 @@ class CodexDriver:
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
             user_namespaces=True,
-            own_session=partial(own_session, request, ("codex", "resume")),
+            own_session=partial(own_session, ("codex", "resume")),
         )
 
     def translator(self) -> HostTranslator:

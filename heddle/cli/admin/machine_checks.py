@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from heddle import data_folder
+from heddle import data_folder, fencing
 from heddle.cli.admin import home_lock
 from heddle.cli.console.failure import Failure
 from heddle.config import ConfigError, Settings
@@ -42,7 +42,15 @@ class Finding:
 def machine(settings: Settings) -> list[Finding]:
     """Returns the findings that need no service."""
     home = settings.home
-    found = [python(), git(), home_folder(home), disk(settings), database(home), *set_aside(home)]
+    found = [
+        python(),
+        git(),
+        home_folder(home),
+        disk(settings),
+        database(home),
+        *set_aside(home),
+        *epochs(home),
+    ]
     return [*found, agents_network(settings)] if sys.platform == "linux" else found
 
 
@@ -104,6 +112,19 @@ def agents_network(settings: Settings) -> Finding:
     if missing:
         return Finding(_NETWORK, False, f"{' and '.join(missing)} not on PATH", install)
     return Finding(_NETWORK, True, "agents in a sandbox reach other machines, and nothing of this one")
+
+
+def epochs(home: Path) -> list[Finding]:
+    """Reports files of this machine's worker that refuse every leader; empty if there are none."""
+    return [
+        Finding(
+            "leader epoch",
+            False,
+            f"{path} contains {epoch}, which no leader set, so this worker refuses every leader",
+            f"run `{fencing.REPAIR}` here; the services may keep running",
+        )
+        for path, epoch in fencing.implausible(home, time.time()).items()
+    ]
 
 
 def disk(settings: Settings) -> Finding:

@@ -4,6 +4,8 @@ import asyncio
 import fcntl
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import sqlalchemy as sa
@@ -118,12 +120,15 @@ class Leadership:
             FileLock(f"{engine.url.database}.leader") if is_sqlite(engine) else AdvisoryLock(engine)
         )
 
-    async def acquire(self) -> int:
-        """Waits until this replica leads; returns its epoch, which is higher than all earlier ones."""
+    async def acquire(self, above: Callable[[], int] = lambda: 0) -> int:
+        """Waits until this replica leads; returns its epoch, which is higher than all earlier ones and than `above()`.
+
+        Workers may have seen a higher epoch than the database, if the database was restored from a backup.
+        """
         while True:
             try:
                 if await asyncio.to_thread(self._lock.try_acquire):
-                    epoch = await self._database.submit(_next_epoch)
+                    epoch = await self._database.submit(partial(_next_epoch, above=above()))
                     log.info("leading", epoch=epoch)
                     return epoch
             except (errors.HeddleError, sa.exc.DBAPIError, OSError) as error:
@@ -141,7 +146,9 @@ class Leadership:
         await asyncio.to_thread(self._lock.release)
 
 
-def _next_epoch(connection: sa.Connection) -> int:
+def _next_epoch(connection: sa.Connection, above: int) -> int:
+    # A statement each, because databases name the larger of two values differently.
+    connection.execute(sa.update(leadership).where(leadership.c.epoch < above).values(epoch=above))
     raised = sa.update(leadership).values(epoch=leadership.c.epoch + 1).returning(leadership.c.epoch)
     return int(connection.execute(raised).scalar_one())
 

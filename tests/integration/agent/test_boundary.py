@@ -25,6 +25,12 @@ from tests.support.programs import need_sandbox
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import attempt
 
+# Replaces the content of an accepted file in the repository, without changing any name.
+SWAP = (
+    "name=$(git rev-parse HEAD:README.md) && file=$PROJECT/.git/objects/$(echo $name | cut -c1-2)/$(echo $name | cut -c3-)"
+    " && test -f $file && rm -f $file && echo forged > $file"
+)
+
 # Shell commands that succeed if they did harm. PROJECT is the user's checkout, OTHER another
 # epic's worktree, DATA is HEDDLE_HOME, GIT the worktree's own git folder, SERVICE agent_svc's process.
 ATTACKS = {
@@ -33,7 +39,13 @@ ATTACKS = {
     "git config": "git config core.hooksPath /evil",
     "config file": "echo '[core]' >> $PROJECT/.git/config",
     "hook": "echo x > $PROJECT/.git/hooks/pre-commit",
-    "other branch": "git update-ref refs/heads/main $(git commit-tree -m x HEAD^{tree})",
+    "other branch": "cd $PROJECT && git update-ref refs/heads/main $(git commit-tree -m x HEAD^{tree})",
+    "branch of the epic": "echo x > $PROJECT/.git/refs/heads/heddle/r/epics/e",
+    "packed refs": "echo >> $PROJECT/.git/packed-refs",
+    "registration": "echo x > $PROJECT/.git/worktrees/e/HEAD",
+    "new object": "touch $PROJECT/.git/objects/evil",
+    "existing object": SWAP,
+    "own alternates": "echo /evil >> $(git rev-parse --git-common-dir)/objects/info/alternates",
     "accepted work": "git update-ref -d refs/heddle/accepted/r1/api",
     "new ref": "echo x > $PROJECT/.git/refs/heads/evil",
     "alternates": "echo /evil > $PROJECT/.git/objects/info/alternates",
@@ -77,7 +89,6 @@ class Ground:
     sessions: int = 0
 
     async def run(self, shell: str, **checks: str) -> list[pb.Event]:
-        self.agents.worktree = self.worktree
         self.sessions += 1
         return await self.agents.run(
             f"command:{shell}", number=self.sessions, checks=checks, environment=self.environment
@@ -108,9 +119,11 @@ async def ground(folder: Path, **environ: str) -> AsyncIterator[Ground]:
     user.mkdir()
     async with (
         worktrees.worker(folder / "home", project) as trees,
-        agents(folder, HEDDLE_STOP_GRACE="5", **environ) as worker,
+        agents(
+            folder, await trees.ready(attempt("e", "t", run="r")), HEDDLE_STOP_GRACE="5", **environ
+        ) as worker,
     ):
-        worktree = await trees.ready(attempt("e", "t", run="r"))
+        worktree = worker.worktree
         other = await trees.ready(attempt("api", "one"))
         await trees.commit(attempt("api", "one"))
         environment = {
@@ -130,15 +143,9 @@ async def ground(folder: Path, **environ: str) -> AsyncIterator[Ground]:
 
 
 def around(folder: Path) -> dict[str, bytes]:
-    """Returns every file that no session may change, except the worktrees' own git folders."""
+    """Returns every file that no session may change: the whole repository, and other worktrees."""
     files = [*folder.glob("user/**/*"), *folder.glob("project/**/*"), *folder.glob("home/worktrees/r1/**/*")]
-    ours = folder / "project/.git/worktrees/e"
-    return {
-        str(path): path.read_bytes()
-        for path in files
-        # A session may write its branch's folder, and add objects.
-        if path.is_file() and ours not in path.parents and "objects" not in path.parts
-    }
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
 async def test_attacks_work_where_nothing_holds_them(folder: Path) -> None:
@@ -223,7 +230,7 @@ async def test_secrets_are_out_of_reach(folder: Path) -> None:
     assert output(events).splitlines()[-1] == "looked"
     # The name of a run whose sessions are stored there.
     assert "r" not in output(events).splitlines()
-    resident = bubblewrap.Resident(None, folder, folder, os.environ)
+    resident = bubblewrap.Resident(folder, folder, os.environ)
     wrapper = bubblewrap.Bubblewrap.find(Rules(home, secrets=(key,))).wrapper(resident)
     cat = [*wrapper, "cat", str(key)]
     done = await asyncio.to_thread(subprocess.run, cat, capture_output=True, check=False)
@@ -240,7 +247,7 @@ def test_a_linked_virtual_environment_is_shown(tmp_path: Path, monkeypatch: pyte
     scratch.mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "link"))
     sandbox = bubblewrap.Bubblewrap.find(Rules(tmp_path / "home"))
-    resident = bubblewrap.Resident(None, scratch, scratch, os.environ)
+    resident = bubblewrap.Resident(scratch, scratch, os.environ)
     for name in ("real", "link"):
         look = [*sandbox.wrapper(resident), "/bin/sh", "-c", f"test -d {tmp_path / name} && echo shown"]
         done = subprocess.run(look, capture_output=True, text=True, check=False)

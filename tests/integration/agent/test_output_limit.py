@@ -48,7 +48,6 @@ async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
         request = pb.StartSessionRequest(
             attempt=attempt_name(),
             epoch=1,
-            worktree_path=str(worker.worktree),
             agent="command:seq 1 100000",
             prompt="Do it",
             setup=pb.Setup(commands=[LINES, ONE_LINE], timeout=seconds(120), incarnation="i"),

@@ -31,10 +31,9 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
     project = make_repository(folder / "project", files)
     async with (
         worktrees.worker(folder / "home", project) as trees,
-        agents(folder, HEDDLE_SANDBOX="off") as worker,
+        agents(folder, await trees.ready(attempt("e", "t", run="r")), HEDDLE_SANDBOX="off") as worker,
     ):
         idle = await trees.ready(attempt("idle", "one", run="r"))
-        worker.worktree = await trees.ready(attempt("e", "t", run="r"))
         yield Ground(worker, trees, project, idle)
 
 
@@ -93,7 +92,7 @@ async def test_sessions_at_the_same_time_are_not_mixed_up(tmp_path: Path) -> Non
         assert found == pb.SurroundingsChanged(
             paths=[str(it.project / "README.md")],
             count=1,
-            also_running=[str(attempt("e", "other", run="r"))],
+            also_running=[str(attempt("idle", "other", run="r"))],
         )
 
 

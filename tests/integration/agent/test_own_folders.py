@@ -122,7 +122,7 @@ class Place:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         sandbox = Bubblewrap.find(Rules(self.folder / "spool"))
-        wrapper = sandbox.wrapper(Resident(None, self.worktree, scratch, environment, folders.folders))
+        wrapper = sandbox.wrapper(Resident(self.worktree, scratch, environment, folders.folders))
         done = subprocess.run(
             [*wrapper, "/bin/sh", "-c", f"cd {self.home}; {script}"],
             env=environment,

@@ -65,7 +65,6 @@ async def test_a_parked_session_goes_on_with_its_answer(worker: Agents) -> None:
         pb.StartSessionRequest(
             attempt=following,
             epoch=1,
-            worktree_path=str(worker.worktree),
             agent="scripted",
             script=SCRIPT,
             resume_attempt=attempt,

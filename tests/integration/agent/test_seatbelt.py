@@ -22,7 +22,7 @@ def test_a_session_writes_and_sees_only_its_own(tmp_path: Path) -> None:
         each.mkdir(parents=True)
     (user / ".ssh" / "id").write_text("canary\n")
     rules = Rules(home)
-    resident = Resident(None, worktree, scratch, {**os.environ, "HOME": str(user)})
+    resident = Resident(worktree, scratch, {**os.environ, "HOME": str(user)})
     wrapper = Seatbelt.find(rules).wrapper(resident)
 
     def works(shell: str) -> bool:

@@ -14,8 +14,11 @@ from agent_svc.app import build
 from agent_svc.log import event_log, recorder
 from heddle import errors, pb
 from heddle.config import ConfigError
+from heddle.testing.driver_stage import make_worktree
+from heddle.worktree_paths import record_file_of
 from tests.support.agents import (
     DEADLINE,
+    EPIC,
     AgentProcess,
     Agents,
     Step,
@@ -85,14 +88,28 @@ async def test_unknown_agent_lists_what_there_is(tmp_path: Path) -> None:
 
 
 async def test_bad_fields_are_named(tmp_path: Path) -> None:
-    """A malformed name, folder or environment is refused, and the error names its field."""
+    """A malformed name, environment or earlier attempt is refused, and the error names its field."""
     async with agents(tmp_path) as worker:
         assert (await refused(worker.start(task="../up"))).reason == pb.ERROR_REASON_INVALID_FIELD
         error = await refused(worker.start(environment={"A=B": "c"}))
         assert error.violations[0].field == "environment"
-        worker.worktree = tmp_path / "absent"
-        error = await refused(worker.start())
-        assert error.violations[0].field == "worktree_path"
+        error = await refused(worker.start(resume="runs/other/epics/e/tasks/t/attempts/1", number=2))
+        assert error.violations[0].field == "resume_attempt"
+
+
+@pytest.mark.parametrize("how", ["absent", "link", "foreign"])
+async def test_a_session_starts_only_in_a_worktree_of_its_epic(tmp_path: Path, how: str) -> None:
+    """The path comes from the attempt's name; a folder that worktree_svc did not record is refused, as is a link."""
+    async with agents(tmp_path) as worker:
+        worker.worktree = other = worker.worktree.with_name("other")
+        if how == "link":
+            other.symlink_to(tmp_path)
+            record_file_of(other).write_text("{}")
+        if how == "foreign":
+            other.mkdir()
+        error = await refused(worker.start("command:touch here"))
+        assert (error.reason, error.violations[0].field) == (pb.ERROR_REASON_INVALID_FIELD, "attempt")
+        assert not (other / "here").exists()
 
 
 async def test_no_slot(tmp_path: Path) -> None:
@@ -351,7 +368,7 @@ async def test_defect_of_a_driver_fails_the_session(tmp_path: Path) -> None:
     """A defect of a driver fails its session with a reason, and does not leave the agent blocked."""
     service = build(settings(tmp_path / "home"), catalogue=Catalogue([BrokenDriver()]))
     async with serving(service) as channel:
-        worker = Agents(channel, tmp_path)
+        worker = Agents(channel, make_worktree(tmp_path / "home", EPIC))
         outcome, reason = ending(await worker.run("command:yes"))
         assert outcome == "FAILED"
         assert "defect" in reason

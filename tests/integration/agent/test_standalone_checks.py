@@ -11,7 +11,9 @@ import pytest_asyncio
 
 from agent_svc.sessions import standalone_checks
 from heddle import pb
-from tests.support.agents import Agents, HeldTimer, agents, all_gone, living, seconds
+from heddle.names import RunName
+from heddle.worktree_paths import record_file_of, worktree_of
+from tests.support.agents import EPIC, Agents, HeldTimer, agents, all_gone, living, seconds
 from tests.support.scheduler import eventually
 
 
@@ -21,11 +23,10 @@ async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
         yield worker
 
 
-def request(worker: Agents, *commands: str, timeout: float | None = None) -> pb.RunChecksRequest:
+def request(_worker: Agents, *commands: str, timeout: float | None = None) -> pb.RunChecksRequest:
     return pb.RunChecksRequest(
-        resource="runs/r",
+        resource=str(EPIC),
         epoch=1,
-        folder=str(worker.worktree),
         checks=[pb.Check(name=f"c{place}", run=command) for place, command in enumerate(commands)],
         timeout=None if timeout is None else seconds(timeout),
         environment={"HEDDLE_RUN": "r"},
@@ -73,9 +74,17 @@ async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
         await all_gone(sleep)
 
 
-async def test_a_folder_that_is_not_there(worker: Agents) -> None:
-    """A missing folder is reported, and nothing runs."""
-    asked = request(worker, "true")
-    asked.folder = "/nowhere"
-    with pytest.raises(grpc.aio.AioRpcError, match="is not there"):
-        await reports(worker, asked)
+async def test_checks_run_only_in_worktrees_of_this_worker(worker: Agents, tmp_path: Path) -> None:
+    """A run's checks run in the worktree of its merge, an epic's in its own; without one, nothing runs."""
+    asked = request(worker, "touch here")
+    for resource in ("runs/r", "runs/r/epics/other"):
+        asked.resource = resource
+        with pytest.raises(grpc.aio.AioRpcError, match="no worktree of") as caught:
+            await reports(worker, asked)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    merge = worktree_of(tmp_path / "home", RunName("r"))
+    merge.mkdir(parents=True)
+    record_file_of(merge).write_text("{}")
+    asked.resource = "runs/r"
+    assert [report.ok for report in await reports(worker, asked)] == [True]
+    assert (merge / "here").exists()

@@ -27,7 +27,6 @@ async def begin(worker: Agents, *steps: str, flags: str = "", number: int = 1, *
     request = pb.StartSessionRequest(
         attempt=attempt_name(number=number),
         epoch=1,
-        worktree_path=str(worker.worktree),
         agent=f"{AGENT} {flags}",
         prompt="\n".join(steps),
         **asked,

@@ -333,9 +333,7 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
     async with codex(tmp_path) as it:
         answers = [Turn(calls=[bash("while [ ! -e go ]; do sleep 0.05; done")]), Turn("One."), Turn("Two.")]
         it.model.play(answers, "Do it")
-        request = pb.StartSessionRequest(
-            attempt=attempt_name(), worktree_path=str(it.worker.worktree), agent="codex", prompt="Do it"
-        )
+        request = pb.StartSessionRequest(attempt=attempt_name(), agent="codex", prompt="Do it")
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         host = await asyncio.create_subprocess_exec(
@@ -345,6 +343,7 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**it.environment, "TMPDIR": str(scratch)},
+            cwd=it.worker.worktree,
         )
         assert host.stdin is not None
         assert host.stdout is not None

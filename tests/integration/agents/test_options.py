@@ -41,7 +41,6 @@ async def test_options_reach_the_agent(agent: str, tmp_path: Path) -> None:
             pb.StartSessionRequest(
                 attempt=attempt_name(),
                 epoch=1,
-                worktree_path=str(worker.worktree),
                 agent=agent,
                 prompt="Do it",
                 environment=it.environment,

@@ -197,7 +197,6 @@ async def test_a_variable_of_the_repository_does_not_redirect_an_agent(agent: st
             pb.StartSessionRequest(
                 attempt=attempt_name(),
                 epoch=1,
-                worktree_path=str(it.worker.worktree),
                 agent=agent,
                 prompt="Do it",
                 environment=it.environment,

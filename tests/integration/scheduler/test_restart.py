@@ -13,9 +13,9 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from scheduler_svc.store.db.leadership import check_epoch
+from scheduler_svc.store.db.leadership import check_epoch, read_epoch
 from tests.support.postgres import Postgres
-from tests.support.scheduler import make_plan, scheduling, serving_fake
+from tests.support.scheduler import eventually, make_plan, scheduling, serving_fake
 
 
 class Gate:
@@ -244,3 +244,41 @@ async def test_deposed_leader_can_neither_write_nor_command(
     assert worker.epoch == 3
     assert sum(event.HasField("task_accepted") for event in events) == 2
     assert set(gate.played.values()) == {1}
+
+
+async def test_a_leader_follows_a_worker_that_has_seen_a_higher_epoch(
+    worker: FakeWorker, database_url: str, tmp_path: Path
+) -> None:
+    """After a database was restored from a backup, its next leaders are not refused for as many terms as it lost."""
+    worker.epoch = 5_000
+    async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
+        run = await scheduler.create(make_plan({"a": ["one"]}))
+        await scheduler.finished(run)
+        assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    assert 5_000 < worker.epoch < 5_010
+
+
+async def test_a_worker_with_an_impossible_epoch_stops_only_itself(
+    worker: FakeWorker, database_url: str, tmp_path: Path
+) -> None:
+    """A worker that refuses every leader is reported with its message, and works again once it is repaired."""
+    worker.epoch = 2**62
+    async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
+
+        async def is_refused() -> bool:
+            told = await scheduler.worker()
+            return not told.connected and str(2**62) in told.reason
+
+        await eventually(is_refused)
+        epoch = await scheduler.app.database.read(read_epoch)
+        worker.epoch = 0
+
+        async def is_back() -> bool:
+            return (await scheduler.worker()).connected
+
+        await eventually(is_back)
+        run = await scheduler.create(make_plan({"a": ["one"]}))
+        await scheduler.finished(run)
+        assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+        # The leader kept its term.
+        assert (await scheduler.app.database.read(read_epoch), worker.epoch) == (epoch, epoch)

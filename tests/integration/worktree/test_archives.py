@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from heddle import pb
+from heddle.worktree_paths import git_folder_of
 from tests.support import worktrees
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
@@ -56,9 +57,9 @@ async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -
     head = worker.git("rev-parse", "heddle/r1/epics/api")
     spoil(accepted)
     before = fingerprint(worker.project)
-    index = (worker.project / ".git" / "worktrees" / "api" / "index").read_bytes()
+    index = (git_folder_of(accepted) / "index").read_bytes()
     assert [each.dirty for each in await listed(worker)] == [True]
-    assert (worker.project / ".git" / "worktrees" / "api" / "index").read_bytes() == index
+    assert (git_folder_of(accepted) / "index").read_bytes() == index
     removed = await worker.remove(EPIC)
     assert removed.archive_commit == worker.git("rev-parse", ARCHIVE)
     assert worker.git("rev-parse", f"{ARCHIVE}^") == head

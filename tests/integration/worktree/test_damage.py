@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from heddle import pb
+from heddle.worktree_paths import git_folder_of, view_of
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, refused
@@ -92,7 +93,9 @@ async def test_a_damaged_git_file_is_repaired(worker: Worker, how: str) -> None:
     assert list((worker.home / "worktrees").iterdir()) == []
 
 
-@pytest.mark.parametrize("how", ["folder", "registration", "both", "link", "half-made", "unlisted-head"])
+@pytest.mark.parametrize(
+    "how", ["folder", "registration", "both", "link", "half-made", "unlisted-head", "no-head"]
+)
 async def test_an_incomplete_worktree_is_created_again(worker: Worker, how: str, tmp_path: Path) -> None:
     """An incomplete worktree is created again; until then, committing in it is refused."""
     path = await worker.ready(attempt())
@@ -109,12 +112,14 @@ async def test_an_incomplete_worktree_is_created_again(worker: Worker, how: str,
         (registration / "locked").write_text("initializing")
     if how == "unlisted-head":
         (registration / "HEAD").unlink()
+    if how == "no-head":
+        (git_folder_of(path) / "HEAD").unlink()
     assert (await refused(worker.commit(attempt()))).reason == pb.ERROR_REASON_WORKTREE_DAMAGED
     again = await worker.ensure(attempt(number=2))
     assert again.created
     assert is_sound(worker, path)
     assert worker.git("worktree", "list").count("\n") == 1
-    if how in {"registration", "half-made", "unlisted-head"}:
+    if how in {"registration", "half-made", "unlisted-head", "no-head"}:
         assert content(worker, KEPT, "a.txt") == "a"
     if how == "link":
         assert (tmp_path / "moved" / "a.txt").exists()
@@ -165,8 +170,9 @@ async def test_locks_of_killed_processes_do_not_stay_in_the_way(worker: Worker) 
     path = await worker.ready(attempt())
     folder = worker.project / ".git"
     locks = (
-        folder / "worktrees" / "api" / "index.lock",
-        folder / "worktrees" / "api" / "HEAD.lock",
+        git_folder_of(path) / "index.lock",
+        git_folder_of(path) / "HEAD.lock",
+        view_of(path) / "refs" / "heads" / "heddle" / "r1" / "epics" / "api.lock",
         folder / "refs" / "heads" / "heddle" / "r1" / "epics" / "api.lock",
         worker.home / "worktrees" / "r1" / "api.index.lock",
     )
@@ -201,7 +207,7 @@ async def test_a_broken_index_of_the_agent_does_not_matter(worker: Worker) -> No
     done = await worker.commit(attempt())
     assert content(worker, done.commit, "README.md") == "hidden from git"
     await worker.ready(attempt(number=2))
-    (worker.project / ".git" / "worktrees" / "api" / "index").write_text("garbage")
+    (git_folder_of(path) / "index").write_text("garbage")
     (path / "b.txt").write_text("b\n")
     done = await worker.commit(attempt(number=2))
     assert content(worker, done.commit, "b.txt") == "b"

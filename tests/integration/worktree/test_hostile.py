@@ -10,6 +10,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import from_rpc
+from heddle.worktree_paths import git_folder_of
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 
@@ -194,7 +195,7 @@ async def test_a_missing_object_is_not_fetched_by_a_program_of_the_agents(
     ):
         git(path, "config", key, value)
     missing = "1" * 40
-    (worker.project / ".git" / "worktrees" / "api" / "HEAD").write_text(f"{missing}\n")
+    (git_folder_of(path) / "HEAD").write_text(f"{missing}\n")
     (worker.project / ".git" / "HEAD").write_text(f"{missing}\n")
     (path / "a.txt").write_text("a\n")
     error = await refused(worker.commit(attempt()))
@@ -246,7 +247,7 @@ async def test_links_in_gits_own_folder_are_not_written_through(
     outside = tmp_path / "precious"
     outside.write_text(SECRET)
     path = await worker.ready(attempt())
-    target = worker.project / ".git" / "worktrees" / "api" / name
+    target = git_folder_of(path) / name
     for call in (worker.commit, worker.discard):
         target.unlink(missing_ok=True)
         target.symlink_to(outside)

@@ -32,14 +32,14 @@ async def test_a_replaced_object_does_not_change_history(worker: Worker) -> None
     """refs/replace/ makes git show another commit in place of the real one, but not to the service."""
     path = await worker.ready(attempt())
     main = worker.git("rev-parse", "main")
-    empty = git(path, "hash-object", "-t", "tree", "-w", "/dev/null")
-    fake = git(path, "commit-tree", "-m", "Nothing was ever here", empty)
-    git(path, "replace", main, fake)
+    empty = worker.git("hash-object", "-t", "tree", "-w", "/dev/null")
+    fake = worker.git("commit-tree", "-m", "Nothing was ever here", empty)
+    worker.git("replace", main, fake)
     (path / "a.txt").write_text("a\n")
     done = await worker.commit(attempt())
     assert done.diff_stat.files == 1
     await worker.merge("heddle/r1/epics/api", "heddle/r1/merged", main)
-    git(path, "replace", "--delete", main)
+    worker.git("replace", "--delete", main)
     merged = worker.git("diff", "--name-status", "main", "heddle/r1/merged")
     assert merged == "A\ta.txt"
 
@@ -62,7 +62,7 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
     path = await worker.ready(attempt())
     for name in odd:
         (path / name).write_text(f"{name}\n")
-    git(path, "update-ref", "refs/heads/--output=x", "HEAD")
+    worker.git("update-ref", "refs/heads/--output=x", "main")
     done = await worker.commit(attempt())
     names = worker.git("ls-tree", "-z", "--name-only", done.commit).split("\0")
     assert set(odd) <= set(names)

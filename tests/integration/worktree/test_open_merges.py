@@ -4,6 +4,7 @@ from pathlib import Path
 
 from heddle import pb
 from tests.support import worktrees
+from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 
 RUN, TARGET = "runs/r1", "heddle/r1/merged"
@@ -133,3 +134,43 @@ async def test_nothing_to_merge_is_refused(worker: Worker) -> None:
     assert (await refused(worker.stub.OpenMerge(request(worker)))).reason == pb.ERROR_REASON_INVALID_FIELD
     error = await refused(worker.stub.OpenMerge(request(worker, "nowhere")))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
+
+
+async def test_a_close_moves_a_branch_only_between_commits(worker: Worker) -> None:
+    """Names and anything that git would read as a further command are refused as commits, and move nothing."""
+    await work(worker, "one", one="1\n")
+    opened = await worker.stub.OpenMerge(request(worker, "one"))
+    before = worker.git("for-each-ref")
+    for bad in ("main", opened.commit[:12], f"{opened.commit}\0\0delete refs/heads/main\0"):
+        for field in ("commit", "target_commit"):
+            asked = pb.CloseMergeRequest(
+                project=str(worker.project), epoch=1, run=RUN, target_branch=TARGET, apply=True
+            )
+            asked.commit = opened.commit
+            setattr(asked, field, bad)
+            error = await refused(worker.stub.CloseMerge(asked))
+            assert (error.reason, error.violations[0].field) == (pb.ERROR_REASON_INVALID_FIELD, field)
+    assert worker.git("for-each-ref") == before
+
+
+async def test_a_request_for_another_repository_is_refused(worker: Worker, tmp_path: Path) -> None:
+    """An open merge and an epic belong to the repository that their records name, whatever a request says."""
+    await work(worker, "one", one="1\n")
+    opened = await worker.stub.OpenMerge(request(worker, "one"))
+    mine, theirs = worker.project, make_repository(tmp_path / "theirs")
+    worker.project = theirs
+    for call in (
+        close(worker, opened, apply=True),
+        worker.stub.OpenMerge(request(worker, "one")),
+        worker.ensure(attempt("one", number=2)),
+        worker.discard(attempt("one")),
+        worker.remove("runs/r1/epics/one"),
+    ):
+        assert (await refused(call)).violations[0].field == "project"
+    worker.project = mine
+    assert Path(opened.path, "one.txt").exists()
+    assert git(theirs, "for-each-ref", "refs/heads/heddle", "refs/heddle") == ""
+    await worker.remove("runs/r1/epics/one")
+    for bad in (f"{mine}\0", "\0"):
+        assert (await refused(worker.inspect(bad))).violations[0].field == "project"
+    assert (await refused(worker.merge("a\0b", TARGET))).violations[0].field == "source_branch"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.worktree_paths import shared_folders
 from tests.integration.worktree.test_crashes import SERVICE, persist
 from tests.support import worktrees
 from tests.support.fleet import Fleet
@@ -121,9 +122,9 @@ async def test_copies_and_links_are_provided_and_never_committed(linking: Worker
     assert not (path / "certs" / "inner").exists()
     assert (path / "node_modules" / "left-pad.js").exists()
     (path / ".cache" / "pip" / "wheel").write_text("shared\n")
-    assert sorted(answer.worktree.lease.shared_folders) == sorted(
-        str(folder.resolve()) for folder in (path / "node_modules", path / ".cache" / "pip")
-    )
+    assert set(shared_folders(path)) == {
+        folder.resolve() for folder in (path / "node_modules", path / ".cache" / "pip")
+    }
 
     (path / "work.txt").write_text("the agent's\n")
     (path / ".env").write_text("SECRET=changed\n")

@@ -1,12 +1,16 @@
-"""A worktree of an epic has its own stash and notes; everything else is shared with the repository."""
+"""A worktree of an epic has a repository of its own, which borrows from the project's and changes nothing in it."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from heddle.worktree_paths import git_folder_of, record_file_of, view_of
 from tests.support.repositories import git, git_fails
-from tests.support.worktrees import Worker, attempt
+from tests.support.scheduler import eventually
+from tests.support.worktrees import Worker, attempt, fingerprint
+from worktree_svc.storage import files
 
 
 def put_away(project: Path, text: str = "private") -> str:
@@ -73,8 +77,8 @@ async def test_an_emptied_stash_is_nothing_to_keep(worker: Worker) -> None:
     assert not (await worker.remove("runs/r1/epics/api")).archive_commit
 
 
-async def test_all_else_is_the_repositorys(worker: Worker) -> None:
-    """Branches, tags, logs, settings and objects are those of the repository, in both directions; notes are not."""
+async def test_a_worktree_reads_the_repository_and_writes_its_own(worker: Worker) -> None:
+    """Branches, tags, settings and objects are those of the repository; what git changes there stays there."""
     worker.git("tag", "v1")
     worker.git("notes", "add", "--message=private")
     path = await worker.ready(attempt())
@@ -82,24 +86,91 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     assert git(path, "notes", "list") == ""
     git(path, "notes", "add", "--message=own")
     assert worker.git("notes", "show") == "private"
+    before = fingerprint(worker.project)
     git(path, "branch", "side")
-    worker.git("config", "heddle.test", "yes")
+    git(path, "tag", "v2")
+    git(path, "update-ref", "refs/remotes/origin/own", "HEAD")
     (path / "README.md").write_text("own\n")
     git(path, "commit", "--quiet", "--all", "--message=Own")
-    assert worker.git("rev-parse", "side") == worker.git("rev-parse", "main")
+    assert fingerprint(worker.project) == before
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == worker.git("rev-parse", "main")
+    git_fails(worker.project, "cat-file", "-e", git(path, "rev-parse", "HEAD"))
+    worker.git("config", "heddle.test", "yes")
     assert git(path, "config", "heddle.test") == "yes"
     # A setting of the worktree is not a setting of the repository.
     git(path, "config", "heddle.test", "own")
     assert worker.git("config", "heddle.test") == "yes"
-    assert worker.git("log", "-1", "--format=%s", "heddle/r1/epics/api") == "Own"
     git_fails(path, "switch", "main")
-    worker.git("gc", "--quiet")
+    worker.git("gc", "--quiet", "--prune=now")
     worker.git("fetch", "--quiet", ".", "main:refs/remotes/origin/main")
-    assert git(path, "rev-parse", "HEAD", "main") == worker.git("rev-parse", "heddle/r1/epics/api", "main")
+    assert worker.git("fsck", "--strict") == ""
+    assert git(path, "rev-parse", "HEAD^", "main", "v1") == worker.git("rev-parse", "main", "main", "v1")
     done = await worker.commit(attempt())
     assert worker.git("show", f"{done.commit}:README.md") == "own"
     # A run may start from such a worktree.
     assert (await worker.inspect(path)).base_commit == done.commit
+
+
+async def test_branches_that_move_are_seen_while_an_agent_works(worker: Worker) -> None:
+    """A worktree shows the branches of the repository as they are now, except where the agent moved its own."""
+    path = await worker.ready(attempt())
+    git(path, "branch", "side")
+    git(path, "branch", "--force", "both")
+    mine = git(path, "rev-parse", "both")
+    for branch in ("new", "both"):
+        git(worker.project, "branch", branch)
+    (worker.project / "README.md").write_text("theirs\n")
+    git(worker.project, "commit", "--quiet", "--all", "--message=Theirs")
+    git(worker.project, "branch", "--force", "both")
+    main = git(worker.project, "rev-parse", "main")
+    await eventually(lambda: git(path, "rev-parse", "main") == main)
+    assert git(path, "rev-parse", "new", "side", "both", "HEAD").split() == [mine] * 4
+    git(worker.project, "pack-refs", "--all")
+    git(worker.project, "branch", "--delete", "new")
+    await eventually(lambda: "new" not in git(path, "for-each-ref", "--format=%(refname:short)").split())
+    assert git(path, "rev-parse", "main") == main
+
+
+async def test_a_worktree_of_an_earlier_version_is_taken_over(worker: Worker) -> None:
+    """A worktree whose git folder is in the repository, with an agent's commit, changes and stash, works as before."""
+    path = await worker.ready(attempt())
+    view, own, registration = view_of(path), git_folder_of(path), worker.project / ".git/worktrees/api"
+    for entry in own.iterdir():
+        entry.replace(registration / entry.name)
+    (registration / "gitdir").write_text(f"{path}/.git\n")
+    (registration / "commondir").write_text(f"{view}\n")
+    (path / ".git").write_text(f"gitdir: {registration}\n")
+    for name in ("objects", "packed-refs", "refs", "logs", "worktrees"):
+        files.remove(view / name)
+    for name in (
+        "objects",
+        "packed-refs",
+        "worktrees",
+        *(f"{part}refs/{kind}" for part in ("", "logs/") for kind in ("heads", "heddle")),
+    ):
+        (view / name).parent.mkdir(parents=True, exist_ok=True)
+        (view / name).symlink_to(worker.project / ".git" / name)
+    record = json.loads(record_file_of(path).read_text())
+    record_file_of(path).write_text(
+        json.dumps({key: record[key] for key in record if key not in {"common", "shared"}})
+    )
+    for text in ("stashed", "committed"):
+        (path / "README.md").write_text(f"{text}\n")
+        git(path, *(("stash",) if text == "stashed" else ("commit", "--quiet", "--all", "--message=Own")))
+    tip = git(worker.project, "rev-parse", "heddle/r1/epics/api")
+    (path / "README.md").write_text("changed\n")
+    git(path, "add", "README.md")
+
+    assert not (await worker.ensure(attempt())).created
+    assert git(path, "rev-parse", "HEAD") == git(worker.project, "rev-parse", "heddle/r1/epics/api") == tip
+    assert git(path, "diff", "--cached", "--name-only") == "README.md"
+    assert git(path, "show", "stash:README.md") == "stashed"
+    assert git(path, "rev-parse", "--absolute-git-dir") == str(own)
+    assert worker.git("worktree", "list").count("api") == 2
+    git(path, "commit", "--quiet", "--message=More")
+    assert git(worker.project, "rev-parse", "heddle/r1/epics/api") == tip
+    done = await worker.commit(attempt())
+    assert worker.git("show", f"{done.commit}:README.md") == "changed"
 
 
 async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
@@ -126,7 +197,8 @@ async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
     """If an agent breaks links or removes the view, the next attempt has a complete one."""
     path = await worker.ready(attempt())
     view = path.with_name("api.git")
-    (view / "objects").unlink()
+    (view / "info").unlink()
+    shutil.rmtree(view / "objects")
     (view / "config").write_text("[heddle]\n\ttest = kept\n")
     shutil.rmtree(view / "logs")
     (view / "logs").symlink_to("/nowhere")

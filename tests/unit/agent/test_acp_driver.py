@@ -117,6 +117,6 @@ def test_the_host_needs_no_library_of_another_agent() -> None:
 
 def test_only_an_agent_with_its_own_sandbox_can_make_namespaces() -> None:
     """The filter of system calls allows user namespaces to codex alone, whose sandbox needs them."""
-    request = pb.StartSessionRequest(agent="acp:x", worktree_path="/nowhere")
+    request = pb.StartSessionRequest(agent="acp:x")
     able = [driver.kind.name for driver in DRIVERS if driver.launch(request, "").user_namespaces]
     assert able == ["acp:codex-acp"]

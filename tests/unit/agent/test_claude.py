@@ -289,9 +289,9 @@ def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
     assert (program.available, program.version.startswith("claude-agent-sdk 0.2")) == (True, True)
 
 
-def test_only_a_new_session_stops_itself_at_its_budget(tmp_path: Path) -> None:
+def test_only_a_new_session_stops_itself_at_its_budget() -> None:
     """Claude includes the earlier cost of a resumed session, so the scheduler enforces its budget."""
-    session = pb.StartSessionRequest(worktree_path=str(tmp_path), budget_usd_micros=50_000)
+    session = pb.StartSessionRequest(budget_usd_micros=50_000)
     guard = create_autospec(Guard, instance=True)
 
     assert claude_options(session, guard, "").max_budget_usd == 0.05

@@ -25,12 +25,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("CODEX_HOME", str(tmp_path))
+    # A host works in its working folder.
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 async def killed(folder: Path, resume: str) -> list[str]:
     """Returns the prompts of a codex that dies each time, in their order."""
-    connection = Connection(pb.StartSessionRequest(prompt="Do it", worktree_path=str(folder)))
+    connection = Connection(pb.StartSessionRequest(prompt="Do it"))
     connection.host.resume = resume
     with pytest.raises(AgentFailedError, match="codex ended by SIGKILL"):
         await drive(connection.host)

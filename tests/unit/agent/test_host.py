@@ -123,9 +123,10 @@ sys.exit(run_host(drive))
 def run_a_host(ending: str, tmp_path: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-c", HOST.format(ending=ending)],
-        input=protocol.opening(pb.StartSessionRequest(worktree_path=str(tmp_path))),
+        input=protocol.opening(pb.StartSessionRequest()),
         capture_output=True,
         check=False,
+        cwd=tmp_path,
     )
 
 

@@ -1,3 +1,4 @@
+import json
 import socket
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
 from heddle.names import EpicName
+from heddle.testing.driver_stage import make_worktree
+from heddle.worktree_paths import git_folder_of, record_file_of, view_of
 
 
 @pytest.fixture(autouse=True)
@@ -57,30 +60,36 @@ def test_off_is_off(tmp_path: Path) -> None:
 
 
 def test_a_worktree_shows_its_repository(tmp_path: Path) -> None:
-    """Commits can write the worktree's git folder, the objects and the epic's branch; packs are read-only."""
-    git_dir = tmp_path / "repository/.git/worktrees/e"
-    git_dir.mkdir(parents=True)
-    worktree = tmp_path / "e"
-    worktree.mkdir()
-    (worktree / ".git").write_text(f"gitdir: {git_dir}\n")
+    """Commits write only the worktree's view of the repository; the repository itself is read-only."""
+    common = tmp_path / "repository/.git"
+    worktree = make_worktree(tmp_path / "home", EpicName("r", "e"))
+    git_folder_of(worktree).mkdir(parents=True)
+    record_file_of(worktree).write_text(json.dumps({"common": str(common)}))
     found = checkout(worktree)
     assert found is not None
-    assert [
-        path.relative_to(tmp_path / "repository/.git") for path in found.writable(EpicName("r", "e"))
-    ] == [
+    assert [path.relative_to(view_of(worktree)) for path in found.writable()] == [
         Path("worktrees/e"),
         Path("objects"),
-        Path("refs/heads/heddle/r/epics"),
-        Path("logs/refs/heads/heddle/r/epics"),
+        Path("refs"),
+        Path("logs"),
     ]
-    assert found.common / "objects/pack" in found.read_only()
+    assert {common, view_of(worktree), view_of(worktree) / "objects/info"} <= set(found.read_only())
 
 
-@pytest.mark.parametrize("text", ["gitdir: /somewhere/else\n", "gitdir: /\n", "nonsense", ""])
-def test_another_pointer_shows_nothing(tmp_path: Path, text: str) -> None:
-    """A .git file that does not belong to a linked worktree gives access to no folder."""
-    (tmp_path / ".git").write_text(text)
-    assert checkout(tmp_path) is None
+@pytest.mark.parametrize("how", ["no record", "no common", "no view", "link"])
+def test_another_folder_shows_nothing(tmp_path: Path, how: str) -> None:
+    """A folder that worktree_svc did not record, or whose view is a link, gives access to no folder of git."""
+    worktree = make_worktree(tmp_path / "home", EpicName("r", "e"))
+    common = "" if how == "no common" else str(tmp_path)
+    record_file_of(worktree).write_text(json.dumps({"common": common}))
+    if how == "no record":
+        record_file_of(worktree).unlink()
+    if how == "link":
+        (tmp_path / "elsewhere/worktrees/e").mkdir(parents=True)
+        view_of(worktree).symlink_to(tmp_path / "elsewhere")
+    elif how != "no view":
+        git_folder_of(worktree).mkdir(parents=True)
+    assert checkout(worktree) is None
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "off"])
@@ -170,7 +179,7 @@ def test_a_kernel_without_filters_is_no_obstacle(tmp_path: Path, monkeypatch: py
     found = boundary(settings(tmp_path / "home", "required"))
     assert isinstance(found.sandbox, Bubblewrap)
     assert found.report.detail.startswith("bubblewrap 9.9 without a filter of system calls, ")
-    assert found.sandbox.system_calls(Resident(None, tmp_path, tmp_path, {})) == b""
+    assert found.sandbox.system_calls(Resident(tmp_path, tmp_path, {})) == b""
 
 
 def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
@@ -185,6 +194,6 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     rules = Rules(tmp_path / "home", writable=(writable.parent,), visible=(shown.parent,))
     # Not /tmp, which each session replaces.
     monkeypatch.setattr(bubblewrap, "TMP", Path("/replaced"))
-    resolved = bubblewrap.described(rules, Resident(None, tmp_path / "w", tmp_path / "s", {})).resolved()
+    resolved = bubblewrap.described(rules, Resident(tmp_path / "w", tmp_path / "s", {})).resolved()
     assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
     assert resolved[other].hidden

@@ -79,7 +79,7 @@ def test_both_sandboxes_enforce_the_same_description(tmp_path: Path) -> None:
         each.mkdir(parents=True)
     (user / ".agent").mkdir()
     own = PrivateFolder(OwnFolder(".agent"), user / ".agent", home / "own", home / "kept")
-    resident = Resident(None, worktree, home / "scratch", {"HOME": str(user)}, (own,))
+    resident = Resident(worktree, home / "scratch", {"HOME": str(user)}, (own,))
     mounts = described(Rules(home), resident)
     arguments = mounts.arguments()
     binds = {arguments[at + 2] for at, word in enumerate(arguments) if word == "--bind"} - {"/tmp"}  # noqa: S108 (hidden on macOS)

@@ -5,10 +5,12 @@ import pytest
 from heddle import pb
 from heddle.cli.admin import machine_checks
 from heddle.cli.admin.doctor import worker_findings
-from heddle.cli.admin.machine_checks import repository, set_aside
+from heddle.cli.admin.machine_checks import epochs, repository, set_aside
 from heddle.cli.admin.repository_checks import filters
+from heddle.cli.app import main
 from heddle.config import Settings
 from heddle.data_folder import repository_name
+from heddle.fencing import FILES, REPAIR
 from tests.support.repositories import git, make_repository
 
 
@@ -103,3 +105,22 @@ def test_the_network_of_agents_is_described(
     found = machine_checks.agents_network(Settings.read({"HEDDLE_SANDBOX_NETWORK": mode}))
     assert found.ok is ok
     assert said in f"{found.detail}; {found.advice}"
+
+
+def test_an_epoch_that_stops_the_fleet_is_found_and_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Doctor finds a file that refuses every leader and names the command, which repairs only such files."""
+    for name, epoch in zip(FILES, (2**62, 7), strict=True):
+        (tmp_path / name).write_text(str(epoch))
+    (finding,) = epochs(tmp_path)
+    assert finding.ok is False
+    assert FILES[0] in finding.detail
+    assert REPAIR in finding.advice
+    monkeypatch.setenv("HEDDLE_HOME", str(tmp_path))
+    assert main(REPAIR.split()[1:]) == 0
+    assert str(2**62) in capsys.readouterr().out
+    assert [(tmp_path / name).read_text() for name in FILES] == ["0", "7"]
+    assert epochs(tmp_path) == []
+    assert main(REPAIR.split()[1:]) == 0
+    assert "nothing to repair" in capsys.readouterr().err

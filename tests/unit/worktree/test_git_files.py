@@ -1,4 +1,4 @@
-"""How git's own files reach the disk: objects of a commit, and refs that Heddle writes itself."""
+"""How the objects of a commit reach the disk."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from tests.support.disk import Disk
 from worktree_svc.git import quarantine
-from worktree_svc.git.worktree_views import _replace
 
 
 def test_objects_are_on_disk_before_one_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,54 +45,3 @@ def test_no_object_is_visible_if_one_is_not_on_disk(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="Input/output"):
         quarantine.migrate(made, objects)
     assert list(objects.iterdir()) == []
-
-
-def test_a_file_of_git_is_written_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The content is made while the lock is held, and synced before it replaces the file."""
-    path, lock = tmp_path / "stash", tmp_path / "stash.lock"
-    disk = Disk(monkeypatch, tmp_path)
-
-    def content() -> bytes:
-        assert lock.exists()
-        return b"new"
-
-    _replace(path, content)
-    assert path.read_bytes() == b"new"
-    assert disk.done == ["sync stash.lock", "rename stash"]
-    assert not lock.exists()
-
-
-def test_a_file_of_git_that_is_locked_is_left(tmp_path: Path) -> None:
-    """While git holds the lock, the file and the lock stay as they are, and no content is made."""
-    path, lock = tmp_path / "stash", tmp_path / "stash.lock"
-    path.write_bytes(b"old")
-    lock.write_bytes(b"git writes")
-    made: list[bytes] = []
-
-    def content() -> bytes:
-        made.append(b"new")
-        return b"new"
-
-    _replace(path, content)
-    assert (path.read_bytes(), lock.read_bytes(), made) == (b"old", b"git writes", [])
-
-
-@pytest.mark.parametrize("why", ["disk", "empty"])
-def test_a_file_of_git_that_cannot_be_written_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
-    """After a failed sync, or without content, the file stays and the lock is gone."""
-    path = tmp_path / "stash"
-    path.write_bytes(b"old")
-
-    def refuse(_: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    if why == "disk":
-        monkeypatch.setattr("os.fsync", refuse)
-        with pytest.raises(OSError, match="Input/output"):
-            _replace(path, lambda: b"new")
-    else:
-        _replace(path, lambda: b"")
-    assert [each.name for each in tmp_path.iterdir()] == ["stash"]
-    assert path.read_bytes() == b"old"
