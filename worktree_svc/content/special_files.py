@@ -55,12 +55,12 @@ def remove(worktree: Path) -> None:
 
 
 def remove_from_repository(git_dir: Path) -> None:
-    """Removes the special files from a git folder that an agent can write to."""
+    """Removes the special files from a git folder that an agent can write to, but not from where its links lead."""
     _remove(_in_repository(git_dir, files.unlock))
 
 
 def remove_from_refs(common: Path, epic: EpicName) -> None:
-    """Removes the special files next to an epic's branch, where an agent can write."""
+    """Removes the special files next to an epic's branch in the project, where an agent without a sandbox can write."""
     branch = Path(refs.branch_ref(epic.branch))
     for folder in (common / branch.parent, common / "logs" / branch.parent):
         _remove(_in_repository(folder, files.unlock))

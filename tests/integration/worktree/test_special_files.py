@@ -11,6 +11,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
+from heddle.worktree_paths import git_folder_of, view_of
 from tests.support.worktrees import Worker, attempt, refused
 from worktree_svc.git import command as service_git
 from worktree_svc.projects.locks import KeyedExecutor
@@ -112,7 +113,7 @@ async def test_a_special_file_does_not_block_the_list(worker: Worker, plant: Cal
 
 
 async def test_a_pipe_in_place_of_a_branch_does_not_block_the_epic(worker: Worker) -> None:
-    """A pipe in place of the epic's branch, where its agent can write, is removed."""
+    """A pipe in place of the epic's branch, where an agent without a sandbox can write, is removed."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     branch = worker.project / ".git" / "refs" / "heads" / "heddle" / "r1" / "epics" / "api"
@@ -120,6 +121,26 @@ async def test_a_pipe_in_place_of_a_branch_does_not_block_the_epic(worker: Worke
     os.mkfifo(branch)
     done = await worker.commit(attempt())
     assert worker.git("rev-parse", "heddle/r1/epics/api") == done.commit
+
+
+async def test_pipes_in_the_repository_of_a_worktree_block_nothing(worker: Worker) -> None:
+    """Pipes in place of the agent's refs, objects, logs and index are read by no one, and removed before the commit."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    view, own = view_of(path), git_folder_of(path)
+    branch = view / "refs" / "heads" / "heddle" / "r1" / "epics" / "api"
+    found = view / "objects" / "ab" / ("0" * 38)
+    pipes = [branch, found, view / "packed-refs.lock", view / "logs" / branch.relative_to(view)]
+    pipes += [own / "MERGE_HEAD", own / "logs" / "HEAD", own / "index"]
+    for pipe in pipes:
+        pipe.parent.mkdir(parents=True, exist_ok=True)
+        pipe.unlink(missing_ok=True)
+        os.mkfifo(pipe)
+    (listed,) = (await worker.stub.ListWorktrees(pb.ListWorktreesRequest(look=True))).worktrees
+    assert listed.dirty
+    done = await worker.commit(attempt())
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == done.commit
+    assert not any(pipe.is_fifo() for pipe in pipes)
 
 
 def _waits(folder: Path) -> Callable[[], object]:
