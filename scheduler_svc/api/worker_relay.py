@@ -19,6 +19,9 @@ from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.queries.records import epic_row, run_row
 from scheduler_svc.store.queries.resources import get_attempt
 
+# The state of a parked session in errors of its worker, and of a parked attempt in errors of this service.
+_PARKED: Final = {"parked", pb.AttemptState.Name(pb.ATTEMPT_STATE_PARKED)}
+
 # Seconds.
 _ANSWER_TIMEOUT: Final = 30.0
 
@@ -41,7 +44,7 @@ async def answer_approval(
     try:
         await _hand_over(database, workers, request.attempt, said, actor)
     except HeddleError as error:
-        if error.metadata.get("state") != "parked":
+        if error.metadata.get("state") not in _PARKED:
             raise
         # It was parked after the read above, whether or not the leader has recorded that yet.
         await database.submit(keep, LOOP, str(name.parent.parent.parent))

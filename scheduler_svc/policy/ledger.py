@@ -87,11 +87,17 @@ class Ledger:
             for task in epic.tasks:
                 if task.live_attempt is None or task.checking or task.stopping:
                     continue
-                for key in self._above(run, epic, task):
+                above = self._above(run, epic, task)
+                for key in above:
                     staying = [each for each in self._live[key] if not each.stopping]
                     uncovered = task.turn - task.reserved
                     if len(staying) > 1 and uncovered > 0 and self._free[key] < uncovered:
-                        self._live[key] = [each for each in self._live[key] if each.name != task.name]
+                        self._end(task, above)
                         reason = "its part of a budget that other sessions share is used up"
                         yield StopAttempt(task.live_attempt, reason, counts=False)
                         break
+
+    def _end(self, task: TaskView, above: Sequence[_Key]) -> None:
+        """Counts a session that is about to stop no longer among those that share the budgets above it."""
+        for key in above:
+            self._live[key] = [each for each in self._live[key] if each.name != task.name]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from heddle import pb
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
+from scheduler_svc.api import worker_relay
 from tests.integration.scheduler.test_operator import reason_of
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
@@ -210,6 +212,33 @@ async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, 
             await scheduler.until(
                 run, lambda e: e.task == "one" and e.epic == "a" and e.HasField("task_accepted")
             )
+
+
+async def test_an_answer_just_before_the_parking_is_recorded_is_kept(
+    worker: FakeWorker, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer to a session that the scheduler then records as parked is not lost."""
+    worker.play = ask
+    hand_over = worker_relay._hand_over
+
+    async def late(*arguments: Any) -> None:
+        await scheduler.until(run, lambda event: event.HasField("task_waiting") and event.task_waiting.parked)
+        await hand_over(*arguments)
+
+    monkeypatch.setattr(worker_relay, "_hand_over", late)
+    asked = asyncio.Event()
+    worker.before = lambda method, _: asked.set() if method == "ParkSession" else None
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, database_url, environ=AT_ONCE) as scheduler,
+    ):
+        run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}), max_parallel=1)
+        await asked.wait()
+        approval = pb.Approval(attempt=f"{run}/epics/a/tasks/one/attempts/1", approval_id="approval-1")
+        await answer(scheduler, approval, approved=True)
+        events = await scheduler.finished(run)
+        assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+        assert sum(event.HasField("approval_resolved") for event in events) == 1
 
 
 async def test_an_answer_amid_the_parking_is_kept(

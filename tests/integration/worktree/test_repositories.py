@@ -53,7 +53,7 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
 async def test_a_repository_that_git_cannot_read_is_reported_with_its_message(
     worker: Worker, setting: str, message: str
 ) -> None:
-    """The error names the broken configuration or extension, and does not advise to create a repository."""
+    """The error names the broken configuration or extension, and does not advise creating a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()
     config.write_text(good + setting)

@@ -25,7 +25,7 @@ def test_what_is_not_a_count_is_not_known(used: object) -> None:
 
 
 def test_only_a_positive_count_below_two_to_the_fiftieth_is_known() -> None:
-    """The last report of several gets both figures; one token is a figure, zero is none."""
+    """Of several reports, the last one gets both figures; one token counts, and zero does not."""
     most = (1 << 50) - 1
     for count, known in ((1, 1), (most, most), (most + 1, 0), (0, 0), (-1, 0), ("5", 0)):
         reports = [pb.Event(usage=pb.Usage(model=name)) for name in "abc"]

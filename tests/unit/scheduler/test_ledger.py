@@ -234,6 +234,8 @@ def test_the_last_session_is_left_alone() -> None:
     """Each stop leaves one session fewer that shares the budget."""
     three = a_run(*(running(key, reserved=0, turn=10) for key in "abc"), budget=9)
     assert stopped(decide(a_snapshot(three))) == ["a", "b"]
+    twice = replace(three, project_budget=9, project="/p")
+    assert stopped(decide(a_snapshot(twice))) == ["a", "b"]
 
 
 def test_a_session_below_two_tight_budgets_is_stopped_once() -> None:
