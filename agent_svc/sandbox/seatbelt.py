@@ -96,6 +96,8 @@ class Seatbelt:
         mounts = described(self._rules, resident).resolved()
         # The system compares real paths, and on macOS /tmp and /var are links.
         real = {path.resolve(): mount._replace(source=_real(mount.source)) for path, mount in mounts.items()}
+        # The agent works in its own folder itself, because a profile cannot show a copy in its place.
+        real |= {each.path.resolve(): Mount(each.path.resolve(), writable=True) for each in resident.own}
         return (PROGRAM, "-p", profile(real, self._rules.network), "--")
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from heddle import pb
 from heddle.client import HeddleClient
+from heddle.identity import token_file
 from tests.support.commands import DEADLINE, Command, run, running
 from tests.support.repositories import make_repository
 
@@ -74,7 +75,9 @@ class Server(NamedTuple):
     async def full(self) -> AsyncIterator[None]:
         """Keeps every slot of the worker busy until the end of the block, so that no other session starts."""
         plan = pb.Plan(name="Busy", defaults=pb.TaskDefaults(agent="command:sleep 600"))
-        async with HeddleClient(self.env["HEDDLE_SCHEDULER"]) as client, asyncio.timeout(DEADLINE):
+        token = token_file.read(token_file.operator_file(Path(self.env["HEDDLE_HOME"])))
+        client = HeddleClient(self.env["HEDDLE_SCHEDULER"], token=token)
+        async with client, asyncio.timeout(DEADLINE):
             (worker,) = await client.list_workers()
             for number in range(worker.slots):
                 plan.epics.add(key=f"e{number}").tasks.add(key="t", prompt="Wait")

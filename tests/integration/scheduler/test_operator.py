@@ -387,7 +387,7 @@ async def test_parallelism_is_changed_while_a_run_goes_on(worker: FakeWorker, sc
     updates = [event for event in events if event.HasField("run_updated")]
     assert [(event.actor, event.run_updated.max_parallel) for event in updates] == [
         ("user:ada", 2),
-        ("user", 1),
+        ("user:ada", 1),
     ]
     late = pb.UpdateRunRequest(name=run, max_parallel=3)
     assert await reason_of(scheduler.api.UpdateRun(late)) == pb.ERROR_REASON_WRONG_STATE

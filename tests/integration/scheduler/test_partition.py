@@ -22,7 +22,7 @@ AGENT = (
 async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) -> None:
     """The worker ends its sessions after its lease; only then is a stop confirmed or a new attempt started."""
     repository = make_repository(tmp_path / "repository")
-    (place := tmp_path / "home" / "place").mkdir(parents=True)
+    (place := tmp_path / "place").mkdir()
     fleet = Fleet(tmp_path / "home")
     async with Proxy.to(fleet.worktree) as worktree, Proxy.to(fleet.agent) as agent:
         fleet._extra |= {

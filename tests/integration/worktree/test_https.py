@@ -58,7 +58,7 @@ async def test_a_server_that_is_not_trusted(
         error = await refused(worker.inspect(url))
         assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
         assert "certificate" in error.message
-        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "server/authority.pem"))
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "server/ca.pem"))
         error = await refused(worker.inspect(url))
         assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
         assert "could not read Username" in error.message

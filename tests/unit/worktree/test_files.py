@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -40,17 +41,17 @@ def test_a_copy_is_never_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     target.write_text("old")
     precious.write_text("precious")
     (tmp_path / "target.new").symlink_to(precious)
-    copy = shutil.copyfile
+    copy = shutil.copyfileobj
 
-    def half(_: Path, scratch: Path) -> None:
-        scratch.write_text("ne")
+    def half(_: BinaryIO, scratch: BinaryIO) -> None:
+        scratch.write(b"ne")
         raise OSError("disk gone")
 
-    monkeypatch.setattr(shutil, "copyfile", half)
+    monkeypatch.setattr(shutil, "copyfileobj", half)
     with pytest.raises(OSError, match="disk gone"):
         files.copy_atomically(source, target)
     assert (target.read_text(), precious.read_text()) == ("old", "precious")
-    monkeypatch.setattr(shutil, "copyfile", copy)
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
     files.copy_atomically(source, target)
     assert target.read_text() == "new"
 
