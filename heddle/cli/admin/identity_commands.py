@@ -126,7 +126,7 @@ def audit(
         for entry in found:
             output.print_json(entry)
     else:
-        output.out.print(tables.audit_entries(found, utc_now()))
+        output.out.print(tables.audit_entries(found))
 
 
 @tokens.command("create")

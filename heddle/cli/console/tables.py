@@ -133,12 +133,12 @@ def tokens(found: Iterable[pb.Token], now: datetime) -> Table:
     return table
 
 
-def audit_entries(found: Iterable[pb.AuditEntry], now: datetime) -> Table:
+def audit_entries(found: Iterable[pb.AuditEntry]) -> Table:
     """Returns the table of changes and refusals."""
     table = _table("TIME", "USER", "CALL", "RESOURCE", "FROM", "RESULT")
     for entry in found:
         table.add_row(
-            words.moment(entry.time, now),
+            words.date_and_time(entry.time),
             SafeText(entry.user or "unknown"),
             SafeText(entry.method.rpartition(".")[2]),
             SafeText(entry.resource),

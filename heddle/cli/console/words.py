@@ -116,6 +116,11 @@ def moment(time: Timestamp, now: datetime) -> str:
     return f"in {remaining(time, now)}" if time.ToDatetime(UTC) > now else "soon"
 
 
+def date_and_time(time: Timestamp) -> str:
+    """Returns a past time with its date, in the time zone of this machine."""
+    return f"{time.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
 def clock(time: Timestamp) -> str:
     """Returns the local time of day."""
     return f"{time.ToDatetime(UTC).astimezone():%H:%M:%S}"
