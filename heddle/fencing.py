@@ -86,7 +86,7 @@ def read(path: Path) -> int:
     """Returns the epoch in a fence's file; 0 if the file does not exist."""
     try:
         return int(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
