@@ -7,7 +7,7 @@ from pathlib import Path
 from heddle import pb
 from tests.support.acp_adapter import AGENT, adapter
 from tests.support.agents import ending, output, payloads
-from tests.support.models.turns import Call, Failure, Turn
+from tests.support.models.turns import Call, Turn, used_up_subscription
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
@@ -131,15 +131,7 @@ async def test_waits_for_what_runs_in_the_background(tmp_path: Path) -> None:
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
     """A used-up subscription counts as a rate limit of the kind and until the exact time that the API gives."""
     resets_at = int(time.time()) + 3 * 3600
-    limit = "anthropic-ratelimit-unified"
-    headers = {
-        f"{limit}-status": "rejected",
-        f"{limit}-reset": str(resets_at),
-        f"{limit}-representative-claim": "five_hour",
-        f"{limit}-5h-status": "rejected",
-        f"{limit}-5h-reset": str(resets_at),
-    }
-    async with adapter(tmp_path, [Failure(429, headers=headers)]) as it:
+    async with adapter(tmp_path, [used_up_subscription(resets_at)]) as it:
         environment = {**it.environment, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-scripted"}
         del environment["ANTHROPIC_API_KEY"]
         events = await it.worker.run(AGENT, environment=environment)

@@ -16,7 +16,7 @@ from heddle import pb
 from tests.support.agents import DEADLINE, AgentProcess, attempt_name, ending, output, payloads
 from tests.support.claude import claude, environment
 from tests.support.models.anthropic import anthropic_model
-from tests.support.models.turns import Call, Failure, Turn
+from tests.support.models.turns import Call, Failure, Turn, used_up_subscription
 from tests.support.programs import need_package
 
 
@@ -179,15 +179,7 @@ async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
     """A used-up subscription counts as a rate limit until the exact time that the API gives."""
     resets_at = int(time.time()) + 3 * 3600
-    limit = "anthropic-ratelimit-unified"
-    headers = {
-        f"{limit}-status": "rejected",
-        f"{limit}-reset": str(resets_at),
-        f"{limit}-representative-claim": "five_hour",
-        f"{limit}-5h-status": "rejected",
-        f"{limit}-5h-reset": str(resets_at),
-    }
-    async with claude(tmp_path, [Failure(429, headers=headers)]) as it:
+    async with claude(tmp_path, [used_up_subscription(resets_at)]) as it:
         environment = {**it.environment, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-scripted"}
         del environment["ANTHROPIC_API_KEY"]
         events = await it.worker.run("claude", environment=environment)

@@ -40,6 +40,19 @@ class Failure:
     error: Mapping[str, Any] = field(default_factory=dict)
 
 
+def used_up_subscription(resets_at: int) -> Failure:
+    """Returns Anthropic's refusal of a subscription whose five-hour limit ends at `resets_at`, in seconds since 1970."""
+    limit = "anthropic-ratelimit-unified"
+    headers = {
+        f"{limit}-status": "rejected",
+        f"{limit}-reset": str(resets_at),
+        f"{limit}-representative-claim": "five_hour",
+        f"{limit}-5h-status": "rejected",
+        f"{limit}-5h-reset": str(resets_at),
+    }
+    return Failure(429, headers=headers)
+
+
 Answer: TypeAlias = Turn | Failure
 
 # The answer if the test defines none.
