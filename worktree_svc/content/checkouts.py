@@ -160,6 +160,7 @@ def unregister(project: Project, paths: WorktreePaths) -> None:
 def unregister_at(project: Project, path: Path) -> None:
     """Removes the registration of the worktree at any path. Never prunes, like `unregister`."""
     folder = find_at(project, path)
+    _registrations.pop(path, None)
     if folder:
         files.remove(folder)
         with suppress(OSError):  # the repository has other worktrees

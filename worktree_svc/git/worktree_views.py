@@ -146,10 +146,10 @@ def read_ref(worktree: Path, ref: str) -> str | None:
         return None
     if text := _read(view / ref).strip():
         return text
-    packed = re.search(
-        rf"^([0-9a-f]{{40,64}}) {re.escape(ref)}$", _read(view / "packed-refs", longest=None), re.MULTILINE
-    )
-    return packed[1] if packed else None
+    # Not a regular expression: Python would keep one for each ref.
+    front, found, _ = f"\n{_read(view / 'packed-refs', longest=None)}".partition(f" {ref}\n")
+    commit = front.rpartition("\n")[2]
+    return commit if found and _ID.fullmatch(commit) else None
 
 
 def stash_of(worktree: Path) -> str:
