@@ -1,14 +1,11 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
 from acp import RequestError
-from claude_agent_sdk import RateLimitEvent, RateLimitInfo
 
 from agent_svc.agents.acp.failures import failed
 from agent_svc.agents.acp.presets import find
 from agent_svc.agents.claude.rate_limits import RateLimit, rate_limit
-from agent_svc.agents.claude.transcript import Transcript
 from heddle import pb
 
 AGENT = find("acp:claude-agent-acp")
@@ -79,21 +76,3 @@ def test_other_failures_stay_what_they_are() -> None:
     """A refused log-in is not a rate limit, even after a limit was reached."""
     error = failed(RequestError(-32603, "API Error: 401 bad key"), AGENT, REACHED)
     assert (error.outcome, error.retry_at) == (pb.OUTCOME_UNAUTHORIZED, None)
-
-
-def test_a_reached_limit_is_named_once() -> None:
-    """A subscription's limit is named when it is reached, not again, and not while extra usage continues."""
-    transcript = Transcript(Path("/w"), lambda: 0.0)
-
-    def told(**raw: object) -> list[str]:
-        info = RateLimitInfo(status="rejected", raw=raw)
-        return [event.output.text for event in transcript.take(RateLimitEvent(info, "u", "s"))]
-
-    assert told(status="allowed_warning", rateLimitType="five_hour") == []
-    named = ["Claude's five-hour limit is reached.\n"]
-    assert told(status="rejected", rateLimitType="five_hour", resetsAt=1_800_000_000) == named
-    assert told(status="rejected", rateLimitType="five_hour", resetsAt=1_800_000_000) == []
-    assert transcript.limit == RateLimit(reached=True, kind="five-hour limit", ends_at=1_800_000_000)
-    assert told(status="rejected", rateLimitType="seven_day", isUsingOverage=True) == []
-    assert transcript.limit is not None
-    assert not transcript.limit.reached
