@@ -323,6 +323,41 @@ async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
     await second.release()
 
 
+@pytest.mark.parametrize("when", ["during the try", "before the epoch"])
+async def test_a_replica_that_ends_before_it_leads_keeps_no_lock(
+    database: Database, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """A cancelled replica releases the lock, also one that a thread of it takes only after the cancellation."""
+    leadership = Leadership(database)
+    reached, proceed, tried = threading.Event(), threading.Event(), threading.Event()
+    take = leadership._lock.try_acquire
+
+    def late() -> bool:
+        if when == "during the try":
+            reached.set()
+            assert proceed.wait(30)
+        held = take()
+        tried.set()
+        return held
+
+    async def submit(*_: object) -> int:
+        reached.set()
+        await asyncio.sleep(60)
+        return 1
+
+    monkeypatch.setattr(leadership._lock, "try_acquire", late)
+    monkeypatch.setattr(database, "submit", submit)
+    acquiring = asyncio.ensure_future(leadership.acquire())
+    assert await asyncio.to_thread(reached.wait, 30)
+    acquiring.cancel()
+    await asyncio.sleep(0)
+    proceed.set()
+    with pytest.raises(asyncio.CancelledError):
+        await acquiring
+    assert await asyncio.to_thread(tried.wait, 30)
+    assert not await asyncio.to_thread(leadership._lock.is_held)
+
+
 async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
     """PostgreSQL rolls back a frozen leader's write, so that the next can lead; later writes are refused."""
     url = postgres.new_database("frozen")
