@@ -12,7 +12,6 @@ from agent_svc.agents.catalogue import Catalogue
 from agent_svc.agents.command.driver import CommandDriver, CommandTranslator
 from agent_svc.app import build
 from agent_svc.log import event_log, recorder
-from agent_svc.sessions import session as session_module
 from heddle import errors, pb
 from heddle.config import ConfigError
 from heddle.testing.driver_stage import make_worktree
@@ -22,18 +21,15 @@ from tests.support.agents import (
     EPIC,
     AgentProcess,
     Agents,
-    HeldTimer,
     Step,
     agents,
     attempt_name,
     ending,
     kinds,
     output,
-    payloads,
     seconds,
     settings,
 )
-from tests.support.scheduler import eventually
 from tests.support.services import serving
 
 FOREVER = "command:echo ready; sleep 60"
@@ -312,20 +308,6 @@ async def test_worker_says_what_it_has(tmp_path: Path) -> None:
         # Whether the others are installed depends on this machine.
         assert available >= {"scripted", "command:"}
         assert all(program.detail for program in found.agents)
-
-
-async def test_timeout_covers_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time limit covers the whole session: it ends a check that hangs, and later checks do not run."""
-    monkeypatch.setattr(session_module, "Timer", HeldTimer)
-    async with agents(tmp_path) as worker:
-        checks = {"hang": "touch begun; sleep 60", "next": "true"}
-        attempt = await worker.start("command:true", checks=checks, timeout=90)
-        await eventually((worker.worktree / "begun").exists)
-        assert HeldTimer.newest.seconds == 90
-        HeldTimer.newest.end()
-        events = await worker.events(attempt)
-        assert ending(events) == ("TIMED_OUT", "over its time limit of 90 s")
-        assert len(payloads(events, "check_finished")) == 1
 
 
 async def test_home_has_one_owner(tmp_path: Path) -> None:
