@@ -17,7 +17,17 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import browser, load, makespan_table, recovery, sandbox, scheduling, streaming, worktrees
+from tests.bench import (
+    browser,
+    load,
+    makespan_table,
+    recovery,
+    sandbox,
+    scheduling,
+    streaming,
+    whole_task,
+    worktrees,
+)
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine, and five with HEDDLE_BENCH_FILES=50000.
@@ -29,6 +39,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "recovery": recovery.run,
     "streaming": streaming.run,
     "worktrees": worktrees.run,
+    "whole-task": whole_task.run,
     "browser": browser.run,
     "sandbox": sandbox.run,
     "load": load.run,

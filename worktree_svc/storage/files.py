@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from heddle.durable import sync_folder
 _REMOVALS: Final = 20
 _PAUSE: Final = 0.02
 _CHANGED: Final = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
+# Bytes that are compared at once.
+_PIECE: Final = 1 << 20
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -28,12 +31,31 @@ def write_atomically(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def replace(path: Path, text: str) -> None:
+    """Writes `path` like `write_atomically`, but a power failure may leave it empty: the caller must check it before use."""
+    scratch = _scratch(path)
+    with scratch.open("x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
 def copy_atomically(source: Path, target: Path) -> None:
     """Copies a file atomically: `target` is never incomplete. Never writes through a link."""
     scratch = _scratch(target)
     with source.open("rb") as original, scratch.open("xb") as copy:
         shutil.copyfileobj(original, copy)
     scratch.replace(target)
+
+
+def are_equal(one: Path, other: Path) -> bool:
+    """Returns whether two files have the same content; False if one cannot be read."""
+    try:
+        with one.open("rb") as first, other.open("rb") as second:
+            if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
+                return False
+            return all(first.read(_PIECE) == piece for piece in iter(partial(second.read, _PIECE), b""))
+    except OSError:
+        return False
 
 
 def remove(path: Path) -> None:

@@ -24,6 +24,9 @@ Row: TypeAlias = Any
 # Number of tasks and epics that are cached as objects.
 _REMEMBERED: Final = 20_000
 
+# The runs of the tasks and epics that are cached.
+_cached_runs: Final[set[str]] = set()
+
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
 _RUNS = (
@@ -112,6 +115,7 @@ def observe(
     its question is `park_after` microseconds old.
     """
     going_on = connection.execute(_RUNS).all()
+    _forget_ended({row.run for row in going_on})
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
     task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
@@ -272,6 +276,18 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
     )
+
+
+def _forget_ended(going_on: set[str]) -> None:
+    """Empties the caches once a run has ended, because they would keep its tasks in all of their earlier states.
+
+    The tasks of other runs are cached again by the next snapshot.
+    """
+    if _cached_runs - going_on:
+        for cached in (_planned, _task, provider_of_spec):
+            cached.cache_clear()
+        _cached_runs.clear()
+    _cached_runs.update(going_on)
 
 
 @lru_cache(maxsize=_REMEMBERED)
