@@ -12,18 +12,18 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.apply_action import act_on
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.term import Term
-from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
+from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Connection, Database
+from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.leadership import Leadership, read_epoch
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
-from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows.leader_requests import read_open
@@ -153,18 +153,10 @@ class Loop:
 
     async def _act(self, term: Term, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
         """Writes the actions in one transaction; returns those that applied, each start with its assignment."""
-
-        def act_on(
-            connection: Connection, chosen: Sequence[Action]
-        ) -> list[tuple[Action, Assignment | None]]:
-            return [
-                (action, _assignment(connection, action))
-                for action in chosen
-                if act(connection, action, term.now())
-            ]
-
         try:
-            return await term.write("act_on", partial(act_on, chosen=actions), *_topics(actions))
+            return await term.write(
+                "act_on", partial(act_on, actions=actions, now=term.now()), *_topics(actions)
+            )
         except HeddleError:
             raise
         except Exception:
@@ -173,7 +165,8 @@ class Loop:
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
-                held += await term.write("act_on", partial(act_on, chosen=[action]), *_topics([action]))
+                alone = partial(act_on, actions=[action], now=term.now())
+                held += await term.write("act_on", alone, *_topics([action]))
             except HeddleError:
                 raise
             except Exception:
@@ -199,10 +192,6 @@ class Loop:
                 report = event(RunName(run), "scheduler")
                 report.MergeFrom(change)
                 await term.write("append", partial(append, events=[report], now=term.now()), f"runs/{run}")
-
-
-def _assignment(connection: Connection, action: Action) -> Assignment | None:
-    return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
 
 
 def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any, Assignment | None], None]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle.config import ConfigError
+from scheduler_svc.store.db import pipeline
 
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
@@ -36,10 +37,10 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            return _open_sqlite(parsed, parsed.database)
+            return _with_queue(_open_sqlite(parsed, parsed.database))
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return _open_postgres(parsed)
+            return _with_queue(_open_postgres(parsed))
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -53,6 +54,16 @@ def open_engine(url: str) -> sa.Engine:
 def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     """Returns whether the database is SQLite rather than PostgreSQL."""
     return engine.dialect.name == "sqlite"
+
+
+def _with_queue(engine: sa.Engine) -> sa.Engine:
+    """Lets every statement see what its connection has queued before."""
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def send_queue(connection: sa.Connection, *_: object) -> None:
+        pipeline.flush(connection)
+
+    return engine
 
 
 def _open_postgres(url: sa.URL) -> sa.Engine:

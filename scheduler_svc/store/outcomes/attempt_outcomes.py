@@ -1,7 +1,7 @@
 """Writes the progress and the outcome of an attempt. Every write is idempotent."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -14,7 +14,9 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.session_summary import fold
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import (
+    ACCEPTING,
     INSERT_CHUNK,
     LIVE_ATTEMPT,
     of,
@@ -215,13 +217,33 @@ def _set_waiting(
         tasks.move(connection, attempt.parent, transitions.TASK_ASK if waiting else transitions.TASK_WORK)
 
 
+class Acceptance(NamedTuple):
+    """The commit that the task of an attempt is accepted with, at `now`, in microseconds."""
+
+    attempt: AttemptName
+    committed: pb.CommitTaskResponse
+    now: int
+
+
+def accept_all(connection: sa.Connection, accepted: Sequence[Acceptance]) -> list[None]:
+    """Accepts the task of each attempt with its commit; does nothing for an attempt that has ended."""
+    rows = fetch(connection, [(ACCEPTING, of(each.attempt)) for each in accepted])
+    for each, found in zip(accepted, rows, strict=True):
+        for row in found:
+            _accept(connection, *each, row)
+    return [None] * len(accepted)
+
+
 def accept(
     connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int
 ) -> None:
-    """Accepts the task with this attempt's commit; does nothing if the attempt has ended."""
-    row = _live(connection, attempt)
-    if row is None:
-        return
+    """Accepts the task of one attempt; like `accept_all`."""
+    accept_all(connection, [Acceptance(attempt, committed, now)])
+
+
+def _accept(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
+) -> None:
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
@@ -236,7 +258,7 @@ def accept(
         transitions.TASK_ACCEPT,
         reason=reason,
         commit_id=committed.commit,
-        unchanged=committed.no_changes and _says_nothing(connection, attempt),
+        unchanged=committed.no_changes and _says_nothing(row.spec),
     )
     holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
@@ -252,7 +274,8 @@ def accept(
         events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
     branch = attempt.parent.parent.branch
     refused = {branch: committed.push_error} if committed.push_error else {}
-    note_pushes(connection, RunName(attempt.run), [branch], refused)
+    if refused or row.unpushed is not None:
+        note_pushes(connection, RunName(attempt.run), [branch], refused)
     if committed.push_error:
         failed = pb.PushFailed(branch=branch, error=committed.push_error)
         events.append(event(attempt, "scheduler", push_failed=failed))
@@ -268,9 +291,9 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
     return f"it changed nothing that git keeps: git ignores {ignored.paths[0]}{more}"
 
 
-def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
-    """Returns whether the plan does not specify if the attempt's task must change anything."""
-    return get_spec(connection, attempt.parent).expect == pb.EXPECT_UNSPECIFIED
+def _says_nothing(spec: bytes) -> bool:
+    """Returns whether the plan does not specify if a task must change anything; `spec` is a pb.PlanTask."""
+    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
 
 def fail(

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName
 from scheduler_svc.model.status import AttemptStatus, Move
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import attempts
 from scheduler_svc.store.rows.moves import make_move
@@ -29,7 +30,7 @@ def insert(
         "usage": b"",
         "record": b"",
     }
-    connection.execute(_INSERT, row)
+    pipeline.later(connection, _INSERT, row)
 
 
 def move(
@@ -46,7 +47,7 @@ def move(
 
 def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:
     """Sets columns that are not part of the status."""
-    connection.execute(_CHANGE, of(name) | values)
+    pipeline.later(connection, _CHANGE, of(name) | values)
 
 
 def ask_to_stop(connection: sa.Connection, name: AttemptName, reason: str, *, counts: bool = True) -> bool:

@@ -15,6 +15,7 @@ from heddle import pb
 from heddle.agents import provider_of
 from scheduler_svc.policy.pauses import PROBE, hold_seconds
 from scheduler_svc.policy.snapshot import ProviderView
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.tables import attempts, holds, runs, tasks
 
 _MICROS: Final = 1_000_000
@@ -102,7 +103,7 @@ def _met(
 
 def works(connection: sa.Connection, provider: str, now: int) -> None:
     """Records that a provider has just accepted work; an active hold stays."""
-    connection.execute(_DELETE_OVER, {"of_provider": provider, "now": now})
+    pipeline.later(connection, _DELETE_OVER, {"of_provider": provider, "now": now})
 
 
 def remove(connection: sa.Connection, provider: str) -> bool:

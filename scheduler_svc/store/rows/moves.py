@@ -16,6 +16,7 @@ from scheduler_svc.model.status import (
     Status,
     TaskStatus,
 )
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 
 Name = RunName | EpicName | TaskName | AttemptName
@@ -40,6 +41,29 @@ def try_move(
     return bool(connection.execute(change, of(name) | move.columns(now) | values).rowcount)
 
 
+def move_seen(
+    connection: sa.Connection,
+    table: sa.Table,
+    name: Name,
+    move: Move[Status],
+    *conditions: sa.ColumnElement[bool],
+    now: int | None = None,
+    **values: object,
+) -> bool:
+    """Like `try_move`, for a row whose status was read in this transaction and allows the move.
+
+    The change is queued if the connection queues. If the row has changed since it was read, the transaction
+    then fails with MissedError and its work runs again; without a queue, False is returned.
+    """
+    if not pipeline.queues(connection):
+        return try_move(connection, table, name, move, *conditions, now=now, **values)
+    change = change_of(table, move)
+    if conditions:
+        change = change.where(*conditions)
+    pipeline.later(connection, change, of(name) | move.columns(now) | values, required=True)
+    return True
+
+
 def make_move(
     connection: sa.Connection,
     table: sa.Table,
@@ -50,7 +74,7 @@ def make_move(
     **values: object,
 ) -> None:
     """Makes the move and also sets `values`; raises IllegalMoveError if the row's status does not allow it."""
-    if try_move(connection, table, name, move, now=now, **values):
+    if move_seen(connection, table, name, move, now=now, **values):
         return
     row = connection.execute(_status_of(table), of(name)).one()
     raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
