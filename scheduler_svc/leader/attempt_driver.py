@@ -30,7 +30,7 @@ from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
-from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
+from scheduler_svc.store.queries.resources import agent_spans, get_last_failed, spans_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class AttemptDriver:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
-                await self._accept(assignment)
+                await self._accept(assignment, result)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
@@ -246,8 +246,14 @@ class AttemptDriver:
         take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._term.now())
         return await self._term.write("ingest", take, *topics)
 
-    async def _accept(self, assignment: Assignment) -> None:
+    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
         spec = assignment.spec
+        # Only a later attempt needs to read what agents did before it.
+        spans = (
+            spans_of([result])
+            if self._attempt.number == 1
+            else await self._term.read(partial(agent_spans, name=self._attempt))
+        )
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -255,7 +261,7 @@ class AttemptDriver:
             subject=spec.title,
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
-            agent_spans=await self._term.read(partial(agent_spans, name=self._attempt)),
+            agent_spans=spans,
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
