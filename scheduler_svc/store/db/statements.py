@@ -25,7 +25,14 @@ ANY_ATTEMPT: Final = sa.select(attempts).where(*this(attempts))
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*this(attempts), attempts.c.ended_at.is_(None))
 
 # For the acceptance of a live attempt's task.
-ACCEPTING: Final = sa.select(attempts.c.agent, attempts.c.record, tasks.c.spec, runs.c.unpushed).where(
+ACCEPTING: Final = sa.select(
+    attempts.c.agent,
+    attempts.c.record,
+    attempts.c.usage,
+    attempts.c.cost_micros,
+    tasks.c.spec,
+    runs.c.unpushed,
+).where(
     *this(attempts), attempts.c.ended_at.is_(None), *this(tasks), *this(runs)
 )
 

@@ -26,8 +26,9 @@ from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
-from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
+from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks, usage_totals
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
+from scheduler_svc.store.rows.usage_totals import Used
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
@@ -228,9 +229,12 @@ class Acceptance(NamedTuple):
 def accept_all(connection: sa.Connection, accepted: Sequence[Acceptance]) -> list[None]:
     """Accepts the task of each attempt with its commit; does nothing for an attempt that has ended."""
     rows = fetch(connection, [(ACCEPTING, of(each.attempt)) for each in accepted])
+    used = []
     for each, found in zip(accepted, rows, strict=True):
         for row in found:
             _accept(connection, *each, row)
+            used.append(Used(each.attempt, row.usage, row.cost_micros, accepted=True))
+    usage_totals.add(connection, used)
     return [None] * len(accepted)
 
 
@@ -319,6 +323,7 @@ def fail(
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     counts = row.counts and outcome not in _UNCOUNTED
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}
