@@ -25,8 +25,10 @@ from scheduler_svc.store.db.events import append, event, read_events
 from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import attempts, epics, metadata, runs, tasks
+from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
-from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, session_ingest
+from scheduler_svc.store.outcomes.session_ingest import Batch
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import requests
@@ -191,9 +193,9 @@ async def test_session_events_are_taken_in_once(database: Database) -> None:
     """A batch that is sent again, in whole or in part, adds nothing; one that would leave a gap is refused."""
     await start_attempt(database)
 
-    def ingest(*sequences: int) -> Any:
+    def ingest(*sequences: int) -> Grouped[Batch, Any]:
         events = [output(sequence) for sequence in sequences]
-        return lambda connection: attempt_outcomes.ingest(connection, ATTEMPT, events, 3)
+        return Grouped(session_ingest.ingest, Batch(ATTEMPT, events, 3))
 
     await database.submit(ingest(1, 2, 3))
     await database.submit(ingest(1, 2, 3))
@@ -210,7 +212,7 @@ async def test_the_dearest_turn_of_a_session_is_remembered(database: Database) -
     await start_attempt(database)
     for sequence, cost in enumerate((30, 70, 20), start=1):
         said = pb.Event(sequence=sequence, usage=pb.Usage(cost_usd_micros=cost))
-        await database.submit(partial(attempt_outcomes.ingest, attempt=ATTEMPT, events=[said], now=3))
+        await database.submit(Grouped(session_ingest.ingest, Batch(ATTEMPT, [said], 3)))
 
     turn = sa.select(attempts.c.turn_micros)
     assert await database.read(lambda connection: connection.execute(turn).scalar_one()) == 70
