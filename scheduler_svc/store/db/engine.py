@@ -16,6 +16,8 @@ WRITES: Final = "heddle_writes"
 # Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
 
+_LIMIT_WRITER: Final = "SET {scope} idle_in_transaction_session_timeout = {silence}"
+
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
 
@@ -66,6 +68,21 @@ def _with_queue(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
+def open_writer(engine: sa.Engine) -> sa.Connection:
+    """Returns a connection, not from the pool, whose every transaction writes. The caller closes it."""
+    connection = engine.connect()
+    if is_sqlite(engine):
+        return connection.execution_options(**{WRITES: True})
+    try:
+        connection.detach()
+        connection.exec_driver_sql(_LIMIT_WRITER.format(scope="SESSION", silence=SILENCE))
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _open_postgres(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE)
 
@@ -73,7 +90,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
         # Only a writer holds locks that others wait for; a reader may pause between reads.
         if connection.get_execution_options().get(WRITES):
-            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE}")
+            connection.exec_driver_sql(_LIMIT_WRITER.format(scope="LOCAL", silence=SILENCE))
 
     return engine
 

@@ -6,7 +6,7 @@ there is no partition are in `…_default`. SQLite has the same tables without t
 """
 
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -57,8 +57,10 @@ def _create(connection: sa.Connection, table: str, day: date) -> None:
     bounds = f"FROM ('{day}') TO ('{end}')"
     # Not while rows of that day are in the default partition: they would have to be moved.
     late = sa.text(f"SELECT 1 FROM {table}_default WHERE day = '{day}' LIMIT 1")  # noqa: S608 (a constant and a date)
-    if connection.execute(late).first() is None:
-        connection.execute(sa.text(f"CREATE TABLE {_name(table, day)} PARTITION OF {table} FOR VALUES {bounds}"))
+    if not connection.execute(late).all():
+        connection.execute(
+            sa.text(f"CREATE TABLE {_name(table, day)} PARTITION OF {table} FOR VALUES {bounds}")
+        )
 
 
 def _name(table: str, day: date) -> str:
@@ -100,7 +102,7 @@ def unused(connection: sa.Connection, audit_before: int) -> list[Partition]:
     return found
 
 
-def _kept(partition: Partition) -> sa.Select[tuple[str]]:
+def _kept(partition: Partition) -> sa.Select[Any]:
     """Selects the runs whose logs are kept and can be in the partition."""
     kept = sa.or_(
         runs.c.ended_at.is_(None),
@@ -124,7 +126,9 @@ def _micros(day: date) -> int:
     return (day - date(1970, 1, 1)).days * _DAY
 
 
-def in_days_of_run(connection: sa.Connection, table: sa.Table, run: str) -> tuple[sa.ColumnElement[bool], ...]:
+def in_days_of_run(
+    connection: sa.Connection, table: sa.Table, run: str
+) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition that limits a query to the partitions of a run's lifetime."""
     return _in_days(connection, table, sa.select(_day(runs.c.created_at)).where(runs.c.run == run))
 
@@ -137,15 +141,13 @@ def in_days_of_attempt(
 
 
 def _in_days(
-    connection: sa.Connection, table: sa.Table, first: "sa.Select[tuple[date]]"
+    connection: sa.Connection, table: sa.Table, first: sa.Select[Any]
 ) -> tuple[sa.ColumnElement[bool], ...]:
     if is_sqlite(connection):
         return ()
     day: sa.ColumnClause[date] = sa.literal_column(f"{table.name}.day", sa.Date)
-    # Rows of before the division are one day older than its first day, whenever they were written.
-    divided = sa.literal_column(f"(SELECT min(day) FROM {table.name}_before)", sa.Date)
-    return (day >= first.scalar_subquery(),) if divided is None else (day >= first.scalar_subquery(),)
+    return (day >= first.scalar_subquery(),)
 
 
-def _day(at: sa.ColumnElement[int]) -> sa.ColumnElement[date]:
+def _day(at: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     return sa.cast(sa.func.timezone("UTC", sa.func.to_timestamp(at / 1_000_000)), sa.Date) - _SKEW

@@ -13,6 +13,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ class MissedError(Exception):
 
 
 class _Compiled(NamedTuple):
+    statement: sa.sql.ClauseElement
     sql: str
     # Values of the parameters that are part of the statement.
     constants: Mapping[str, object]
@@ -116,7 +118,7 @@ def _send(
     queued = list(queue)
     queue.clear()
     send = _send_in_turn if connection.dialect.name == "sqlite" else _send_together
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         return send(connection, driver, queued, statements, commit=commit)
     except connection.dialect.loaded_dbapi.Error as error:
@@ -144,16 +146,19 @@ def _send_in_turn(
     commit: bool,
 ) -> list[list[Row]]:
     cursor = driver.cursor()
-    for each in queued:
-        compiled = _compile(each.statement, connection.dialect, tuple(each.parameters))
-        cursor.execute(compiled.sql, compiled.bound(each.parameters))
-        changed = cursor.rowcount if cursor.description is None else len(cursor.fetchall())
-        if each.required and not changed:
+    for compiled, required, parameters in _grouped(queued, connection.dialect):
+        if isinstance(compiled.statement, sa.Select):
+            for each in parameters:
+                if not cursor.execute(compiled.sql, each).fetchall() and required:
+                    raise MissedError
+            continue
+        cursor.executemany(compiled.sql, parameters)
+        if required and cursor.rowcount < len(parameters):
             raise MissedError
     found = []
-    for statement, parameters in statements:
-        compiled = _compile(statement, connection.dialect, tuple(parameters))
-        cursor.execute(compiled.sql, compiled.bound(parameters))
+    for statement, values in statements:
+        compiled = _compile(statement, connection.dialect, tuple(values))
+        cursor.execute(compiled.sql, compiled.bound(values))
         found.append(list(map(compiled.row, cursor.fetchall())))
     if commit:
         cursor.execute("COMMIT")
@@ -171,16 +176,27 @@ def _send_together(
 ) -> list[list[Row]]:
     cursors = []
     with driver.pipeline():
-        for each in queued:
-            compiled = _compile(each.statement, connection.dialect, tuple(each.parameters))
-            sql = _required(compiled) if each.required else compiled.sql
-            driver.execute(sql, compiled.bound(each.parameters))
-        for statement, parameters in statements:
-            compiled = _compile(statement, connection.dialect, tuple(parameters))
-            cursors.append((compiled, driver.execute(compiled.sql, compiled.bound(parameters))))
+        for compiled, required, parameters in _grouped(queued, connection.dialect):
+            sql = _required(compiled) if required else compiled.sql
+            driver.cursor().executemany(sql, parameters)
+        for statement, values in statements:
+            compiled = _compile(statement, connection.dialect, tuple(values))
+            cursors.append((compiled, driver.execute(compiled.sql, compiled.bound(values))))
         if commit:
-            driver.execute("COMMIT")
+            driver.execute("COMMIT", prepare=False)
     return [list(map(compiled.row, cursor.fetchall())) for compiled, cursor in cursors]
+
+
+def _grouped(queued: Iterable[_Queued], dialect: sa.Dialect) -> Iterator[tuple[_Compiled, bool, list[Any]]]:
+    """Yields each statement with the parameters of all its uses that follow each other."""
+
+    def kind(each: _Queued) -> tuple[int, tuple[str, ...], bool]:
+        return id(each.statement), tuple(each.parameters), each.required
+
+    for (_, names, required), uses in groupby(queued, kind):
+        same = list(uses)
+        compiled = _compile(same[0].statement, dialect, names)
+        yield compiled, required, [compiled.bound(each.parameters) for each in same]
 
 
 def _required(compiled: _Compiled) -> str:
@@ -198,7 +214,7 @@ def _compile(statement: sa.sql.ClauseElement, dialect: sa.Dialect, parameters: t
     # The values of lists that are part of the statement become parameters too.
     expanded = compiled.construct_expanded_state(dict.fromkeys(parameters))
     constants = {name: value for name, value in expanded.parameters.items() if name not in parameters}
-    return _Compiled(expanded.statement, constants, expanded.positiontup, _rows_of(statement))
+    return _Compiled(statement, expanded.statement, constants, expanded.positiontup, _rows_of(statement))
 
 
 def _rows_of(statement: sa.sql.ClauseElement) -> Callable[[Iterable[Any]], Row]:

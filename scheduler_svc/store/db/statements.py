@@ -32,9 +32,7 @@ ACCEPTING: Final = sa.select(
     attempts.c.cost_micros,
     tasks.c.spec,
     runs.c.unpushed,
-).where(
-    *this(attempts), attempts.c.ended_at.is_(None), *this(tasks), *this(runs)
-)
+).where(*this(attempts), attempts.c.ended_at.is_(None), *this(tasks), *this(runs))
 
 # For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(

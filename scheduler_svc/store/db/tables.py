@@ -59,8 +59,10 @@ runs = sa.Table(
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
     # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
-    # pb.UsageTotals of its attempts that have ended. Empty: they have used nothing.
-    sa.Column("usage", sa.LargeBinary, nullable=False, server_default=""),
+    # When its logs had been kept for long enough. Null: they are kept; also if it has been reopened since.
+    sa.Column("logs_expired_at", sa.BigInteger),
+    # pb.UsageTotals of its attempts that have ended. Null: they have used nothing.
+    sa.Column("usage", sa.LargeBinary),
     # Sequence of the newest event, assigned in the transaction that writes the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
@@ -112,7 +114,7 @@ epics = sa.Table(
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
     # As in runs.
-    sa.Column("usage", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Column("usage", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),

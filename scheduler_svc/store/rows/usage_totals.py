@@ -67,13 +67,11 @@ def add(connection: sa.Connection, ended: Iterable[Used]) -> None:
     for epic, (row,) in zip(of_epic, found[len(of_run) :], strict=True):
         epics.change(connection, epic, usage=_sum(row, of_epic[epic]))
     for project in sorted(set(projects.values())):
-        _add_to_project(
-            connection, project, [each for each in used if projects[each.attempt.run] == project]
-        )
+        _add_to_project(connection, project, [each for each in used if projects[each.attempt.run] == project])
 
 
 def _sum(row: Any, parts: Iterable[pb.UsageTotals]) -> bytes:
-    return total([pb.UsageTotals.FromString(row.usage), *parts]).SerializeToString()
+    return total([pb.UsageTotals.FromString(row.usage or b""), *parts]).SerializeToString()
 
 
 def _add_to_project(connection: sa.Connection, project: str, used: Iterable[Used]) -> None:
