@@ -58,6 +58,8 @@ class AttemptDriver:
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
+        # The agent, as long as nothing can have been written to the attempt's row since it was started here.
+        self._new_agent = ""
 
     async def drive(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started` is set if this leader has just started it.
@@ -68,6 +70,7 @@ class AttemptDriver:
         if assignment is None:
             return
         self._stored = assignment.result is not None
+        self._new_agent = assignment.spec.agent if started else ""
         await self._drive(assignment, fresh=started is not None)
         if self._stored:
             await release_session(self._term, self._attempt, assignment.worker)
@@ -146,7 +149,10 @@ class AttemptDriver:
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
-        if moved or answer.HasField("found") or answer.HasField("submodules_not_filled"):
+        noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
+        if noted:
+            self._new_agent = ""
+        if moved or noted:
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
@@ -248,7 +254,8 @@ class AttemptDriver:
             topics.append(LOOP)
         if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
-        batch = Batch(self._attempt, answer.events, self._term.now())
+        batch = Batch(self._attempt, answer.events, self._term.now(), self._new_agent)
+        self._new_agent = ""
         return await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
 
     async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:

@@ -77,6 +77,8 @@ def open_writer(engine: sa.Engine) -> sa.Connection:
         connection.detach()
         connection.exec_driver_sql(_LIMIT_WRITER.format(scope="SESSION", silence=SILENCE))
         connection.commit()
+        # The driver would wait for the answer to its own BEGIN. The writer sends one with its first statements.
+        pipeline.begin_explicitly(connection)
     except BaseException:
         connection.close()
         raise

@@ -55,10 +55,36 @@ class _Queued(NamedTuple):
     required: bool
 
 
+_BEGIN: Final = sa.text("BEGIN")
+
+
+def begin_explicitly(connection: sa.Connection) -> None:
+    """Lets only `queueing` and `begin` begin the transactions of a connection to PostgreSQL."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+
+
+def begin(connection: sa.Connection) -> None:
+    """Begins a transaction without a queue."""
+    connection.begin()
+    if _begins_explicitly(connection):
+        connection.execute(_BEGIN)
+
+
+def _begins_explicitly(connection: sa.Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    return connection.dialect.name != "sqlite" and driver.autocommit
+
+
 @contextmanager
 def queueing(connection: sa.Connection) -> Iterator[None]:
-    """Queues what `later` receives inside the block. The caller flushes before its end; the rest is dropped."""
-    connection.info[_QUEUE] = []
+    """Begins a transaction that queues what `later` receives inside the block; the caller flushes before its end.
+
+    The caller ends the transaction.
+    """
+    connection.begin()
+    first = [_Queued(_BEGIN, {}, required=False)] if _begins_explicitly(connection) else []
+    connection.info[_QUEUE] = first
     try:
         yield
     finally:
@@ -92,7 +118,12 @@ def later(
 
 def flush(connection: sa.Connection, *, commit: bool = False) -> None:
     """Sends the queued statements, and COMMIT in the same round trip if that is requested."""
-    _send(connection, (), commit=commit)
+    queue = connection.info.get(_QUEUE)
+    if commit and queue and len(queue) == 1 and queue[0].statement is _BEGIN:
+        # Nothing was done.
+        queue.clear()
+    if queue:
+        _send(connection, (), commit=commit)
 
 
 def fetch(
@@ -112,8 +143,6 @@ def _send(
     commit: bool,
 ) -> list[list[Row]]:
     queue: list[_Queued] = connection.info.get(_QUEUE) or []
-    if not (queue or statements or commit):
-        return []
     # A failed statement must not be sent again.
     queued = list(queue)
     queue.clear()

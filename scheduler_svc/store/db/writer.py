@@ -157,7 +157,6 @@ class Writer:
         connection = self._connected()
         sent = False
         try:
-            connection.begin()
             with pipeline.queueing(connection):
                 outcomes = _guarded(group, connection, _run_together)
                 sent = True
@@ -180,7 +179,7 @@ class Writer:
     def _write_apart(self, group: Sequence[Job], connection: sa.Connection) -> list[Any]:
         """Finds out which of the jobs failed, and writes the others."""
         try:
-            connection.begin()
+            pipeline.begin(connection)
             outcomes = _guarded(group, connection, _run_apart)
         except Exception as error:
             with suppress(sa.exc.DBAPIError):

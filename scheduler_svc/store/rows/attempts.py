@@ -14,6 +14,7 @@ from scheduler_svc.store.rows.moves import make_move, make_moves
 
 _CHANGE = sa.update(attempts).where(*this(attempts))
 _STOP = _CHANGE.where(attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None))
+_UNREPORTED = (attempts.c.state == pb.ATTEMPT_STATE_STARTING, attempts.c.record == b"")
 _INSERT = sa.insert(attempts)
 
 
@@ -51,9 +52,14 @@ def move_all(
     connection: sa.Connection,
     made: Move[AttemptStatus],
     rows: Sequence[tuple[AttemptName, Mapping[str, object]]],
+    *,
+    unreported: bool = False,
 ) -> None:
-    """Makes a move of many attempts and also sets the values of each, in the same columns; raises IllegalMoveError."""
-    make_moves(connection, attempts, rows, made)
+    """Makes a move of many attempts and also sets the values of each, in the same columns; raises IllegalMoveError.
+
+    `unreported`: none of them may have reported anything before.
+    """
+    make_moves(connection, attempts, rows, made, *(_UNREPORTED if unreported else ()))
 
 
 def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:

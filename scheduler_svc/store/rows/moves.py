@@ -86,18 +86,20 @@ def make_moves(
     table: sa.Table,
     rows: Sequence[tuple[Name, Mapping[str, object]]],
     move: Move[Status],
+    *conditions: sa.ColumnElement[bool],
 ) -> None:
     """Makes the same move for many rows with one statement; raises IllegalMoveError like `make_move`.
 
-    Each row has its name and the values to set, for the same columns in all rows.
+    Each row has its name and the values to set, for the same columns in all rows. The rows must also meet
+    `conditions`, which are always the same objects for a move.
     """
     columns = move.columns()
     changes = [{**of(name), **columns, **values} for name, values in rows]
     if pipeline.queues(connection):
         for change in changes:
-            pipeline.later(connection, change_of(table, move), change, required=True)
+            pipeline.later(connection, change_of(table, move, *conditions), change, required=True)
         return
-    changed = connection.execute(change_of(table, move), changes)
+    changed = connection.execute(change_of(table, move, *conditions), changes)
     if changed.rowcount == len(rows):
         return
     for name, _ in rows:
@@ -107,8 +109,10 @@ def make_moves(
 
 
 @cache
-def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
+def change_of(table: sa.Table, move: Move[Any], *conditions: sa.ColumnElement[bool]) -> sa.Update:
     """Returns the update of the row that `of(name)` selects, if its status is a source of the move.
+
+    The row must also meet `conditions`.
 
     The statement is built once, because building it costs more than running it.
     """
@@ -120,7 +124,7 @@ def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
             for status in sorted(move.sources)
         )
     )
-    return sa.update(table).where(*this(table), legal)
+    return sa.update(table).where(*this(table), legal, *conditions)
 
 
 @cache
