@@ -40,6 +40,11 @@ class Postgres:
         made = self._url.set(drivername="postgresql+psycopg", database=name)
         return made.render_as_string(hide_password=False)
 
+    @property
+    def socket(self) -> str:
+        """The address of the server: unix:PATH."""
+        return f"unix:{self._url.query['host']}/.s.PGSQL.5432"
+
     def crash(self) -> None:
         """Ends the server in immediate mode: nothing is written, every connection breaks."""
         postmaster = psutil.Process(self._server.get_pid())
@@ -49,6 +54,13 @@ class Postgres:
     def restart(self) -> None:
         """Restarts the server after a crash; returns once it accepts connections."""
         self._server.ensure_postgres_running()
+
+
+def at(url: str, address: str) -> str:
+    """Returns the URL of the same database at another address, host:port."""
+    host, _, port = address.rpartition(":")
+    moved = sa.make_url(url).set(host=host, port=int(port), query={})
+    return moved.render_as_string(hide_password=False)
 
 
 @contextmanager

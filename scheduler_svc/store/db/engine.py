@@ -8,12 +8,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle.config import ConfigError
+from scheduler_svc.store.db import pipeline
 
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
 # Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
+
+_LIMIT_WRITER: Final = "SET {scope} idle_in_transaction_session_timeout = {silence}"
 
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
@@ -36,10 +39,10 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            return _open_sqlite(parsed, parsed.database)
+            return _with_queue(_open_sqlite(parsed, parsed.database))
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return _open_postgres(parsed)
+            return _with_queue(_open_postgres(parsed))
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -55,6 +58,33 @@ def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+def _with_queue(engine: sa.Engine) -> sa.Engine:
+    """Lets every statement see what its connection has queued before."""
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def send_queue(connection: sa.Connection, *_: object) -> None:
+        pipeline.flush(connection)
+
+    return engine
+
+
+def open_writer(engine: sa.Engine) -> sa.Connection:
+    """Returns a connection, not from the pool, whose every transaction writes. The caller closes it."""
+    connection = engine.connect()
+    if is_sqlite(engine):
+        return connection.execution_options(**{WRITES: True})
+    try:
+        connection.detach()
+        connection.exec_driver_sql(_LIMIT_WRITER.format(scope="SESSION", silence=SILENCE))
+        connection.commit()
+        # The driver would wait for the answer to its own BEGIN. The writer sends one with its first statements.
+        pipeline.begin_explicitly(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _open_postgres(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE)
 
@@ -62,7 +92,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
         # Only a writer holds locks that others wait for; a reader may pause between reads.
         if connection.get_execution_options().get(WRITES):
-            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE}")
+            connection.exec_driver_sql(_LIMIT_WRITER.format(scope="LOCAL", silence=SILENCE))
 
     return engine
 

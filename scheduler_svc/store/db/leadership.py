@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from heddle import errors, pb
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.engine import SILENCE, is_sqlite
 from scheduler_svc.store.db.tables import leadership
@@ -171,17 +172,28 @@ def _next_epoch(connection: sa.Connection, above: int) -> int:
     return int(connection.execute(raised).scalar_one())
 
 
+# The newest leader's epoch.
+NEWEST_EPOCH: Final = sa.select(leadership.c.epoch)
+
+
 def read_epoch(connection: sa.Connection) -> int:
     """Returns the newest leader's epoch; 0 before the first leader."""
-    return int(connection.execute(sa.select(leadership.c.epoch)).scalar_one())
+    return int(connection.execute(NEWEST_EPOCH).scalar_one())
 
 
 # FOR SHARE makes the next leader wait for this transaction; SQLite's writers wait anyway.
-_EPOCH = sa.select(leadership.c.epoch).with_for_update(read=True)
+_EPOCH = NEWEST_EPOCH.with_for_update(read=True)
+_IS_NEWEST = _EPOCH.where(leadership.c.epoch == sa.bindparam("of_epoch"))
 
 
 def check_epoch(connection: sa.Connection, epoch: int) -> None:
-    """Raises STALE_EPOCH if a newer leader exists. Runs first in every transaction of the loop."""
+    """Raises STALE_EPOCH if a newer leader exists. Runs first in every transaction of the loop.
+
+    If the connection queues, the check is queued too, and a newer leader makes the transaction run again.
+    """
+    if pipeline.queues(connection):
+        pipeline.later(connection, _IS_NEWEST, {"of_epoch": epoch}, required=True)
+        return
     newest = int(connection.execute(_EPOCH).scalar_one())
     if newest != epoch:
         raise errors.HeddleError(

@@ -10,7 +10,6 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
-from scheduler_svc.store.db.statements import RUN_OF_EPIC, of
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_attempt, is_epic
 
@@ -42,15 +41,6 @@ def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
     """Returns the status of an epic; raises NOT_FOUND."""
     row = epic_row(connection, name)
     return EpicStatus(row.state, MergeState(row.merge_state))
-
-
-def read_start(connection: sa.Connection, name: EpicName) -> Row:
-    """Returns the row that determines whether a task of an epic may start.
-
-    `state` and `worker` are those of the run. The row also has epic_state, and has_live_attempt, which is
-    true if any task of the epic has a live attempt.
-    """
-    return connection.execute(RUN_OF_EPIC, of(name)).one()
 
 
 def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:

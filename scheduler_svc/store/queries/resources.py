@@ -111,7 +111,11 @@ def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpa
         attempts.c.session_result.is_not(None),
     )
     results = connection.execute(chosen.order_by(attempts.c.number)).scalars()
-    ended = [pb.SessionFinished.FromString(each) for each in results]
+    return spans_of(pb.SessionFinished.FromString(each) for each in results)
+
+
+def spans_of(ended: Iterable[pb.SessionFinished]) -> list[pb.TimeSpan]:
+    """Returns when the agents of sessions worked, as their workers reported it."""
     return [
         pb.TimeSpan(start=each.agent_start_time, end=each.agent_end_time)
         for each in ended

@@ -73,7 +73,8 @@ async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres
     epoch = await leads.acquire()
     began, thaw = threading.Event(), threading.Event()
 
-    def freeze(_: sa.Connection) -> None:
+    def freeze(connection: sa.Connection) -> None:
+        connection.execute(sa.select(1))
         began.set()
         thaw.wait(60)
 
