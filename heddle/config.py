@@ -263,6 +263,12 @@ def _with_files(environ: Mapping[str, str], fields: Iterable[str]) -> dict[str, 
     return {name: value for name, value in found.items() if value}
 
 
+def files_of_settings(environ: Mapping[str, str]) -> list[Path]:
+    """Returns the existing files that variables such as HEDDLE_TOKEN_FILE name."""
+    named = (environ.get(f"{_PREFIX}{field.upper()}_FILE") for field in Settings.model_fields)
+    return [path for name in named if name and (path := Path(name).expanduser()).is_file()]
+
+
 def _described(error: "ErrorDetails") -> str:
     """Returns a problem with the variable's name, its value and its valid values."""
     cause = error.get("ctx", {}).get("error")
