@@ -15,7 +15,7 @@ SHARED: Final = "HEDDLE_SHARED_FOLDERS"
 
 SYSTEM: Final = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt", "/nix/store", "/gnu/store"),
-    *("/home/linuxbrew/.linuxbrew", "/System", "/Library/Developer", "/Library/Frameworks"),
+    *("/System", "/Library/Developer", "/Library/Frameworks"),
     *(
         "/etc/ssl/certs",
         "/etc/ca-certificates",

@@ -377,25 +377,3 @@ def test_an_isolated_agent_is_out_of_reach() -> None:
     assert call_of("Task", prompt="x", isolation="worktree").kind == pb.TOOL_KIND_NETWORK
     assert call_of("Bash", command="x", isolation="worktree").kind == pb.TOOL_KIND_COMMAND
     assert call_of("Unheard", x=1).kind == pb.TOOL_KIND_OTHER
-
-
-@pytest.mark.parametrize(
-    ("told", "path"),
-    [
-        ({"pattern": "src/**/*.py"}, ""),
-        ({"pattern": "/etc/*.conf"}, "/etc"),
-        ({"pattern": "/etc/passwd"}, "/etc/passwd"),
-        ({"pattern": "/*"}, "/"),
-        ({"pattern": "../x/*"}, "/x"),
-        ({"pattern": "*/../../x"}, "/"),
-        ({"pattern": "{/etc,/srv}/*"}, "/"),
-        ({"pattern": "*.py", "path": "/srv"}, "/srv"),
-        ({"pattern": "*.py", "path": "src"}, "src"),
-        ({"pattern": "../../x/*", "path": "src"}, "/x"),
-    ],
-)
-def test_a_glob_is_judged_by_the_folder_that_it_searches(told: dict[str, str], path: str) -> None:
-    """A glob without wildcards at its beginning names a folder, as a path does."""
-    found = tool_call(Path("/tree"), "1", "Glob", told)
-    assert found.paths == ((path,) if path else ())
-    assert found.target == (path or told["pattern"])
