@@ -16,6 +16,7 @@ from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.identity import certificates, token_file
 from heddle.identity.principals import Call, Kind, Principal
+from heddle.names import ANY
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.queries.records import project_of
 from scheduler_svc.store.rows import audit, tokens
@@ -33,16 +34,23 @@ _TRUST: Final = 3.0
 # Refusals of one caller, or of all unknown ones, that are recorded in one minute.
 _RECORDED: Final = 600
 
-# Calls that a caller with limited projects may make without naming a run; their results are limited.
+# Calls that a caller with limited projects may make without naming a run. Their results are limited, or are of no
+# project: the workers and the caller itself.
 _LIMITED: Final = frozenset(
     {
         "SchedulerService.ListRuns",
+        "SchedulerService.WatchRuns",
+        "SchedulerService.ListApprovals",
+        "SchedulerService.ListHolds",
+        "SchedulerService.ListWorkers",
         "IdentityService.GetCaller",
         "IdentityService.SignOut",
-        # It is refused with a reason of its own.
         "IdentityService.CreateSignInCode",
     }
 )
+# Its parent may be a project, and the parents of several projects have limited results.
+_COSTS: Final = "SchedulerService.ListCosts"
+_SEVERAL: Final = frozenset({"", ANY})
 _RESOURCE_FIELDS: Final = ("name", "parent", "attempt")
 
 
@@ -104,12 +112,13 @@ class SignIn:
         allowed = call.principal.projects
         if not allowed or call.method in _LIMITED:
             return
-        project = await self._project(request)
-        if project not in allowed:
+        if call.method == _COSTS and request.parent in {*_SEVERAL, *allowed}:
+            return
+        if await self._project(request) not in allowed:
+            # The same whether or not the run exists, and without its project: a guess must not find out.
             raise HeddleError(
                 pb.ERROR_REASON_PERMISSION_DENIED,
-                f"the token of {call.principal.name} is limited to {', '.join(allowed)}"
-                + (f", and this is {project}" if project else ", and this call is not about one project"),
+                f"the token of {call.principal.name} is limited to {', '.join(allowed)}, and this call is not about that",
             )
 
     async def _project(self, request: Any) -> str:
