@@ -96,7 +96,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.WatchRunsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         newest = page_size(request.newest, 50, 500)
-        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest):
+        projects = caller().projects
+        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
@@ -258,7 +259,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListApprovals(
         self, request: pb.ListApprovalsRequest, context: Context
     ) -> pb.ListApprovalsResponse:
-        return await self._store.read(lists.list_approvals, request=request)
+        return await self._store.read(lists.list_approvals, request=request, projects=caller().projects)
 
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
@@ -344,10 +345,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
-        return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
+        return await self._store.read(
+            list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
+        )
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
-        return await self._store.read(list_holds, now=self._now())
+        return await self._store.read(list_holds, now=self._now(), projects=caller().projects)
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         call = current_call()

@@ -13,6 +13,7 @@ from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_nee
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
+from heddle.identity import certificates
 from heddle.names import EpicName
 from heddle.testing.driver_stage import make_worktree
 from heddle.worktree_paths import git_folder_of, record_file_of, view_of
@@ -213,3 +214,20 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     resolved = bubblewrap.described(rules, Resident(tmp_path / "w", tmp_path / "s", {})).resolved()
     assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
     assert resolved[other].hidden
+
+
+def test_every_key_of_a_certificate_set_and_every_file_of_a_secret_is_hidden(tmp_path: Path) -> None:
+    """`heddle certs` writes the keys of all services into one folder: an agent of one could use those of others."""
+    written = certificates.make_set(tmp_path / "certificates", ["localhost"], ["local"])
+    (tmp_path / "certificates" / "notes.txt").write_text("not secret")
+    token = tmp_path / "token-of-operator"
+    token.write_text("secret")
+    environ = {
+        "HEDDLE_HOME": str(tmp_path / "home"),
+        "HEDDLE_TLS_CERT": str(tmp_path / "certificates" / "worker-local.pem"),
+        "HEDDLE_TLS_KEY": str(tmp_path / "certificates" / "worker-local-key.pem"),
+        "HEDDLE_TLS_CA": str(tmp_path / "certificates" / "ca.pem"),
+        "HEDDLE_TOKEN_FILE": str(token),
+    }
+    rules = Rules.of(Settings.read(environ), environ)
+    assert set(rules.secrets) == {*(path for path in written if path.name.endswith("-key.pem")), token}
