@@ -2,8 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from agent_svc.agents.base.host import UNANSWERED, Host
+from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.permissions import Verdict, decide
+from agent_svc.agents.base.protocol import UNANSWERED
 from agent_svc.agents.base.tool_vocabulary import ToolCall
 
 # Seconds that a question waits if the plan does not set a limit.
