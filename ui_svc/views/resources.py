@@ -61,6 +61,8 @@ def forecast(message: pb.Forecast) -> View:
     return {
         "remaining": seconds(message.remaining) if known else None,
         "at_least": seconds(message.at_least) if known else None,
+        # The rest that does not start before the operator has acted. None: nothing waits.
+        "after_operator": seconds(message.after_operator) if message.HasField("after_operator") else None,
         "critical_path": list(message.critical_path),
         "measured": message.measured_tasks,
     }
