@@ -18,7 +18,7 @@ from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.outcomes.provider_outages import end_hold
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_attempt, get_spec, get_task
-from scheduler_svc.store.rows import attempts, runs, tasks
+from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
 _NO_RETRY: Final = {
     pb.TASK_STATE_PENDING: "it will run anyway",
@@ -56,6 +56,7 @@ def resume_run(
         raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
     if budget:
         set_budget(connection, budget)
+    epics.release_budgets(connection, name)
     if state == pb.RUN_STATE_PAUSED:
         if run.held_by:
             end_hold(connection, run.held_by, actor, now)

@@ -83,7 +83,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason or message.merge_hold,
+        "reason": message.reason or message.merge_hold or message.budget_hold.reason,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,

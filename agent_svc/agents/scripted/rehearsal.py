@@ -62,4 +62,6 @@ def _resolution(conflicts: dict[str, str]) -> Iterator[pb.ScriptStep]:
     for path, text in conflicts.items():
         kept = _CONFLICT.sub(lambda found: found["ours"] + found["theirs"], text)
         yield pb.ScriptStep(write=pb.ScriptStep.WriteFile(path=path, text=kept))
-    yield pb.ScriptStep(say=pb.ScriptStep.Say(text=f"Kept what either side added to {names}. The checks decide."))
+    yield pb.ScriptStep(
+        say=pb.ScriptStep.Say(text=f"Kept what either side added to {names}. The checks decide.")
+    )

@@ -61,9 +61,7 @@ class Stage:
             self._echo(event)
         if until is None or self._incoming.ended:
             return None
-        denied = pb.ApprovalResolved(
-            approval_id=approval_id, message=f"{protocol.UNANSWERED} {patience:g} s"
-        )
+        denied = pb.ApprovalResolved(approval_id=approval_id, message=f"{protocol.UNANSWERED} {patience:g} s")
         self.send(pb.Event(approval_resolved=denied))
         return denied
 

@@ -48,7 +48,9 @@ async def play(endpoints: Endpoints, settings: Settings, speed: float, *, as_jso
     ) as client:
         run = await client.create_run(request)
         link = await sign_in_link(client, endpoints.board, f"/{run.name}")
-        output.print_message(f"{run.name.removeprefix('runs/')} has started. Watch it, and answer its agents:")
+        output.print_message(
+            f"{run.name.removeprefix('runs/')} has started. Watch it, and answer its agents:"
+        )
         output.print_message(f"  {link}\n")
         show(link)
         deciding = asyncio.create_task(_decide(client, run.name, _UNTIL_MERGE / speed))
@@ -57,7 +59,9 @@ async def play(endpoints: Endpoints, settings: Settings, speed: float, *, as_jso
         finally:
             deciding.cancel()
             await asyncio.gather(deciding, return_exceptions=True)
-        output.print_message(f"\nThe run stays at {endpoints.board}/{run.name} until Ctrl-C. Next, in another terminal:")
+        output.print_message(
+            f"\nThe run stays at {endpoints.board}/{run.name} until Ctrl-C. Next, in another terminal:"
+        )
         output.print_message(f"  git -C {repository} log --graph --oneline {run.branch}")
         output.print_message("  heddle plan check plan.yaml && heddle run plan.yaml --repo YOUR-REPOSITORY")
         return ended

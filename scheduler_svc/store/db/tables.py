@@ -106,6 +106,8 @@ epics = sa.Table(
     # True: the operator requested the merge; an epic with manual merge waits for that.
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
+    # pb.BudgetHold. Null: none of its budgets keeps it from continuing.
+    sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),

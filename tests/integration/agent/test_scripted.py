@@ -219,7 +219,9 @@ async def test_an_agent_continues_after_a_denial_if_its_script_says_so(worker: A
     assert asked.approval_requested.wait == seconds(0.2)
     (denied,) = payloads(events, "approval_resolved")
     assert denied.approval_resolved.message == "no answer within 0.2 s"
-    assert "".join(event.message.text for event in payloads(events, "message")) == "Then I choose the safe way."
+    assert (
+        "".join(event.message.text for event in payloads(events, "message")) == "Then I choose the safe way."
+    )
     assert (worker.worktree / "safe.txt").read_text() == "yes"
     assert ending(events) == ("SUCCEEDED", "")
 

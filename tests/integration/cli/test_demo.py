@@ -9,7 +9,6 @@ from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import gone, running
 from tests.support.repositories import git
 
-
 # What the demo is for, in the order in which it happens. One more task than the plan has is accepted: an
 # agent has resolved the conflict.
 SHOWN = (
@@ -32,7 +31,9 @@ async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
     home = tmp_path / "home"
     wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)), home)
     with socket.create_server(("127.0.0.1", wanted.ui.port)):
-        async with running("demo", "--ports", str(wanted.base), "--speed", "40", env={"HEDDLE_HOME": str(home)}) as demo:
+        async with running(
+            "demo", "--ports", str(wanted.base), "--speed", "40", env={"HEDDLE_HOME": str(home)}
+        ) as demo:
             await demo.says("Heddle is up")
             assert f"port {wanted.ui.port} (ui) is in use" in demo.err
             assert wanted.board not in demo.out

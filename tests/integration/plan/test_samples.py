@@ -51,7 +51,16 @@ def test_every_check_passes_and_the_epics_merge(repository: Path, plan: pb.Plan)
     base = git(repository, "rev-parse", "main")
     for epic in in_order(plan):
         worktree = repository.parent / epic.key
-        git(repository, "worktree", "add", "--quiet", "-b", epic.key, str(worktree), "main" if epic.depends_on else base)
+        git(
+            repository,
+            "worktree",
+            "add",
+            "--quiet",
+            "-b",
+            epic.key,
+            str(worktree),
+            "main" if epic.depends_on else base,
+        )
         for task in analysis.planned_order(epic):
             for step in task.script:
                 play(step, worktree)
@@ -89,11 +98,25 @@ def merged(repository: Path, branch: str) -> bool:
 def test_the_plan_shows_what_heddle_can_do(plan: pb.Plan) -> None:
     """The sample has what a first look at Heddle should show, and no question that waits without a limit."""
     assert len(plan.epics) == 9
-    assert [sorted(overlap[:2]) for overlap in analysis.analyse(plan, parallel=6).overlaps] == [["export", "reminders"]]
+    assert [sorted(overlap[:2]) for overlap in analysis.analyse(plan, parallel=6).overlaps] == [
+        ["export", "reminders"]
+    ]
     tasks = [task for epic in plan.epics for task in epic.tasks]
     steps = [step for task in tasks for step in task.script]
     kinds = {step.WhichOneof("step") for step in steps}
-    assert kinds >= {"say", "think", "write", "edit", "run", "screenshot", "usage", "wait", "fail", "ask", "plan"}
+    assert kinds >= {
+        "say",
+        "think",
+        "write",
+        "edit",
+        "run",
+        "screenshot",
+        "usage",
+        "wait",
+        "fail",
+        "ask",
+        "plan",
+    }
     assert [task.retries for task in tasks if any(step.HasField("fail") for step in task.script)] == [1]
     assert [task.retries for task in tasks if any(step.from_attempt == 2 for step in task.script)] == [1]
     asking = [task for task in tasks if any(step.HasField("ask") for step in task.script)]

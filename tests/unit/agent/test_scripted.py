@@ -43,7 +43,9 @@ def test_a_rehearsal_resolves_conflicts_by_keeping_both_sides(tmp_path: Path) ->
         (tmp_path / name).write_text(f"1\n<<<<<<< ours\n2\n{ancestor}=======\n3\n>>>>>>> theirs\n4\n")
     (tmp_path / "c.txt").write_text("<<<<<<< only a quote\n")
     (tmp_path / "d.bin").write_bytes(b"<<<<<<< a\n\xff\n=======\n>>>>>>> b\n")
-    request = pb.StartSessionRequest(attempt="runs/r/epics/api/tasks/resolve-1/attempts/1", prompt="Resolve it")
+    request = pb.StartSessionRequest(
+        attempt="runs/r/epics/api/tasks/resolve-1/attempts/1", prompt="Resolve it"
+    )
     writes = [step.write for step in rehearsal(request, tmp_path) if step.HasField("write")]
     assert {write.path: write.text for write in writes} == {
         "a.txt": "1\n2\n3\n4\n",
