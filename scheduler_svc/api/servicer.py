@@ -105,7 +105,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         stand = await self._store.read(read_stand, name=name, now=self._now())
         slots = self._workers.slots(stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
-        return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
+        found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
+        return pb.ForecastRunResponse(forecast=found)
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, context: Context) -> pb.UpdateRunResponse:
         name = RunName.parse(request.name)

@@ -115,6 +115,8 @@ epics = sa.Table(
     sa.Column("budget_micros", sa.BigInteger),
     # As in runs.
     sa.Column("usage", sa.LargeBinary),
+    # pb.BudgetHold. Null: none of its budgets keeps it from continuing.
+    sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),

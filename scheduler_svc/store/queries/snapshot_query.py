@@ -61,6 +61,7 @@ _EPICS = (
         epics.c.budget_micros,
         epics.c.setup_failure,
         epics.c.rewind_to,
+        epics.c.budget_hold.is_not(None).label("over_budget"),
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -304,6 +305,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         budget=row.budget_micros,
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
+        over_budget=row.over_budget,
     )
 
 

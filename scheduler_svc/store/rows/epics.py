@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import OPEN_TASK, MergeState
 from scheduler_svc.model.status import EpicStatus, Move
@@ -78,6 +78,12 @@ def change(connection: sa.Connection, name: EpicName, **values: object) -> None:
 def try_change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the epic does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def release_budgets(connection: sa.Connection, run: RunName) -> None:
+    """Forgets which used-up budgets keep the run's epics from continuing; those that still do are found again."""
+    held = sa.update(epics).where(epics.c.run == run.run, epics.c.budget_hold.is_not(None))
+    connection.execute(held.values(budget_hold=None))
 
 
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:
