@@ -77,6 +77,18 @@ def change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
 
 
+def change_unstarted(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+    """Sets columns that are not part of the status; returns False and writes nothing if the epic has started."""
+    unstarted = _CHANGE.where(epics.c.started_at.is_(None))
+    return bool(connection.execute(unstarted, of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: EpicName) -> bool:
+    """Removes an epic without tasks; returns False and changes nothing if it has started."""
+    chosen = sa.delete(epics).where(*this(epics), epics.c.started_at.is_(None))
+    return bool(connection.execute(chosen, of(name)).rowcount)
+
+
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:
     """Allows another try of the epic's setup; returns False if the setup has not failed."""
     failed = _CHANGE.where(epics.c.setup_failure != "")
