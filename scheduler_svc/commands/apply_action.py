@@ -115,14 +115,14 @@ def _start_task(connection: Connection, action: StartTask, now: int) -> bool:
 def _hold_epic(connection: Connection, action: HoldEpic, now: int) -> bool:
     spent = action.spent
     if spent is None:
-        return epics.change(connection, action.epic, budget_hold=None)
+        return epics.try_change(connection, action.epic, budget_hold=None)
     hold = pb.BudgetHold(
         name=str(spent.name),
         budget_usd_micros=spent.budget,
         spent_usd_micros=spent.spent,
         reason=action.reason,
     )
-    if not epics.change(connection, action.epic, budget_hold=hold.SerializeToString()):
+    if not epics.try_change(connection, action.epic, budget_hold=hold.SerializeToString()):
         return False
     append(connection, [_reached(spent)], now)
     return True

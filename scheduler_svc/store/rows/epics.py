@@ -86,6 +86,18 @@ def release_budgets(connection: sa.Connection, run: RunName) -> None:
     connection.execute(held.values(budget_hold=None))
 
 
+def change_unstarted(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+    """Sets columns that are not part of the status; returns False and writes nothing if the epic has started."""
+    unstarted = _CHANGE.where(epics.c.started_at.is_(None))
+    return bool(connection.execute(unstarted, of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: EpicName) -> bool:
+    """Removes an epic without tasks; returns False and changes nothing if it has started."""
+    chosen = sa.delete(epics).where(*this(epics), epics.c.started_at.is_(None))
+    return bool(connection.execute(chosen, of(name)).rowcount)
+
+
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:
     """Allows another try of the epic's setup; returns False if the setup has not failed."""
     failed = _CHANGE.where(epics.c.setup_failure != "")

@@ -1,5 +1,7 @@
 """YAML becomes values with positions; what cannot be one is reported with its place and path."""
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -7,7 +9,7 @@ from heddle.plan import source
 from heddle.plan.source import Node, Place, Source
 
 
-def problems(text: str) -> list[tuple[int, int, str, str]]:
+def problems(text: str) -> list[tuple[Any, ...]]:
     return [tuple(problem) for problem in Source(text).problems]
 
 
