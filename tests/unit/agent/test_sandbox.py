@@ -1,5 +1,7 @@
 import json
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -197,3 +199,29 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     resolved = bubblewrap.described(rules, Resident(tmp_path / "w", tmp_path / "s", {})).resolved()
     assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
     assert resolved[other].hidden
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o710, 0o701])
+def test_a_socket_out_of_reach_needs_no_mount(monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """In a user namespace, root reaches nothing in a closed folder of another user, and could not hide it there."""
+    # Everyone may enter the folders above it, unlike those of pytest.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        path = Path(name, "closed", "s.sock")
+        path.parent.mkdir()
+        path.parent.chmod(mode)
+        monkeypatch.setattr(bubblewrap, "sockets", lambda: [path])
+        rules, resident = Rules(Path(name, "home")), Resident(Path(name, "w"), Path(name, "s"), {})
+
+        def hidden(*, maps_one_user: bool) -> bool:
+            return path in bubblewrap.described(rules, resident, maps_one_user=maps_one_user).resolved()
+
+        assert hidden(maps_one_user=True)
+        monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+        monkeypatch.setattr(os, "getegid", lambda: 4_000_000)
+        monkeypatch.setattr(os, "getgroups", list)
+        assert hidden(maps_one_user=True) is bool(mode & 0o001)
+        assert hidden(maps_one_user=False)
+        group = path.parent.stat().st_gid
+        monkeypatch.setattr(os, "getgroups", lambda: [group])
+        assert hidden(maps_one_user=True) is bool(mode & 0o011)
