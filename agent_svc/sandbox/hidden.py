@@ -192,4 +192,4 @@ def _is_socket(path: Path) -> bool:
 
 def within(path: Path, folders: Iterable[Path]) -> bool:
     """Returns whether `path` is one of `folders` or below one of them."""
-    return any(path == folder or folder in path.parents for folder in folders)
+    return any(path.parts[: len(folder.parts)] == folder.parts for folder in folders)
