@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
-import socketio
+import socketio  # type: ignore[import-untyped]  # the package has no types
 from playwright.sync_api import Browser, expect
 
 from heddle import pb
@@ -143,7 +143,7 @@ def test_feeds_have_the_own_projects_only(
 ) -> None:
     """Snapshots of runs, attention, a run and a session contain nothing of others, and no feed is shared with others."""
     attempt = f"{busy}/epics/search/tasks/index/attempts/1"
-    asked = [
+    asked: list[tuple[str, dict[str, Any]]] = [
         ("heddle_look_at_runs", {"name": "runs"}),
         ("heddle_look_at_attention", {"name": "attention"}),
         ("heddle_look_at_run", {"name": busy}),

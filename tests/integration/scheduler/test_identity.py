@@ -66,8 +66,10 @@ async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) ->
             async for _ in client.watch_run("runs/x"):
                 pass
     async with grpc.aio.insecure_channel(scheduler.address) as channel:
-        reflection = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-        call: Any = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
+        reflection: Any = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
