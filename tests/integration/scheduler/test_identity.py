@@ -69,7 +69,7 @@ async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) ->
         reflection: Any = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
         )
-        call: Any = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
+        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
