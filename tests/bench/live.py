@@ -56,6 +56,8 @@ class _Seen:
     stored: int = 0
     # Bytes of all replicas.
     memory: int = 0
+    # Processor seconds of each replica since it started.
+    worked: list[float] = field(default_factory=list)
 
 
 async def run() -> Table:
@@ -131,7 +133,9 @@ async def _watch(
             current.delays.clear()
             await asyncio.sleep(MEASURED / PARTS)
             current.stored = await asyncio.to_thread(_scalar, engine, _STORED)
-            current.memory = sum(psutil.Process(process).memory_info().rss for process in processes)
+            replicas = [psutil.Process(process) for process in processes]
+            current.memory = sum(replica.memory_info().rss for replica in replicas)
+            current.worked = [sum(replica.cpu_times()[:2]) for replica in replicas]
             parts.append(current)
             current = _Seen()
     finally:
@@ -148,6 +152,10 @@ def _table(parts: Sequence[_Seen], began: int) -> Table:
     delays = [delay for part in parts for delay in part.delays]
     p95 = percentile(delays, 95) * 1000
     first, last = (percentile(part.delays, 95) * 1000 for part in (parts[0], parts[-1]))
+    seconds = MEASURED * (PARTS - 1) / PARTS
+    shares = [
+        f"{(end - begin) / seconds:.0%}" for begin, end in zip(parts[0].worked, parts[-1].worked, strict=True)
+    ]
     megabytes = [part.memory / 1e6 for part in (parts[0], parts[-1])]
     return Table(
         "Live",
@@ -159,6 +167,7 @@ def _table(parts: Sequence[_Seen], began: int) -> Table:
             ("event to client, median ms", f"{statistics.median(delays) * 1000:.0f}", ""),
             ("event to client, 95th percentile, ms", f"{p95:.0f}", "≤ 300"),
             ("the same, in the first and the last third", f"{first:.0f} and {last:.0f}", "no growth"),
+            ("processor of each replica, of one core", ", ".join(shares), ""),
             (
                 "memory of all replicas after the first and the last third, MB",
                 f"{megabytes[0]:.0f} and {megabytes[1]:.0f}",
