@@ -53,12 +53,17 @@ def _signed(details: Any, token: str) -> Any:
 
 
 def open_channel(
-    address: str, tls: Tls | None = None, token: Callable[[], str] | None = None
+    address: str,
+    tls: Tls | None = None,
+    token: Callable[[], str] | None = None,
+    *,
+    ahead: bool = True,
 ) -> grpc.aio.Channel:
     """Opens a channel to `address`; it connects on the first call, and reconnects automatically.
 
     `address` is host:port, or unix:PATH, where `tls` does not apply. `token` returns the token
-    with which a call signs in; empty: none.
+    with which a call signs in; empty: none. With `ahead`, gRPC receives up to 4 MiB of each stream before
+    they are read; without, about 64 KiB, which bounds the memory of many streams with a slow reader.
     """
     options = (
         *KEEPALIVE,
@@ -70,6 +75,7 @@ def open_channel(
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Loopback and cluster traffic does not go through a user's proxy.
         ("grpc.enable_http_proxy", 0),
+        ("grpc.http2.bdp_probe", int(ahead)),
     )
     interceptors = [_SignUnary(token), _SignStream(token)] if token else []
     if tls is None or is_socket(address):

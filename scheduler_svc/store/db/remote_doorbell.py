@@ -67,20 +67,22 @@ class RemoteDoorbell:
 
     def _send(self) -> None:
         topics: dict[str, None] = {}
-        ended = False
-        while not ended:
+        while topics or (topics := self._waiting()):
             worked = False
             try:
                 with self._connected() as connection:
-                    while topics or (topics := self._waiting()):
+                    while topics:
                         payloads = [(payload,) for payload in self._payloads(topics)]
                         connection.cursor().executemany(_NOTIFY, payloads)
-                        topics, worked = {}, True
-                    ended = True
+                        worked = True
+                        topics = self._waiting()
             except Exception as error:  # noqa: BLE001 (a new connection fixes any error; a ring can be repeated)
                 log.warning("ring_not_sent", error=str(error))
                 # An idle connection may have been closed; a new one that fails as well is not tried at once.
-                ended = not worked and self._ending.wait(_PAUSE)
+                if not worked and self._ending.wait(_PAUSE):
+                    return
+            else:
+                return
 
     def _waiting(self) -> dict[str, None]:
         """Waits for rings; returns the topics of all that wait. Empty: the end."""

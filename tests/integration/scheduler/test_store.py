@@ -35,7 +35,7 @@ from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import requests
 from tests.support.postgres import Postgres
-from tests.support.scheduler import eventually, make_plan
+from tests.support.scheduler import make_plan
 
 RUN = RunName("sample")
 ATTEMPT = AttemptName("sample", "a", "one", 1)
@@ -398,46 +398,3 @@ async def test_ring_reaches_other_replicas(postgres: Postgres) -> None:
     finally:
         await writer.close()
         await reader.close()
-
-
-async def test_standby_is_refused_until_it_is_the_primary(postgres: Postgres) -> None:
-    """A server that became a standby is reported as such and left; once it accepts writes, everything works again."""
-    url = postgres.new_database("standby")
-    database = Database(url, Doorbell())
-    await database.open()
-    try:
-        await database.submit(write_run)
-        with postgres.read_only():
-            with pytest.raises(HeddleError, match="read-only standby") as caught:
-                # A server tells its processes of a new setting one after the other.
-                await eventually(lambda: _writes_nothing(database))
-            assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
-            # No new connection is made either: its data could be old.
-            with pytest.raises(HeddleError, match="read-only standby"):
-                await database.read(lambda connection: get_run(connection, RUN))
-            with pytest.raises(HeddleError, match="read-only standby"):
-                await Database(url, Doorbell()).open()
-        await database.submit(lambda connection: append(connection, [], 1))
-        assert (await database.read(lambda connection: get_run(connection, RUN))).sequence == 3
-    finally:
-        await database.close()
-
-
-async def _writes_nothing(database: Database) -> bool:
-    await database.submit(lambda connection: connection.execute(sa.update(runs).values(title="x")))
-    return False
-
-
-async def test_closed_idle_connections_are_replaced_before_use(postgres: Postgres) -> None:
-    """Connections that the server has closed while they were idle fail no read and no write."""
-    url = postgres.new_database("idle")
-    database = Database(url, Doorbell())
-    await database.open()
-    try:
-        await database.submit(write_run)
-        await database.read(lambda connection: get_run(connection, RUN))
-        postgres.end_connections("idle")
-        await database.submit(lambda connection: append(connection, [], 1))
-        assert (await database.read(lambda connection: get_run(connection, RUN))).sequence == 3
-    finally:
-        await database.close()
