@@ -57,9 +57,10 @@ class _Seen:
         return self._take(connection, run_rows(connection, changed)) if changed else []
 
     def _take(self, connection: Connection, rows: Sequence[Row]) -> list[pb.Run]:
+        found = runs_of(connection, rows)
         for row in rows:
             if row.ended_at is None:
                 self._versions[row.run] = (row.run, row.sequence, row.state)
             else:
                 self._versions.pop(row.run, None)
-        return runs_of(connection, rows)
+        return found
