@@ -5,11 +5,10 @@ run, has each batch make its own statements in the shared transaction, as the sc
 """
 
 import asyncio
-import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from scheduler_svc.store.db.tables import attempts, session_chunks
 from scheduler_svc.store.db.writer import Grouped, Work
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from tests.bench.link import slow_link
+from tests.bench.subjects import event_kinds
 from tests.bench.table import Table, milliseconds
 from tests.support.postgres import at, running_postgres
 from tests.support.scheduler import make_plan
@@ -123,15 +123,7 @@ class _Session:
     def __init__(self, name: AttemptName) -> None:
         self.name = name
         self.sent = 0
-        self._kinds: Iterator[pb.Event] = itertools.cycle(
-            [
-                *(pb.Event(output=pb.Output(text="a line of output, as agents write many of them\n" * 3)),)
-                * 6,
-                pb.Event(tool_started=pb.ToolStarted(tool_call_id="1", name="Bash", input="make test")),
-                pb.Event(tool_finished=pb.ToolFinished(tool_call_id="1", ok=True)),
-                pb.Event(usage=pb.Usage(model="bench", input_tokens=900, output_tokens=90)),
-            ]
-        )
+        self._kinds = event_kinds()
 
     def batch(self) -> Batch:
         self.sent += 1

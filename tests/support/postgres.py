@@ -5,6 +5,7 @@ import importlib
 import shutil
 import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,11 +35,35 @@ class Postgres:
 
     def new_database(self, name: str) -> str:
         """Creates an empty database; returns its URL in SQLAlchemy's form."""
-        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self._execute(f"CREATE DATABASE {name}")
         made = self._url.set(drivername="postgresql+psycopg", database=name)
         return made.render_as_string(hide_password=False)
+
+    def end_connections(self, name: str) -> None:
+        """Closes every connection to a database; returns once they are gone."""
+        others = f"FROM pg_stat_activity WHERE datname = '{name}'"
+        self._execute(f"SELECT pg_terminate_backend(pid, 60000) {others}")
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Refuses writes inside the block, in all databases, as a server does that has become a standby."""
+        self._execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        self._execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._execute("ALTER SYSTEM RESET default_transaction_read_only")
+            self._execute("SELECT pg_reload_conf()")
+            while self._execute("SHOW default_transaction_read_only") == "on":
+                time.sleep(0.01)
+
+    def _execute(self, statement: str) -> object:
+        """Returns the first value of the result; None if there is none."""
+        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
 
     @property
     def socket(self) -> str:

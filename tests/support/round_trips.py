@@ -24,6 +24,13 @@ class RoundTrips:
         connection.pgconn.trace(trace.fileno())
         self._traces.append((connection, trace))
 
+    def close(self) -> None:
+        """Stops counting."""
+        for connection, trace in self._traces:
+            if not connection.closed:
+                connection.pgconn.untrace()
+            trace.close()
+
     def _total(self) -> int:
         total = 0
         for _, trace in self._traces:
@@ -60,3 +67,4 @@ def counting(engine: sa.Engine) -> Iterator[RoundTrips]:
         yield trips
     finally:
         sa.event.remove(engine, "connect", connect)
+        trips.close()

@@ -84,11 +84,13 @@ def queueing(connection: sa.Connection) -> Iterator[None]:
     """
     connection.begin()
     first = [_Queued(_BEGIN, {}, required=False)] if _begins_explicitly(connection) else []
-    connection.info[_QUEUE] = first
+    # Kept, because a connection that has broken in the meantime has none.
+    info = connection.info
+    info[_QUEUE] = first
     try:
         yield
     finally:
-        del connection.info[_QUEUE]
+        info.pop(_QUEUE, None)
 
 
 def queues(connection: sa.Connection) -> bool:

@@ -20,7 +20,7 @@ import structlog
 
 from heddle import errors, pb
 from scheduler_svc.store.db import pipeline
-from scheduler_svc.store.db.engine import open_writer
+from scheduler_svc.store.db.engine import READ_ONLY, is_usable, open_writer
 from scheduler_svc.store.db.events import collecting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -74,16 +74,14 @@ class Job:
         return self.work.size if isinstance(self.work, Grouped) else 0
 
 
-class _NotCommittedError(Exception):
-    """The connection broke before the commit was sent, so nothing was written."""
-
-
-def unavailable(error: BaseException) -> errors.HeddleError:
+def unavailable(error: Exception) -> errors.HeddleError:
     """Returns the error for a database that is currently unavailable."""
-    cause = str(getattr(error, "orig", None) or error).strip().splitlines()
+    orig = getattr(error, "orig", None) or error
+    cause = (str(orig).strip().splitlines() or [type(orig).__name__])[0]
+    if getattr(orig, "sqlstate", "") == READ_ONLY or "session is read-only" in str(orig):
+        cause = f"its server is a read-only standby ({cause}); HEDDLE_DATABASE_URL must name the primary, or all servers"
     return errors.HeddleError(
-        pb.ERROR_REASON_DATABASE_UNAVAILABLE,
-        f"the database cannot be used now: {cause[0] if cause else type(error).__name__}",
+        pb.ERROR_REASON_DATABASE_UNAVAILABLE, f"the database cannot be used now: {cause}"
     )
 
 
@@ -137,72 +135,52 @@ class Writer:
 
     def _transact(self, group: Sequence[Job]) -> list[Any]:
         """Returns the result of each job, or the exception to raise to its caller."""
-        reused = self._connection is not None
         try:
-            try:
-                return self._write(group)
-            except _NotCommittedError:
-                self._disconnect()
-                if not reused:
-                    raise
-                # The server or a proxy has closed the connection since the last group.
-                return self._write(group)
+            return _run(group, self._connected())
         except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
             self._disconnect()
-            cause = error.__cause__ if isinstance(error, _NotCommittedError) else error
-            log.warning("database_unavailable", error=str(cause))
-            return [unavailable(cause or error)] * len(group)
-
-    def _write(self, group: Sequence[Job]) -> list[Any]:
-        connection = self._connected()
-        sent = False
-        try:
-            with pipeline.queueing(connection):
-                outcomes = _guarded(group, connection, _run_together)
-                sent = True
-                # Statements that need no result go with the commit.
-                pipeline.flush(connection, commit=True)
-            connection.commit()
-        except Exception as error:
-            with suppress(sa.exc.DBAPIError):
-                connection.rollback()
-            if connection.invalidated and not sent:
-                raise _NotCommittedError from error
-            if _is_lost(error, connection):
-                raise
-            if len(group) == 1 and not isinstance(error, pipeline.MissedError):
-                return [error]
-            log.info("group_failed", jobs=len(group), error=repr(error))
-            return self._write_apart(group, connection)
-        return outcomes
-
-    def _write_apart(self, group: Sequence[Job], connection: sa.Connection) -> list[Any]:
-        """Finds out which of the jobs failed, and writes the others."""
-        try:
-            pipeline.begin(connection)
-            outcomes = _guarded(group, connection, _run_apart)
-        except Exception as error:
-            with suppress(sa.exc.DBAPIError):
-                connection.rollback()
-            if connection.invalidated:
-                raise _NotCommittedError from error
-            raise
-        connection.commit()
-        return outcomes
+            problem = unavailable(error)
+            log.warning("database_unavailable", error=problem.message)
+            return [problem] * len(group)
 
     def _connected(self) -> sa.Connection:
+        if self._connection is not None and not is_usable(self._connection):
+            self._disconnect()
         if self._connection is None:
-            try:
-                self._connection = open_writer(self._engine)
-            except sa.exc.DBAPIError as error:
-                raise _NotCommittedError from error
+            self._connection = open_writer(self._engine)
         return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(sa.exc.DBAPIError):
+                # Its settings are not for others.
+                connection.invalidate()
                 connection.close()
+
+
+def _run(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
+    """Runs jobs in a transaction and commits it; returns the result or the error of each."""
+    try:
+        with pipeline.queueing(connection):
+            outcomes = _guarded(group, connection, _run_together)
+            # Statements whose results nobody needs go with the commit.
+            pipeline.flush(connection, commit=True)
+        connection.commit()
+    except Exception as error:
+        if _is_lost(error, connection):
+            raise
+        connection.rollback()
+        if len(group) == 1 and not isinstance(error, pipeline.MissedError):
+            return [error]
+        log.info("group_failed", jobs=len(group), error=repr(error))
+    else:
+        return outcomes
+    # One of the jobs failed; the next lines find out which.
+    pipeline.begin(connection)
+    outcomes = _guarded(group, connection, _run_apart)
+    connection.commit()
+    return outcomes
 
 
 def _guarded(
