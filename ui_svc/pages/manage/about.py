@@ -46,8 +46,8 @@ async def build(person: Person) -> None:
 
 
 def _findings(title: str, about: str, found: list[Finding]) -> None:
-    # What must be fixed comes first.
-    found = sorted(found, key=lambda each: each.ok is not False)
+    # What must be fixed comes first, then what works.
+    found = sorted(found, key=lambda each: (False, True, None).index(each.ok))
     with section(title, about):
         for each in found:
             with ui.element("div").classes("m-finding"):

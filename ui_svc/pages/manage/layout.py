@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.elements.mixins.text_element import TextElement
 
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
@@ -36,6 +37,11 @@ PLACES: Final = (
     Place("/settings", "Settings", "tune", "Your own choices, kept for all of your browsers."),
     Place("/about", "About and health", "monitor_heart", "This Heddle, and what it needs."),
 )
+
+# For Quasar's elements; white text is readable on each.
+_PRIMARY: Final = "#1f5fd6"
+_NEGATIVE: Final = "#b71f45"
+_POSITIVE: Final = "#0b7358"
 
 Build = Callable[[Person], Awaitable[None]]
 
@@ -77,6 +83,7 @@ def install(place: Place, client: HeddleClient, build: Build) -> None:
 
 
 def _frame(place: Place) -> None:
+    ui.colors(primary=_PRIMARY, negative=_NEGATIVE, positive=_POSITIVE)
     ui.add_head_html(f"<style>{_style()}</style><script>{_script()}</script>")
     with ui.element("header").classes("m-top"):
         link("/", "", "m-mark").props('aria-label="Heddle: all runs"').add_slot("default", _LOGO)
@@ -99,10 +106,7 @@ def _frame(place: Place) -> None:
 
 def text(tag: str, said: str, classes: str = "") -> Element:
     """Adds an element with a text, which is never read as HTML."""
-    element = ui.element(tag).classes(classes)
-    with element:
-        ui.label(said).classes("m-text")
-    return element
+    return TextElement(tag=tag, text=said).classes(classes)
 
 
 def link(path: str, said: str, classes: str = "") -> Element:

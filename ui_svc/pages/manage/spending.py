@@ -91,7 +91,7 @@ def _bars(found: Sequence[pb.DailyCost], days: int) -> None:
         },
         "yAxis": {
             "type": "value",
-            "axisLabel": {"color": "#7b7f8a", ":formatter": "value => '$' + value"},
+            "axisLabel": {"color": "#7b7f8a", ":formatter": "value => '$' + value.toFixed(2)"},
             "splitLine": {"lineStyle": {"color": "rgba(128,132,142,.18)"}},
         },
         "series": series,

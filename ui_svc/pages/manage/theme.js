@@ -15,5 +15,10 @@
   globalThis.heddleSwitchTheme = () => globalThis.heddleSetTheme(isDark() ? "light" : "dark");
   system.addEventListener("change", apply);
   apply();
-  document.addEventListener("DOMContentLoaded", apply);
+  document.addEventListener("DOMContentLoaded", () => {
+    apply();
+    // On a phone, the navigation is one row that scrolls.
+    const here = document.querySelector(".m-item[aria-current]");
+    here?.parentElement.scrollTo({ left: here.offsetLeft - 24 });
+  });
 })();

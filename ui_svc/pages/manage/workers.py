@@ -70,7 +70,9 @@ def _agents(worker: pb.Worker) -> None:
 
 
 def _state(agent: pb.AgentProgram) -> None:
-    if agent.available:
+    if agent.available and agent.needs_login:
+        badge("Log in first", "wait", "key")
+    elif agent.available:
         badge("Ready", "ok", "check")
     else:
         badge("Missing", "quiet", "block")
