@@ -102,6 +102,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 earlier=earlier,
                 merge=request.merge_revision,
                 rewind_to=request.rewind_to,
+                needed=request.take_in,
+                resolve=request.resolve_conflict,
             )
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
@@ -110,6 +112,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
+            if request.take_in:
+                self._worktrees.tell_taken_in(done.state, request.take_in, answer)
             if unfilled := done.state.unfilled:
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer

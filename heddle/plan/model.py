@@ -160,6 +160,9 @@ class Task(AgentOptions):
     prompt: str | None = Field(default=None, description="The instructions for the agent.")
     priority: Priority | None = Field(default=None, description="Lower runs earlier. Absent: 999.")
     estimate: Duration | None = Field(default=None, description="The expected duration.")
+    needs: list[str] | None = Field(
+        default=None, description="Tasks of other epics, as EPIC/TASK, that must be accepted first."
+    )
     agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."

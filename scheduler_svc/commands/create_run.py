@@ -273,6 +273,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "position": position,
         "state": pb.TASK_STATE_PENDING,
         "estimate": estimate_of(spec),
+        "needs": " ".join(spec.needs),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),
     }

@@ -6,6 +6,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.plan.analysis import critical_path, makespan
+from heddle.plan.task_graph import EpicTasks
 
 # A task that exceeds its estimate is assumed to need this share of its elapsed time again.
 _OVERDUE: Final = 0.1
@@ -27,6 +28,10 @@ class TaskStand:
     estimate: float | None = None
     # How long its latest attempt took, or has run so far. None: there is none.
     took: float | None = None
+    # Tasks of other epics, as EPIC/TASK, that end before it starts.
+    needs: tuple[str, ...] = ()
+    # Its key, if the plan has needs.
+    task: str = ""
 
 
 def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.Forecast:
@@ -34,6 +39,7 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
     measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
     found = pb.Forecast(measured_tasks=len(measured))
     left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
+    waiting: dict[str, list[tuple[str, tuple[str, ...]]]] = {epic.key: [] for epic in plan.epics}
     open_tasks = [task for task in tasks if _is_open(task)]
     for task in open_tasks:
         expected = _expected(task, tasks, measured)
@@ -42,10 +48,12 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
         if task.state != pb.TASK_STATE_PENDING and task.took is not None:
             expected = max(expected - task.took, task.took * _OVERDUE)
         left[task.epic].append(expected)
-    sums = {key: sum(lengths) for key, lengths in left.items()}
-    path = [key for key in critical_path(plan, sums) if sums[key]]
-    at_least = max(sum(sums[key] for key in path), sum(sums.values()) / parallel)
-    found.remaining.FromMilliseconds(round(makespan(plan, left, parallel) * 1000))
+        waiting[task.epic].append((task.task, task.needs))
+    epics = [EpicTasks(epic.key, waiting[epic.key], tuple(epic.depends_on)) for epic in plan.epics]
+    path, length = critical_path(epics, left)
+    path = [key for key in path if sum(left[key])]
+    at_least = max(length, sum(map(sum, left.values())) / parallel)
+    found.remaining.FromMilliseconds(round(makespan(plan, left, parallel, epics) * 1000))
     found.at_least.FromMilliseconds(round(at_least * 1000))
     found.critical_path.extend(path)
     return found

@@ -124,6 +124,14 @@ class SkipTask(_Action):
 
 
 @dataclass(frozen=True)
+class FailTask(_Action):
+    """The task cannot run, because a task that it needs was not accepted."""
+
+    task: TaskName
+    reason: str
+
+
+@dataclass(frozen=True)
 class MergeEpic(_Action):
     """Merge the epic's branch into its run's."""
 
@@ -181,6 +189,7 @@ Action: TypeAlias = (
     | DenyOverdue
     | PauseRun
     | SkipTask
+    | FailTask
     | MergeEpic
     | AwaitMerge
     | ResolveConflict

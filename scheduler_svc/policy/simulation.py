@@ -72,11 +72,22 @@ def _started(board: Board) -> Iterator[TaskName]:
 def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: int) -> RunView:
     """Returns the run of a plan; the key of a task is its index, which avoids look-ups."""
     epics = []
+    names = {
+        f"{epic.key}/{task.key}": TaskName(_RUN.run, epic.key, str(place))
+        for epic in plan.epics
+        for place, task in enumerate(planned_order(epic))
+    }
     for index, epic in enumerate(plan.epics):
         name = EpicName(_RUN.run, epic.key)
         tasks = tuple(
-            TaskView(TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place])
-            for place in range(len(planned_order(epic)))
+            TaskView(
+                TaskName(*name, str(place)),
+                pb.TASK_STATE_PENDING,
+                0,
+                estimate=lengths[epic.key][place],
+                needs=tuple(names[need] for need in task.needs),
+            )
+            for place, task in enumerate(planned_order(epic))
         )
         epics.append(
             EpicView(

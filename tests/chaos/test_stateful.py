@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
+from heddle.plan import rules
 from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
@@ -58,6 +59,12 @@ def plans(draw: st.DrawFn) -> pb.Plan:
         )
         for number in range(draw(st.integers(1, 3))):
             epic.tasks.add(key=f"t{number}", prompt="Go", priority=draw(st.integers(1, 3)))
+    for _ in range(draw(st.integers(0, 3))):
+        epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
+        task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
+        task.needs.append(f"{other.key}/{needed.key}")
+        if rules.violations(plan):
+            task.needs.pop()
     return plan
 
 
@@ -83,6 +90,10 @@ def grafted(current: pb.Plan, drawn: pb.Plan, started: set[str]) -> pb.Plan:
     known = {epic.key for epic in plan.epics}
     for epic in plan.epics:
         epic.depends_on[:] = [key for key in epic.depends_on if key in known]
+    tasks = {f"{epic.key}/{task.key}" for epic in plan.epics for task in epic.tasks}
+    for epic in plan.epics:
+        for task in epic.tasks:
+            task.needs[:] = [name for name in task.needs if name in tasks]
     return plan
 
 
@@ -181,6 +192,9 @@ class SchedulerCore(RuleBasedStateMachine):
         with self.core.engine.connect() as connection:
             current = plan_rows.read(connection, run).plan
         plan = grafted(current, drawn, {name.split("/")[0] for name in before}) if fitting else drawn
+
+        if rules.violations(plan):
+            return
 
         def apply(connection: sa.Connection) -> None:
             found = plan_changes.compare(connection, run, plan)

@@ -156,6 +156,8 @@ tasks = sa.Table(
     sa.Column("resume_from", sa.Integer),
     # True: it was accepted without a change, and its plan does not specify whether it should change anything.
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The needs of its spec, separated by spaces.
+    sa.Column("needs", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
+from heddle.plan.rules import SCRIPTED
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, of
-from scheduler_svc.store.db.tables import attempts
+from scheduler_svc.store.db.tables import attempts, tasks
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Assignment:
     merges: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
+    # The accepted commits of the tasks that it needs.
+    needed: Sequence[str] = ()
+    # True: its agent resolves a conflict with one of them.
+    resolves_needed: bool = False
 
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
@@ -56,7 +61,8 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if row is None:
         return None
     spec = pb.PlanTask.FromString(row.spec)
-    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    depends = bool(epic.depends_on)
     continued = _continued(connection, attempt, spec.agent, row.resume_from)
     if continued:
         spec.permissions.allow.extend(_allowed_before(connection, attempt))
@@ -76,8 +82,23 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         budget=row.share_micros,
         merges=attempt.parent.parent.parent.branch if row.resolves else "",
         rewind_to=row.rewind_to,
+        needed=_needed(connection, attempt, spec.needs) if spec.needs else (),
+        # The scripted agent cannot resolve conflicts.
+        resolves_needed=epic.on_conflict == pb.ON_CONFLICT_AGENT and spec.agent != SCRIPTED,
         **continued,
     )
+
+
+def _needed(connection: sa.Connection, attempt: AttemptName, needs: Sequence[str]) -> list[str]:
+    """Returns the accepted commits of tasks, given as EPIC/TASK; none for a task that the operator skipped."""
+    found: list[str] = []
+    for need in needs:
+        epic, _, task = need.partition("/")
+        chosen = sa.select(tasks.c.commit_id).where(
+            tasks.c.run == attempt.run, tasks.c.epic == epic, tasks.c.task == task, tasks.c.commit_id != ""
+        )
+        found += connection.execute(chosen).scalars()
+    return found
 
 
 # An attempt that ended in one of these states is resumed by the next attempt without a request.

@@ -28,13 +28,28 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
         raise not_found(name)
     joined = tasks.join(epics, EPIC_OF_TASK).outerjoin(attempts, NEWEST_ATTEMPT)
     stands = (
-        sa.select(tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at)
+        sa.select(
+            tasks.c.epic,
+            tasks.c.task,
+            tasks.c.state,
+            tasks.c.estimate,
+            tasks.c.needs,
+            attempts.c.started_at,
+            attempts.c.ended_at,
+        )
         .select_from(joined)
         .where(tasks.c.run == name.run)
         .order_by(epics.c.place, tasks.c.position)
     )
     found = [
-        TaskStand(epic, state, estimate, None if start is None else ((end or now) - start) / 1_000_000)
-        for epic, state, estimate, start, end in connection.execute(stands)
+        TaskStand(
+            epic,
+            state,
+            estimate,
+            None if start is None else ((end or now) - start) / 1_000_000,
+            tuple(needs.split()),
+            task,
+        )
+        for epic, task, state, estimate, needs, start, end in connection.execute(stands)
     ]
     return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker)

@@ -87,7 +87,8 @@ def test_the_sample_plan_reads_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("two\nlines", "two\nlines"), (3, "3"), (["a", "b"], "a, b"), ([{"a": 1}], "- a: 1"), (True, "true")]
+    ("value", "text"),
+    [("two\nlines", "two\nlines"), (3, "3"), (["a", "b"], "a, b"), ([{"a": 1}], "- a: 1"), (True, "true")],
 )
 def test_values_are_readable(value: Any, text: str) -> None:
     """A value is shown as text, or else as YAML without the marks of a document."""
