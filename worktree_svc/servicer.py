@@ -26,7 +26,7 @@ from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.storage.disk_use import DiskUse
 from worktree_svc.storage.worktree_store import ChangesFound, Lease, WorktreeState
-from worktree_svc.worktrees import diffs
+from worktree_svc.worktrees import diffs, take_in
 from worktree_svc.worktrees.diffs import Piece
 from worktree_svc.worktrees.lifecycle import Worktrees
 from worktree_svc.worktrees.task_commits import TaskCommits
@@ -113,7 +113,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
             if request.take_in:
-                self._worktrees.tell_taken_in(done.state, request.take_in, answer)
+                project = repository.find(self._worktrees.folders, request.project)
+                take_in.describe(project, done.state, request.take_in, answer)
             if unfilled := done.state.unfilled:
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer

@@ -218,6 +218,18 @@ class Epic(Part):
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
+class Input(Part):
+    """A parameter of a plan, which `${{ inputs.NAME }}` inserts."""
+
+    description: str | None = Field(default=None, description="For people.")
+    type: Literal["string", "number", "boolean", "choice"] | None = Field(
+        default=None, description="Absent: string."
+    )
+    required: bool | None = Field(default=None, description="true: it must be given unless it has a default.")
+    default: str | float | bool | None = Field(default=None, description="Its value if none is given.")
+    options: list[str | float | bool] | None = Field(default=None, description="The values of a choice.")
+
+
 class PlanFile(Part):
     """A plan: epics in parallel, each with tasks in order."""
 
@@ -230,6 +242,10 @@ class PlanFile(Part):
     )
 
     name: str = Field(default="", description="Display name, and the stem of the run's id.")
+    # Filled in before the rest is read.
+    inputs: dict[str, Input | None] | None = Field(
+        default=None, exclude=True, description="Parameters, by name; given with --input NAME=VALUE."
+    )
     budget_usd: Usd | None = _budget("For one run, in US dollars. Absent: no limit.")
     merge_into: str | None = Field(
         default=None, description="Your branch to update once everything is merged. Absent: none."

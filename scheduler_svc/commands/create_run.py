@@ -183,7 +183,9 @@ def _write(
     plan = request.plan
     defaults = with_checks(plan.defaults, base.file)
     runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now))
-    plans.insert(connection, name, 1, plan, text=request.plan_text, actor=actor, now=now)
+    plans.insert(
+        connection, name, 1, plan, text=request.plan_text, inputs=request.plan_inputs, actor=actor, now=now
+    )
     events = [
         event(
             name,

@@ -99,18 +99,27 @@ def past_difference(connection: Connection, name: RunName, revision: int) -> pb.
 
 
 def apply(
-    connection: Connection, found: Comparison, plan: pb.Plan, text: str, *, actor: str, now: int
+    connection: Connection, found: Comparison, request: pb.ApplyPlanRequest, actor: str, now: int
 ) -> int:
     """Writes the changes; returns the new revision of the plan, the current one if there are none.
 
-    `plan` is the new plan as it was given. Raises PLAN_CHANGE_REFUSED.
+    Raises PLAN_CHANGE_REFUSED.
     """
     found.check()
     if not found.changes:
         return found.revision
     revision = found.revision + 1
-    plans.insert(connection, found.name, revision, plan, text=text, actor=actor, now=now)
-    _Writer(connection, found, actor, now).write(plan, revision)
+    plans.insert(
+        connection,
+        found.name,
+        revision,
+        request.plan,
+        text=request.plan_text,
+        inputs=request.plan_inputs,
+        actor=actor,
+        now=now,
+    )
+    _Writer(connection, found, actor, now).write(request.plan, revision)
     return revision
 
 

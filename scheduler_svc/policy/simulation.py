@@ -11,6 +11,7 @@ import heapq
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from heddle import pb
@@ -80,11 +81,10 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
     for index, epic in enumerate(plan.epics):
         name = EpicName(_RUN.run, epic.key)
         tasks = tuple(
-            TaskView(
-                TaskName(*name, str(place)),
-                pb.TASK_STATE_PENDING,
-                0,
-                estimate=lengths[epic.key][place],
+            replace(
+                TaskView(
+                    TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place]
+                ),
                 needs=tuple(names[need] for need in task.needs),
             )
             for place, task in enumerate(planned_order(epic))

@@ -198,7 +198,7 @@ class SchedulerCore(RuleBasedStateMachine):
 
         def apply(connection: sa.Connection) -> None:
             found = plan_changes.compare(connection, run, plan)
-            plan_changes.apply(connection, found, plan, "", actor="ada", now=self.core.now)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=plan), "ada", self.core.now)
 
         self._ask(apply)
         assert self._started(run) == before
@@ -307,7 +307,7 @@ def test_a_changed_plan_of_which_nothing_has_started_is_a_new_run(before: pb.Pla
 
         def apply(connection: sa.Connection) -> None:
             found = plan_changes.compare(connection, changed, after)
-            plan_changes.apply(connection, found, after, "", actor="ada", now=core.now)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=after), "ada", core.now)
 
         core.write(apply)
         with core.engine.connect() as connection:

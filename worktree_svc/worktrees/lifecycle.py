@@ -119,16 +119,6 @@ class Worktrees:
         log.info("worktree_ready", attempt=str(attempt), path=str(paths.worktree), created=created)
         return Ensured(state, paths.worktree, created)
 
-    def tell_taken_in(
-        self, state: WorktreeState, needed: Sequence[str], answer: pb.EnsureWorktreeResponse
-    ) -> None:
-        """Fills in what an epic has of the commits that its owner needs, and their conflict."""
-        project = repository.find(self.folders, str(state.project))
-        answer.taken_in = take_in.newest(project, state.start, state.head, needed)
-        if state.merging in needed:
-            answer.conflict_commit = state.merging
-            answer.conflict_files.extend(take_in.conflict_of(project, state.head, state.merging))
-
     def _claimed(self, project: Project, state: WorktreeState, attempt: AttemptName) -> WorktreeState:
         """Returns the state claimed by the attempt; raises STALE_ATTEMPT or INVALID_FIELD."""
         claimed = state.claimed_by(attempt)

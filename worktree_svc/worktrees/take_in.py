@@ -10,6 +10,7 @@ from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from worktree_svc.git import commit_messages, refs, trees
 from worktree_svc.projects.repository import Project
+from worktree_svc.storage.worktree_store import WorktreeState
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -46,17 +47,17 @@ def take_in(
     return head, conflicts[0].commit if conflicts else ""
 
 
-def conflict_of(project: Project, head: str, commit: str) -> list[str]:
-    """Returns the files in which `commit` conflicts with `head`."""
-    (merge,) = trees.merged(project.git, [(head, commit)], temporary=True)
-    return merge.files
-
-
-def newest(project: Project, start: str, head: str, commits: Sequence[str]) -> str:
-    """Returns the last of `commits` that `head` contains and that contains `start`; empty if there is none."""
+def describe(
+    project: Project, state: WorktreeState, commits: Sequence[str], answer: pb.EnsureWorktreeResponse
+) -> None:
+    """Fills in what the epic has of `commits`, and the conflict with one of them that its owner must resolve."""
     git = project.git
-    held = (each for each in reversed(commits) if refs.is_ancestor(git, each, head))
-    return next((each for each in held if refs.is_ancestor(git, start, each)), "")
+    held = (each for each in reversed(commits) if refs.is_ancestor(git, each, state.head))
+    answer.taken_in = next((each for each in held if refs.is_ancestor(git, state.start, each)), "")
+    if state.merging in commits:
+        (merge,) = trees.merged(git, [(state.head, state.merging)], temporary=True)
+        answer.conflict_commit = state.merging
+        answer.conflict_files.extend(merge.files)
 
 
 def _committed(project: Project, attempt: AttemptName, head: str, commit: str, tree: str) -> str:

@@ -81,6 +81,8 @@ plans = sa.Table(
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The file from which it was read. Empty: unknown.
     sa.Column("text", sa.Text, nullable=False),
+    # A JSON object with the values of the inputs in the text.
+    sa.Column("inputs", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     _key("run", parent="runs"),

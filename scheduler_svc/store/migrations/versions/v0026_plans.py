@@ -17,11 +17,12 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer, primary_key=True),
         sa.Column("plan", sa.LargeBinary, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
+        sa.Column("inputs", sa.Text, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.run"]),
     )
     op.execute(
-        "INSERT INTO plans (run, revision, plan, text, actor, created_at)"
-        " SELECT run, 1, plan, '', creator, created_at FROM runs"
+        "INSERT INTO plans (run, revision, plan, text, inputs, actor, created_at)"
+        " SELECT run, 1, plan, '', '{}', creator, created_at FROM runs"
     )
