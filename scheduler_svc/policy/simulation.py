@@ -80,15 +80,12 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
     }
     for index, epic in enumerate(plan.epics):
         name = EpicName(_RUN.run, epic.key)
-        tasks = tuple(
-            replace(
-                TaskView(
-                    TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place]
-                ),
-                needs=tuple(names[need] for need in task.needs),
+        tasks = []
+        for place, task in enumerate(planned_order(epic)):
+            view = TaskView(
+                TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place]
             )
-            for place, task in enumerate(planned_order(epic))
-        )
+            tasks.append(replace(view, needs=tuple(names[need] for need in task.needs)))
         epics.append(
             EpicView(
                 name=name,
@@ -97,7 +94,7 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
                 priority=priority(epic),
                 depends_on=tuple(epic.depends_on),
                 on_failure=pb.ON_FAILURE_CONTINUE,
-                tasks=tasks,
+                tasks=tuple(tasks),
                 merge=resolved_merge(epic, plan.defaults),
             )
         )
