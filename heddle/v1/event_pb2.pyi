@@ -2409,8 +2409,9 @@ Global___MergeCheckFinished: _TypeAlias = MergeCheckFinished  # noqa: Y015
 
 @_typing.final
 class BudgetReached(_message.Message):
-    """Sessions below it are stopped, and the run is paused. The event names the epic,
-    or epic and task, whose budget it is.
+    """Sessions below it are stopped. A budget of the run or the project also pauses the run;
+    one of an epic or task holds its epic. The event names the epic, or epic and task,
+    whose budget it is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -521,6 +521,7 @@ class Forecast(_message.Message):
     AT_LEAST_FIELD_NUMBER: _builtins.int
     CRITICAL_PATH_FIELD_NUMBER: _builtins.int
     MEASURED_TASKS_FIELD_NUMBER: _builtins.int
+    AFTER_OPERATOR_FIELD_NUMBER: _builtins.int
     measured_tasks: _builtins.int
     """Number of accepted tasks on which the estimate is based."""
     @_builtins.property
@@ -537,6 +538,13 @@ class Forecast(_message.Message):
     def critical_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics along the longest chain of remaining work."""
 
+    @_builtins.property
+    def after_operator(self) -> _duration_pb2.Duration:
+        """The part of `remaining` that starts only after the operator has acted: the longest
+        chain of work that begins with an epic that waits for an answer or its merge. It
+        does not pass while time does. Absent: no epic waits, or `remaining` is absent.
+        """
+
     def __init__(
         self,
         *,
@@ -544,10 +552,11 @@ class Forecast(_message.Message):
         at_least: _duration_pb2.Duration | None = ...,
         critical_path: _abc.Iterable[_builtins.str] | None = ...,
         measured_tasks: _builtins.int = ...,
+        after_operator: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "remaining", b"remaining"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_operator", b"after_operator", "at_least", b"at_least", "remaining", b"remaining"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "critical_path", b"critical_path", "measured_tasks", b"measured_tasks", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_operator", b"after_operator", "at_least", b"at_least", "critical_path", b"critical_path", "measured_tasks", b"measured_tasks", "remaining", b"remaining"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -732,7 +732,8 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CollectGarbage(self, request, context):
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.

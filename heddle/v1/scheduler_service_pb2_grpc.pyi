@@ -360,7 +360,8 @@ class SchedulerServiceStub:
       to keep waiting.
     """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -715,7 +716,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       to keep waiting.
     """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -1289,7 +1291,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.CollectGarbageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CollectGarbageResponse, _abc.Awaitable[_scheduler_service_pb2.CollectGarbageResponse]]:
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.

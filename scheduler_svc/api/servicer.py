@@ -97,7 +97,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.WatchRunsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         newest = page_size(request.newest, 50, 500)
-        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest):
+        projects = caller().projects
+        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
@@ -114,7 +115,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         stand = await self._store.read(read_stand, name=name, now=self._now())
         slots = self._workers.slots(stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
-        return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
+        found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
+        return pb.ForecastRunResponse(forecast=found)
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, context: Context) -> pb.UpdateRunResponse:
         name = RunName.parse(request.name)
@@ -268,7 +270,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListApprovals(
         self, request: pb.ListApprovalsRequest, context: Context
     ) -> pb.ListApprovalsResponse:
-        return await self._store.read(lists.list_approvals, request=request)
+        return await self._store.read(lists.list_approvals, request=request, projects=caller().projects)
 
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
@@ -354,10 +356,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
-        return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
+        return await self._store.read(
+            list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
+        )
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
-        return await self._store.read(list_holds, now=self._now())
+        return await self._store.read(list_holds, now=self._now(), projects=caller().projects)
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         call = current_call()

@@ -10,7 +10,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from heddle import pb
 from heddle.errors import HeddleError
@@ -21,9 +27,10 @@ from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
-from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.db.tables import epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
+from tests.support.postgres import running_postgres
 
 # Hypothesis shrinks failing examples, and a busy machine is slow.
 pytestmark = pytest.mark.timeout(900)
@@ -103,9 +110,13 @@ class SchedulerCore(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="heddle-core-"))
-        (self.folder / "heddle.db").write_bytes(empty_database())
-        self.core = Core(f"sqlite:///{self.folder / 'heddle.db'}")
+        self.core = Core(self.empty())
         self.names: list[RunName] = []
+
+    def empty(self) -> str:
+        """Returns the URL of an empty database."""
+        (self.folder / "heddle.db").write_bytes(empty_database())
+        return f"sqlite:///{self.folder / 'heddle.db'}"
 
     @precondition(lambda self: len(self.names) < 3)
     @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
@@ -285,13 +296,33 @@ class SchedulerCore(RuleBasedStateMachine):
             return list(connection.execute(chosen).scalars())
 
 
-TestSchedulerCore = SchedulerCore.TestCase
-TestSchedulerCore.settings = settings(
-    max_examples=100,
+COMMON = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+TestSchedulerCore = SchedulerCore.TestCase
+TestSchedulerCore.settings = settings(COMMON, max_examples=100)
+
+
+def test_core_keeps_its_invariants_on_postgresql() -> None:
+    """The same commands keep the same invariants on PostgreSQL; fewer examples, because each step takes longer."""
+    with running_postgres() as server:
+        url = server.new_database("core")
+        engine = open_engine(url)
+        migrate(engine)
+        tables = ", ".join(table.name for table in metadata.sorted_tables if table is not leadership)
+
+        class OnPostgres(SchedulerCore):
+            def empty(self) -> str:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"TRUNCATE {tables}")
+                    connection.execute(sa.update(leadership).values(epoch=0))
+                return url
+
+        run_state_machine_as_test(OnPostgres, settings=settings(COMMON, max_examples=10))
+        engine.dispose()
 
 
 @settings(max_examples=20, deadline=None)
