@@ -160,6 +160,8 @@ class Settings(BaseSettings):
     """Days to keep worktrees that may still be of interest after their run."""
     keep_logs: _Seconds = 90
     """Days to keep the logs of runs and sessions after their run."""
+    keep_audit: _Seconds = 365
+    """Days to keep the entries of the audit log."""
     project_budget_usd: _Seconds = 0
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20

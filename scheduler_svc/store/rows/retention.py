@@ -20,10 +20,11 @@ _LONGEST_DAYS: Final = 36_500
 
 @dataclass(frozen=True)
 class Retention:
-    """Microseconds from the end of a run to the removal of its worktrees and logs."""
+    """Microseconds from the end of a run to the removal of its worktrees and logs, and the age of audit entries."""
 
     worktrees: int
     logs: int
+    audit: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -31,7 +32,7 @@ class Retention:
         return cls(
             *(
                 round(min(days, _LONGEST_DAYS) * _DAY)
-                for days in (settings.keep_worktrees, settings.keep_logs)
+                for days in (settings.keep_worktrees, settings.keep_logs, settings.keep_audit)
             )
         )
 
