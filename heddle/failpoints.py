@@ -40,7 +40,7 @@ COMMITS: Final = (
     "restored",
     "end_request",
     "forget_requests",
-    "prune_logs",
+    "mark_expired",
     "record_forecast",
 )
 
