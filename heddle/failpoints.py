@@ -41,6 +41,7 @@ COMMITS: Final = (
     "end_request",
     "forget_requests",
     "mark_expired",
+    "prune_audit",
     "record_forecast",
 )
 

@@ -19,6 +19,7 @@ from scheduler_svc.policy.actions import (
     DenyOverdue,
     FinishEpic,
     FinishRun,
+    HoldEpic,
     MergeEpic,
     MergeRun,
     ParkAttempt,
@@ -26,6 +27,7 @@ from scheduler_svc.policy.actions import (
     ReadyEpic,
     ResolveConflict,
     SkipTask,
+    SpentBudget,
     StartTask,
     StopAttempt,
 )
@@ -109,23 +111,37 @@ def _start_task(connection: Connection, action: StartTask, now: int) -> bool:
     return start_tasks(connection, [action], now)[0] is not None
 
 
+@_effect_of(HoldEpic)
+def _hold_epic(connection: Connection, action: HoldEpic, now: int) -> bool:
+    spent = action.spent
+    if spent is None:
+        return epics.try_change(connection, action.epic, budget_hold=None)
+    hold = pb.BudgetHold(
+        name=str(spent.name),
+        budget_usd_micros=spent.budget,
+        spent_usd_micros=spent.spent,
+        reason=action.reason,
+    )
+    if not epics.try_change(connection, action.epic, budget_hold=hold.SerializeToString()):
+        return False
+    append(connection, [_reached(spent)], now)
+    return True
+
+
+def _reached(spent: SpentBudget) -> pb.Event:
+    reached = pb.BudgetReached(
+        budget_usd_micros=spent.budget, spent_usd_micros=spent.spent, level=spent.level
+    )
+    return event(spent.name, _ACTOR, budget_reached=reached)
+
+
 @_effect_of(PauseRun)
 def _pause_run(connection: Connection, action: PauseRun, now: int) -> bool:
     move = transitions.RUN_PAUSE
     if not runs.try_to(connection, action.run, move, reason=action.reason, held_by=action.held_by):
         return False
-    reached = [
-        event(
-            each.name,
-            _ACTOR,
-            budget_reached=pb.BudgetReached(
-                budget_usd_micros=each.budget, spent_usd_micros=each.spent, level=each.level
-            ),
-        )
-        for each in action.spent
-    ]
     paused = event(action.run, _ACTOR, run_paused=pb.RunPaused(reason=action.reason))
-    append(connection, [*reached, paused], now)
+    append(connection, [*map(_reached, action.spent), paused], now)
     return True
 
 

@@ -17,7 +17,7 @@ from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.rows import epics, leader_requests, log_retention
+from scheduler_svc.store.rows import audit, epics, leader_requests, log_retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -117,14 +117,12 @@ async def _prune(term: Term, run: RunName) -> None:
 async def forget_old(term: Term) -> None:
     """Removes old audit entries and results of requests, and whole days of expired logs."""
     now = term.now()
-    for forget, before in (
-        (log_retention.forget_results, now - RESULTS_KEPT),
-        (log_retention.forget_audit, now - term.retention.audit),
-    ):
-        while await term.maintain(partial(forget, before=before)):
-            pass
+    while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
+        pass
     await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
     if not term.divides_logs:
+        while await term.write("prune_audit", partial(audit.prune, before=now - term.retention.audit)):
+            pass
         return
     await term.maintain(partitions.ensure)
     for unused in await term.read(partial(partitions.unused, audit_before=now - term.retention.audit)):

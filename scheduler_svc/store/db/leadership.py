@@ -79,13 +79,20 @@ class AdvisoryLock:
 
     def try_acquire(self) -> bool:
         self.release()
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one():
+        connection = self._engine.connect()
+        try:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            is_held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one())
+            if is_held:
+                connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
+        except BaseException:
+            _end_session(connection)
+            raise
+        if is_held:
             self._connection = connection
-            connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
-            return True
-        connection.close()
-        return False
+        else:
+            connection.close()
+        return is_held
 
     def is_held(self) -> bool:
         with self._mutex:
@@ -100,9 +107,13 @@ class AdvisoryLock:
         with self._mutex:
             connection, self._connection = self._connection, None
             if connection is not None:
-                # Does not return the connection to the pool: the lock ends with the session.
-                connection.invalidate()
-                connection.close()
+                _end_session(connection)
+
+
+def _end_session(connection: sa.Connection) -> None:
+    """Closes a connection without returning it to the pool: a lock ends with its session."""
+    connection.invalidate()
+    connection.close()
 
 
 # PostgreSQL before version 14 has no such limit: a frozen leader keeps the lock there.
@@ -125,16 +136,23 @@ class Leadership:
         """Waits until this replica leads; returns its epoch, which is higher than all earlier ones and than `above()`.
 
         Workers may have seen a higher epoch than the database, if the database was restored from a backup.
+        If cancelled, does not keep the lock.
         """
         while True:
+            trying = asyncio.ensure_future(asyncio.to_thread(self._lock.try_acquire))
             try:
-                if await asyncio.to_thread(self._lock.try_acquire):
+                if await asyncio.shield(trying):
                     epoch = await self._database.submit(partial(_next_epoch, above=above()))
                     log.info("leading", epoch=epoch)
                     return epoch
             except (errors.HeddleError, sa.exc.DBAPIError, OSError) as error:
                 log.warning("cannot_lead_yet", error=str(error))
                 await self.release()
+            except asyncio.CancelledError:
+                # The thread would otherwise take the lock after this.
+                await asyncio.gather(trying, return_exceptions=True)
+                await self.release()
+                raise
             await asyncio.sleep(_RETRY)
 
     async def lost(self) -> None:

@@ -51,8 +51,10 @@ runs = sa.Table(
     # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
-    # pb.Plan as submitted, plus the permissions that the operator has granted for the whole run since.
+    # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The agent that replaces the default agent of its plans. Empty: none.
+    sa.Column("agent", sa.Text, nullable=False, server_default=""),
     # The actor who asked for it.
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # What the run's environment currently lacks. Empty: nothing.
@@ -73,6 +75,22 @@ runs = sa.Table(
     sa.Index("runs_by_age", "created_at", "run"),
     sa.Index("runs_by_end", "ended_at"),
     sa.Index("runs_by_project", "project", "created_at", "run"),
+)
+
+# The plans that a run was given, one after the other.
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # From 1.
+    sa.Column("revision", sa.Integer, primary_key=True),
+    # pb.Plan
+    sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The file from which it was read. Empty: unknown.
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    _key("run", parent="runs"),
 )
 
 epics = sa.Table(
@@ -115,6 +133,8 @@ epics = sa.Table(
     sa.Column("budget_micros", sa.BigInteger),
     # As in runs.
     sa.Column("usage", sa.LargeBinary),
+    # pb.BudgetHold. Null: none of its budgets keeps it from continuing.
+    sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
@@ -320,6 +340,15 @@ tokens = sa.Table(
     # Null: it does not expire.
     sa.Column("expires_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
+)
+
+preferences = sa.Table(
+    "preferences",
+    metadata,
+    # The actor, such as user:ada.
+    sa.Column("user", sa.Text, primary_key=True),
+    # pb.Preferences
+    sa.Column("record", sa.LargeBinary, nullable=False),
 )
 
 audit = sa.Table(

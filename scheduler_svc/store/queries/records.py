@@ -1,6 +1,6 @@
 """Reads the rows that commands base their decisions on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,9 +123,14 @@ def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
     return connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
 
 
-def newest_runs(connection: sa.Connection, count: int) -> Sequence[Row]:
-    """Returns RUN_COLUMNS of the runs that have not ended and of the `count` newest ones, the newest first."""
+def newest_runs(connection: sa.Connection, count: int, projects: Collection[str] = ()) -> Sequence[Row]:
+    """Returns RUN_COLUMNS of the runs that have not ended and of the `count` newest ones, the newest first.
+
+    If there are `projects`, the newest ones are theirs; runs of others that have not ended are returned too.
+    """
     newest = sa.select(runs.c.run).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(count)
+    if projects:
+        newest = newest.where(runs.c.project.in_(projects))
     return _runs_where(connection, sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(newest)))
 
 

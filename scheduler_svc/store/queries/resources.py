@@ -245,6 +245,7 @@ def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.Usage
         ports=lease.ports,
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
         merge_hold=row.merge_hold,
+        budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
     )
 
 

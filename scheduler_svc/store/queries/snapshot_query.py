@@ -25,6 +25,9 @@ Row: TypeAlias = Any
 # Number of tasks and epics that are cached as objects.
 _REMEMBERED: Final = 20_000
 
+# The runs of the tasks and epics that are cached.
+_cached_runs: Final[set[str]] = set()
+
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
 _RUNS = (
@@ -58,6 +61,7 @@ _EPICS = (
         epics.c.budget_micros,
         epics.c.setup_failure,
         epics.c.rewind_to,
+        epics.c.budget_hold.is_not(None).label("over_budget"),
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -142,6 +146,7 @@ def snapshot_of(
 ) -> Snapshot:
     """Like `observe`; `found` has the rows of STATEMENTS. Budgets, holds and questions need further queries."""
     going_on, epic_rows, task_rows, hold_rows = found
+    _forget_ended({row.run for row in going_on})
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
     # Without budgets, the queries that only budgets need are skipped.
@@ -301,7 +306,20 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         budget=row.budget_micros,
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
+        over_budget=row.over_budget,
     )
+
+
+def _forget_ended(going_on: set[str]) -> None:
+    """Empties the caches once a run has ended, because they would keep its tasks in all of their earlier states.
+
+    The tasks of other runs are cached again by the next snapshot.
+    """
+    if _cached_runs - going_on:
+        for cached in (_planned, _task, provider_of_spec):
+            cached.cache_clear()
+        _cached_runs.clear()
+    _cached_runs.update(going_on)
 
 
 @lru_cache(maxsize=_REMEMBERED)

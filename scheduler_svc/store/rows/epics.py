@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import OPEN_TASK, MergeState
 from scheduler_svc.model.status import EpicStatus, Move
@@ -78,6 +78,24 @@ def change(connection: sa.Connection, name: EpicName, **values: object) -> None:
 def try_change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the epic does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def release_budgets(connection: sa.Connection, run: RunName) -> None:
+    """Forgets which used-up budgets keep the run's epics from continuing; those that still do are found again."""
+    held = sa.update(epics).where(epics.c.run == run.run, epics.c.budget_hold.is_not(None))
+    connection.execute(held.values(budget_hold=None))
+
+
+def change_unstarted(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+    """Sets columns that are not part of the status; returns False and writes nothing if the epic has started."""
+    unstarted = _CHANGE.where(epics.c.started_at.is_(None))
+    return bool(connection.execute(unstarted, of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: EpicName) -> bool:
+    """Removes an epic without tasks; returns False and changes nothing if it has started."""
+    chosen = sa.delete(epics).where(*this(epics), epics.c.started_at.is_(None))
+    return bool(connection.execute(chosen, of(name)).rowcount)
 
 
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:

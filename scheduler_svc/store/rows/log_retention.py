@@ -1,4 +1,4 @@
-"""Finds, measures and removes old rows: expired logs of ended runs, the audit log, and results of requests.
+"""Finds, measures and removes old rows: expired logs of ended runs, and results of requests.
 
 On SQLite, the writer removes a part at a time. On PostgreSQL, rows go with the partition of their day (`partitions`),
 and what must be removed row by row is removed on a connection of its own, so that no write waits for it.
@@ -13,7 +13,7 @@ from heddle import pb
 from heddle.names import AttemptName, RunName
 from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.partitions import in_days_of_run
-from scheduler_svc.store.db.tables import attempts, audit, requests, run_events, runs, session_chunks
+from scheduler_svc.store.db.tables import attempts, requests, run_events, runs, session_chunks
 
 # Maximum number of rows per transaction on SQLite, because all writes share one writer.
 _AT_ONCE: Final = 500
@@ -99,12 +99,3 @@ def _delete_some(connection: sa.Connection, table: sa.Table, *where: sa.ColumnEl
 def forget_results(connection: sa.Connection, before: int) -> bool:
     """Removes results of requests from before a time; returns whether more may be left."""
     return _delete_some(connection, requests, requests.c.created_at < before)
-
-
-def forget_audit(connection: sa.Connection, before: int) -> bool:
-    """Removes audit entries from before a time, on SQLite; returns whether more may be left."""
-    if not is_sqlite(connection):
-        return False
-    # Entries are in the order of time, so the first kept one bounds the search.
-    first = sa.select(sa.func.min(audit.c.sequence)).scalar_subquery()
-    return _delete_some(connection, audit, audit.c.sequence < first + _AT_ONCE, audit.c.at < before)

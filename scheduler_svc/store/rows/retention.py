@@ -1,4 +1,4 @@
-"""How long worktrees and logs of ended runs are kept. Pure, except that the conditions are SQL."""
+"""How long worktrees and logs of ended runs, and the audit log, are kept. Pure, except that the conditions are SQL."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -20,11 +20,11 @@ _LONGEST_DAYS: Final = 36_500
 
 @dataclass(frozen=True)
 class Retention:
-    """Microseconds from the end of a run to the removal of its worktrees and logs, and the age of audit entries."""
+    """Microseconds from the end of a run to the removal of its worktrees and logs, and those that audit entries stay."""
 
     worktrees: int
     logs: int
-    audit: int
+    audit: int = 365 * _DAY
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -17,6 +17,7 @@ _CHANGE = sa.update(tasks).where(*this(tasks))
 _START = change_of(tasks, transitions.TASK_START).where(
     tasks.c.attempt_count == sa.bindparam("of_number") - 1
 )
+_UNSTARTED = (tasks.c.attempt_count == 0, tasks.c.state == pb.TASK_STATE_PENDING)
 _PUT_BACK = sa.update(tasks).where(
     tasks.c.run == sa.bindparam("of_run"),
     tasks.c.epic == sa.bindparam("of_epic"),
@@ -78,6 +79,17 @@ def change(connection: sa.Connection, name: TaskName, **values: object) -> None:
 def try_change(connection: sa.Connection, name: TaskName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the task does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def change_unstarted(connection: sa.Connection, name: TaskName, **values: object) -> bool:
+    """Sets columns of a task; returns False and writes nothing if it has started."""
+    return bool(connection.execute(_CHANGE.where(*_UNSTARTED), of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: TaskName) -> bool:
+    """Removes a task; returns False and changes nothing if it has started."""
+    chosen = sa.delete(tasks).where(*this(tasks), *_UNSTARTED)
+    return bool(connection.execute(chosen, of(name)).rowcount)
 
 
 def give_reason(connection: sa.Connection, name: TaskName, reason: str) -> None:

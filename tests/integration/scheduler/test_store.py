@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import threading
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -24,7 +22,6 @@ from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.events import append, event, read_events
-from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import attempts, epics, metadata, runs, tasks
 from scheduler_svc.store.db.writer import Grouped
@@ -39,19 +36,6 @@ from tests.support.scheduler import make_plan
 
 RUN = RunName("sample")
 ATTEMPT = AttemptName("sample", "a", "one", 1)
-
-
-@pytest.fixture
-async def bell() -> Doorbell:
-    return Doorbell()
-
-
-@pytest.fixture
-async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]:
-    opened = Database(database_url, bell)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def write_run(connection: sa.Connection) -> None:
@@ -321,53 +305,6 @@ async def test_request_is_recalled_with_its_resource(database: Database) -> None
     with pytest.raises(HeddleError) as caught:
         await database.read(lambda c: requests.recall(c, "r", other))
     assert caught.value.reason == pb.ERROR_REASON_REQUEST_ID_REUSED
-
-
-async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
-    """While one replica leads, another waits; after a release, the other leads with the next epoch."""
-    first, second = Leadership(database), Leadership(database)
-    epoch = await first.acquire()
-    waiting = asyncio.ensure_future(second.acquire())
-    _, pending = await asyncio.wait([waiting], timeout=0.3)
-    assert pending
-    await first.release()
-
-    assert await asyncio.wait_for(waiting, 10) == epoch + 1
-    await second.release()
-
-
-async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
-    """PostgreSQL rolls back a frozen leader's write, so that the next can lead; later writes are refused."""
-    url = postgres.new_database("frozen")
-    frozen, follower = Database(url, Doorbell()), Database(url, Doorbell())
-    for each in (frozen, follower):
-        await each.open()
-    leads, follows = Leadership(frozen), Leadership(follower)
-    epoch = await leads.acquire()
-    began, thaw = threading.Event(), threading.Event()
-
-    def freeze(connection: sa.Connection) -> None:
-        connection.execute(sa.select(1))
-        began.set()
-        thaw.wait(60)
-
-    writing = asyncio.ensure_future(frozen.submit(freeze, guard=partial(check_epoch, epoch=epoch)))
-    try:
-        assert await asyncio.to_thread(began.wait, 30)
-        # The lock is on another connection, which the server closes as well.
-        await leads.release()
-        assert await asyncio.wait_for(follows.acquire(), 30) == epoch + 1
-    finally:
-        thaw.set()
-    with pytest.raises(HeddleError) as caught:
-        await writing
-    assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
-    with pytest.raises(HeddleError) as caught:
-        await frozen.submit(lambda _: None, guard=partial(check_epoch, epoch=epoch))
-    assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
-    await follows.release()
-    for each in (frozen, follower):
-        await each.close()
 
 
 async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell) -> None:
