@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from heddle import pb
 from heddle.client import HeddleClient
+from heddle.samples.example import example_plan
 from tests.e2e.plans import DEEP
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
@@ -182,3 +183,22 @@ def test_a_worker_that_is_not_reachable_says_so(page: Page, servers: Servers) ->
         expect(page.get_by_text("connects again by itself")).to_be_visible()
     finally:
         servers.begin("agent")
+
+
+def test_the_example_plan_succeeds_on_any_repository(runs: Runs) -> None:
+    """The example that the API offers has no errors; as a dry run, it ends well without an agent that is logged in."""
+    offered = runs.get("plan:example")
+    assert runs.post("plan:check", yaml=offered["yaml"], project="")["problems"] == []
+    assert offered["dry_run"] == (offered["agent"] == "scripted")
+    name = runs.start(example_plan([]))
+    assert runs.wait_for_run(name, "succeeded", "failed", timeout=60)["state"] == "succeeded"
+
+
+def test_a_repository_is_checked_without_a_plan(runs: Runs) -> None:
+    """A path without a repository, and a base that does not exist, are told before there is a valid plan."""
+    good = runs.post("project:check", project=str(runs.repository))
+    assert (good["problem"], good["fields"]) == ("", {})
+    missing = runs.post("project:check", project="/no/such/repository")
+    assert "/no/such/repository" in missing["problem"]
+    base = runs.post("project:check", project=str(runs.repository), base_ref="no-such-branch")
+    assert "no-such-branch" in base["problem"]
