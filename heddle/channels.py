@@ -57,19 +57,25 @@ def _signed(details: Any, token: str) -> Any:
 
 
 def open_channel(
-    address: str, tls: Tls | None = None, token: Callable[[], str] | None = None
+    address: str,
+    tls: Tls | None = None,
+    token: Callable[[], str] | None = None,
+    *,
+    ahead: bool = True,
 ) -> grpc.aio.Channel:
     """Opens a channel to `address`; it connects on the first call, and reconnects automatically.
 
     `address` is host:port, or unix:PATH, where `tls` does not apply. `token` returns the token
     with which a call signs in; empty: none. If the files of `tls` are replaced, later calls use the new ones.
+    With `ahead`, gRPC receives up to 4 MiB of each stream before they are read; without, about 64 KiB, which
+    bounds the memory of many streams with a slow reader.
     """
     if tls is None or is_socket(address):
-        return _open(address, None, token)
-    return cast("grpc.aio.Channel", _RenewedChannel(address, tls, token))
+        return _open(address, None, token, ahead=ahead)
+    return cast("grpc.aio.Channel", _RenewedChannel(address, tls, token, ahead=ahead))
 
 
-def _open(address: str, tls: Tls | None, token: Callable[[], str] | None) -> grpc.aio.Channel:
+def _open(address: str, tls: Tls | None, token: Callable[[], str] | None, *, ahead: bool) -> grpc.aio.Channel:
     options = (
         *KEEPALIVE,
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -80,6 +86,7 @@ def _open(address: str, tls: Tls | None, token: Callable[[], str] | None) -> grp
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Loopback and cluster traffic does not go through a user's proxy.
         ("grpc.enable_http_proxy", 0),
+        ("grpc.http2.bdp_probe", int(ahead)),
     )
     interceptors = [_SignUnary(token), _SignStream(token)] if token else []
     if tls is None:
@@ -101,12 +108,13 @@ class _RenewedChannel:
     It has what stubs and clients use of a channel. Calls that are open continue on the old connection.
     """
 
-    def __init__(self, address: str, tls: Tls, token: Callable[[], str] | None) -> None:
+    def __init__(self, address: str, tls: Tls, token: Callable[[], str] | None, *, ahead: bool) -> None:
         self._address = address
+        self._ahead = ahead
         self._token = token
         self._files = TlsFiles(tls)
         self._looked = time.monotonic()
-        self._channel = _open(address, tls, token)
+        self._channel = _open(address, tls, token, ahead=ahead)
         # Channels with replaced certificates, until their calls have ended.
         self._retiring: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
@@ -157,7 +165,10 @@ class _RenewedChannel:
             return self._channel
         self._looked = time.monotonic()
         if self._files.renewed():
-            old, self._channel = self._channel, _open(self._address, self._files.tls, self._token)
+            old, self._channel = (
+                self._channel,
+                _open(self._address, self._files.tls, self._token, ahead=self._ahead),
+            )
             self._retiring[old] = asyncio.create_task(self._retire(old))
         return self._channel
 

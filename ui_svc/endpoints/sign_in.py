@@ -7,6 +7,7 @@ cookie that scripts cannot read and other sites cannot send. Programs send
 
 import asyncio
 import html
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -194,7 +195,7 @@ class SignedIn:
             return _page("This link does not work", f"{error.message}.", 401)
         except ServerUnreachable as error:
             return _page("The scheduler is unavailable", f"{error}", 503)
-        response = HTMLResponse(_ENTER)
+        response = HTMLResponse(_ENTER.format(page=html.escape(page_after(request))))
         response.set_cookie(
             self._cookie,
             session.token,
@@ -240,9 +241,12 @@ class SignedIn:
         return found
 
 
-# The browser goes on by itself, and not by a redirect: after a link on another site, it would send no cookie.
+# The browser continues by itself, and not by a redirect: after a link on another site, it would send no cookie.
 _ENTER: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Heddle</title>
-<meta http-equiv="refresh" content="0;url=/"><p><a href="/">Continue to the board</a></p></html>"""
+<meta http-equiv="refresh" content="0;url={page}"><p><a href="{page}">Continue to the board</a></p></html>"""
+
+# A path of this web app: never another host, which a second slash or a backslash would begin.
+_OWN_PAGE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · Heddle</title>
@@ -257,6 +261,12 @@ code {{ padding: .1em .35em; border-radius: .25em; background: color-mix(in srgb
 _ADVICE: Final = """
 <p>Run <code>heddle open</code> on the machine where Heddle runs: it prints such a link and opens it where there is a
 desktop. For another machine, set <code>HEDDLE_SCHEDULER</code> and <code>HEDDLE_TOKEN</code> first.</p>"""
+
+
+def page_after(request: Request) -> str:
+    """Returns the path that a sign-in link asks for; the list of runs if it asks for none or is not a path."""
+    page = request.query_params.get("next", "")
+    return page if page and _OWN_PAGE.fullmatch(page) else "/"
 
 
 def _page(title: str, text: str, status: int) -> HTMLResponse:

@@ -186,7 +186,9 @@ class Worktrees:
                 self.store.save(paths, replace(state, cleaning=True))
                 failpoint("archive.after_state")
             failpoint("remove.before_move")
-            refs.update(project.git, [refs.RefUpdate(refs.branch_ref(epic.branch), head, None)])
+            branch = refs.branch_ref(epic.branch)
+            if not refs.is_exactly(project.git, branch, head):
+                refs.update(project.git, [refs.RefUpdate(branch, head, None)])
             failpoint("remove.after_move")
         with self.repositories.hold(project.common):
             checkouts.unregister(project, paths)
@@ -329,8 +331,11 @@ class Worktrees:
         return state, True
 
     def _fill(self, project: Project, paths: WorktreePaths) -> tuple[submodule_fill.Unfilled, ...]:
-        """Fills the submodules of a complete worktree; returns those that failed."""
-        return submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
+        """Fills the submodules of a worktree that was just reset; returns those that failed."""
+        folder = checkouts.find(project, paths)
+        if folder is None:
+            raise checkouts.damaged(paths)
+        return submodule_fill.fill(project, paths.worktree, paths.index, folder)
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
         """Makes the worktree exactly `head`; False if it had another user's files and was moved away."""

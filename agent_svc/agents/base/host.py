@@ -27,9 +27,6 @@ from heddle import pb, running_time
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
 
-# How an answer begins if no operator gave it.
-UNANSWERED: Final = "no answer within"
-
 # The seconds that background processes have to end after SIGTERM, and between two checks.
 ENDING: Final = 2.0
 LOOK: Final = 0.05
@@ -194,7 +191,7 @@ class Host:
             return await running_time.wait_for(answer, wait)
         except TimeoutError:
             resolved = pb.ApprovalResolved(
-                approval_id=approval, approved=False, message=f"{UNANSWERED} {wait:g} s"
+                approval_id=approval, approved=False, message=f"{protocol.UNANSWERED} {wait:g} s"
             )
             self.emit(pb.Event(approval_resolved=resolved))
             return resolved

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from agent_svc.agents.base.host import UNANSWERED, Host
+from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.permissions import Decision, Verdict, decide
+from agent_svc.agents.base.protocol import UNANSWERED
 from agent_svc.agents.base.tool_vocabulary import ToolCall
 from heddle import pb
 

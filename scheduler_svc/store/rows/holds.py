@@ -15,6 +15,7 @@ from heddle import pb
 from heddle.agents import provider_of
 from scheduler_svc.policy.pauses import PROBE, hold_seconds
 from scheduler_svc.policy.snapshot import ProviderView
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.tables import attempts, holds, runs, tasks
 
 _MICROS: Final = 1_000_000
@@ -102,7 +103,7 @@ def _met(
 
 def works(connection: sa.Connection, provider: str, now: int) -> None:
     """Records that a provider has just accepted work; an active hold stays."""
-    connection.execute(_DELETE_OVER, {"of_provider": provider, "now": now})
+    pipeline.later(connection, _DELETE_OVER, {"of_provider": provider, "now": now})
 
 
 def remove(connection: sa.Connection, provider: str) -> bool:
@@ -110,13 +111,16 @@ def remove(connection: sa.Connection, provider: str) -> bool:
     return bool(connection.execute(sa.delete(holds).where(holds.c.provider == provider)).rowcount)
 
 
-def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, ...]:
-    """Returns the providers that are on hold, and those that have not accepted work since their hold."""
-    known = [
-        row
-        for row in connection.execute(sa.select(holds).order_by(holds.c.provider))
-        if row.needs_operator or now - row.until <= _FORGOTTEN
-    ]
+# The holds that are not forgotten yet, and older ones.
+HOLDS: Final = sa.select(holds).order_by(holds.c.provider)
+
+
+def providers_of(connection: sa.Connection, rows: Iterable[Any], now: int) -> tuple[ProviderView, ...]:
+    """Returns the providers that are on hold, and those that have not accepted work since their hold.
+
+    `rows` are those of HOLDS.
+    """
+    known = [row for row in rows if row.needs_operator or now - row.until <= _FORGOTTEN]
     if not known:
         return ()
     tried = _tried(connection, known, now)

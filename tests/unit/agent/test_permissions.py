@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent_svc.agents.base.permission_gate import judged
-from agent_svc.agents.base.permissions import Verdict, decide
+from agent_svc.agents.base.permissions import Verdict, decide, runs_anything
 from agent_svc.agents.base.readable_folders import IN_HOME, SHARED, SYSTEM, readable_folders
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from agent_svc.agents.claude.tool_calls import tool_call
@@ -129,6 +129,37 @@ def test_a_long_command_has_a_bounded_cost() -> None:
     """A command of thousands of parts is compared only as far as a decision needs, and never taken for harmless."""
     strict = policy(pb.PERMISSION_DECISION_ALLOW, deny=["Bash(git push:*)"])
     assert verdict(strict, "Bash", "; ".join(f"echo {number}" for number in range(4_000))) is ASK
+
+
+@pytest.mark.parametrize(
+    ("permissions", "anything"),
+    [
+        (policy(), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW), True),
+        (policy(pb.PERMISSION_DECISION_DENY), False),
+        (policy(allow=["Bash(*)"]), True),
+        (policy(allow=["Bash(make:*)"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write"]), True),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write", "Bash(git push:*)"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["mcp__*"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write("]), False),
+    ],
+)
+def test_any_command_may_run_only_without_a_rule_about_commands(
+    permissions: pb.Permissions, *, anything: bool
+) -> None:
+    """All commands are allowed by a pattern or the default, unless a denial is about commands or malformed."""
+    assert runs_anything(permissions) is anything
+
+
+def test_a_call_with_two_names_is_denied_by_either() -> None:
+    """An agent's own name of a tool and the usual one are both compared with a denial, and with an exact approval."""
+    strict = policy(pb.PERMISSION_DECISION_ALLOW, deny=["WebFetch"])
+    for names in (["fetch_url", "WebFetch"], ["WebFetch", "fetch_url"]):
+        assert decide(strict, names, "https://x/", writes_inside=False, reads=False).verdict is DENY
+    doubtful = policy(allow=[rule_for("Bash", "git $verb")], deny=["Bash(git push:*)"])
+    for names in (["shell", "Bash"], ["Bash", "shell"]):
+        assert decide(doubtful, names, "git $verb", writes_inside=False, reads=False).verdict is ALLOW
 
 
 def reading(paths: Sequence[str], tool: str = "Read") -> ToolCall:
