@@ -9,6 +9,7 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_plans import PlanCalls
 from heddle.config import Tls
 from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -36,7 +37,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient:
+class HeddleClient(PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
@@ -76,6 +77,16 @@ class HeddleClient:
     async def get_caller(self) -> pb.GetCallerResponse:
         """Returns who this client is to the scheduler."""
         return await self._caller.call(self._identity.GetCaller, pb.GetCallerRequest())
+
+    async def get_preferences(self) -> pb.Preferences:
+        """Returns what the owner of this client's token has chosen for the web app."""
+        answer = await self._caller.call(self._identity.GetPreferences, pb.GetPreferencesRequest())
+        return answer.preferences
+
+    async def update_preferences(self, preferences: pb.Preferences) -> pb.Preferences:
+        """Replaces the preferences of the owner of this client's token."""
+        request = pb.UpdatePreferencesRequest(preferences=preferences)
+        return (await self._caller.call(self._identity.UpdatePreferences, request)).preferences
 
     async def create_token(self, request: pb.CreateTokenRequest) -> pb.CreateTokenResponse:
         """Creates a token; only this response has its secret."""
@@ -189,11 +200,6 @@ class HeddleClient:
                 return tasks
             request.page_token = page.next_page_token
 
-    async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
-        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
-        request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
-        return (await self._caller.mutate(self._stub.AddTask, request)).task
-
     async def retry_task(
         self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
     ) -> pb.Task:
@@ -243,6 +249,11 @@ class HeddleClient:
         """Returns one page of what is below `parent`, as in ListCostsRequest; empty: the projects."""
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
         return await self._caller.call(self._stub.ListCosts, request)
+
+    async def list_daily_costs(self, *, days: int = 0, project: str = "") -> list[pb.DailyCost]:
+        """Returns the cost by day, person, agent and project, the oldest day first."""
+        request = pb.ListDailyCostsRequest(days=days, project=project)
+        return list((await self._caller.call(self._stub.ListDailyCosts, request)).costs)
 
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns the open questions of sessions of all runs, oldest first."""
@@ -332,6 +343,12 @@ class HeddleClient:
         """Restores an archived worktree; `name` is runs/RUN/epics/EPIC/worktree."""
         request = pb.RestoreEpicWorktreeRequest(name=name)
         stub = self._stub.RestoreEpicWorktree
+        return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
+
+    async def remove_epic_worktree(self, name: str) -> pb.EpicWorktree:
+        """Removes the worktree of an ended run's epic; unaccepted work is archived first."""
+        request = pb.RemoveEpicWorktreeRequest(name=name)
+        stub = self._stub.RemoveEpicWorktree
         return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
 
     async def collect_garbage(self, *, dry_run: bool = False) -> pb.CollectGarbageResponse:

@@ -19,6 +19,8 @@ from heddle import logs
 from heddle.config import Settings
 from tests.bench import (
     browser,
+    ingest,
+    live,
     load,
     makespan_table,
     recovery,
@@ -35,6 +37,8 @@ BOUND: Final = 900
 
 SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
+    "ingest": ingest.run,
+    "live": live.run,
     "makespan": makespan_table.run,
     "recovery": recovery.run,
     "streaming": streaming.run,

@@ -7,7 +7,6 @@ worktrees/NAME, where no agent writes.
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -165,13 +164,15 @@ def unregister(project: Project, paths: WorktreePaths) -> None:
 
 
 def unregister_at(project: Project, path: Path) -> None:
-    """Removes the registration of the worktree at any path. Never prunes, like `unregister`."""
+    """Removes the registration of the worktree at any path. Never prunes, like `unregister`.
+
+    Keeps the folder of all registrations, even if it is empty: a `git worktree add` of the user that is just
+    creating its own registration there would fail.
+    """
     folder = find_at(project, path)
     _registrations.pop(path, None)
     if folder:
         files.remove(folder)
-        with suppress(OSError):  # the repository has other worktrees
-            folder.parent.rmdir()
 
 
 def repair(project: Project, paths: WorktreePaths) -> Path:

@@ -1,14 +1,21 @@
 """Safe file operations: a crash cannot leave writes incomplete, and agents cannot block removals."""
 
+import errno
 import os
 import shutil
 import stat
+import time
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from heddle.durable import sync_folder
 
+# How often the removal of a folder is tried while other processes create or remove files in it, and the seconds
+# between two tries.
+_REMOVALS: Final = 20
+_PAUSE: Final = 0.02
+_CHANGED: Final = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
 # Bytes that are compared at once.
 _PIECE: Final = 1 << 20
 
@@ -52,12 +59,22 @@ def are_equal(one: Path, other: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link, a pipe or a whole folder. Idempotent; never follows a link."""
-    if path.is_dir() and not path.is_symlink():
+    """Removes a file, a link, a pipe or a whole folder. Idempotent; never follows a link.
+
+    A folder is also removed if other processes write to it meanwhile, such as a sandbox that is starting there.
+    Raises OSError if they do not stop, or if a file cannot be removed.
+    """
+    for left in reversed(range(_REMOVALS)):
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+            return
         unlock(path)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if error.errno not in _CHANGED or not left:
+                raise
+            time.sleep(_PAUSE)
 
 
 def unlock(folder: Path) -> list[Path]:
