@@ -9,6 +9,7 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_plans import PlanCalls
 from heddle.config import Tls
 from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -36,7 +37,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient:
+class HeddleClient(PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
@@ -198,11 +199,6 @@ class HeddleClient:
             if not page.next_page_token:
                 return tasks
             request.page_token = page.next_page_token
-
-    async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
-        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
-        request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
-        return (await self._caller.mutate(self._stub.AddTask, request)).task
 
     async def retry_task(
         self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False

@@ -40,7 +40,8 @@ COMMITS: Final = (
     "restored",
     "end_request",
     "forget_requests",
-    "prune_logs",
+    "mark_expired",
+    "prune_audit",
     "record_forecast",
 )
 

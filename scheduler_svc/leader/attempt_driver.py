@@ -4,7 +4,7 @@ Every step is idempotent, and every result is in the database before the next st
 After an interruption, the next leader therefore repeats the same steps from the last stored result.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -23,14 +23,17 @@ from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
 from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.term import Term
+from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
+from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
-from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
+from scheduler_svc.store.queries.resources import agent_spans, get_last_failed, spans_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
@@ -56,6 +59,8 @@ class AttemptDriver:
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
+        # The agent, as long as nothing can have been written to the attempt's row since it was started here.
+        self._new_agent = ""
 
     async def drive(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started` is set if this leader has just started it.
@@ -66,6 +71,7 @@ class AttemptDriver:
         if assignment is None:
             return
         self._stored = assignment.result is not None
+        self._new_agent = assignment.spec.agent if started else ""
         await self._drive(assignment, fresh=started is not None)
         if self._stored:
             await release_session(self._term, self._attempt, assignment.worker)
@@ -74,7 +80,7 @@ class AttemptDriver:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
-                await self._accept(assignment)
+                await self._accept(assignment, result)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
@@ -89,6 +95,9 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
+            if error.reason == pb.ERROR_REASON_NEEDS_CONFLICT:
+                # Another attempt would meet the same conflict.
+                result.outcome = pb.OUTCOME_CONFLICTED
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
@@ -133,6 +142,8 @@ class AttemptDriver:
             project_file=assignment.project_file,
             merge_revision=assignment.merges,
             rewind_to=assignment.rewind_to,
+            take_in=assignment.needed,
+            resolve_conflict=assignment.resolves_needed,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
@@ -144,7 +155,10 @@ class AttemptDriver:
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
-        if moved or answer.HasField("found") or answer.HasField("submodules_not_filled"):
+        noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
+        if noted:
+            self._new_agent = ""
+        if moved or noted or answer.taken_in:
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
@@ -161,7 +175,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=await self._prompt(spec),
+            prompt=merge_prompt(ensured, await self._prompt(spec)),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
@@ -218,7 +232,7 @@ class AttemptDriver:
                     failpoint("WatchSession.after_call")
                     if not answer.events:
                         continue
-                    result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
+                    result = await self._ingest(answer, has_budget=assignment.budget is not None)
                     after = answer.events[-1].sequence
                     if result is not None:
                         self._stored = True
@@ -237,17 +251,27 @@ class AttemptDriver:
                     raise _StoppedError from error
             await backoff.wait()
 
-    async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
+    async def _ingest(
+        self, answer: pb.AgentServiceWatchSessionResponse, *, has_budget: bool
+    ) -> pb.SessionFinished | None:
+        """Stores a batch. The next one is read only after that, so a slow database leaves the rest in the spool."""
         topics = [str(self._attempt), summaries(self._run)]
-        if has_budget and any(event.HasField("usage") for event in events):
+        if has_budget and any(event.HasField("usage") for event in answer.events):
             topics.append(LOOP)
-        if any(event.WhichOneof("payload") in PROMOTED for event in events):
+        if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
-        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._term.now())
-        return await self._term.write("ingest", take, *topics)
+        batch = Batch(self._attempt, answer.events, self._term.now(), self._new_agent)
+        self._new_agent = ""
+        return await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
 
-    async def _accept(self, assignment: Assignment) -> None:
+    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
         spec = assignment.spec
+        # Only a later attempt needs to read what agents did before it.
+        spans = (
+            spans_of([result])
+            if self._attempt.number == 1
+            else await self._term.read(partial(agent_spans, name=self._attempt))
+        )
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -255,14 +279,13 @@ class AttemptDriver:
             subject=spec.title,
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
-            agent_spans=await self._term.read(partial(agent_spans, name=self._attempt)),
+            agent_spans=spans,
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
-        accept = partial(
-            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._term.now()
-        )
+        acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
+        accept = Grouped(attempt_outcomes.accept_all, acceptance)
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
 
     async def _park(self, result: pb.SessionFinished) -> bool:

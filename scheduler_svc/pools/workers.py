@@ -102,7 +102,8 @@ class Workers:
     async def start(self) -> None:
         """Connects; returns when each worker has answered or failed its first heartbeat."""
         for address in self._addresses:
-            agent = open_channel(address.agent, self._tls)
+            # The events of sessions stay in the worker's spool until the database takes them.
+            agent = open_channel(address.agent, self._tls, ahead=False)
             worktree = open_channel(address.worktree, self._tls)
             self._channels += [agent, worktree]
             worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))

@@ -50,9 +50,9 @@ class Servers:
         """The address of the API."""
         return self._addresses["scheduler"]
 
-    def client(self) -> HeddleClient:
-        """Returns a client with the operator's token."""
-        return HeddleClient(self.scheduler, token=self.token)
+    def client(self, token: str = "") -> HeddleClient:
+        """Returns a client with a token, by default the operator's."""
+        return HeddleClient(self.scheduler, token=token or self.token)
 
     def start(self) -> None:
         for name in SERVICES:

@@ -9,12 +9,12 @@ import asyncio
 import html
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -40,6 +40,19 @@ _LOOK_AGAIN: Final = 3.0
 _ENDED: Final = 4401
 
 _token: ContextVar[str] = ContextVar("session_token", default="")
+
+
+# The key of a scope for the token of a viewer who may not see all projects; "" for others.
+_LIMITED: Final = "heddle.limited_token"
+
+
+def limited_token(scope: Mapping[str, Any]) -> str:
+    """Returns the token with which everything for the viewer must be read; empty: the viewer sees all projects.
+
+    Of a request that was not admitted here, the token is one that sees nothing.
+    """
+    token: str = scope.get(_LIMITED, "none")
+    return token
 
 
 def session_token() -> str:
@@ -69,20 +82,23 @@ class Sessions:
 
     def __init__(self, connect: Callable[[str], HeddleClient]) -> None:
         self._connect = connect
-        # Until when each token is trusted without asking, and until when without an answer.
-        self._known: dict[str, tuple[float, float]] = {}
+        # Until when each token is trusted without asking, and until when without an answer; and its projects.
+        self._known: dict[str, tuple[float, float, tuple[str, ...]]] = {}
 
-    async def check(self, token: str) -> None:
-        """Raises SessionEndedError unless the token is valid, ServerUnreachable if that cannot be told."""
+    async def check(self, token: str) -> tuple[str, ...]:
+        """Returns the projects to which a token is limited, empty if it sees all.
+
+        Raises SessionEndedError if it is not valid, ServerUnreachable if that cannot be told.
+        """
         if not token:
             raise SessionEndedError("You are not signed in.")
         now = time.monotonic()
-        trusted, alone = self._known.get(token, (0.0, 0.0))
+        trusted, alone, projects = self._known.get(token, (0.0, 0.0, ()))
         if now < trusted:
-            return
+            return projects
         try:
             async with self._connect(token) as client:
-                await client.get_caller()
+                projects = tuple((await client.get_caller()).projects)
         except HeddleError as error:
             self._known.pop(token, None)
             if error.reason == pb.ERROR_REASON_UNAUTHENTICATED:
@@ -90,10 +106,11 @@ class Sessions:
             raise
         except ServerUnreachable:
             if now < alone:
-                return
+                return projects
             raise
         self._known = {key: value for key, value in self._known.items() if value[1] > now}
-        self._known[token] = (now + _TRUST, now + _TRUST_ALONE)
+        self._known[token] = (now + _TRUST, now + _TRUST_ALONE, projects)
+        return projects
 
     def forget(self, token: str) -> None:
         """Makes the next check of a token ask the scheduler."""
@@ -137,7 +154,7 @@ class SignedIn:
             return
         token = self._token_of(scope)
         try:
-            await self._sessions.check(token)
+            projects = await self._sessions.check(token)
         except SessionEndedError as error:
             await self._refuse(scope, receive, send, 401, str(error))
         except (HeddleError, ServerUnreachable) as error:
@@ -146,6 +163,7 @@ class SignedIn:
             )
         else:
             _token.set(token)
+            scope[_LIMITED] = token if projects else ""
             await self._admitted(scope, receive, send, token)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:

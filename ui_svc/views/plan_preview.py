@@ -44,7 +44,12 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
                 "title": titles[epic.key],
                 "depends_on": list(epic.depends_on),
                 "spans": [
-                    {"title": task.title or task.key, "from": span.start, "to": span.end}
+                    {
+                        "title": task.title or task.key,
+                        "from": span.start,
+                        "to": span.end,
+                        "needs": list(task.needs),
+                    }
                     for task, span in zip(analysis.planned_order(epic), spans[epic.key], strict=True)
                 ],
             }

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from scheduler_svc.model.usage import total
-from scheduler_svc.store.db.tables import attempts, runs
+from scheduler_svc.store.db.tables import attempts, epics, project_totals, runs
 
 # In microseconds.
 _DAY: Final = 24 * 3600 * 1_000_000
@@ -21,11 +21,42 @@ _SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
 def usage_by(
     connection: sa.Connection, key: Iterable[sa.Column[Any]], *where: sa.ColumnElement[bool]
 ) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
-    """Returns the usage of attempts, summed by `key`, which are columns of attempts or their runs."""
+    """Returns the usage of attempts, summed by `key`, which are columns of attempts. Reads every attempt."""
+    return _sums(connection, sa.select(attempts.c.usage, *key).where(*where, attempts.c.usage != b""))
+
+
+def usage_by_run(
+    connection: sa.Connection, key: Iterable[sa.Column[Any]], *where: sa.ColumnElement[bool]
+) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
+    """Returns the usage of runs, summed by `key`, which are columns of runs, as `where` is about runs."""
+    ended = sa.select(runs.c.usage, *key).where(*where, runs.c.usage.is_not(None))
+    live = (
+        sa.select(attempts.c.usage, *key)
+        .join(runs, runs.c.run == attempts.c.run)
+        .where(*where, attempts.c.ended_at.is_(None), attempts.c.usage != b"")
+    )
+    return _sums(connection, ended, live)
+
+
+def usage_by_epic(
+    connection: sa.Connection, run: str, *where: sa.ColumnElement[bool]
+) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
+    """Returns the usage of epics of a run, by epic; `where` is about epics."""
+    ended = sa.select(epics.c.usage, epics.c.epic).where(
+        epics.c.run == run, *where, epics.c.usage.is_not(None)
+    )
+    live = (
+        sa.select(attempts.c.usage, attempts.c.epic)
+        .join(epics, sa.and_(epics.c.run == attempts.c.run, epics.c.epic == attempts.c.epic))
+        .where(attempts.c.run == run, *where, attempts.c.ended_at.is_(None), attempts.c.usage != b"")
+    )
+    return _sums(connection, ended, live)
+
+
+def _sums(connection: sa.Connection, *chosen: sa.Select[Any]) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
+    """Returns the sums of all rows, by key; each row is a usage and its key."""
     parts: dict[tuple[Any, ...], list[pb.UsageTotals]] = {}
-    joined = attempts.join(runs, runs.c.run == attempts.c.run)
-    chosen = sa.select(attempts.c.usage, *key).select_from(joined).where(*where, attempts.c.usage != b"")
-    for data, *values in connection.execute(chosen):
+    for data, *values in connection.execute(sa.union_all(*chosen)):
         parts.setdefault(tuple(values), []).append(pb.UsageTotals.FromString(data))
     return {values: total(each) for values, each in parts.items()}
 
@@ -37,30 +68,31 @@ def spent_by_task(connection: sa.Connection, going_on: sa.ScalarSelect[Any]) -> 
     return {tuple(key): int(spent) for *key, spent in connection.execute(chosen.group_by(*parts))}
 
 
-def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
-    """Returns the cost of all runs of each project, including ended runs."""
-    chosen = (
-        sa.select(runs.c.project, _SPENT)
-        .join(attempts, attempts.c.run == runs.c.run)
-        .where(runs.c.project.in_(list(projects)))
-        .group_by(runs.c.project)
-    )
-    return {project: int(spent) for project, spent in connection.execute(chosen)}
+# A project's live attempts, which the totals do not contain yet.
+_LIVE: Final = (
+    sa.select(runs.c.project, attempts.c.cost_micros)
+    .join(runs, runs.c.run == attempts.c.run)
+    .where(attempts.c.ended_at.is_(None), attempts.c.cost_micros > 0)
+)
 
 
-def typical_cost(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
-    """Returns the average cost of an accepted attempt in each project; omits projects without costs."""
-    chosen = (
-        sa.select(runs.c.project, sa.func.avg(attempts.c.cost_micros))
-        .join(attempts, attempts.c.run == runs.c.run)
-        .where(
-            runs.c.project.in_(list(projects)),
-            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
-            attempts.c.cost_micros > 0,
-        )
-        .group_by(runs.c.project)
-    )
-    return {project: round(average) for project, average in connection.execute(chosen)}
+def project_costs(
+    connection: sa.Connection, projects: Iterable[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Returns by project the cost of all runs, including ended ones, and the average cost of an accepted attempt.
+
+    The second omits projects without accepted attempts that cost anything.
+    """
+    names = list(projects)
+    spent: dict[str, int] = {}
+    typical: dict[str, int] = {}
+    for row in connection.execute(sa.select(project_totals).where(project_totals.c.project.in_(names))):
+        spent[row.project] = row.cost_micros
+        if row.accepted_count:
+            typical[row.project] = round(row.accepted_micros / row.accepted_count)
+    for project, cost in connection.execute(_LIVE.where(runs.c.project.in_(names))):
+        spent[project] = spent.get(project, 0) + cost
+    return spent, typical
 
 
 def daily_costs(
