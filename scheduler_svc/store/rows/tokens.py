@@ -92,11 +92,21 @@ def revoke(connection: sa.Connection, token: str, now: int) -> None:
     connection.execute(sa.update(tokens).where(of, tokens.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
-def forget_expired(connection: sa.Connection, before: int) -> None:
-    """Removes tokens that expired or were revoked before a time."""
-    connection.execute(
-        sa.delete(tokens).where(sa.or_(tokens.c.expires_at < before, tokens.c.revoked_at < before))
+def keep_codes(connection: sa.Connection, user: str, count: int) -> None:
+    """Removes all codes of a user but the newest `count`."""
+    of = sa.and_(tokens.c.kind == TokenKind.CODE, tokens.c.user == user)
+    newest = (
+        sa.select(tokens.c.id).where(of).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(count)
     )
+    kept = connection.execute(newest).scalars().all()
+    connection.execute(sa.delete(tokens).where(of, tokens.c.id.not_in(kept)))
+
+
+def forget_expired(connection: sa.Connection, before: int, now: int) -> None:
+    """Removes tokens that expired or were revoked before a time, and all expired codes."""
+    old = sa.or_(tokens.c.expires_at < before, tokens.c.revoked_at < before)
+    codes = sa.and_(tokens.c.kind == TokenKind.CODE, tokens.c.expires_at < now)
+    connection.execute(sa.delete(tokens).where(sa.or_(old, codes)))
 
 
 def _valid(now: int) -> "sa.Select[tuple[object, ...]]":

@@ -185,6 +185,15 @@ async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: Heddl
         await admin.update_preferences(pb.Preferences(agent="a" * 201))
 
 
+async def test_a_user_has_a_limited_number_of_codes(admin: HeddleClient, web: HeddleClient) -> None:
+    """A caller cannot fill the database with codes: of the unused ones, the newest 20 work."""
+    codes = [(await admin.create_sign_in_code()).code for _ in range(21)]
+    with pytest.raises(errors.HeddleError, match="unknown"):
+        await web.sign_in(codes[0])
+    for code in (codes[1], codes[20]):
+        assert (await web.sign_in(code)).token
+
+
 async def test_a_code_is_no_token(scheduler: Scheduler, admin: HeddleClient) -> None:
     """The code of a link, which may be seen on a screen, works for the web app only."""
     code = (await admin.create_sign_in_code()).code
