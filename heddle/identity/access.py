@@ -72,6 +72,11 @@ def check(principal: Principal, method: str) -> None:
         needed, has = (
             pb.Role.Name(role).removeprefix("ROLE_").lower() for role in (required, principal.role)
         )
+        if principal.reading:
+            raise _denied(
+                f"{name} changes something, and this browser can only read: its storage was cleared, or another program"
+                " uses its cookie. Sign in again with a link from `heddle open`"
+            )
         raise _denied(f"{name} needs the role {needed}; {principal.name} has the role {has}")
     elif principal.kind is not Kind.USER and required > pb.ROLE_VIEWER:
         raise _denied(

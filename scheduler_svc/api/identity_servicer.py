@@ -33,6 +33,9 @@ _OF_CODE: Final = 600 * _MICROS
 # Characters of a preference.
 _LONGEST_CHOICE: Final = 200
 
+# Codes of one user that no browser has used yet. A new one replaces the oldest.
+_CODES: Final = 20
+
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -150,7 +153,9 @@ class IdentityServicer(IdentityServiceServicer):
             call = replace(call, principal=owner)
 
         def write(connection: Connection) -> pb.Token:
-            tokens.forget_expired(connection, now - _OF_TOKEN)
+            tokens.forget_expired(connection, now - _OF_TOKEN, now)
+            if kind is TokenKind.CODE:
+                tokens.keep_codes(connection, owner.name, _CODES - 1)
             audit.record(connection, call, f"tokens/{new.id}", "", now)
             return tokens.insert(connection, new, secret, now)
 

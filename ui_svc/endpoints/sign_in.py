@@ -1,12 +1,14 @@
 """Signs browsers in, and refuses every request and socket without a valid session.
 
-A link with a code that works once, as `heddle open` prints it, begins a session. Its token is in a
-cookie that scripts cannot read and other sites cannot send. Programs send
-`authorization: Bearer TOKEN` instead.
+A link with a code that works once, as `heddle open` prints it, begins a session. A cookie that scripts
+cannot read and other sites cannot send has the part of its token that reads. Browsers send cookies to all ports
+of a host, so changes need the whole token, which the page adds from its storage. Programs send
+`authorization: Bearer TOKEN`.
 """
 
 import asyncio
 import html
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from heddle import pb
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
+from heddle.identity import token_file
 
 _SIGN_IN: Final = "/sign-in"
 _SIGN_OUT: Final = "/sign-out"
@@ -208,10 +211,14 @@ class SignedIn:
             return _page("This link does not work", f"{error.message}.", 401)
         except ServerUnreachable as error:
             return _page("The scheduler is unavailable", f"{error}", 503)
-        response = HTMLResponse(_ENTER.format(page=html.escape(page_after(request))))
+        # The page stores the whole token where only pages of this port can read it.
+        page = _ENTER.format(
+            page=html.escape(page_after(request)), key=json.dumps(_STORAGE), token=json.dumps(session.token)
+        )
+        response = HTMLResponse(page, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             self._cookie,
-            session.token,
+            token_file.reading_part(session.token),
             expires=session.expire_time.ToDatetime().replace(tzinfo=UTC),
             httponly=True,
             samesite="strict",
@@ -254,8 +261,12 @@ class SignedIn:
         return found
 
 
+# The name under which the browser stores the token with which it changes something; browser/api.ts reads it.
+_STORAGE: Final = "heddle-token"
+
 # The browser continues by itself, and not by a redirect: after a link on another site, it would send no cookie.
 _ENTER: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Heddle</title>
+<script>localStorage.setItem({key}, {token})</script>
 <meta http-equiv="refresh" content="0;url={page}"><p><a href="{page}">Continue to the board</a></p></html>"""
 
 # A path of this web app: never another host, which a second slash or a backslash would begin.

@@ -148,16 +148,23 @@ async def test_a_revoked_token_ends_at_once(scheduler: Scheduler, admin: HeddleC
 async def test_a_browser_signs_in_once_per_code(
     scheduler: Scheduler, admin: HeddleClient, web: HeddleClient
 ) -> None:
-    """A code begins one session, as its creator; the session can change runs, and ends when it signs out."""
+    """A code begins one session, as its creator. It changes runs with the whole token only, and ends when it signs out."""
     code = (await admin.create_sign_in_code()).code
     session = await web.sign_in(code)
     assert session.user == (await admin.get_caller()).user
     with pytest.raises(errors.HeddleError, match="was used"):
         await web.sign_in(code)
     async with using(scheduler, session.token) as browser:
-        assert (await browser.create_run(new_run())).creator == session.user
+        run = await browser.create_run(new_run())
+        assert run.creator == session.user
+        async with using(scheduler, token_file.reading_part(session.token)) as reading:
+            assert (await reading.get_run(run.name)).name == run.name
+            assert (await reading.get_caller()).role == pb.ROLE_VIEWER
+            assert "this browser can only read" in (await refusal(reading, new_run())).message
+            more = await web.sign_in((await reading.create_sign_in_code()).code)
+            assert more.role == pb.ROLE_VIEWER
+            await reading.sign_out()
         assert [token.session for token in await admin.list_tokens()] == [True]
-        await browser.sign_out()
         with pytest.raises(errors.HeddleError, match="revoked"):
             await browser.list_runs()
 
@@ -176,6 +183,15 @@ async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: Heddl
         assert await ada.get_preferences() == pb.Preferences()
     with pytest.raises(errors.HeddleError, match="200 characters"):
         await admin.update_preferences(pb.Preferences(agent="a" * 201))
+
+
+async def test_a_user_has_a_limited_number_of_codes(admin: HeddleClient, web: HeddleClient) -> None:
+    """A caller cannot fill the database with codes: of the unused ones, the newest 20 work."""
+    codes = [(await admin.create_sign_in_code()).code for _ in range(21)]
+    with pytest.raises(errors.HeddleError, match="unknown"):
+        await web.sign_in(codes[0])
+    for code in (codes[1], codes[20]):
+        assert (await web.sign_in(code)).token
 
 
 async def test_a_code_is_no_token(scheduler: Scheduler, admin: HeddleClient) -> None:

@@ -179,11 +179,11 @@ async def test_a_limited_token_reaches_its_projects_only(
     assert store.answers == []
 
 
-async def test_a_refusal_names_the_project(guard: SignIn, store: Store) -> None:
-    """The error says which project a call is about, if it is about one; a token without limit is never refused."""
-    with pytest.raises(HeddleError, match=r"and this is /b$"):
+async def test_a_refusal_names_the_own_projects_only(guard: SignIn, store: Store) -> None:
+    """The error says what the token is limited to, and nothing of what it reaches not; without limit, none is refused."""
+    with pytest.raises(HeddleError, match=r"limited to /a, and this call is not about that$"):
         await guard.check_scope(limited("/a"), pb.CreateRunRequest(project="/b"))
-    with pytest.raises(HeddleError, match=r"and this call is not about one project$"):
+    with pytest.raises(HeddleError, match=r"limited to /a, and this call is not about that$"):
         await guard.check_scope(limited("/a"), pb.CollectGarbageRequest())
     await guard.check_scope(limited(), pb.CollectGarbageRequest())
     assert store.reads == []
