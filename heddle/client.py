@@ -9,6 +9,7 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_plans import PlanCalls
 from heddle.config import Tls
 from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -36,7 +37,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient:
+class HeddleClient(PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most

@@ -40,6 +40,7 @@ COMMITS: Final = (
     "restored",
     "end_request",
     "forget_requests",
+    "prune_audit",
     "prune_logs",
     "record_forecast",
 )

@@ -12,6 +12,7 @@ from heddle.v1.event_pb2 import *
 from heddle.v1.hold_pb2 import *
 from heddle.v1.housekeeping_pb2 import *
 from heddle.v1.identity_service_pb2 import *
+from heddle.v1.plan_difference_pb2 import *
 from heddle.v1.plan_pb2 import *
 from heddle.v1.project_pb2 import *
 from heddle.v1.run_pb2 import *

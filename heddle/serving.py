@@ -64,8 +64,10 @@ class Server:
     def __init__(self, service: Service, address: str, tls: Tls | None = None) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
+        # Workers have one caller, the scheduler.
+        limits = CallLimits() if service.guard.takes_tokens else None
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), CallLimits(), GuardInterceptor(service.guard)],
+            interceptors=[ErrorInterceptor(), GuardInterceptor(service.guard, limits)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -204,14 +206,17 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         handler = await continuation(handler_call_details)
-        # None: no such method; gRPC answers UNIMPLEMENTED. Only our services raise our errors.
-        if handler is None or not handler_call_details.method.startswith("/heddle."):
+        # None: no such method; gRPC answers UNIMPLEMENTED.
+        if handler is None:
             return handler
         method = handler_call_details.method
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, method), *coders)
-        return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
+        # Only reflection, which the guard may refuse.
+        return grpc.stream_stream_rpc_method_handler(_streaming(handler.stream_stream, method), *coders)
 
 
 def _unary(call: Any, method: str) -> Any:

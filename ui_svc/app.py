@@ -15,9 +15,9 @@ from ui_svc.endpoints import router
 from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
-from ui_svc.endpoints.sign_in import SignedIn, session_token
+from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
-from ui_svc.feeds.rooms import accept_origins
+from ui_svc.feeds.rooms import accept_origins, scope_of
 from ui_svc.pages import frame, not_found, run, runs
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
@@ -41,7 +41,11 @@ def build(settings: Settings) -> FastAPI:
     )
     # Acts as whoever sent the request.
     caller = HeddleClient(settings.scheduler, settings.tls, token=session_token, patience=PATIENCE)
-    live = Live(client)
+
+    def connect(token: str) -> HeddleClient:
+        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
+
+    live = Live(client, connect, lambda socket: limited_token(scope_of(socket)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,9 +56,6 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     address = settings.listen or DEFAULT_LISTEN
-
-    def connect(token: str) -> HeddleClient:
-        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
 
     # Cookies are shared by all ports of a host.
     cookie = f"heddle-session-{address.rpartition(':')[2]}"

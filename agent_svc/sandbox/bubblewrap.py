@@ -123,6 +123,11 @@ class Bubblewrap:
         return ways[0]
 
     @property
+    def _enters_all(self) -> bool:
+        """Whether sessions can enter every folder that this service can: root in a user namespace cannot."""
+        return os.geteuid() != 0 or "--unshare-user" not in self._way
+
+    @property
     def version(self) -> str:
         """The name and version that bubblewrap reports, and what it lacks here."""
         lacks = "" if self._filtered else " without a filter of system calls"
@@ -180,7 +185,7 @@ class Bubblewrap:
             "--unshare-ipc",
             *network,
             *_capabilities(),
-            *described(self._rules, resident).arguments(),
+            *described(self._rules, resident, enters_all=self._enters_all).arguments(),
             *(_resolver(self._rules.home) if self._internet else ()),
             *self._way,
             *_kernel_settings(),
@@ -202,15 +207,18 @@ class Bubblewrap:
         return enter, identity()
 
 
-def described(rules: Rules, resident: Resident) -> Mounts:
-    """Returns what a sandbox shows to `resident`; creates missing folders of its agent."""
+def described(rules: Rules, resident: Resident, *, enters_all: bool = True) -> Mounts:
+    """Returns what a sandbox shows to `resident`; creates missing folders of its agent.
+
+    `enters_all`: whether it can enter every folder that this service can.
+    """
     worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
     # It is hidden, for which it must exist.
     rules.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     mounts = Mounts()
     mounts.empty(SOCKETS)
     mounts.empty(rules.home.resolve())
-    _hide(mounts, rules, resident)
+    _hide(mounts, rules, resident, enters_all=enters_all)
     mounts.writable(TMP, scratch)
     mounts.visible(_programs(resident.environment))
     mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
@@ -226,13 +234,13 @@ def described(rules: Rules, resident: Resident) -> Mounts:
     return mounts
 
 
-def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
+def _hide(mounts: Mounts, rules: Rules, resident: Resident, *, enters_all: bool) -> None:
     homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
     own = [folder.path for folder in resident.own]
     for path in hidden_paths(rules, homes, own):
         mounts.mask(path, folder=path.is_dir())
     shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
-    for path in sockets():
+    for path in sockets(enters_all=enters_all):
         if not within(path, shown):
             mounts.mask(path, folder=False, foreign=True)
     mounts.visible(path.resolve() for path in rules.visible if path.exists())

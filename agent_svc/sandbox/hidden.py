@@ -145,8 +145,12 @@ def hidden_paths(rules: Rules, homes: Iterable[Path], own: Sequence[Path] = ()) 
     return [path for path in found if os.path.exists(path) and not within(path, shown)]  # noqa: PTH110 (see above)
 
 
-def sockets(table: Path = SOCKETS) -> list[Path]:
-    """Returns the sockets of other programs: a process can connect to them through a read-only file system."""
+def sockets(table: Path = SOCKETS, *, enters_all: bool = True) -> list[Path]:
+    """Returns the sockets of other programs: a process can connect to them through a read-only file system.
+
+    `enters_all`: whether sessions can enter every folder that the service can. If not, sockets in folders that
+    are closed to the service's user are left out: bubblewrap could not hide them, and sessions cannot reach them.
+    """
     found = set()
     try:
         lines = table.read_text(errors="surrogateescape").splitlines()[1:]
@@ -157,7 +161,16 @@ def sockets(table: Path = SOCKETS) -> list[Path]:
         fields = line.split(maxsplit=7)
         if len(fields) == 8 and fields[7].startswith("/") and _is_socket(path := Path(fields[7])):
             found.add(path.resolve())
-    return sorted(found)
+    return sorted(path for path in found if enters_all or _is_reachable(path))
+
+
+def _is_reachable(path: Path) -> bool:
+    """Returns whether the permissions alone, without the rights of root, let this user go to `path`."""
+    try:
+        folders = [folder.stat() for folder in path.parents]
+    except OSError:
+        return False
+    return all(folder.st_uid == os.geteuid() or folder.st_mode & stat.S_IXOTH for folder in folders)
 
 
 def _runtime_folder() -> Iterator[Path]:

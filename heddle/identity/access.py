@@ -12,12 +12,12 @@ Required: TypeAlias = "pb.Role.ValueType | Kind"
 _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "SchedulerService": {
         pb.ROLE_VIEWER: """
-            GetRun ListRuns WatchRuns ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
+            GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
             ListEpicWorktrees ListHolds ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
+            CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
             RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree CollectGarbage LiftHold
         """,
     },

@@ -41,6 +41,11 @@ class Call:
     peer: str
 
 
+def person(actor: str) -> str:
+    """Returns who an actor is, for people: `ada` for `user:ada`; others are named as they are."""
+    return actor.removeprefix("user:")
+
+
 SCHEDULER: Final = Principal("scheduler", kind=Kind.SCHEDULER)
 
 _current: ContextVar[Call] = ContextVar("call")

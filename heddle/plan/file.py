@@ -26,6 +26,8 @@ class LoadedPlan:
     source: str
     plan: pb.Plan
     problems: tuple[Problem, ...] = ()
+    # The content of the file. Complete only if there are no problems.
+    text: str = ""
 
     def describe(self) -> str:
         """Returns the problems as a compiler would print them, one per line."""
@@ -43,4 +45,6 @@ def load(path: Path) -> LoadedPlan:
 
 def parse(content: str | bytes, source: str) -> LoadedPlan:
     """Reads a plan from the content of a file; problems refer to the file as `source`."""
-    return LoadedPlan(source, *reading.read(content, FORM))
+    plan, problems = reading.read(content, FORM)
+    text = content if isinstance(content, str) else content.decode(errors="ignore")
+    return LoadedPlan(source, plan, problems, text)

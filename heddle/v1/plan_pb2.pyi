@@ -985,20 +985,26 @@ class ScriptStep(_message.Message):
 
     @_typing.final
     class Ask(_message.Message):
-        """Asks the operator and waits for the answer. Denied: the session fails."""
+        """Asks the operator and waits for the answer, for at most the `wait` of the permissions."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         QUESTION_FIELD_NUMBER: _builtins.int
+        IF_DENIED_FIELD_NUMBER: _builtins.int
         question: _builtins.str
+        if_denied: _builtins.str
+        """What the agent says after a denial, before it continues with the next step. Absent:
+        the session fails.
+        """
         def __init__(
             self,
             *,
             question: _builtins.str = ...,
+            if_denied: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["if_denied", b"if_denied", "question", b"question"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1092,6 +1098,9 @@ class ScriptStep(_message.Message):
     FLOOD_FIELD_NUMBER: _builtins.int
     IGNORE_SIGTERM_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    FROM_ATTEMPT_FIELD_NUMBER: _builtins.int
+    from_attempt: _builtins.int
+    """Skipped in earlier attempts. Absent: played in every attempt."""
     @_builtins.property
     def say(self) -> Global___ScriptStep.Say: ...
     @_builtins.property
@@ -1136,10 +1145,11 @@ class ScriptStep(_message.Message):
         flood: Global___ScriptStep.Flood | None = ...,
         ignore_sigterm: Global___ScriptStep.IgnoreSigterm | None = ...,
         plan: Global___ScriptStep.Plan | None = ...,
+        from_attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "from_attempt", b"from_attempt", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["say", "think", "write", "edit", "run", "screenshot", "usage", "ask", "wait", "fail", "flood", "ignore_sigterm", "plan"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015

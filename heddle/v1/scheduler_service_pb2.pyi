@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import attempt_pb2 as _attempt_pb2
@@ -16,6 +17,7 @@ from heddle.v1 import epic_pb2 as _epic_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import hold_pb2 as _hold_pb2
 from heddle.v1 import housekeeping_pb2 as _housekeeping_pb2
+from heddle.v1 import plan_difference_pb2 as _plan_difference_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
 from heddle.v1 import run_pb2 as _run_pb2
 from heddle.v1 import task_pb2 as _task_pb2
@@ -44,6 +46,9 @@ class CreateRunRequest(_message.Message):
     ALLOW_DIRTY_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLAN_TEXT_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
+    FAILED_ONLY_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """Absolute path of a git repository on the worker's disk."""
     base_ref: _builtins.str
@@ -60,6 +65,20 @@ class CreateRunRequest(_message.Message):
     """Only validates; the response's run then has no name."""
     request_id: _builtins.str
     """Any unique string. The same ID returns the same run. Absent: not idempotent."""
+    plan_text: _builtins.str
+    """The file from which the plan was read. It is stored for people and not interpreted.
+    Absent: none.
+    """
+    again: _builtins.str
+    """Runs another run again: its current plan, project, base_ref, agent, max_parallel
+    and merge_into apply where this request does not set them; plan and project must be
+    absent. runs/RUN
+    """
+    failed_only: _builtins.bool
+    """With `again`, of a run that has ended: only tasks that were not accepted, and whole
+    epics whose work was not merged, without what the operator skipped or dropped. The
+    base is then the run's branch if it exists.
+    """
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan: ...
     def __init__(
@@ -74,10 +93,13 @@ class CreateRunRequest(_message.Message):
         allow_dirty: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        plan_text: _builtins.str = ...,
+        again: _builtins.str = ...,
+        failed_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "failed_only", b"failed_only", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "plan_text", b"plan_text", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,6 +260,139 @@ class WatchRunsResponse(_message.Message):
 Global___WatchRunsResponse: _TypeAlias = WatchRunsResponse  # noqa: Y015
 
 @_typing.final
+class GetPlanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN"""
+    revision: _builtins.int
+    """Absent: the current one."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlanRequest: _TypeAlias = GetPlanRequest  # noqa: Y015
+
+@_typing.final
+class GetPlanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The file from which the plan was read, with its comments. Absent: the plan was not
+    given as text.
+    """
+    revision: _builtins.int
+    actor: _builtins.str
+    """Who gave it: "user:ada"."""
+    @_builtins.property
+    def plan(self) -> _plan_pb2.Plan: ...
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        plan: _plan_pb2.Plan | None = ...,
+        text: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "plan", b"plan", "revision", b"revision", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlanResponse: _TypeAlias = GetPlanResponse  # noqa: Y015
+
+@_typing.final
+class ApplyPlanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_TEXT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN"""
+    plan_text: _builtins.str
+    """The file from which the plan was read. It is stored for people and not interpreted.
+    Absent: none.
+    """
+    revision: _builtins.int
+    """The revision of the plan to which the change was made. Absent: not checked."""
+    validate_only: _builtins.bool
+    """Only computes the difference."""
+    request_id: _builtins.str
+    """Any unique string. Absent: not idempotent."""
+    @_builtins.property
+    def plan(self) -> _plan_pb2.Plan:
+        """The whole new plan."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        plan: _plan_pb2.Plan | None = ...,
+        plan_text: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "plan", b"plan", "plan_text", b"plan_text", "request_id", b"request_id", "revision", b"revision", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyPlanRequest: _TypeAlias = ApplyPlanRequest  # noqa: Y015
+
+@_typing.final
+class ApplyPlanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The current revision of the run's plan."""
+    @_builtins.property
+    def difference(self) -> _plan_difference_pb2.PlanDifference:
+        """What changed, or with validate_only would change. Empty: nothing. A repeated
+        request returns what the first one changed.
+        """
+
+    def __init__(
+        self,
+        *,
+        difference: _plan_difference_pb2.PlanDifference | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyPlanResponse: _TypeAlias = ApplyPlanResponse  # noqa: Y015
+
+@_typing.final
 class ForecastRunRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -286,6 +441,7 @@ class Forecast(_message.Message):
     AT_LEAST_FIELD_NUMBER: _builtins.int
     CRITICAL_PATH_FIELD_NUMBER: _builtins.int
     MEASURED_TASKS_FIELD_NUMBER: _builtins.int
+    AFTER_OPERATOR_FIELD_NUMBER: _builtins.int
     measured_tasks: _builtins.int
     """Number of accepted tasks on which the estimate is based."""
     @_builtins.property
@@ -302,6 +458,13 @@ class Forecast(_message.Message):
     def critical_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics along the longest chain of remaining work."""
 
+    @_builtins.property
+    def after_operator(self) -> _duration_pb2.Duration:
+        """The part of `remaining` that starts only after the operator has acted: the longest
+        chain of work that begins with an epic that waits for an answer or its merge. It
+        does not pass while time does. Absent: no epic waits, or `remaining` is absent.
+        """
+
     def __init__(
         self,
         *,
@@ -309,10 +472,11 @@ class Forecast(_message.Message):
         at_least: _duration_pb2.Duration | None = ...,
         critical_path: _abc.Iterable[_builtins.str] | None = ...,
         measured_tasks: _builtins.int = ...,
+        after_operator: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "remaining", b"remaining"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_operator", b"after_operator", "at_least", b"at_least", "remaining", b"remaining"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "critical_path", b"critical_path", "measured_tasks", b"measured_tasks", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_operator", b"after_operator", "at_least", b"at_least", "critical_path", b"critical_path", "measured_tasks", b"measured_tasks", "remaining", b"remaining"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

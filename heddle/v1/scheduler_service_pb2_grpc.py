@@ -73,6 +73,16 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
                 _registered_method=True)
+        self.GetPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.FromString,
+                _registered_method=True)
+        self.ApplyPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ApplyPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.FromString,
+                _registered_method=True)
         self.ForecastRun = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ForecastRun',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunRequest.SerializeToString,
@@ -276,6 +286,9 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
         such base, dirty, merge_into checked out, no such agent); the message says what
         to do.
+        - NOT_FOUND: no such run as `again`.
+        - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+        of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -301,6 +314,39 @@ class SchedulerServiceServicer:
         others, then each changed run, at most twice a second. It cannot be resumed:
         after an interruption it starts from the beginning, and the client overwrites
         what it has. Never ends by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlan(self, request, context):
+        """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+        plan with which the run was created.
+
+        - NOT_FOUND: no such run, or the run has no such revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyPlan(self, request, context):
+        """Replaces the plan of a run: computes the difference to the current plan and applies
+        all of it, or nothing. Only what has not started can change: an epic's dependencies
+        and on_failure until its first task starts, its merge until the merge begins, a
+        task until its first attempt, the order only after the tasks that have started.
+        Tasks that have started keep the defaults with which they started. Added tasks make
+        an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+        - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+        message names each such change and the reason. With validate_only, the response
+        has these reasons instead.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+        - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+        changed what since. Read the plan again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -686,7 +732,8 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CollectGarbage(self, request, context):
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.
@@ -747,6 +794,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.WatchRuns,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.SerializeToString,
+            ),
+            'GetPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.SerializeToString,
+            ),
+            'ApplyPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.SerializeToString,
             ),
             'ForecastRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ForecastRun,
@@ -1046,6 +1103,60 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/WatchRuns',
             heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ApplyPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,9 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
       such base, dirty, merge_into checked out, no such agent); the message says what
       to do.
+    - NOT_FOUND: no such run as `again`.
+    - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+      of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]
@@ -72,6 +75,31 @@ class SchedulerServiceStub:
     others, then each changed run, at most twice a second. It cannot be resumed:
     after an interruption it starts from the beginning, and the client overwrites
     what it has. Never ends by itself.
+    """
+    GetPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetPlanRequest, _scheduler_service_pb2.GetPlanResponse]
+    """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+    plan with which the run was created.
+
+    - NOT_FOUND: no such run, or the run has no such revision.
+    """
+    ApplyPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ApplyPlanRequest, _scheduler_service_pb2.ApplyPlanResponse]
+    """Replaces the plan of a run: computes the difference to the current plan and applies
+    all of it, or nothing. Only what has not started can change: an epic's dependencies
+    and on_failure until its first task starts, its merge until the merge begins, a
+    task until its first attempt, the order only after the tasks that have started.
+    Tasks that have started keep the defaults with which they started. Added tasks make
+    an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+    - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+      message names each such change and the reason. With validate_only, the response
+      has these reasons instead.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+    - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+      changed what since. Read the plan again.
     """
     ForecastRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]
     """Estimates a run's remaining time from its plan's estimates and the durations of
@@ -332,7 +360,8 @@ class SchedulerServiceStub:
       to keep waiting.
     """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -388,6 +417,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
       such base, dirty, merge_into checked out, no such agent); the message says what
       to do.
+    - NOT_FOUND: no such run as `again`.
+    - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+      of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]  # type: ignore[assignment]
@@ -399,6 +431,31 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     others, then each changed run, at most twice a second. It cannot be resumed:
     after an interruption it starts from the beginning, and the client overwrites
     what it has. Never ends by itself.
+    """
+    GetPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetPlanRequest, _scheduler_service_pb2.GetPlanResponse]  # type: ignore[assignment]
+    """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+    plan with which the run was created.
+
+    - NOT_FOUND: no such run, or the run has no such revision.
+    """
+    ApplyPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ApplyPlanRequest, _scheduler_service_pb2.ApplyPlanResponse]  # type: ignore[assignment]
+    """Replaces the plan of a run: computes the difference to the current plan and applies
+    all of it, or nothing. Only what has not started can change: an epic's dependencies
+    and on_failure until its first task starts, its merge until the merge begins, a
+    task until its first attempt, the order only after the tasks that have started.
+    Tasks that have started keep the defaults with which they started. Added tasks make
+    an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+    - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+      message names each such change and the reason. With validate_only, the response
+      has these reasons instead.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+    - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+      changed what since. Read the plan again.
     """
     ForecastRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]  # type: ignore[assignment]
     """Estimates a run's remaining time from its plan's estimates and the durations of
@@ -659,7 +716,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       to keep waiting.
     """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -718,6 +776,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
           such base, dirty, merge_into checked out, no such agent); the message says what
           to do.
+        - NOT_FOUND: no such run as `again`.
+        - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+          of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
         """
 
@@ -747,6 +808,43 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         others, then each changed run, at most twice a second. It cannot be resumed:
         after an interruption it starts from the beginning, and the client overwrites
         what it has. Never ends by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPlan(
+        self,
+        request: _scheduler_service_pb2.GetPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetPlanResponse, _abc.Awaitable[_scheduler_service_pb2.GetPlanResponse]]:
+        """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+        plan with which the run was created.
+
+        - NOT_FOUND: no such run, or the run has no such revision.
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyPlan(
+        self,
+        request: _scheduler_service_pb2.ApplyPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ApplyPlanResponse, _abc.Awaitable[_scheduler_service_pb2.ApplyPlanResponse]]:
+        """Replaces the plan of a run: computes the difference to the current plan and applies
+        all of it, or nothing. Only what has not started can change: an epic's dependencies
+        and on_failure until its first task starts, its merge until the merge begins, a
+        task until its first attempt, the order only after the tasks that have started.
+        Tasks that have started keep the defaults with which they started. Added tasks make
+        an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+        - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+          message names each such change and the reason. With validate_only, the response
+          has these reasons instead.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+        - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+          changed what since. Read the plan again.
         """
 
     @_abc_1.abstractmethod
@@ -1193,7 +1291,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.CollectGarbageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CollectGarbageResponse, _abc.Awaitable[_scheduler_service_pb2.CollectGarbageResponse]]:
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.

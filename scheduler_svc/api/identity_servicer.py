@@ -80,11 +80,6 @@ class IdentityServicer(IdentityServiceServicer):
     async def CreateSignInCode(
         self, request: pb.CreateSignInCodeRequest, context: Context
     ) -> pb.CreateSignInCodeResponse:
-        if caller().projects:
-            raise HeddleError(
-                pb.ERROR_REASON_PERMISSION_DENIED,
-                "the board shows all projects; a token that is limited to some cannot open it",
-            )
         token, code = await self._create(TokenKind.CODE, caller(), "", _OF_CODE)
         return pb.CreateSignInCodeResponse(code=code, expire_time=token.expire_time)
 

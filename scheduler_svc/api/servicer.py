@@ -16,6 +16,7 @@ from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.add_task import add_task
+from scheduler_svc.commands.apply_plan import apply_plan
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
 from scheduler_svc.commands.create_run import create_run
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
@@ -38,7 +39,7 @@ from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.rows import plans, requests
 from scheduler_svc.store.rows.holds import list_holds
 from scheduler_svc.store.rows.retention import Retention
 
@@ -96,15 +97,26 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.WatchRunsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         newest = page_size(request.newest, 50, 500)
-        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest):
+        projects = caller().projects
+        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
+
+    async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
+        return await self._store.read(plans.read, RunName.parse(request.name), request.revision)
+
+    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Context) -> pb.ApplyPlanResponse:
+        database, workers, budget = self._database, self._workers, self._project_budget
+        return await apply_plan(
+            database, workers, request, current_call(), self._now(), project_budget=budget
+        )
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
         stand = await self._store.read(read_stand, name=name, now=self._now())
         slots = self._workers.slots(stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
-        return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
+        found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
+        return pb.ForecastRunResponse(forecast=found)
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, context: Context) -> pb.UpdateRunResponse:
         name = RunName.parse(request.name)
@@ -258,7 +270,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListApprovals(
         self, request: pb.ListApprovalsRequest, context: Context
     ) -> pb.ListApprovalsResponse:
-        return await self._store.read(lists.list_approvals, request=request)
+        return await self._store.read(lists.list_approvals, request=request, projects=caller().projects)
 
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
@@ -344,10 +356,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
-        return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
+        return await self._store.read(
+            list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
+        )
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
-        return await self._store.read(list_holds, now=self._now())
+        return await self._store.read(list_holds, now=self._now(), projects=caller().projects)
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         call = current_call()

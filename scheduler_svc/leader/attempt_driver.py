@@ -32,7 +32,7 @@ from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
-from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
+from scheduler_svc.store.queries.resources import agent_spans, get_last_failed, spans_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
@@ -58,6 +58,8 @@ class AttemptDriver:
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
+        # The agent, as long as nothing can have been written to the attempt's row since it was started here.
+        self._new_agent = ""
 
     async def drive(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started` is set if this leader has just started it.
@@ -68,6 +70,7 @@ class AttemptDriver:
         if assignment is None:
             return
         self._stored = assignment.result is not None
+        self._new_agent = assignment.spec.agent if started else ""
         await self._drive(assignment, fresh=started is not None)
         if self._stored:
             await release_session(self._term, self._attempt, assignment.worker)
@@ -76,7 +79,7 @@ class AttemptDriver:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
-                await self._accept(assignment)
+                await self._accept(assignment, result)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
@@ -146,7 +149,10 @@ class AttemptDriver:
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
-        if moved or answer.HasField("found") or answer.HasField("submodules_not_filled"):
+        noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
+        if noted:
+            self._new_agent = ""
+        if moved or noted:
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
@@ -248,11 +254,18 @@ class AttemptDriver:
             topics.append(LOOP)
         if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
-        batch = Batch(self._attempt, answer.events, self._term.now())
+        batch = Batch(self._attempt, answer.events, self._term.now(), self._new_agent)
+        self._new_agent = ""
         return await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
 
-    async def _accept(self, assignment: Assignment) -> None:
+    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
         spec = assignment.spec
+        # Only a later attempt needs to read what agents did before it.
+        spans = (
+            spans_of([result])
+            if self._attempt.number == 1
+            else await self._term.read(partial(agent_spans, name=self._attempt))
+        )
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -260,14 +273,13 @@ class AttemptDriver:
             subject=spec.title,
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
-            agent_spans=await self._term.read(partial(agent_spans, name=self._attempt)),
+            agent_spans=spans,
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
-        accept = partial(
-            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._term.now()
-        )
+        acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
+        accept = Grouped(attempt_outcomes.accept_all, acceptance)
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
 
     async def _park(self, result: pb.SessionFinished) -> bool:

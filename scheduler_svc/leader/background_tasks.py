@@ -19,7 +19,7 @@ from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
-from scheduler_svc.store.rows import leader_requests, log_retention
+from scheduler_svc.store.rows import audit, leader_requests, log_retention
 from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -157,6 +157,9 @@ class BackgroundTasks:
         await self._term.write(
             "forget_requests", partial(leader_requests.forget_requests, before=self._term.now() - _REMEMBERED)
         )
+        before = self._term.now() - self._term.retention.audit
+        while await self._term.write("prune_audit", partial(audit.prune, before=before)):
+            pass
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:

@@ -1,11 +1,11 @@
 """Forecasts after each accepted task which epics will conflict, hours before they are merged."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -53,11 +53,12 @@ class ConflictForecasts:
 
     def __init__(self, term: Term) -> None:
         self._term = term
-        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # By run. Only forecasts that wait or run keep a lock.
+        self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def look(self, attempt: AttemptName) -> None:
         """Stores a forecast for an attempt's accepted work. Only logs an error: the next task tries again."""
-        async with self._looking[attempt.run]:
+        async with self._looking.setdefault(attempt.run, asyncio.Lock()):
             scene = await self._term.read(partial(_scene, attempt=attempt))
             if scene is None:
                 return

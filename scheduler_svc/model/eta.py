@@ -1,11 +1,12 @@
 """The remaining time of a run, estimated from its plan and the durations of its tasks. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
-from heddle.plan.analysis import critical_path, makespan
+from heddle.plan import graph
+from heddle.plan.analysis import critical_path, dependencies, makespan
 
 # A task that exceeds its estimate is assumed to need this share of its elapsed time again.
 _OVERDUE: Final = 0.1
@@ -25,12 +26,18 @@ class TaskStand:
     state: "pb.TaskState.ValueType"
     # The estimate of the plan. None: the plan has none.
     estimate: float | None = None
-    # How long its latest attempt took, or has run so far. None: there is none.
+    # How long its latest attempt took, or has run so far, without the wait for an answer to its
+    # question. None: there is none.
     took: float | None = None
 
 
-def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.Forecast:
-    """Returns the remaining time; `tasks` are in planned order, `parallel` is at least 1."""
+def forecast(
+    plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int, waiting: Collection[str] = ()
+) -> pb.Forecast:
+    """Returns the remaining time; `tasks` are in planned order, `parallel` is at least 1.
+
+    `waiting` has the keys of epics that wait for the operator, besides those with a waiting task.
+    """
     measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
     found = pb.Forecast(measured_tasks=len(measured))
     left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
@@ -48,6 +55,10 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
     found.remaining.FromMilliseconds(round(makespan(plan, left, parallel) * 1000))
     found.at_least.FromMilliseconds(round(at_least * 1000))
     found.critical_path.extend(path)
+    blocked = {*waiting, *(task.epic for task in tasks if task.state == pb.TASK_STATE_WAITING)}
+    if blocked:
+        ahead = graph.lengths_ahead(dependencies(plan), sums)
+        found.after_operator.FromMilliseconds(round(max(ahead[key] for key in blocked) * 1000))
     return found
 
 

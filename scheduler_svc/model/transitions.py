@@ -122,6 +122,8 @@ _CLOSED: Final = (
 _CONFLICTS: Final = _epics((*ENDED_EPIC, pb.EPIC_STATE_MERGING), [_CONFLICTED])
 
 EPIC_READY: Final = Move("becoming ready", _epics([pb.EPIC_STATE_BLOCKED]), {"state": pb.EPIC_STATE_READY})
+# It gets a dependency before it starts.
+EPIC_BLOCK: Final = Move("being blocked", _epics([pb.EPIC_STATE_READY]), {"state": pb.EPIC_STATE_BLOCKED})
 EPIC_START: Final = Move(
     "starting", _epics([pb.EPIC_STATE_READY]), {"state": pb.EPIC_STATE_RUNNING}, stamp="started_at"
 )
@@ -186,6 +188,7 @@ EPIC_DROP: Final = Move(
 )
 EPIC_MOVES: Final[tuple[Move[EpicStatus], ...]] = (
     EPIC_READY,
+    EPIC_BLOCK,
     EPIC_START,
     EPIC_AWAIT_MERGE,
     EPIC_MERGE,

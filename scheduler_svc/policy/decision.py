@@ -9,8 +9,8 @@ snapshot, and calls it again.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
   No slot is idle while an epic could use it.
 - No task starts without a reserved share of every budget above it.
-- No task starts below a budget that is used up; sessions below it are stopped,
-  and their run is paused.
+- No task starts below a budget that is used up; sessions below it are stopped. A budget of
+  the run or its project pauses the run, one of an epic or task only its epic.
 - No task starts while its agent's provider is on hold.
 - A session that waits for the operator yields its slot to an epic that can use it,
   if its agent can resume later. Once answered, it resumes before all others.
@@ -59,10 +59,14 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += _wound_up(run, causes, run.worker in workers)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
-        actions += budgets.halted(run, spent) if spent else ledger.stops(run)
+        wide = any(map(budgets.is_wide, spent))
+        held = budgets.held_epics(spent)
+        actions += budgets.halted(run, spent)
+        actions += [] if wide else [each for each in ledger.stops(run) if each.attempt.epic not in held]
         actions += _denied(run)
+        stays = causes.keys() | held
         queue = Queue(
-            run, place, causes, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not spent
+            run, place, stays, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not wide
         )
         if pause := queue.refused():
             actions.append(pause)

@@ -13,6 +13,7 @@ from scheduler_svc.policy.actions import (
     DenyOverdue,
     FinishEpic,
     FinishRun,
+    HoldEpic,
     MergeEpic,
     MergeRun,
     ParkAttempt,
@@ -74,6 +75,8 @@ class Board:
                 )
             case DenyOverdue(attempt):
                 self.change_task(attempt.parent, state=pb.TASK_STATE_PENDING, resumes=True, overdue=False)
+            case HoldEpic(epic, spent):
+                self.change_epic(epic, over_budget=spent is not None)
             case PauseRun(run):
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case SkipTask(name):

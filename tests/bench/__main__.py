@@ -27,6 +27,7 @@ from tests.bench import (
     sandbox,
     scheduling,
     streaming,
+    whole_task,
     worktrees,
 )
 from tests.bench.table import Table
@@ -42,6 +43,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "recovery": recovery.run,
     "streaming": streaming.run,
     "worktrees": worktrees.run,
+    "whole-task": whole_task.run,
     "browser": browser.run,
     "sandbox": sandbox.run,
     "load": load.run,

@@ -141,8 +141,10 @@ class Lane:
                 self._fleet.kill(self._service)
                 process = self._spawn(point)
         await until(lambda: process.poll() is not None or all(each.done() for each in working))
-        if process.poll() != -signal.SIGKILL:
-            self._runs.wrong.append(f"{point} was never reached")
+        code = process.poll()
+        if code != -signal.SIGKILL:
+            why = f"was never reached: {'the service runs' if code is None else f'it ended with code {code}'}"
+            self._runs.wrong.append(f"{point} {why}")
             self._fleet.kill(self._service)
         if self._service == "agent_svc" or point.startswith("append."):
             # A task must not lose so many sessions that it is given up, and no run those of another one.

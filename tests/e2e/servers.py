@@ -45,9 +45,9 @@ class Servers:
         name = f"heddle-session-{self.url.rpartition(':')[2]}"
         return {"name": name, "value": self.token, "url": self.url}
 
-    def client(self) -> HeddleClient:
-        """Returns a client with the operator's token."""
-        return HeddleClient(self._addresses["scheduler"], token=self.token)
+    def client(self, token: str = "") -> HeddleClient:
+        """Returns a client with a token, by default the operator's."""
+        return HeddleClient(self._addresses["scheduler"], token=token or self.token)
 
     def start(self) -> None:
         for name in SERVICES:

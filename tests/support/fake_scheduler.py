@@ -59,6 +59,14 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         yield pb.WatchRunsResponse(runs=[self.run()], complete=True)
 
+    async def GetPlan(self, request: pb.GetPlanRequest, context: Any) -> pb.GetPlanResponse:
+        self._note(request)
+        return pb.GetPlanResponse(plan=pb.Plan(name=self.title), revision=request.revision or 2)
+
+    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Any) -> pb.ApplyPlanResponse:
+        self._note(request)
+        return pb.ApplyPlanResponse(revision=3)
+
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Any) -> pb.ForecastRunResponse:
         self._note(request)
         return pb.ForecastRunResponse(forecast=pb.Forecast(critical_path=["api"]))

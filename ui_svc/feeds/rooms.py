@@ -21,6 +21,13 @@ def accept_origins(accepts: Callable[[str | None, str], bool]) -> None:
     core.sio.eio.cors_credentials = False
 
 
+def scope_of(socket: str) -> Mapping[str, Any]:
+    """Returns the ASGI scope of the request that opened a socket; empty if the socket is closed."""
+    environ: Mapping[str, Any] | None = core.sio.get_environ(socket)
+    scope: Mapping[str, Any] = environ["asgi.scope"] if environ else {}
+    return scope
+
+
 class Rooms:
     """The viewers of each room. A socket leaves its rooms automatically when it disconnects."""
 

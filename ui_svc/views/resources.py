@@ -61,6 +61,8 @@ def forecast(message: pb.Forecast) -> View:
     return {
         "remaining": seconds(message.remaining) if known else None,
         "at_least": seconds(message.at_least) if known else None,
+        # The rest that does not start before the operator has acted. None: nothing waits.
+        "after_operator": seconds(message.after_operator) if message.HasField("after_operator") else None,
         "critical_path": list(message.critical_path),
         "measured": message.measured_tasks,
     }
@@ -81,7 +83,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason or message.merge_hold,
+        "reason": message.reason or message.merge_hold or message.budget_hold.reason,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,

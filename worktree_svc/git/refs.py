@@ -94,6 +94,16 @@ def read(git: Git, *refs: str) -> list[str | None]:
     return [found.get(ref) for ref in refs]
 
 
+def is_exactly(git: Git, ref: str, commit: str) -> bool:
+    """Returns whether a ref has `commit` and is not symbolic, so that an update to it would change nothing.
+
+    False if only git could tell.
+    """
+    with suppress(_AskGitError):
+        return git.git_dir is not None and _read_file(git.git_dir, ref) == commit
+    return False
+
+
 class _AskGitError(Exception):
     """The ref's own file is not sufficient, so git has to resolve the ref."""
 

@@ -329,8 +329,11 @@ class Worktrees:
         return state, True
 
     def _fill(self, project: Project, paths: WorktreePaths) -> tuple[submodule_fill.Unfilled, ...]:
-        """Fills the submodules of a complete worktree; returns those that failed."""
-        return submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
+        """Fills the submodules of a worktree that was just reset; returns those that failed."""
+        folder = checkouts.find(project, paths)
+        if folder is None:
+            raise checkouts.damaged(paths)
+        return submodule_fill.fill(project, paths.worktree, paths.index, folder)
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
         """Makes the worktree exactly `head`; False if it had another user's files and was moved away."""

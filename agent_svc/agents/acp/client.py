@@ -255,7 +255,7 @@ class Client:
 
     async def _require(self, path: str, tool: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
         target = relative_target(self._host.worktree, path)
-        call = ToolCall("", tool, target, kind, "")
+        call = ToolCall("", tool, target, kind, "", paths=(target,))
         if not await self._permitted(call):
             raise RequestError(-32600, f"not permitted: {tool} {target}")
         return call

@@ -85,6 +85,8 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
         commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
+        if operator_queue.is_over_budget(epic):
+            commands = "resume"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),

@@ -1,18 +1,35 @@
 """Reads a plan file for a command, or ends the command with every error at once."""
 
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.cli.console import words
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
-from heddle.plan.file import load
+from heddle.plan import file
+
+# A larger text would not fit into a request next to its plan.
+_MOST_BYTES: Final = 3_900_000
+
+
+class Given(NamedTuple):
+    """A plan, and the text of its file if that can be sent with it, otherwise an empty text."""
+
+    plan: pb.Plan
+    text: str
 
 
 def read(path: Path) -> pb.Plan:
     """Returns the plan in `path`; raises Failure with a line for each error."""
-    loaded = load(path)
+    return read_with_text(path).plan
+
+
+def read_with_text(path: Path) -> Given:
+    """Returns the plan in `path` and its text; raises Failure with a line for each error."""
+    loaded = file.load(path)
     if loaded.problems:
         count = words.count(len(loaded.problems), "error")
         raise Failure(f"{loaded.describe()}\n{count}; nothing was created", BAD_INPUT)
-    return loaded.plan
+    fits = len(loaded.text.encode()) + loaded.plan.ByteSize() <= _MOST_BYTES
+    return Given(loaded.plan, loaded.text if fits else "")

@@ -27,6 +27,13 @@ class Database:
 
     def __init__(self, url: str, doorbell: Doorbell) -> None:
         self.engine = open_engine(url)
+        # SQLite needs a transaction for a consistent view. On PostgreSQL each statement has its own, in or
+        # outside of one, so BEGIN and COMMIT would be two round trips for nothing.
+        self._reading = (
+            self.engine
+            if is_sqlite(self.engine)
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._doorbell = doorbell
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-reader")
         self._writer: Writer | None = None
@@ -75,14 +82,14 @@ class Database:
         return await future
 
     async def read(self, work: Work[T]) -> T:
-        """Runs `work` on a reader thread with one consistent view of the database."""
+        """Runs `work` on a reader thread, on SQLite with one consistent view of the database."""
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
         try:
-            with self.engine.connect() as connection, connection.begin():
+            with self._reading.connect() as connection, connection.begin():
                 return work(connection)
         except LOST as error:
             raise unavailable(error) from error

@@ -9,15 +9,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle.config import ConfigError
+from scheduler_svc.store.db import pipeline
 
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
 # Connections that are kept open: four readers, the writer, and the leader's lock.
 _POOL: Final = 6
-
-# SQLSTATE of a write on a standby.
-READ_ONLY: Final = "25006"
 
 # Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
@@ -48,10 +46,10 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            return _open_sqlite(parsed, parsed.database)
+            return _with_queue(_open_sqlite(parsed, parsed.database))
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return _open_postgres(parsed)
+            return _with_queue(_open_postgres(parsed))
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -74,6 +72,16 @@ def is_usable(connection: sa.Connection) -> bool:
     return not connection.invalidated and _is_open(connection.connection.dbapi_connection)
 
 
+def _with_queue(engine: sa.Engine) -> sa.Engine:
+    """Lets every statement see what its connection has queued before."""
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def send_queue(connection: sa.Connection, *_: object) -> None:
+        pipeline.flush(connection)
+
+    return engine
+
+
 def open_writer(engine: sa.Engine) -> sa.Connection:
     """Returns a connection whose every transaction writes. The caller invalidates it before it closes it."""
     connection = engine.connect()
@@ -83,6 +91,8 @@ def open_writer(engine: sa.Engine) -> sa.Connection:
         # For the whole session, which saves a statement in each transaction.
         connection.exec_driver_sql(_LIMIT_WRITER.format(scope="SESSION", silence=SILENCE))
         connection.commit()
+        # The driver would wait for the answer to its own BEGIN. The writer sends one with its first statements.
+        pipeline.begin_explicitly(connection)
     except BaseException:
         connection.invalidate()
         connection.close()
@@ -105,7 +115,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "handle_error")
     def leave_standby(context: sa.engine.ExceptionContext) -> None:
-        if getattr(context.original_exception, "sqlstate", "") == READ_ONLY:
+        if getattr(context.original_exception, "sqlstate", "") == pipeline.READ_ONLY:
             # The server has become a standby since the connection was made.
             context.is_disconnect = True
 

@@ -1,7 +1,7 @@
 """A run's log: appends events and reads pages of events."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.store.db.statements import ADD_NUMBERS, INSERT_EVENTS, LOCK_RUNS, TAKE_NUMBERS
+from scheduler_svc.store.db import pipeline
+from scheduler_svc.store.db.statements import INSERT_EVENT, TAKE_NUMBERS
 from scheduler_svc.store.db.tables import run_events
 from scheduler_svc.store.db.times import timestamp
 
@@ -31,7 +32,7 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
 
 @contextmanager
 def collecting(connection: sa.Connection) -> Iterator[None]:
-    """Collects the events that `append` receives inside the block, and writes them at its end.
+    """Collects the events that `append` receives inside the block, and writes them per run at its end.
 
     Writes nothing if the block raises.
     """
@@ -41,8 +42,9 @@ def collecting(connection: sa.Connection) -> Iterator[None]:
     info[_APPENDED] = appended
     try:
         yield
-        if appended:
-            _write(connection, appended)
+        # The order is always the same, so that transactions on the same runs cannot deadlock.
+        for run in sorted(appended):
+            _write(connection, run, appended[run])
     finally:
         info.pop(_APPENDED, None)
 
@@ -58,31 +60,19 @@ def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> N
         connection.info[_APPENDED][each.run].append(each)
 
 
-def _write(connection: sa.Connection, appended: Mapping[str, Sequence[pb.Event]]) -> None:
-    """Numbers and writes the events of each run.
+def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
+    """Numbers and writes events of one run.
 
     The counter is in the run's row, so sequences follow the order of commits, and a
-    transaction that fails uses none.
+    transaction that fails uses none. The database numbers them, so that no result must be awaited.
     """
-    counts = {RunName.parse(name).run: len(events) for name, events in appended.items()}
-    last = _take_numbers(connection, counts)
-    rows = []
-    for (run, count), events in zip(counts.items(), appended.values(), strict=True):
-        for sequence, each in enumerate(events, last[run] - count + 1):
-            each.sequence = sequence
-            rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
-    connection.execute(INSERT_EVENTS, rows)
-
-
-def _take_numbers(connection: sa.Connection, counts: Mapping[str, int]) -> dict[str, int]:
-    """Takes as many numbers as each run has new events; returns the last number of each run."""
-    if len(counts) == 1:
-        ((run, count),) = counts.items()
-        return {run: connection.execute(TAKE_NUMBERS, {"of_run": run, "count": count}).scalar_one()}
-    # The order of the locks is always the same, so that transactions on the same runs cannot deadlock.
-    rows = connection.execute(LOCK_RUNS, {"runs": list(counts)}).all()
-    connection.execute(ADD_NUMBERS, [{"of_run": run, "count": count} for run, count in counts.items()])
-    return {row.run: row.sequence + counts[row.run] for row in rows}
+    run = RunName.parse(name).run
+    pipeline.later(connection, TAKE_NUMBERS, {"of_run": run, "count": len(events)}, required=True)
+    for place, each in enumerate(events, 1 - len(events)):
+        # A copied event has the number of the log that it comes from.
+        each.ClearField("sequence")
+        row = {"of_run": run, "place": place, "event": each.SerializeToString()}
+        pipeline.later(connection, INSERT_EVENT, row)
 
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
@@ -97,16 +87,18 @@ def read_events(
 ) -> list[pb.Event]:
     """Returns events after a sequence, up to a limit; at least one if there are any."""
     rows = connection.execute(
-        sa.select(run_events.c.event)
+        sa.select(run_events.c.sequence, run_events.c.event)
         .where(run_events.c.run == run, run_events.c.sequence > after)
         .order_by(run_events.c.sequence)
         .limit(limit)
     )
     events: list[pb.Event] = []
     size = 0
-    for (data,) in rows:
+    for sequence, data in rows:
         size += len(data)
         if events and size > max_bytes:
             break
-        events.append(pb.Event.FromString(data))
+        found = pb.Event.FromString(data)
+        found.sequence = sequence
+        events.append(found)
     return events

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 import structlog
 
 from heddle import errors, pb
-from scheduler_svc.store.db.engine import READ_ONLY, is_usable, open_writer
+from scheduler_svc.store.db import pipeline
+from scheduler_svc.store.db.engine import is_usable, open_writer
 from scheduler_svc.store.db.events import collecting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -77,7 +78,7 @@ def unavailable(error: Exception) -> errors.HeddleError:
     """Returns the error for a database that is currently unavailable."""
     orig = getattr(error, "orig", None) or error
     cause = (str(orig).strip().splitlines() or [type(orig).__name__])[0]
-    if getattr(orig, "sqlstate", "") == READ_ONLY or "session is read-only" in str(orig):
+    if getattr(orig, "sqlstate", "") == pipeline.READ_ONLY or "session is read-only" in str(orig):
         cause = f"its server is a read-only standby ({cause}); HEDDLE_DATABASE_URL must name the primary, or all servers"
     return errors.HeddleError(
         pb.ERROR_REASON_DATABASE_UNAVAILABLE, f"the database cannot be used now: {cause}"
@@ -135,15 +136,14 @@ class Writer:
     def _transact(self, group: Sequence[Job]) -> list[Any]:
         """Returns the result of each job, or the exception to raise to its caller."""
         try:
-            connection = self._connected()
-            outcomes = _run(group, connection)
-            connection.commit()
+            return _write(group, self._connected())
         except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
-            self._disconnect()
             problem = unavailable(error)
             log.warning("database_unavailable", error=problem.message)
+            self._disconnect()
+            # Other connections may lead to the same server.
+            self._engine.dispose()
             return [problem] * len(group)
-        return outcomes
 
     def _connected(self) -> sa.Connection:
         if self._connection is not None and not is_usable(self._connection):
@@ -161,21 +161,28 @@ class Writer:
                 connection.close()
 
 
-def _run(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
-    """Runs jobs in a new transaction, which stays open; returns the result or the error of each."""
-    connection.begin()
+def _write(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
+    """Commits the jobs that succeed; returns the result or the error of each. Raises what the connection raises."""
     try:
-        return _guarded(group, connection, _run_together)
+        with pipeline.queueing(connection):
+            outcomes = _guarded(group, connection, _run_together)
+            # Statements that need no result go with the commit.
+            pipeline.flush(connection, commit=True)
+        connection.commit()
     except Exception as error:
         if _is_lost(error, connection):
             raise
         connection.rollback()
-        if len(group) == 1:
+        if len(group) == 1 and not isinstance(error, pipeline.MissedError):
             return [error]
-        log.info("group_failed", jobs=len(group), error=str(error))
-    # One of the jobs failed; the next lines find out which.
-    connection.begin()
-    return _guarded(group, connection, _run_apart)
+        log.info("group_failed", jobs=len(group), error=repr(error))
+    else:
+        return outcomes
+    # The next lines find out which of the jobs failed.
+    pipeline.begin(connection)
+    outcomes = _guarded(group, connection, _run_apart)
+    connection.commit()
+    return outcomes
 
 
 def _guarded(

@@ -1,7 +1,7 @@
 """Writes the worktree and the outcome of an attempt. Every write is idempotent."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -11,14 +11,20 @@ from heddle.names import AttemptName, RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.statements import LIVE_ATTEMPT, of
+from scheduler_svc.store.db.pipeline import fetch
+from scheduler_svc.store.db.statements import (
+    ACCEPTING,
+    LIVE_ATTEMPT,
+    of,
+)
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
-from scheduler_svc.store.rows import attempts, epics, holds, tasks
+from scheduler_svc.store.rows import attempts, epics, holds, tasks, usage_totals
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
+from scheduler_svc.store.rows.usage_totals import Used
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
@@ -83,13 +89,36 @@ def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None
     return connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
 
 
+class Acceptance(NamedTuple):
+    """The commit that the task of an attempt is accepted with, at `now`, in microseconds."""
+
+    attempt: AttemptName
+    committed: pb.CommitTaskResponse
+    now: int
+
+
+def accept_all(connection: sa.Connection, accepted: Sequence[Acceptance]) -> list[None]:
+    """Accepts the task of each attempt with its commit; does nothing for an attempt that has ended."""
+    rows = fetch(connection, [(ACCEPTING, of(each.attempt)) for each in accepted])
+    used = []
+    for each, found in zip(accepted, rows, strict=True):
+        for row in found:
+            _accept(connection, *each, row)
+            used.append(Used(each.attempt, row.usage, row.cost_micros, accepted=True))
+    usage_totals.add(connection, used)
+    return [None] * len(accepted)
+
+
 def accept(
     connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int
 ) -> None:
-    """Accepts the task with this attempt's commit; does nothing if the attempt has ended."""
-    row = _live(connection, attempt)
-    if row is None:
-        return
+    """Accepts the task of one attempt; like `accept_all`."""
+    accept_all(connection, [Acceptance(attempt, committed, now)])
+
+
+def _accept(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
+) -> None:
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
@@ -104,7 +133,7 @@ def accept(
         transitions.TASK_ACCEPT,
         reason=reason,
         commit_id=committed.commit,
-        unchanged=committed.no_changes and _says_nothing(connection, attempt),
+        unchanged=committed.no_changes and _says_nothing(row.spec),
     )
     holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
@@ -120,7 +149,8 @@ def accept(
         events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
     branch = attempt.parent.parent.branch
     refused = {branch: committed.push_error} if committed.push_error else {}
-    note_pushes(connection, RunName(attempt.run), [branch], refused)
+    if refused or row.unpushed is not None:
+        note_pushes(connection, RunName(attempt.run), [branch], refused)
     if committed.push_error:
         failed = pb.PushFailed(branch=branch, error=committed.push_error)
         events.append(event(attempt, "scheduler", push_failed=failed))
@@ -136,9 +166,9 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
     return f"it changed nothing that git keeps: git ignores {ignored.paths[0]}{more}"
 
 
-def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
-    """Returns whether the plan does not specify if the attempt's task must change anything."""
-    return get_spec(connection, attempt.parent).expect == pb.EXPECT_UNSPECIFIED
+def _says_nothing(spec: bytes) -> bool:
+    """Returns whether the plan does not specify if a task must change anything; `spec` is a pb.PlanTask."""
+    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
 
 def fail(
@@ -164,6 +194,7 @@ def fail(
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     counts = row.counts and outcome not in _UNCOUNTED
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}

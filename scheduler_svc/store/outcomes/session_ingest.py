@@ -17,6 +17,7 @@ from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.session_summary import fold
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import INSERT_CHUNK
@@ -55,12 +56,34 @@ class Batch(NamedTuple):
     attempt: AttemptName
     events: Sequence[pb.Event]
     now: int
+    # The attempt's agent, if its row is known to be as it was at the attempt's start; it is then not read. Empty: it
+    # is not known.
+    new_agent: str = ""
+
+
+class _Row(NamedTuple):
+    """The row of an attempt that has reported nothing."""
+
+    run: str
+    epic: str
+    task: str
+    number: int
+    agent: str
+    state: "pb.AttemptState.ValueType" = pb.ATTEMPT_STATE_STARTING
+    session_sequence: int = 0
+    session_result: bytes | None = None
+    turn_micros: int = 0
+    summary: bytes = b""
+    usage: bytes = b""
+    record: bytes = b""
 
 
 class _Session:
     """A live attempt's session while its batches are taken in."""
 
     def __init__(self, row: Any) -> None:
+        # True: the row was not read, so its update must check that nothing was stored before.
+        self.unread = isinstance(row, _Row)
         self.attempt = AttemptName(row.run, row.epic, row.task, row.number)
         self.agent: str = row.agent
         self.turn_micros: int = row.turn_micros
@@ -132,7 +155,7 @@ def ingest(connection: sa.Connection, batches: Sequence[Batch]) -> list[pb.Sessi
     A batch of an attempt that has ended changes nothing. A batch with a gap before it, or one that the
     attempt's state does not allow, raises, and then nothing of all batches may be committed.
     """
-    sessions = _read(connection, dict.fromkeys(batch.attempt for batch in batches))
+    sessions = _sessions(connection, batches)
     chunks: list[dict[str, object]] = []
     results: list[pb.SessionFinished | None] = []
     # When the provider's model was last seen at work.
@@ -155,19 +178,33 @@ def ingest(connection: sa.Connection, batches: Sequence[Batch]) -> list[pb.Sessi
     for provider, now in sorted(works.items()):
         holds.works(connection, provider, now)
     if chunks:
-        connection.execute(INSERT_CHUNK, chunks)
+        for chunk in chunks:
+            pipeline.later(connection, INSERT_CHUNK, chunk)
         _save(connection, sessions.values())
     return results
+
+
+def _sessions(connection: sa.Connection, batches: Iterable[Batch]) -> dict[AttemptName, _Session]:
+    """Returns the sessions of those attempts of batches that are live, as far as is known without reading them."""
+    unread: dict[AttemptName, _Session] = {}
+    others: dict[AttemptName, None] = {}
+    for batch in batches:
+        # Only with a queue is the transaction repeated if the row turns out to be another.
+        if batch.new_agent and batch.attempt not in others and pipeline.queues(connection):
+            unread.setdefault(batch.attempt, _Session(_Row(*batch.attempt, batch.new_agent)))
+        elif batch.attempt not in unread:
+            others[batch.attempt] = None
+    return unread | (_read(connection, others) if others else {})
 
 
 def _read(connection: sa.Connection, names: Iterable[AttemptName]) -> dict[AttemptName, _Session]:
     """Returns the sessions of those attempts that are live."""
     if is_sqlite(connection):
-        rows = connection.execute(_LIVE_AMONG, {"keys": [tuple(name) for name in names]})
+        rows = [*connection.execute(_LIVE_AMONG, {"keys": [tuple(name) for name in names]})]
     else:
         columns = zip(*names, strict=True)
         arrays = {f"each_{column.name}": list(each) for column, each in zip(_KEY, columns, strict=True)}
-        rows = connection.execute(_LIVE_OF_ARRAYS, arrays)
+        (rows,) = pipeline.fetch(connection, [(_LIVE_OF_ARRAYS, arrays)])
     sessions = [_Session(row) for row in rows]
     return {session.attempt: session for session in sessions}
 
@@ -177,9 +214,10 @@ def _save(connection: sa.Connection, sessions: Iterable[_Session]) -> None:
     changed = defaultdict(list)
     for session in sessions:
         if session.changed:
-            changed[session.folded.state].append((session.attempt, session.columns()))
-    for state, rows in changed.items():
-        attempts.move_all(connection, transitions.ATTEMPT_REPORT[state], rows)
+            key = session.folded.state, session.unread
+            changed[key].append((session.attempt, session.columns()))
+    for (state, unread), rows in changed.items():
+        attempts.move_all(connection, transitions.ATTEMPT_REPORT[state], rows, unreported=unread)
 
 
 def _shows_a_model(said: pb.Event) -> bool:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, of
+from scheduler_svc.model.status import TaskStatus
+from scheduler_svc.model.transitions import TASK_START
+from scheduler_svc.store.db.pipeline import fetch
+from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
 from scheduler_svc.store.db.tables import attempts
 
 
@@ -50,6 +53,68 @@ class Assignment:
     rewind_to: str = ""
 
 
+class Start(NamedTuple):
+    """What decides whether an attempt may start, and its assignment."""
+
+    run_state: "pb.RunState.ValueType"
+    epic_state: "pb.EpicState.ValueType"
+    epic_title: str
+    # True: the attempt is the next one of a pending task, and its epic has no live attempt.
+    is_next: bool
+    assignment: Assignment
+
+
+def read_starts(connection: sa.Connection, wanted: Sequence[tuple[AttemptName, int | None]]) -> list[Start]:
+    """Returns for each wanted attempt, given with the amount it may cost, what its start needs; one round trip."""
+    found = fetch(connection, [(START, of(attempt.parent)) for attempt, _ in wanted])
+    return [
+        _start(connection, attempt, share, row)
+        for (attempt, share), (row,) in zip(wanted, found, strict=True)
+    ]
+
+
+def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, row: Any) -> Start:
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    pending = TaskStatus(row.task_state) in TASK_START.sources
+    is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
+    spec = pb.PlanTask.FromString(row.spec)
+    # What an attempt continues is read only if it starts.
+    continued = _continued(connection, attempt, spec.agent, row.resume_from) if is_next else {}
+    if continued:
+        spec.permissions.allow.extend(_allowed_before(connection, attempt))
+    return Start(
+        run_state=row.state,
+        epic_state=row.epic_state,
+        epic_title=epic.title,
+        is_next=is_next,
+        assignment=Assignment(
+            **_common(attempt, row, depends=bool(epic.depends_on)),
+            spec=spec,
+            started=False,
+            session_sequence=0,
+            result=None,
+            stop_reason=None,
+            budget=share,
+            **continued,
+        ),
+    )
+
+
+def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
+    """Returns the fields of an assignment from the rows of its run, epic and task."""
+    return {
+        "project": row.project,
+        "base_commit": (depends and row.head_commit) or row.base_commit,
+        "worker": row.worker,
+        "project_file": pb.ProjectFile.FromString(row.project_file or b""),
+        "worktree_path": row.worktree_path,
+        "lease": pb.Lease.FromString(row.lease or b""),
+        "set_up": row.set_up,
+        "merges": attempt.parent.parent.parent.branch if row.resolves else "",
+        "rewind_to": row.rewind_to,
+    }
+
+
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
     """Returns the assignment of a live attempt; None once it has ended."""
     row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
@@ -61,21 +126,13 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if continued:
         spec.permissions.allow.extend(_allowed_before(connection, attempt))
     return Assignment(
-        project=row.project,
-        base_commit=(depends and row.head_commit) or row.base_commit,
-        worker=row.worker,
-        project_file=pb.ProjectFile.FromString(row.project_file or b""),
-        worktree_path=row.worktree_path,
-        lease=pb.Lease.FromString(row.lease or b""),
-        set_up=row.set_up,
+        **_common(attempt, row, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
-        merges=attempt.parent.parent.parent.branch if row.resolves else "",
-        rewind_to=row.rewind_to,
         **continued,
     )
 

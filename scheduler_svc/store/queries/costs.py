@@ -1,5 +1,6 @@
 """Reads the costs and budgets of resources, one level at a time."""
 
+from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -18,9 +19,15 @@ _LARGEST_PAGE: Final = 500
 
 
 def list_costs(
-    connection: sa.Connection, request: pb.ListCostsRequest, project_budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    project_budget: int | None,
+    projects: Collection[str] = (),
 ) -> pb.ListCostsResponse:
-    """Returns a page of the costs below the parent; raises NOT_FOUND. `project_budget` is in micros."""
+    """Returns a page of the costs below the parent; raises NOT_FOUND. `project_budget` is in micros.
+
+    If the parent is of no single project, the costs are those of `projects` only, unless that is empty.
+    """
     parent = request.parent
     match parent.count("/") if parent.startswith("runs/") else None:
         case 1:
@@ -29,19 +36,25 @@ def list_costs(
             return _tasks(connection, request, EpicName.parse(parent, wildcard=True))
         case number if number:
             return _sessions(connection, request, TaskName.parse(parent, wildcard=True))
+    visible = [runs.c.project.in_(projects)] if projects else []
+    if parent == ANY:
+        return _runs(connection, request, "", project_budget, *visible)
     if parent:
-        return _runs(connection, request, "" if parent == ANY else parent, project_budget)
-    return _projects(connection, request, project_budget)
+        return _runs(connection, request, parent, project_budget, runs.c.project == parent)
+    return _projects(connection, request, project_budget, *visible)
 
 
 def _projects(
-    connection: sa.Connection, request: pb.ListCostsRequest, budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    budget: int | None,
+    *within: sa.ColumnElement[bool],
 ) -> pb.ListCostsResponse:
-    chosen = sa.select(runs.c.project, sa.func.min(runs.c.started_at).label("started_at"))
+    chosen = sa.select(runs.c.project, sa.func.min(runs.c.started_at).label("started_at")).where(*within)
     if after := page_tokens.texts(request.page_token, 1):
         chosen = chosen.where(runs.c.project > after[0])
     rows, more = _page(connection, request, chosen.group_by(runs.c.project).order_by(runs.c.project))
-    sums = _Sums(connection, [runs.c.project])
+    sums = _Sums(connection, [runs.c.project], *within)
     return pb.ListCostsResponse(
         costs=[_cost(row.project, row, sums.of(row.project), budget) for row in rows],
         next_page_token=page_tokens.token(rows[-1].project) if more else "",
@@ -50,10 +63,13 @@ def _projects(
 
 
 def _runs(
-    connection: sa.Connection, request: pb.ListCostsRequest, project: str, project_budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    project: str,
+    project_budget: int | None,
+    *within: sa.ColumnElement[bool],
 ) -> pb.ListCostsResponse:
-    """Returns a page of the runs of a project, or of all projects if `project` is empty."""
-    within = [runs.c.project == project] if project else []
+    """Returns a page of the runs that are `within`: those of one project, or of several if `project` is empty."""
     chosen = sa.select(runs).where(*within).order_by(runs.c.created_at.desc(), runs.c.run.desc())
     if after := page_tokens.texts(request.page_token, 2):
         [created_at] = page_tokens.numbers(page_tokens.token(after[0]), 1) or [0]

@@ -99,10 +99,17 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
     return pb.ListAttemptsResponse(attempts=map(attempt_of, rows[:size]), next_page_token=more)
 
 
-def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
-    """Returns a page of the open questions of all runs, including parked attempts, oldest first."""
+def list_approvals(
+    connection: sa.Connection, request: pb.ListApprovalsRequest, projects: Collection[str] = ()
+) -> pb.ListApprovalsResponse:
+    """Returns a page of the open questions of all runs, including parked attempts, oldest first.
+
+    Only those of `projects` unless that is empty.
+    """
     size = page_tokens.page_size(request.page_size, 100, 500)
     waiting = sa.select(attempts).join(tasks, NEWEST_ATTEMPT).where(tasks.c.state == pb.TASK_STATE_WAITING)
+    if projects:
+        waiting = waiting.join(runs, runs.c.run == attempts.c.run).where(runs.c.project.in_(projects))
     asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
     asked.sort(key=_age)
     if after := page_tokens.texts(request.page_token, 3):

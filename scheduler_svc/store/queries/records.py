@@ -1,6 +1,6 @@
 """Reads the rows that commands base their decisions on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,6 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
-from scheduler_svc.store.db.statements import RUN_OF_EPIC, of
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_attempt, is_epic
 
@@ -42,15 +41,6 @@ def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
     """Returns the status of an epic; raises NOT_FOUND."""
     row = epic_row(connection, name)
     return EpicStatus(row.state, MergeState(row.merge_state))
-
-
-def read_start(connection: sa.Connection, name: EpicName) -> Row:
-    """Returns the row that determines whether a task of an epic may start.
-
-    `state` and `worker` are those of the run. The row also has epic_state, and has_live_attempt, which is
-    true if any task of the epic has a live attempt.
-    """
-    return connection.execute(RUN_OF_EPIC, of(name)).one()
 
 
 def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
@@ -133,9 +123,14 @@ def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
     return connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
 
 
-def newest_runs(connection: sa.Connection, count: int) -> Sequence[Row]:
-    """Returns all columns of the runs that have not ended and of the `count` newest ones, the newest first."""
+def newest_runs(connection: sa.Connection, count: int, projects: Collection[str] = ()) -> Sequence[Row]:
+    """Returns all columns of the runs that have not ended and of the `count` newest ones, the newest first.
+
+    If there are `projects`, the newest ones are theirs; runs of others that have not ended are returned too.
+    """
     newest = sa.select(runs.c.run).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(count)
+    if projects:
+        newest = newest.where(runs.c.project.in_(projects))
     return _runs_where(connection, sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(newest)))
 
 

@@ -111,7 +111,11 @@ def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpa
         attempts.c.session_result.is_not(None),
     )
     results = connection.execute(chosen.order_by(attempts.c.number)).scalars()
-    ended = [pb.SessionFinished.FromString(each) for each in results]
+    return spans_of(pb.SessionFinished.FromString(each) for each in results)
+
+
+def spans_of(ended: Iterable[pb.SessionFinished]) -> list[pb.TimeSpan]:
+    """Returns when the agents of sessions worked, as their workers reported it."""
     return [
         pb.TimeSpan(start=each.agent_start_time, end=each.agent_end_time)
         for each in ended
@@ -229,6 +233,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         ports=lease.ports,
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
         merge_hold=row.merge_hold,
+        budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
     )
 
 

@@ -17,6 +17,7 @@ from scheduler_svc.model.status import (
     Status,
     TaskStatus,
 )
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 
 Name = RunName | EpicName | TaskName | AttemptName
@@ -41,6 +42,29 @@ def try_move(
     return bool(connection.execute(change, of(name) | move.columns(now) | values).rowcount)
 
 
+def move_seen(
+    connection: sa.Connection,
+    table: sa.Table,
+    name: Name,
+    move: Move[Status],
+    *conditions: sa.ColumnElement[bool],
+    now: int | None = None,
+    **values: object,
+) -> bool:
+    """Like `try_move`, for a row whose status was read in this transaction and allows the move.
+
+    The change is queued if the connection queues. If the row has changed since it was read, the transaction
+    then fails with MissedError and its work runs again; without a queue, False is returned.
+    """
+    if not pipeline.queues(connection):
+        return try_move(connection, table, name, move, *conditions, now=now, **values)
+    change = change_of(table, move)
+    if conditions:
+        change = change.where(*conditions)
+    pipeline.later(connection, change, of(name) | move.columns(now) | values, required=True)
+    return True
+
+
 def make_move(
     connection: sa.Connection,
     table: sa.Table,
@@ -51,7 +75,7 @@ def make_move(
     **values: object,
 ) -> None:
     """Makes the move and also sets `values`; raises IllegalMoveError if the row's status does not allow it."""
-    if try_move(connection, table, name, move, now=now, **values):
+    if move_seen(connection, table, name, move, now=now, **values):
         return
     row = connection.execute(_status_of(table), of(name)).one()
     raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
@@ -62,15 +86,20 @@ def make_moves(
     table: sa.Table,
     rows: Sequence[tuple[Name, Mapping[str, object]]],
     move: Move[Status],
+    *conditions: sa.ColumnElement[bool],
 ) -> None:
     """Makes the same move for many rows with one statement; raises IllegalMoveError like `make_move`.
 
-    Each row has its name and the values to set, for the same columns in all rows.
+    Each row has its name and the values to set, for the same columns in all rows. The rows must also meet
+    `conditions`, which are always the same objects for a move.
     """
     columns = move.columns()
-    changed = connection.execute(
-        change_of(table, move), [{**of(name), **columns, **values} for name, values in rows]
-    )
+    changes = [{**of(name), **columns, **values} for name, values in rows]
+    if pipeline.queues(connection):
+        for change in changes:
+            pipeline.later(connection, change_of(table, move, *conditions), change, required=True)
+        return
+    changed = connection.execute(change_of(table, move, *conditions), changes)
     if changed.rowcount == len(rows):
         return
     for name, _ in rows:
@@ -80,8 +109,10 @@ def make_moves(
 
 
 @cache
-def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
+def change_of(table: sa.Table, move: Move[Any], *conditions: sa.ColumnElement[bool]) -> sa.Update:
     """Returns the update of the row that `of(name)` selects, if its status is a source of the move.
+
+    The row must also meet `conditions`.
 
     The statement is built once, because building it costs more than running it.
     """
@@ -93,7 +124,7 @@ def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
             for status in sorted(move.sources)
         )
     )
-    return sa.update(table).where(*this(table), legal)
+    return sa.update(table).where(*this(table), legal, *conditions)
 
 
 @cache

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -92,3 +93,33 @@ async def test_a_search_for_orphans_ends_them(monkeypatch: pytest.MonkeyPatch) -
     async with asyncio.timeout(DEADLINE):
         await supervised.Supervisors()._gone(0, clean=False, marker="")
     assert not psutil.pid_exists(orphan)
+
+
+def test_a_supervisor_starts_without_slow_imports(tmp_path: Path) -> None:
+    """A supervisor starts without the modules that would take longer to import than the interpreter to start."""
+    slow = {
+        "asyncio",
+        "contextlib",
+        "enum",
+        "json",
+        "re",
+        "signal",
+        "socket",
+        "subprocess",
+        "threading",
+        "typing",
+    }
+    shown = tmp_path / "shown.py"
+    shown.write_text(
+        "import sys\nfrom agent_svc.processes import supervisor\n"
+        "def main(arguments):\n    print(*sys.modules)\n    sys.stdout.flush()\n    return 3\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", supervised.START, str(shown), supervised.ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert "agent_svc.processes.supervisor" in ran.stdout.split()
+    assert slow.isdisjoint(ran.stdout.split())

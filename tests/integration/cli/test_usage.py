@@ -67,9 +67,9 @@ async def test_plan_check_tells_what_a_plan_will_do() -> None:
     """The output contains waves, order, critical path, bounds and duration; no server is needed."""
     code, out, err = await run("plan", "check", str(samples.PLAN), "--max-parallel", "2", env=NOWHERE)
     assert code == 0, err
-    assert "1. backend-api, frontend-ui, database" in out
-    assert out.index("1. list-books") < out.index("2. search") < out.index("3. serve")
-    assert "Critical path: backend-api" in out
+    assert "1. storage, web-page, sharing, due-dates, export, reminders, tags" in out
+    assert out.index("1. schema") < out.index("2. add-and-list") < out.index("3. archive")
+    assert "Critical path: storage → web-api → release" in out
     assert "Lower bound with 2 in parallel: " in out
     assert "Estimated duration: " in out
 

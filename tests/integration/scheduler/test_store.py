@@ -1,8 +1,7 @@
 """The guarantees of the store, tested on both kinds of database."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator
+import re
 from functools import partial
 from typing import Any
 
@@ -18,11 +17,11 @@ from scheduler_svc.commands.apply_action import act
 from scheduler_svc.commands.create_run import _Base, _write
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.actions import StartTask
+from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.events import append, event, read_events
-from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import attempts, epics, metadata, runs, tasks
 from scheduler_svc.store.db.writer import Grouped
@@ -37,19 +36,6 @@ from tests.support.scheduler import make_plan
 
 RUN = RunName("sample")
 ATTEMPT = AttemptName("sample", "a", "one", 1)
-
-
-@pytest.fixture
-async def bell() -> Doorbell:
-    return Doorbell()
-
-
-@pytest.fixture
-async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]:
-    opened = Database(database_url, bell)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def write_run(connection: sa.Connection) -> None:
@@ -81,8 +67,17 @@ async def test_migrations_make_what_the_tables_say(database: Database) -> None:
     """Migrating an empty database to head gives exactly the schema of the tables; repeating changes nothing."""
     await asyncio.to_thread(migrate, database.engine)
     with database.engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        options = {"include_object": is_in_tables} if connection.dialect.name == "postgresql" else {}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     assert not differences
+
+
+def is_in_tables(part: Any, name: str | None, kind: str, _reflected: bool, _compared: object) -> bool:
+    """Returns whether part of PostgreSQL's schema is not there only to divide the logs by day."""
+    divided = getattr(getattr(part, "table", None), "name", "") in partitions.TABLES
+    if kind == "table":
+        return not re.fullmatch(rf"({'|'.join(partitions.TABLES)})_(before_)?(\d+|default)", name or "")
+    return not (divided and (kind == "foreign_key_constraint" or name == "day"))
 
 
 async def test_what_attempts_have_cost_is_filled_in(database_url: str) -> None:
@@ -310,52 +305,6 @@ async def test_request_is_recalled_with_its_resource(database: Database) -> None
     with pytest.raises(HeddleError) as caught:
         await database.read(lambda c: requests.recall(c, "r", other))
     assert caught.value.reason == pb.ERROR_REASON_REQUEST_ID_REUSED
-
-
-async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
-    """While one replica leads, another waits; after a release, the other leads with the next epoch."""
-    first, second = Leadership(database), Leadership(database)
-    epoch = await first.acquire()
-    waiting = asyncio.ensure_future(second.acquire())
-    _, pending = await asyncio.wait([waiting], timeout=0.3)
-    assert pending
-    await first.release()
-
-    assert await asyncio.wait_for(waiting, 10) == epoch + 1
-    await second.release()
-
-
-async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
-    """PostgreSQL rolls back a frozen leader's write, so that the next can lead; later writes are refused."""
-    url = postgres.new_database("frozen")
-    frozen, follower = Database(url, Doorbell()), Database(url, Doorbell())
-    for each in (frozen, follower):
-        await each.open()
-    leads, follows = Leadership(frozen), Leadership(follower)
-    epoch = await leads.acquire()
-    began, thaw = threading.Event(), threading.Event()
-
-    def freeze(_: sa.Connection) -> None:
-        began.set()
-        thaw.wait(60)
-
-    writing = asyncio.ensure_future(frozen.submit(freeze, guard=partial(check_epoch, epoch=epoch)))
-    try:
-        assert await asyncio.to_thread(began.wait, 30)
-        # The lock is on another connection, which the server closes as well.
-        await leads.release()
-        assert await asyncio.wait_for(follows.acquire(), 30) == epoch + 1
-    finally:
-        thaw.set()
-    with pytest.raises(HeddleError) as caught:
-        await writing
-    assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
-    with pytest.raises(HeddleError) as caught:
-        await frozen.submit(lambda _: None, guard=partial(check_epoch, epoch=epoch))
-    assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
-    await follows.release()
-    for each in (frozen, follower):
-        await each.close()
 
 
 async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_nee
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
+from heddle.identity import certificates
 from heddle.names import EpicName
 from heddle.testing.driver_stage import make_worktree
 from heddle.worktree_paths import git_folder_of, record_file_of, view_of
@@ -148,6 +150,21 @@ def test_sockets_are_read_from_the_kernels_list(tmp_path: Path) -> None:
     assert sockets(tmp_path / "absent") == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_sockets_that_a_session_cannot_reach_need_not_be_hidden(tmp_path: Path) -> None:
+    """Root in a user namespace cannot enter another user's private folder; bubblewrap would fail to hide what is in it."""
+    (closed := tmp_path / "closed").mkdir(mode=0o700)
+    (table := tmp_path / "table").write_text(f"header\n0: 00000002 0 0 1 1 7 {closed / 's'}\n")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(closed / "s"))
+        assert sockets(table, enters_all=False) == [closed / "s"]
+        os.chown(closed, 65534, 65534)
+        assert sockets(table, enters_all=False) == []
+        assert sockets(table) == [closed / "s"]
+        closed.chmod(0o711)
+        assert sockets(table, enters_all=False) == [closed / "s"]
+
+
 def test_pasta_offers_nothing_of_this_machine() -> None:
     """No port is forwarded in either direction, and the gateway is not this machine."""
     command = " ".join(pasta_command(root=False))
@@ -188,7 +205,7 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     """All sockets are hidden but those of name resolution, in a shown folder, and in a writable folder."""
     shown, writable, other = (tmp_path / name / "s.sock" for name in ("shown", "writable", "other"))
     names = Path("/run/systemd/resolve/io.systemd.Resolve")
-    monkeypatch.setattr(bubblewrap, "sockets", lambda: [shown, writable, other, names])
+    monkeypatch.setattr(bubblewrap, "sockets", lambda **_: [shown, writable, other, names])
     for path in (shown, writable):
         path.parent.mkdir()
     rules = Rules(tmp_path / "home", writable=(writable.parent,), visible=(shown.parent,))
@@ -197,3 +214,20 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     resolved = bubblewrap.described(rules, Resident(tmp_path / "w", tmp_path / "s", {})).resolved()
     assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
     assert resolved[other].hidden
+
+
+def test_every_key_of_a_certificate_set_and_every_file_of_a_secret_is_hidden(tmp_path: Path) -> None:
+    """`heddle certs` writes the keys of all services into one folder: an agent of one could use those of others."""
+    written = certificates.make_set(tmp_path / "certificates", ["localhost"], ["local"])
+    (tmp_path / "certificates" / "notes.txt").write_text("not secret")
+    token = tmp_path / "token-of-operator"
+    token.write_text("secret")
+    environ = {
+        "HEDDLE_HOME": str(tmp_path / "home"),
+        "HEDDLE_TLS_CERT": str(tmp_path / "certificates" / "worker-local.pem"),
+        "HEDDLE_TLS_KEY": str(tmp_path / "certificates" / "worker-local-key.pem"),
+        "HEDDLE_TLS_CA": str(tmp_path / "certificates" / "ca.pem"),
+        "HEDDLE_TOKEN_FILE": str(token),
+    }
+    rules = Rules.of(Settings.read(environ), environ)
+    assert set(rules.secrets) == {*(path for path in written if path.name.endswith("-key.pem")), token}

@@ -1,0 +1,26 @@
+"""The calls of the client about plans."""
+
+from typing import TYPE_CHECKING
+
+from heddle import pb
+from heddle.rpc_caller import Caller
+
+if TYPE_CHECKING:
+    # Exists only in the stub file.
+    from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceAsyncStub
+
+
+class PlanCalls:
+    """Part of HeddleClient."""
+
+    _caller: Caller
+    _stub: "SchedulerServiceAsyncStub"
+
+    async def get_plan(self, name: str, *, revision: int = 0) -> pb.GetPlanResponse:
+        """Returns a plan of a run: the current one, or a revision, of which 1 is the first."""
+        request = pb.GetPlanRequest(name=name, revision=revision)
+        return await self._caller.call(self._stub.GetPlan, request)
+
+    async def apply_plan(self, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
+        """Replaces the plan of a run; with `validate_only`, only returns what would change."""
+        return await self._caller.mutate(self._stub.ApplyPlan, request)
