@@ -46,6 +46,13 @@ class RoundTrips:
         before, self._before = self._before, total
         return total - before
 
+    def close(self) -> None:
+        """Ends the traces."""
+        for connection, trace in self._traces:
+            if not connection.closed:
+                connection.pgconn.untrace()
+            trace.close()
+
 
 @contextmanager
 def counting(engine: sa.Engine) -> Iterator[RoundTrips]:
@@ -60,3 +67,4 @@ def counting(engine: sa.Engine) -> Iterator[RoundTrips]:
         yield trips
     finally:
         sa.event.remove(engine, "connect", connect)
+        trips.close()

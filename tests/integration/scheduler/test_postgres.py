@@ -9,6 +9,7 @@ from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.tables import leadership
 from tests.support.postgres import Postgres
+from tests.support.round_trips import counting
 from tests.support.scheduler import eventually
 
 _EPOCH = sa.select(leadership.c.epoch)
@@ -63,3 +64,18 @@ async def test_closed_idle_connections_are_replaced_before_use(postgres: Postgre
         assert await database.read(read_epoch) == 2
     finally:
         await database.close()
+
+
+async def test_connections_cost_no_round_trips_of_their_own(postgres: Postgres) -> None:
+    """A read takes one round trip: nothing asks before if the connection works."""
+    database = Database(postgres.new_database("pings"), Doorbell())
+    with counting(database.engine) as trips:
+        await database.open()
+        try:
+            # The first one connects.
+            await database.read(read_epoch)
+            trips.taken()
+            await database.read(read_epoch)
+            assert trips.taken() == 1
+        finally:
+            await database.close()
