@@ -66,6 +66,10 @@ types: $(TEST_STAMP)
 web-check: $(TEST_STAMP)
 	$(BIN)/python -m tests.web_tools check
 
+.PHONY: web
+web: $(TEST_STAMP) ## Build the browser code: ui_svc/web/src to the committed ui_svc/web/dist
+	$(BIN)/python -m tests.web_tools build
+
 .PHONY: format
 format: $(TEST_STAMP) ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

@@ -78,6 +78,16 @@ class HeddleClient(PlanCalls):
         """Returns who this client is to the scheduler."""
         return await self._caller.call(self._identity.GetCaller, pb.GetCallerRequest())
 
+    async def get_preferences(self) -> pb.Preferences:
+        """Returns what the owner of this client's token has chosen for the web app."""
+        answer = await self._caller.call(self._identity.GetPreferences, pb.GetPreferencesRequest())
+        return answer.preferences
+
+    async def update_preferences(self, preferences: pb.Preferences) -> pb.Preferences:
+        """Replaces the preferences of the owner of this client's token."""
+        request = pb.UpdatePreferencesRequest(preferences=preferences)
+        return (await self._caller.call(self._identity.UpdatePreferences, request)).preferences
+
     async def create_token(self, request: pb.CreateTokenRequest) -> pb.CreateTokenResponse:
         """Creates a token; only this response has its secret."""
         return await self._caller.call(self._identity.CreateToken, request)
@@ -245,6 +255,11 @@ class HeddleClient(PlanCalls):
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
         return await self._caller.call(self._stub.ListCosts, request)
 
+    async def list_daily_costs(self, *, days: int = 0, project: str = "") -> list[pb.DailyCost]:
+        """Returns the cost by day, person, agent and project, the oldest day first."""
+        request = pb.ListDailyCostsRequest(days=days, project=project)
+        return list((await self._caller.call(self._stub.ListDailyCosts, request)).costs)
+
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns the open questions of sessions of all runs, oldest first."""
         approvals: list[pb.Approval] = []
@@ -333,6 +348,12 @@ class HeddleClient(PlanCalls):
         """Restores an archived worktree; `name` is runs/RUN/epics/EPIC/worktree."""
         request = pb.RestoreEpicWorktreeRequest(name=name)
         stub = self._stub.RestoreEpicWorktree
+        return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
+
+    async def remove_epic_worktree(self, name: str) -> pb.EpicWorktree:
+        """Removes the worktree of an ended run's epic; unaccepted work is archived first."""
+        request = pb.RemoveEpicWorktreeRequest(name=name)
+        stub = self._stub.RemoveEpicWorktree
         return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
 
     async def collect_garbage(self, *, dry_run: bool = False) -> pb.CollectGarbageResponse:

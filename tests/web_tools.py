@@ -1,6 +1,6 @@
 """Installs the tools for the browser code and runs one of their scripts: `python -m tests.web_tools check`.
 
-npm installs them below ui_svc/web/node_modules, as pinned by the lock file there. Without a script, they are
+`check` also builds the code and compares the result with the committed ui_svc/web/dist. npm installs the tools below ui_svc/web/node_modules, as pinned by the lock file there. Without a script, they are
 only installed. If Node.js or the network is missing, an error is printed; it is a failure only if CI=true,
 as for the agents of tests/agents_setup.py.
 """
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,25 @@ def main() -> int:
         return int(os.environ.get("CI") == "true")
     if not script:
         return 0
-    return subprocess.run(["npm", "run", "--silent", script], cwd=FOLDER, check=False).returncode
+    code = subprocess.run(["npm", "run", "--silent", script], cwd=FOLDER, check=False).returncode
+    if code or script != "check":
+        return code
+    if stale := stale_files(FOLDER):
+        print(f"ui_svc/web/dist is not what `make web` builds: {', '.join(stale)}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def stale_files(folder: Path) -> list[str]:
+    """Builds the code in `folder` elsewhere; returns the files of its `dist` that differ, are missing or are left over."""
+    with tempfile.TemporaryDirectory() as scratch:
+        build = ["npm", "run", "--silent", "build", "--", "--outDir", scratch, "--logLevel", "error"]
+        subprocess.run(build, cwd=folder, check=True)
+        built, committed = (
+            {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+            for root in (Path(scratch), folder / "dist")
+        )
+    return sorted(name for name in built | committed if built.get(name) != committed.get(name))
 
 
 def install(folder: Path, runs: Run) -> str:

@@ -36,6 +36,25 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def near_descendants(root: int) -> list[int]:
+    """Returns descendants of `root` without reading the table of all processes. Linux only; empty on other systems.
+
+    The kernel may leave some out while processes start or end, so this is only for looking for one of them.
+    """
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123 (pathlib would double the time to start)
+                below = [int(word) for word in file.read().split()]
+        except OSError:  # it has ended, or the kernel has no such list
+            continue
+        found += below
+        waiting += below
+    return found
+
+
 def children(root: int) -> list[int]:
     """Returns the living children of `root`."""
     return [pid for pid, parent in parents() if parent == root]

@@ -338,11 +338,12 @@ def _own_number(root: int, told: int) -> int:
 
     A sandbox has its own PIDs. Returns 0 if the process has ended.
     """
-    for pid in process_table.descendants(root):
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{pid}/status").read_text(errors="replace")
-            if (numbers := NUMBERS.search(status)) and int(numbers[1].split()[-1]) == told:
-                return pid
+    for found in (process_table.near_descendants, process_table.descendants):
+        for pid in found(root):
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+                if (numbers := NUMBERS.search(status)) and int(numbers[1].split()[-1]) == told:
+                    return pid
     return 0
 
 

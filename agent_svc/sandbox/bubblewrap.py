@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 
 from agent_svc.sandbox import system_calls
-from agent_svc.sandbox.hidden import hidden_paths, sockets, within
+from agent_svc.sandbox.hidden import hidden_paths, is_reachable, sockets, within
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
 from agent_svc.sandbox.private_folders import PrivateFolder
@@ -123,11 +123,6 @@ class Bubblewrap:
         return ways[0]
 
     @property
-    def _enters_all(self) -> bool:
-        """Whether sessions can enter every folder that this service can: root in a user namespace cannot."""
-        return os.geteuid() != 0 or "--unshare-user" not in self._way
-
-    @property
     def version(self) -> str:
         """The name and version that bubblewrap reports, and what it lacks here."""
         lacks = "" if self._filtered else " without a filter of system calls"
@@ -185,7 +180,7 @@ class Bubblewrap:
             "--unshare-ipc",
             *network,
             *_capabilities(),
-            *described(self._rules, resident, enters_all=self._enters_all).arguments(),
+            *described(self._rules, resident, maps_one_user="--unshare-user" in self._way).arguments(),
             *(_resolver(self._rules.home) if self._internet else ()),
             *self._way,
             *_kernel_settings(),
@@ -207,10 +202,10 @@ class Bubblewrap:
         return enter, identity()
 
 
-def described(rules: Rules, resident: Resident, *, enters_all: bool = True) -> Mounts:
+def described(rules: Rules, resident: Resident, *, maps_one_user: bool = False) -> Mounts:
     """Returns what a sandbox shows to `resident`; creates missing folders of its agent.
 
-    `enters_all`: whether it can enter every folder that this service can.
+    `maps_one_user`: its user namespace knows no user but this one, so that even root reaches no one else's folders.
     """
     worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
     # It is hidden, for which it must exist.
@@ -218,7 +213,7 @@ def described(rules: Rules, resident: Resident, *, enters_all: bool = True) -> M
     mounts = Mounts()
     mounts.empty(SOCKETS)
     mounts.empty(rules.home.resolve())
-    _hide(mounts, rules, resident, enters_all=enters_all)
+    _hide(mounts, rules, resident, maps_one_user=maps_one_user)
     mounts.writable(TMP, scratch)
     mounts.visible(_programs(resident.environment))
     mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
@@ -234,14 +229,14 @@ def described(rules: Rules, resident: Resident, *, enters_all: bool = True) -> M
     return mounts
 
 
-def _hide(mounts: Mounts, rules: Rules, resident: Resident, *, enters_all: bool) -> None:
+def _hide(mounts: Mounts, rules: Rules, resident: Resident, *, maps_one_user: bool) -> None:
     homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
     own = [folder.path for folder in resident.own]
     for path in hidden_paths(rules, homes, own):
         mounts.mask(path, folder=path.is_dir())
     shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
-    for path in sockets(enters_all=enters_all):
-        if not within(path, shown):
+    for path in sockets():
+        if not within(path, shown) and not (maps_one_user and not is_reachable(path)):
             mounts.mask(path, folder=False, foreign=True)
     mounts.visible(path.resolve() for path in rules.visible if path.exists())
 

@@ -145,12 +145,8 @@ def hidden_paths(rules: Rules, homes: Iterable[Path], own: Sequence[Path] = ()) 
     return [path for path in found if os.path.exists(path) and not within(path, shown)]  # noqa: PTH110 (see above)
 
 
-def sockets(table: Path = SOCKETS, *, enters_all: bool = True) -> list[Path]:
-    """Returns the sockets of other programs: a process can connect to them through a read-only file system.
-
-    `enters_all`: whether sessions can enter every folder that the service can. If not, sockets in folders that
-    are closed to the service's user are left out: bubblewrap could not hide them, and sessions cannot reach them.
-    """
+def sockets(table: Path = SOCKETS) -> list[Path]:
+    """Returns the sockets of other programs: a process can connect to them through a read-only file system."""
     found = set()
     try:
         lines = table.read_text(errors="surrogateescape").splitlines()[1:]
@@ -161,16 +157,24 @@ def sockets(table: Path = SOCKETS, *, enters_all: bool = True) -> list[Path]:
         fields = line.split(maxsplit=7)
         if len(fields) == 8 and fields[7].startswith("/") and _is_socket(path := Path(fields[7])):
             found.add(path.resolve())
-    return sorted(path for path in found if enters_all or _is_reachable(path))
+    return sorted(found)
 
 
-def _is_reachable(path: Path) -> bool:
-    """Returns whether the permissions alone, without the rights of root, let this user go to `path`."""
-    try:
-        folders = [folder.stat() for folder in path.parents]
-    except OSError:
-        return False
-    return all(folder.st_uid == os.geteuid() or folder.st_mode & stat.S_IXOTH for folder in folders)
+def is_reachable(path: Path) -> bool:
+    """Returns whether this user can look up `path` without power over the folders of others.
+
+    Root has none in a user namespace: it can neither use such a path there nor make a mount point for it.
+    """
+    user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    for folder in path.parents:
+        try:
+            status = folder.stat()
+        except OSError:
+            return False
+        mine = status.st_uid == user or (status.st_gid in groups and status.st_mode & stat.S_IXGRP)
+        if not mine and not status.st_mode & stat.S_IXOTH:
+            return False
+    return True
 
 
 def _runtime_folder() -> Iterator[Path]:
@@ -188,4 +192,4 @@ def _is_socket(path: Path) -> bool:
 
 def within(path: Path, folders: Iterable[Path]) -> bool:
     """Returns whether `path` is one of `folders` or below one of them."""
-    return any(path == folder or folder in path.parents for folder in folders)
+    return any(path.parts[: len(folder.parts)] == folder.parts for folder in folders)

@@ -14,15 +14,16 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         pb.ROLE_VIEWER: """
             GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
-            ListEpicWorktrees ListHolds ListWorkers
+            ListDailyCosts ListEpicWorktrees ListHolds ListWorkers
         """,
         pb.ROLE_OPERATOR: """
             CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
-            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree CollectGarbage LiftHold
+            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            CollectGarbage LiftHold
         """,
     },
     "IdentityService": {
-        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut",
+        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut GetPreferences UpdatePreferences",
         pb.ROLE_ADMIN: "CreateToken ListTokens RevokeToken ListAuditEntries",
         Kind.WEB: "SignIn",
     },

@@ -61,10 +61,11 @@ class _Seen:
         return self._take(connection, run_rows(connection, changed)) if changed else []
 
     def _take(self, connection: Connection, rows: Sequence[Row]) -> list[pb.Run]:
+        visible = [row for row in rows if not self._projects or row.project in self._projects]
+        found = runs_of(connection, visible)
         for row in rows:
             if row.ended_at is None:
                 self._versions[row.run] = (row.run, row.sequence, row.state)
             else:
                 self._versions.pop(row.run, None)
-        visible = [row for row in rows if not self._projects or row.project in self._projects]
-        return runs_of(connection, visible)
+        return found

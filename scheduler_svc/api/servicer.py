@@ -38,6 +38,7 @@ from scheduler_svc.store.queries.merge_view import get_conflicts
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
+from scheduler_svc.store.queries.spending import daily_costs
 from scheduler_svc.store.queries.task_progress import read_stand
 from scheduler_svc.store.rows import plans, requests
 from scheduler_svc.store.rows.holds import list_holds
@@ -47,6 +48,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 # Maximum size of a page of events, in bytes.
 _PAGE_BYTES: Final = 1 << 20
+
+# In microseconds.
+_DAY: Final = 24 * 3600 * 1_000_000
 
 
 class SchedulerServicer(SchedulerServiceServicer):
@@ -348,6 +352,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         WorktreeName.parse(request.name)
         return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
 
+    async def RemoveEpicWorktree(
+        self, request: pb.RemoveEpicWorktreeRequest, context: Context
+    ) -> pb.RemoveEpicWorktreeResponse:
+        WorktreeName.parse(request.name)
+        return pb.RemoveEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
+
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Context
     ) -> pb.CollectGarbageResponse:
@@ -359,6 +369,18 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._store.read(
             list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
         )
+
+    async def ListDailyCosts(
+        self, request: pb.ListDailyCostsRequest, context: Context
+    ) -> pb.ListDailyCostsResponse:
+        days = request.days or 30
+        if not 1 <= days <= 366:
+            raise invalid_field("days", "must be from 1 to 366")
+        midnight = self._now() // _DAY * _DAY
+        since = midnight - (days - 1) * _DAY
+        projects = caller().projects
+        found = await self._store.read(daily_costs, since=since, project=request.project, projects=projects)
+        return pb.ListDailyCostsResponse(costs=found)
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
         return await self._store.read(list_holds, now=self._now(), projects=caller().projects)

@@ -119,8 +119,11 @@ class BackgroundTasks:
     async def _answer(self, asked: LeaderRequest) -> Message:
         if asked.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
             return await self._collect()
+        # Both have the same field for the name.
         request = pb.RestoreEpicWorktreeRequest.FromString(asked.request)
         name = WorktreeName.parse(request.name)
+        if asked.method == pb.RemoveEpicWorktreeRequest.DESCRIPTOR.name:
+            return await self._alone(name.parent.parent, partial(cleanup.remove, self._term, name))
         restore = partial(housekeeping.restore, self._term, name, asked.actor, asked.asked)
         return await self._alone(name.parent.parent, restore)
 

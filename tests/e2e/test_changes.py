@@ -38,21 +38,6 @@ epics:
       - {key: one, prompt: p, script: [{write: {path: app.py, text: "print('the new shop')\\n"}}]}
 """
 
-UNUSUAL = r"""diff --git a/old b/new name
-similarity index 90%
-rename from old
-rename to new name
-@@ -1 +1 @@
---- a/not a head
-+++ b/neither
-\ No newline at end of file
-diff --git "a/\303\251.txt" "b/\303\251.txt"
-new file mode 100644
-Binary files /dev/null and b/x differ
-diff --git a/x b/x.py b/x b/x.py
-deleted file mode 100644
-"""
-
 
 def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
     """The address contains the chosen scope; file content is not executed; long files are folded."""
@@ -118,28 +103,6 @@ def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
     expect(files).to_have_count(3)
     page.get_by_role("button", name="Reload").click()
     expect(files).to_have_count(4)
-
-
-def test_unusual_diffs_are_read(page: Page) -> None:
-    """Renames, names with spaces or octal codes, binary files and lines that look like headers are parsed."""
-    page.goto("/")
-    found = page.evaluate(
-        """async (diff) => {
-          const { parseDiff } = (await import("heddle")).modules["diff_parse.js"];
-          return parseDiff(diff).map((file) => [file.name, file.was, file.note, file.lines.map((line) => line.kind + line.text)]);
-        }""",
-        UNUSUAL,
-    )
-    assert found == [
-        [
-            "new name",
-            "old",
-            "",
-            ["hunk@@ -1 +1 @@", "del-- a/not a head", "add++ b/neither", "hunkNo newline at end of file"],
-        ],
-        ["é.txt", "", "new, binary", []],
-        ["x b/x.py", "", "deleted", []],
-    ]
 
 
 def test_comments_on_lines_become_a_task(page: Page, runs: Runs) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
-import socketio  # type: ignore[import-untyped]  # it has no types
+import socketio  # type: ignore[import-untyped]  # the package has no types
 from playwright.sync_api import Browser, expect
 
 from heddle import pb

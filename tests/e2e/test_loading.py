@@ -21,7 +21,6 @@ def test_a_cold_page_is_a_handful_of_files_which_are_kept_for_good(page: Page, b
         "heddle.js",
         "nicegui.js",
         "socket.io.min.js",
-        "vue.esm-browser.prod.js",
     }
     for each in files:
         assert each.header_value("content-encoding") == "gzip"

@@ -55,16 +55,3 @@ def test_a_refused_connection_finds_out_that_it_needs_a_sign_in(page: Page, busy
     # As the page's socket does if the proxy refuses it.
     page.evaluate("window.socket.emitReserved('connect_error', new Error('websocket error'))")
     expect(page.get_by_role("button", name="Sign in again")).to_be_visible()
-    # A response to a request from before the expiry may still arrive.
-    late = """async () => {
-      const { nextCall, noteSignIn } = (await import("heddle")).modules["sign_in.js"];
-      const earlier = nextCall();
-      noteSignIn({ status: 401 });
-      return noteSignIn({ status: 200 }, earlier);
-    }"""
-    assert not page.evaluate(late)
-    expect(page.get_by_role("button", name="Sign in again")).to_be_visible()
-    note = "async (answer) => (await import('heddle')).modules['sign_in.js'].noteSignIn(answer)"
-    assert page.evaluate(note, {"status": 0, "type": "opaqueredirect"})
-    assert not page.evaluate(note, {"status": 503, "type": "basic"})
-    expect(page.get_by_role("button", name="Sign in again")).to_have_count(0)

@@ -24,6 +24,13 @@ class RoundTrips:
         connection.pgconn.trace(trace.fileno())
         self._traces.append((connection, trace))
 
+    def close(self) -> None:
+        """Stops counting."""
+        for connection, trace in self._traces:
+            if not connection.closed:
+                connection.pgconn.untrace()
+            trace.close()
+
     def _total(self) -> int:
         total = 0
         for _, trace in self._traces:
@@ -45,13 +52,6 @@ class RoundTrips:
                 connection.pgconn.trace(trace.fileno())
         before, self._before = self._before, total
         return total - before
-
-    def close(self) -> None:
-        """Ends the traces."""
-        for connection, trace in self._traces:
-            if not connection.closed:
-                connection.pgconn.untrace()
-            trace.close()
 
 
 @contextmanager

@@ -20,21 +20,26 @@ class _Asset(NamedTuple):
 
 
 class Assets:
-    """Texts that never change while the process runs; each is compressed once."""
+    """Files that never change while the process runs; each is compressed once.
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        """`texts` maps names that end in .css or .js to the texts."""
-        # The path of each text, by name.
-        self.paths: Final[dict[str, str]] = {}
-        self._assets: Final[dict[str, _Asset]] = {}
-        for name, text in texts.items():
-            plain = text.encode()
-            path = f"/assets/{hashlib.sha256(plain).hexdigest()[:16]}/{name}"
-            self.paths[name] = path
-            self._assets[path] = _Asset(plain, gzip.compress(plain, mtime=0), _TYPES[name.rpartition(".")[2]])
+    All are served below one hash of all of them, so that they can name each other by relative addresses.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        """`files` maps names that end in .css or .js to the contents."""
+        digest = hashlib.sha256()
+        for name, content in sorted(files.items()):
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+        folder = f"/assets/{digest.hexdigest()[:16]}"
+        # The path of each file, by name.
+        self.paths: Final = {name: f"{folder}/{name}" for name in files}
+        self._assets: Final = {
+            self.paths[name]: _Asset(plain, gzip.compress(plain, mtime=0), _TYPES[name.rpartition(".")[2]])
+            for name, plain in files.items()
+        }
 
     def router(self) -> APIRouter:
-        """Returns the routes that serve the texts."""
+        """Returns the routes that serve the files."""
         router = APIRouter()
         for path in self._assets:
             router.add_api_route(path, self._serve)

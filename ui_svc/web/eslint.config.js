@@ -1,22 +1,31 @@
 import js from "@eslint/js";
 import globals from "globals";
+import ts from "typescript-eslint";
+import vue from "eslint-plugin-vue";
 
 // prettier owns the layout, so these are only rules about what code does.
-export default [
-  { ignores: ["node_modules/"] },
+export default ts.config(
+  { ignores: ["node_modules/", "dist/"] },
   js.configs.recommended,
+  ts.configs.recommended,
+  vue.configs["flat/essential"],
+  {
+    files: ["**/*.vue"],
+    languageOptions: { parserOptions: { parser: ts.parser } },
+  },
   {
     languageOptions: { globals: globals.browser },
     rules: {
       eqeqeq: ["error", "smart"],
       "no-implicit-coercion": ["error", { boolean: false }],
-      "no-shadow": "error",
-      "no-unused-expressions": ["error", { allowShortCircuit: true, allowTernary: true }],
-      "no-use-before-define": ["error", { functions: false, variables: false }],
+      "@typescript-eslint/no-unused-expressions": ["error", { allowShortCircuit: true, allowTernary: true }],
+      "@typescript-eslint/no-explicit-any": "off",
       "no-var": "error",
       "object-shorthand": "error",
       "prefer-const": "error",
       "prefer-template": "error",
+      "vue/multi-word-component-names": "off",
+      "vue/no-mutating-props": ["error", { shallowOnly: true }],
     },
   },
-];
+);

@@ -19,7 +19,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains a
 import git.cmd
 
 from heddle import errors, pb, urls
-from worktree_svc.git import quarantine, stopping, waiting_processes
+from worktree_svc.git import loose_objects, quarantine, stopping, waiting_processes
 from worktree_svc.git.environment import ENVIRONMENT
 from worktree_svc.git.processes import (
     CatFile,
@@ -215,6 +215,13 @@ class Git:
     def content(self, name: str) -> bytes | None:
         """Returns the content of an object; None if it does not exist."""
         return self._look_up(lambda reader: reader.content(name), name)
+
+    def size(self, object_id: str) -> int:
+        """Returns the bytes of an object, which may be one of this git's new objects; raises GIT_FAILED if it does not exist."""
+        size = loose_objects.size(self.objects, object_id) if self.objects else None
+        if size is not None:
+            return size
+        return int(self.text("cat-file", "-s", object_id))
 
     def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
         if any(letter < " " for letter in name):  # not a valid name; cat-file would end the name there

@@ -16,6 +16,7 @@ a second time, and shows the branch at its last accepted commit.
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -259,10 +260,14 @@ def _show_refs(view: Path, common: Path, loose: Mapping[str, bytes]) -> None:
     scratch.replace(view / "packed-refs")
 
 
-def stamp_of_refs(common: Path) -> list[tuple[str, Stamp]]:
-    """Returns a value that changes when a ref of a repository that views show changes."""
+def stamp_of_refs(common: Path) -> bytes:
+    """Returns a value that changes when a ref of a repository that views show changes.
+
+    A hash, because each run leaves folders of refs in the repository.
+    """
     folders = [Path(folder) for folder, _, _ in _walk(common)]
-    return [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+    stamps = [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+    return hashlib.sha256(repr(stamps).encode(errors="surrogateescape")).digest()
 
 
 def _changed_at(path: Path) -> Stamp:

@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git
+from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.merges import fast_forward
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 
@@ -195,6 +196,11 @@ def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Bra
 
 
 def _changes(git: Git, onto: str, commit: str) -> Changes:
+    if fast_forward.tree_of(git, commit, onto):
+        # Then the merge base is `onto`, and a git process that waits for questions can compare the two.
+        with trees.compared(git, onto, commit, "-z", "--name-status", "--no-renames") as pieces:
+            fields = decode(b"".join(pieces)).split("\0")[:-1]
+        return Changes.of(zip(fields[::2], fields[1::2], strict=True))
     fields = git.items("diff-tree", "-r", "-z", "--name-status", "--no-renames", "--merge-base", onto, commit)
     return Changes.of(zip(fields[::2], fields[1::2], strict=True))
 

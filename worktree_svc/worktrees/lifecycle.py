@@ -186,7 +186,9 @@ class Worktrees:
                 self.store.save(paths, replace(state, cleaning=True))
                 failpoint("archive.after_state")
             failpoint("remove.before_move")
-            refs.update(project.git, [refs.RefUpdate(refs.branch_ref(epic.branch), head, None)])
+            branch = refs.branch_ref(epic.branch)
+            if not refs.is_exactly(project.git, branch, head):
+                refs.update(project.git, [refs.RefUpdate(branch, head, None)])
             failpoint("remove.after_move")
         with self.repositories.hold(project.common):
             checkouts.unregister(project, paths)

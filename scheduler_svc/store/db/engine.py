@@ -65,13 +65,6 @@ def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def is_usable(connection: sa.Connection) -> bool:
-    """Returns False if an idle connection has been closed since it was last used."""
-    if is_sqlite(connection):
-        return True
-    return not connection.invalidated and _is_open(connection.connection.dbapi_connection)
-
-
 def _with_queue(engine: sa.Engine) -> sa.Engine:
     """Lets every statement see what its connection has queued before."""
 
@@ -80,6 +73,13 @@ def _with_queue(engine: sa.Engine) -> sa.Engine:
         pipeline.flush(connection)
 
     return engine
+
+
+def is_usable(connection: sa.Connection) -> bool:
+    """Returns False if an idle connection has been closed since it was last used."""
+    if is_sqlite(connection):
+        return True
+    return not connection.invalidated and _is_open(connection.connection.dbapi_connection)
 
 
 def open_writer(engine: sa.Engine) -> sa.Connection:

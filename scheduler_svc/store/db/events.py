@@ -1,7 +1,7 @@
 """A run's log: appends events and reads pages of events."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
 
 @contextmanager
 def collecting(connection: sa.Connection) -> Iterator[None]:
-    """Collects the events that `append` receives inside the block, and writes them per run at its end.
+    """Collects the events that `append` receives inside the block, and writes them at its end.
 
     Writes nothing if the block raises.
     """
@@ -42,9 +42,8 @@ def collecting(connection: sa.Connection) -> Iterator[None]:
     info[_APPENDED] = appended
     try:
         yield
-        # The order is always the same, so that transactions on the same runs cannot deadlock.
-        for run in sorted(appended):
-            _write(connection, run, appended[run])
+        if appended:
+            _write(connection, appended)
     finally:
         info.pop(_APPENDED, None)
 
@@ -60,19 +59,21 @@ def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> N
         connection.info[_APPENDED][each.run].append(each)
 
 
-def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
-    """Numbers and writes events of one run.
+def _write(connection: sa.Connection, appended: Mapping[str, Sequence[pb.Event]]) -> None:
+    """Numbers and writes the events of each run.
 
     The counter is in the run's row, so sequences follow the order of commits, and a
     transaction that fails uses none. The database numbers them, so that no result must be awaited.
     """
-    run = RunName.parse(name).run
-    pipeline.later(connection, TAKE_NUMBERS, {"of_run": run, "count": len(events)}, required=True)
-    for place, each in enumerate(events, 1 - len(events)):
-        # A copied event has the number of the log that it comes from.
-        each.ClearField("sequence")
-        row = {"of_run": run, "place": place, "event": each.SerializeToString()}
-        pipeline.later(connection, INSERT_EVENT, row)
+    # The order is always the same, so that transactions on the same runs cannot deadlock.
+    for name in sorted(appended):
+        run, events = RunName.parse(name).run, appended[name]
+        pipeline.later(connection, TAKE_NUMBERS, {"of_run": run, "count": len(events)}, required=True)
+        for place, each in enumerate(events, 1 - len(events)):
+            # A copied event has the number of the log that it comes from.
+            each.ClearField("sequence")
+            row = {"of_run": run, "place": place, "event": each.SerializeToString()}
+            pipeline.later(connection, INSERT_EVENT, row)
 
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:

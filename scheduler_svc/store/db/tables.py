@@ -342,6 +342,15 @@ tokens = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
 )
 
+preferences = sa.Table(
+    "preferences",
+    metadata,
+    # The actor, such as user:ada.
+    sa.Column("user", sa.Text, primary_key=True),
+    # pb.Preferences
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+
 audit = sa.Table(
     "audit",
     metadata,

@@ -136,13 +136,13 @@ class Writer:
     def _transact(self, group: Sequence[Job]) -> list[Any]:
         """Returns the result of each job, or the exception to raise to its caller."""
         try:
-            return _write(group, self._connected())
+            return _run(group, self._connected())
         except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
+            self._disconnect()
+            # The others may lead to the same server.
+            self._engine.dispose()
             problem = unavailable(error)
             log.warning("database_unavailable", error=problem.message)
-            self._disconnect()
-            # Other connections may lead to the same server.
-            self._engine.dispose()
             return [problem] * len(group)
 
     def _connected(self) -> sa.Connection:
@@ -161,12 +161,12 @@ class Writer:
                 connection.close()
 
 
-def _write(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
-    """Commits the jobs that succeed; returns the result or the error of each. Raises what the connection raises."""
+def _run(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
+    """Runs jobs in a transaction and commits it; returns the result or the error of each."""
     try:
         with pipeline.queueing(connection):
             outcomes = _guarded(group, connection, _run_together)
-            # Statements that need no result go with the commit.
+            # Statements whose results nobody needs go with the commit.
             pipeline.flush(connection, commit=True)
         connection.commit()
     except Exception as error:
@@ -178,7 +178,7 @@ def _write(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
         log.info("group_failed", jobs=len(group), error=repr(error))
     else:
         return outcomes
-    # The next lines find out which of the jobs failed.
+    # One of the jobs failed; the next lines find out which.
     pipeline.begin(connection)
     outcomes = _guarded(group, connection, _run_apart)
     connection.commit()

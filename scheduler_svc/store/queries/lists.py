@@ -11,6 +11,7 @@ from heddle.names import ANY, EpicName, RunName, TaskName
 from scheduler_svc.store.db.tables import ATTEMPT_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import (
+    RUN_COLUMNS,
     attempt_of,
     epics_of,
     is_epic,
@@ -26,7 +27,7 @@ def list_runs(
 ) -> pb.ListRunsResponse:
     """Returns a page of runs, newest first; only those of `projects` unless that is empty."""
     size = page_tokens.page_size(request.page_size, 50, 500)
-    chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
+    chosen = sa.select(*RUN_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
     if projects:
         chosen = chosen.where(runs.c.project.in_(projects))
     after = page_tokens.texts(request.page_token, 2)

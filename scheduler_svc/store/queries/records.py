@@ -11,7 +11,7 @@ from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_attempt, is_epic
+from scheduler_svc.store.queries.resources import RUN_COLUMNS, is_attempt, is_epic
 
 Row = sa.Row[Any]
 
@@ -85,9 +85,9 @@ def is_open(connection: sa.Connection, run: str) -> bool:
 
 
 def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
-    """Returns all columns of an accepted attempt's run; None if it was not accepted or the run has ended."""
+    """Returns RUN_COLUMNS of an accepted attempt's run; None if it was not accepted or the run has ended."""
     return connection.execute(
-        sa.select(runs)
+        sa.select(*RUN_COLUMNS)
         .join(attempts, attempts.c.run == runs.c.run)
         .where(
             *is_attempt(name),
@@ -124,7 +124,7 @@ def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
 
 
 def newest_runs(connection: sa.Connection, count: int, projects: Collection[str] = ()) -> Sequence[Row]:
-    """Returns all columns of the runs that have not ended and of the `count` newest ones, the newest first.
+    """Returns RUN_COLUMNS of the runs that have not ended and of the `count` newest ones, the newest first.
 
     If there are `projects`, the newest ones are theirs; runs of others that have not ended are returned too.
     """
@@ -143,10 +143,10 @@ def run_versions(connection: sa.Connection, known: Sequence[str]) -> dict[str, t
 
 
 def run_rows(connection: sa.Connection, names: Sequence[str]) -> Sequence[Row]:
-    """Returns all columns of these runs, the newest first."""
+    """Returns RUN_COLUMNS of these runs, the newest first."""
     return _runs_where(connection, runs.c.run.in_(names))
 
 
 def _runs_where(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> Sequence[Row]:
-    chosen = sa.select(runs).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
+    chosen = sa.select(*RUN_COLUMNS).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
     return connection.execute(chosen).all()

@@ -15,7 +15,7 @@ from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.spending import spent_by_project, spent_by_task, typical_cost
+from scheduler_svc.store.queries.spending import project_costs, spent_by_task
 from scheduler_svc.store.rows.holds import HOLDS, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
 
@@ -153,8 +153,9 @@ def snapshot_of(
     limited = any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows))
     spent = spent_by_task(connection, _GOING_ON) if limited else {}
     projects = {row.project for row in going_on}
-    by_project = {} if project_budget is None else spent_by_project(connection, projects)
-    typical = typical_cost(connection, projects) if spent or by_project else {}
+    by_project, typical = (
+        project_costs(connection, projects) if spent or project_budget is not None else ({}, {})
+    )
     providers = () if now is None else providers_of(connection, hold_rows, now)
     of_task = _OfTask(
         spent=spent,

@@ -16,6 +16,8 @@ pytest.importorskip("claude_agent_sdk", reason="claude_agent_sdk is not installe
 from claude_agent_sdk import (
     AssistantMessage,
     Message,
+    RateLimitEvent,
+    RateLimitInfo,
     ResultMessage,
     ServerToolResultBlock,
     ServerToolUseBlock,
@@ -31,6 +33,7 @@ from claude_agent_sdk import (
 from agent_svc.agents.claude.failures import api_failure, error_of, failure, wish
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
+from agent_svc.agents.claude.rate_limits import RateLimit
 from agent_svc.agents.claude.tool_calls import tool_call
 from agent_svc.agents.claude.transcript import Transcript
 from agent_svc.agents.claude.usage import Spending
@@ -256,8 +259,11 @@ def test_tells_limits_apart(
     ended: ResultMessage, outcome: "pb.Outcome.ValueType", retry_after: float | None
 ) -> None:
     """A used-up budget and a busy or unreachable provider are not failures of the task."""
-    error = error_of(ended, 7, 1_800_000_000)
+    error = error_of(ended, 7, RateLimit(reached=True, kind="five-hour limit", ends_at=1_800_000_000))
     assert error is not None
+    assert str(error).startswith("Claude's five-hour limit is reached (429)") is (
+        ended.api_error_status == 429
+    )
     assert (error.outcome, error.retry_after) == (outcome, retry_after)
     assert (error.retry_at is None) is (retry_after is None)
 
@@ -377,3 +383,21 @@ def test_an_isolated_agent_is_out_of_reach() -> None:
     assert call_of("Task", prompt="x", isolation="worktree").kind == pb.TOOL_KIND_NETWORK
     assert call_of("Bash", command="x", isolation="worktree").kind == pb.TOOL_KIND_COMMAND
     assert call_of("Unheard", x=1).kind == pb.TOOL_KIND_OTHER
+
+
+def test_a_reached_limit_is_named_once() -> None:
+    """A subscription's limit is named when it is reached, not again, and not while extra usage continues."""
+    transcript = Transcript(Path("/w"), lambda: 0.0)
+
+    def told(**raw: object) -> list[str]:
+        info = RateLimitInfo(status="rejected", raw=raw)
+        return [event.output.text for event in transcript.take(RateLimitEvent(info, "u", "s"))]
+
+    assert told(status="allowed_warning", rateLimitType="five_hour") == []
+    named = ["Claude's five-hour limit is reached.\n"]
+    assert told(status="rejected", rateLimitType="five_hour", resetsAt=1_800_000_000) == named
+    assert told(status="rejected", rateLimitType="five_hour", resetsAt=1_800_000_000) == []
+    assert transcript.limit == RateLimit(reached=True, kind="five-hour limit", ends_at=1_800_000_000)
+    assert told(status="rejected", rateLimitType="seven_day", isUsingOverage=True) == []
+    assert transcript.limit is not None
+    assert not transcript.limit.reached

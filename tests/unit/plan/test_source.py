@@ -1,16 +1,14 @@
 """YAML becomes values with positions; what cannot be one is reported with its place and path."""
 
-from typing import Any
-
 import pytest
 import yaml
 
 from heddle.plan import source
-from heddle.plan.source import Node, Place, Source
+from heddle.plan.source import Node, Place, Problem, Source
 
 
-def problems(text: str) -> list[tuple[Any, ...]]:
-    return [tuple(problem) for problem in Source(text).problems]
+def problems(text: str) -> list[Problem]:
+    return Source(text).problems
 
 
 ALIAS = "anchors and aliases are not supported; write the value out"

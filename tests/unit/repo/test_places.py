@@ -28,7 +28,7 @@ EXAMPLES: Final = {
         r"\bhold_commands\b|\bheddle lift\b|\bdef lift\b", ("heddle/cli", "docs/cli.md")
     ),
     "a report format": Example(r"(?i)\bsarif\b", ("*.py", "*.proto", "docs/plan.md")),
-    "a tab of a session": Example(r"\bQuality\b", ("*.js", "docs/sessions.md")),
+    "a tab of a session": Example(r"\bQuality\b", ("ui_svc/web/src", "docs/sessions.md")),
     "a policy rule with a new action": Example(r"\bDenyOverdue\b", ("scheduler_svc",)),
 }
 

@@ -8,13 +8,13 @@ from fastapi import FastAPI
 
 from ui_svc.web.assets import Assets
 
-TEXT = "body { color: red }\n" * 100
+SHEET = b"body { color: red }\n" * 100
 
 
 @pytest.mark.parametrize(("accepted", "packed"), [("gzip, br", True), ("identity", False)])
 async def test_a_file_is_kept_for_good_and_packed_for_who_can_unpack_it(accepted: str, packed: bool) -> None:
-    """A file's URL changes with its content, and it is compressed for clients that support that."""
-    assets = Assets({"a.css": TEXT})
+    """A file's URL changes with any file's content, and it is compressed for clients that support that."""
+    assets = Assets({"a.css": SHEET, "b.js": b"1"})
     app = FastAPI()
     app.include_router(assets.router())
     transport = httpx.ASGITransport(app)
@@ -25,5 +25,7 @@ async def test_a_file_is_kept_for_good_and_packed_for_who_can_unpack_it(accepted
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert answer.headers["vary"] == "accept-encoding"
-    assert (gzip.decompress(body) if packed else body) == TEXT.encode()
-    assert assets.paths["a.css"] != Assets({"a.css": TEXT + "\n"}).paths["a.css"]
+    assert (gzip.decompress(body) if packed else body) == SHEET
+    # The files of a build name each other by relative addresses.
+    assert assets.paths["b.js"].rpartition("/")[0] == assets.paths["a.css"].rpartition("/")[0]
+    assert assets.paths["a.css"] != Assets({"a.css": SHEET, "b.js": b"2"}).paths["a.css"]

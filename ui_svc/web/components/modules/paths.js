@@ -1,2 +1,0 @@
-// Paths of the web app, which may be served below one.
-export const href = (path) => `${window.path_prefix ?? ""}${path}`;

@@ -1,0 +1,45 @@
+// Calls of the web app's HTTP endpoints. A failed call throws a Problem.
+import { nextCall, noteSignIn } from "./signIn";
+
+export class Problem extends Error {
+  constructor(
+    message: string,
+    // The reason of the error catalogue; empty if it is unknown.
+    readonly reason = "",
+    readonly violations: { field: string; message: string }[] = [],
+  ) {
+    super(message);
+  }
+}
+
+// What a caught error says.
+export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+export const apiUrl = (path: string) => `${window.path_prefix ?? ""}/api/${path}`;
+
+export const get = (path: string) => call(path, {});
+
+export const post = (path: string, body: object = {}) =>
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+async function call(path: string, options: RequestInit): Promise<any> {
+  const number = nextCall();
+  let response: Response;
+  try {
+    response = await fetch(apiUrl(path), { ...options, redirect: "manual" });
+  } catch {
+    throw new Problem("The web app does not answer. Nothing was changed; try again in a moment.", "OFFLINE");
+  }
+  if (noteSignIn(response, number))
+    throw new Problem("Your sign-in has expired. Nothing was changed; sign in again.", "SIGNED_OUT");
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    const message = answer.message ?? `The web app answered ${response.status}. Try again in a moment.`;
+    throw new Problem(message, answer.reason, answer.violations);
+  }
+  return answer;
+}

@@ -1,0 +1,244 @@
+// What the web app sends: ui_svc/views makes these of the messages of the API. Times are milliseconds since
+// 1970, costs are millionths of a dollar, durations are seconds. An absent time is null.
+
+export type RunState = "pending" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
+export type EpicState =
+  | "blocked"
+  | "ready"
+  | "running"
+  | "merging"
+  | "awaiting_merge"
+  | "succeeded"
+  | "failed"
+  | "conflicted"
+  | "skipped"
+  | "cancelled"
+  | "dropped";
+export type TaskState = "pending" | "running" | "waiting" | "accepted" | "failed" | "skipped";
+export type AttemptState =
+  "starting" | "running" | "waiting" | "checking" | "accepted" | "failed" | "stopped" | "lost" | "parked";
+
+export interface Usage {
+  input: number;
+  output: number;
+  cache_read: number;
+  cache_write: number;
+  cost: number;
+  // Whether a price is unknown.
+  cost_incomplete: boolean;
+  // The part that needed a table of prices.
+  cost_estimated: number;
+  models?: (Usage & { model: string })[];
+}
+
+export type TaskCounts = Record<TaskState | "total", number>;
+
+export interface Forecast {
+  remaining: number | null;
+  at_least: number | null;
+  critical_path?: string[];
+  // How many tasks it was estimated from.
+  measured: number;
+  // When it was made.
+  at: number;
+}
+
+export interface Run {
+  name: string;
+  title: string;
+  state: RunState;
+  reason: string;
+  project: string;
+  base_ref: string;
+  base_commit: string;
+  base_behind: { branch: string; upstream: string; commits: number } | null;
+  branch: string;
+  merge_into: string;
+  max_parallel: number;
+  tasks: TaskCounts;
+  epic_count: number;
+  usage: Usage;
+  created: number;
+  started: number | null;
+  ended: number | null;
+  sequence: number;
+  creator: string;
+  fault: string;
+  unpushed: { branch: string; error: string }[];
+  budget: number | null;
+  held_by: string;
+  forecast?: Forecast | null;
+}
+
+export interface Epic {
+  name: string;
+  key: string;
+  title: string;
+  index: number;
+  state: EpicState;
+  reason: string;
+  depends_on: string[];
+  touches: string[];
+  branch: string;
+  worktree: string;
+  slot: number;
+  ports: number[];
+  worker: string;
+  head_commit: string;
+  merge_commit: string;
+  conflict_files: string[];
+  tasks: TaskCounts;
+  usage: Usage;
+  started: number | null;
+  ended: number | null;
+}
+
+export interface Check {
+  name: string;
+  command: string;
+  ok: boolean;
+  exit_code: number | null;
+  seconds: number;
+  tests: { passed: number; failed: number; skipped: number } | null;
+  coverage: { covered: number; valid: number } | null;
+  findings: { errors: number; warnings: number; notes: number } | null;
+}
+
+export interface Question {
+  id: string;
+  question: string;
+  tool: string;
+  target: string;
+}
+
+export interface Summary {
+  attempt: string;
+  state: AttemptState;
+  tool: { id: string; name: string; target: string; kind: string } | null;
+  lines: string[];
+  tool_calls: number;
+  tool_errors: number;
+  screenshots: number;
+  usage: Usage;
+  waiting: Question | null;
+  active: number | null;
+  activity: number[];
+  background: string[];
+  context: { tokens: number; window: number };
+}
+
+export interface DiffStat {
+  files: number;
+  insertions: number;
+  deletions: number;
+}
+
+export interface Attempt {
+  name: string;
+  state: AttemptState;
+  reason: string;
+  worker: string;
+  agent: string;
+  started: number | null;
+  ended: number | null;
+  commit: string;
+  kept_ref: string;
+  agent_session?: { id: string; command: string } | null;
+  background_stopped?: string[];
+  found_ref?: string;
+  unfilled?: { path: string; reason: string }[];
+  no_changes?: boolean;
+  ignored?: { paths: string[]; count: number } | null;
+  diff: DiffStat | null;
+  usage: Usage;
+  checks: Check[];
+  summary: Summary | null;
+  session_sequence?: number;
+}
+
+export interface Task {
+  name: string;
+  epic: string;
+  key: string;
+  title: string;
+  position: number;
+  state: TaskState;
+  reason: string;
+  agent: string;
+  attempts: number;
+  commit: string;
+  attempt: Attempt | null;
+  // When it entered its state, if that is known.
+  since?: number | null;
+}
+
+// A provider that is on hold.
+export interface Hold {
+  provider: string;
+  cause: string;
+  reason: string;
+  since: number | null;
+  until: number | null;
+  runs: string[];
+  tasks: number;
+}
+
+// An item that waits for the operator.
+export interface AttentionItem {
+  key: string;
+  kind: string;
+  // It blocks work and cannot be dismissed.
+  waits: boolean;
+  run: string;
+  run_title: string;
+  title: string;
+  time: number | null;
+  epic?: string;
+  epic_title?: string;
+  task?: string;
+  attempt?: string;
+  reason?: string;
+  saved?: string;
+  provider?: string;
+  of?: string;
+  budget?: number;
+  spent?: number;
+  // Of a question.
+  id?: string;
+  question?: string;
+  tool?: string;
+  target?: string;
+}
+
+// An event of a log, with the fields of its kind.
+export interface LogEvent {
+  sequence: number;
+  time: number;
+  actor: string;
+  type: string;
+  // The entry of a session's log: level, speaker, words.
+  log?: [string, string, string];
+  [field: string]: any;
+}
+
+// An event of a run's log.
+export interface Turn extends LogEvent {
+  words: string;
+  epic: string;
+  task: string;
+  attempt: number;
+}
+
+// How a state is shown.
+export interface Look {
+  word: string;
+  icon: string;
+  tone: string;
+}
+
+// Anything that has the epics and tasks of a run: live, or at a moment of a replay.
+export interface RunParts {
+  run: { value: Run | null };
+  epics: ReadonlyMap<string, Epic>;
+  tasks: ReadonlyMap<string, Task>;
+}

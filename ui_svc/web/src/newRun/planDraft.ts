@@ -1,0 +1,79 @@
+// The draft of the form for a run: it survives a reload and a failed start.
+const KEPT = "heddle-draft";
+
+// Plan files are at most 4 MiB.
+const MOST_BYTES = 4 << 20;
+
+// The choices of the form beyond the plan; empty ones are left to the plan or to Heddle.
+export interface Options {
+  agentKind: string;
+  command: string;
+  parallel: string | number;
+  base: string;
+  into: string;
+  dollars: string | number;
+  planned: any;
+}
+
+export interface Draft {
+  project: string;
+  text: string;
+  allowDirty: boolean;
+  options: Options;
+}
+
+const OPTIONS: Options = {
+  agentKind: "",
+  command: "",
+  parallel: "",
+  base: "",
+  into: "",
+  dollars: "",
+  planned: null,
+};
+
+export const EXAMPLE = `name: First run
+epics:
+  - key: backend
+    title: Backend API
+    touches: ["api/**"]
+    tasks:
+      - key: health
+        title: Add a health endpoint
+        estimate: 10m
+        prompt: |
+          Add GET /health that answers 200 with {"ok": true}, and a test for it.
+        checks:
+          - name: tests
+            run: pytest -q
+`;
+
+export function readDraft(): Draft {
+  let kept: Partial<Draft> = {};
+  try {
+    kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+  } catch {
+    // A broken draft is ignored.
+  }
+  return {
+    project: kept.project ?? localStorage.getItem("heddle-project") ?? "",
+    text: kept.text ?? "",
+    allowDirty: false,
+    options: { ...OPTIONS, ...kept.options },
+  };
+}
+
+export function keepDraft({ project, text, options }: Draft): void {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ project, text, options }));
+  } catch {
+    // Storage is full: the draft is only on the page.
+  }
+}
+
+// Returns why a file cannot be a plan; empty if it may be one.
+export function whyNoPlan(file: Pick<File, "name" | "size">): string {
+  if (file.size > MOST_BYTES)
+    return `${file.name} is larger than 4 MiB, the limit of a plan. Choose another file; your draft is unchanged.`;
+  return "";
+}

@@ -1,0 +1,52 @@
+// The board's data, derived from the epics and tasks of a run, now or at a moment.
+import { computed } from "vue";
+import type { Epic, Task } from "../model/types";
+import { ATTEMPT_LIVE, groupOf, GROUPS } from "../model/status";
+
+export type Views = ReturnType<typeof viewsOf>;
+
+interface Parts {
+  epics: ReadonlyMap<string, Epic>;
+  tasks: ReadonlyMap<string, Task>;
+  order: ReadonlyMap<string, string[]>;
+}
+
+// `order` has the names of each epic's tasks in the order in which they run.
+export function viewsOf({ epics, tasks, order }: Parts) {
+  const tasksOf = (epic: string) => (order.get(epic) ?? []).flatMap((each) => tasks.get(each) ?? []);
+
+  const lanes = computed(() => {
+    const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
+    return [...epics.values()]
+      .map((epic) => ({ name: epic.name, index: epic.index, group: groupOf(epic, tasksOf(epic.name)) }))
+      .sort((a, b) => rank[a.group] - rank[b.group] || a.index - b.index);
+  });
+
+  // The task that an epic's card shows: the live one; of an epic that failed, what it
+  // failed by; else the one that was tried last.
+  function shownTask(epic: string): Task | undefined {
+    const tried = tasksOf(epic).filter((task) => task.attempt);
+    const live = tried.find((task) => task.attempt && ATTEMPT_LIVE.has(task.attempt.state));
+    if (live) return live;
+    tried.sort((a, b) => (b.attempt?.started ?? 0) - (a.attempt?.started ?? 0));
+    const broken = epics.get(epic)?.state === "failed" && tried.find((task) => task.state === "failed");
+    return broken || tried[0];
+  }
+
+  // Running attempts in the order of the board, for ← and →.
+  const running = computed(() =>
+    lanes.value.flatMap((lane) =>
+      tasksOf(lane.name).flatMap((task) =>
+        task.attempt && ATTEMPT_LIVE.has(task.attempt.state) ? task.attempt.name : [],
+      ),
+    ),
+  );
+
+  // Attempts of a task are numbered from 1 without gaps.
+  function hasAttempt(attempt: string): boolean {
+    const [, task, number] = /^(.+)\/attempts\/([1-9]\d*)$/.exec(attempt) ?? [];
+    return Number(number) <= (tasks.get(task ?? "")?.attempts ?? 0);
+  }
+
+  return { hasAttempt, lanes, running, shownTask, tasksOf };
+}
