@@ -200,11 +200,6 @@ class HeddleClient(PlanCalls):
                 return tasks
             request.page_token = page.next_page_token
 
-    async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
-        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
-        request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
-        return (await self._caller.mutate(self._stub.AddTask, request)).task
-
     async def retry_task(
         self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
     ) -> pb.Task:

@@ -24,3 +24,8 @@ class PlanCalls:
     async def apply_plan(self, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
         """Replaces the plan of a run; with `validate_only`, only returns what would change."""
         return await self._caller.mutate(self._stub.ApplyPlan, request)
+
+    async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
+        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
+        request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
+        return (await self._caller.mutate(self._stub.AddTask, request)).task

@@ -40,8 +40,8 @@ COMMITS: Final = (
     "restored",
     "end_request",
     "forget_requests",
+    "mark_expired",
     "prune_audit",
-    "prune_logs",
     "record_forecast",
 )
 

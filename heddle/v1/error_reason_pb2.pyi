@@ -103,6 +103,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a change of a run's plan affects what has started. The message
     names each such change. Metadata: count.
     """
+    ERROR_REASON_NEEDS_CONFLICT: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
+    epic of the attempt. Metadata: files, commit.
+    """
     ERROR_REASON_PLAN_CHANGED: _ErrorReason.ValueType  # 90
     """ABORTED: the run's plan was changed since the revision that the request names.
     Metadata: revision.
@@ -233,6 +237,10 @@ do not exist. A google.rpc.BadRequest names each field. Metadata: path.
 ERROR_REASON_PLAN_CHANGE_REFUSED: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION: a change of a run's plan affects what has started. The message
 names each such change. Metadata: count.
+"""
+ERROR_REASON_NEEDS_CONFLICT: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
+epic of the attempt. Metadata: files, commit.
 """
 ERROR_REASON_PLAN_CHANGED: ErrorReason.ValueType  # 90
 """ABORTED: the run's plan was changed since the revision that the request names.

@@ -37,6 +37,26 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class CreateRunRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PlanInputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PLAN_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     BASE_REF_FIELD_NUMBER: _builtins.int
@@ -49,6 +69,7 @@ class CreateRunRequest(_message.Message):
     PLAN_TEXT_FIELD_NUMBER: _builtins.int
     AGAIN_FIELD_NUMBER: _builtins.int
     FAILED_ONLY_FIELD_NUMBER: _builtins.int
+    PLAN_INPUTS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """Absolute path of a git repository on the worker's disk."""
     base_ref: _builtins.str
@@ -81,6 +102,12 @@ class CreateRunRequest(_message.Message):
     """
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan: ...
+    @_builtins.property
+    def plan_inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the inputs in plan_text, defaults included; they are already part of
+        the plan. Stored for people.
+        """
+
     def __init__(
         self,
         *,
@@ -96,10 +123,11 @@ class CreateRunRequest(_message.Message):
         plan_text: _builtins.str = ...,
         again: _builtins.str = ...,
         failed_only: _builtins.bool = ...,
+        plan_inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "failed_only", b"failed_only", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "plan_text", b"plan_text", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "failed_only", b"failed_only", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,11 +315,32 @@ Global___GetPlanRequest: _TypeAlias = GetPlanRequest  # noqa: Y015
 class GetPlanResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PLAN_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The file from which the plan was read, with its comments. Absent: the plan was not
     given as text.
@@ -303,6 +352,10 @@ class GetPlanResponse(_message.Message):
     def plan(self) -> _plan_pb2.Plan: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the inputs in text, defaults included."""
+
     def __init__(
         self,
         *,
@@ -311,10 +364,11 @@ class GetPlanResponse(_message.Message):
         revision: _builtins.int = ...,
         actor: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "plan", b"plan", "revision", b"revision", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "inputs", b"inputs", "plan", b"plan", "revision", b"revision", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,12 +378,33 @@ Global___GetPlanResponse: _TypeAlias = GetPlanResponse  # noqa: Y015
 class ApplyPlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PlanInputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     PLAN_TEXT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLAN_INPUTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     plan_text: _builtins.str
@@ -346,6 +421,10 @@ class ApplyPlanRequest(_message.Message):
     def plan(self) -> _plan_pb2.Plan:
         """The whole new plan."""
 
+    @_builtins.property
+    def plan_inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the inputs in plan_text, as in CreateRunRequest."""
+
     def __init__(
         self,
         *,
@@ -355,10 +434,11 @@ class ApplyPlanRequest(_message.Message):
         revision: _builtins.int = ...,
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        plan_inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "plan", b"plan", "plan_text", b"plan_text", "request_id", b"request_id", "revision", b"revision", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "request_id", b"request_id", "revision", b"revision", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,7 +125,7 @@ def _note_in_plan(connection: Connection, epic: EpicName, written: pb.PlanTask, 
     effective = pb.Plan.FromString(run_row(connection, run).plan)
     for plan in (newest.plan, effective):
         next(each for each in plan.epics if each.key == epic.epic).tasks.append(written)
-    plans.insert(connection, run, newest.revision + 1, newest.plan, text="", actor=actor, now=now)
+    plans.insert(connection, run, newest.revision + 1, newest.plan, actor=actor, now=now)
     runs.change(connection, run, plan=effective.SerializeToString())
 
 

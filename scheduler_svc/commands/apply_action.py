@@ -17,6 +17,7 @@ from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
+    FailTask,
     FinishEpic,
     FinishRun,
     HoldEpic,
@@ -153,6 +154,14 @@ def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
     if not tasks.try_to(connection, task, skip, reason=reason):
         return False
     append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)
+    return True
+
+
+@_effect_of(FailTask)
+def _fail_task(connection: Connection, action: FailTask, now: int) -> bool:
+    if not tasks.try_to(connection, action.task, transitions.TASK_LOSE_NEED, reason=action.reason):
+        return False
+    append(connection, [event(action.task, _ACTOR, task_failed=pb.TaskFailed(reason=action.reason))], now)
     return True
 
 

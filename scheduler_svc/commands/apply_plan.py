@@ -43,9 +43,7 @@ async def apply_plan(
     def work(connection: Connection) -> object:
         # The run may have continued since.
         current = compare(connection, name, request.plan, request.revision)
-        revision = apply(
-            connection, current, request.plan, request.plan_text, actor=call.principal.name, now=now
-        )
+        revision = apply(connection, current, request, call.principal.name, now)
         return f"{name}/plans/{revision}" if current.changes else name
 
     write = partial(requests.once, request=request, work=work, call=call, now=now)

@@ -183,7 +183,9 @@ def _write(
     plan = request.plan
     defaults = with_checks(plan.defaults, base.file)
     runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now))
-    plans.insert(connection, name, 1, plan, text=request.plan_text, actor=actor, now=now)
+    plans.insert(
+        connection, name, 1, plan, text=request.plan_text, inputs=request.plan_inputs, actor=actor, now=now
+    )
     events = [
         event(
             name,
@@ -273,6 +275,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "position": position,
         "state": pb.TASK_STATE_PENDING,
         "estimate": estimate_of(spec),
+        "needs": " ".join(spec.needs),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),
     }

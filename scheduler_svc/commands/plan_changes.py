@@ -99,18 +99,27 @@ def past_difference(connection: Connection, name: RunName, revision: int) -> pb.
 
 
 def apply(
-    connection: Connection, found: Comparison, plan: pb.Plan, text: str, *, actor: str, now: int
+    connection: Connection, found: Comparison, request: pb.ApplyPlanRequest, actor: str, now: int
 ) -> int:
     """Writes the changes; returns the new revision of the plan, the current one if there are none.
 
-    `plan` is the new plan as it was given. Raises PLAN_CHANGE_REFUSED.
+    Raises PLAN_CHANGE_REFUSED.
     """
     found.check()
     if not found.changes:
         return found.revision
     revision = found.revision + 1
-    plans.insert(connection, found.name, revision, plan, text=text, actor=actor, now=now)
-    _Writer(connection, found, actor, now).write(plan, revision)
+    plans.insert(
+        connection,
+        found.name,
+        revision,
+        request.plan,
+        text=request.plan_text,
+        inputs=request.plan_inputs,
+        actor=actor,
+        now=now,
+    )
+    _Writer(connection, found, actor, now).write(request.plan, revision)
     return revision
 
 
@@ -240,6 +249,7 @@ class _Writer:
         now = get_spec(self._connection, name)
         copy_fields(spec, now, _columns(fields))
         values: dict[str, object] = {"spec": now.SerializeToString(), "estimate": estimate_of(now)}
+        values["needs"] = " ".join(now.needs)
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
         if fields != [ORDER] and not tasks.change_unstarted(self._connection, name, **values):

@@ -26,6 +26,7 @@ def filled(connection: Connection, request: pb.CreateRunRequest) -> pb.CreateRun
     asked = pb.CreateRunRequest(
         plan=newest.plan,
         plan_text=newest.text,
+        plan_inputs=newest.inputs,
         project=run.project,
         base_ref=run.base_ref,
         agent=run.agent,
@@ -35,6 +36,7 @@ def filled(connection: Connection, request: pb.CreateRunRequest) -> pb.CreateRun
     if request.failed_only:
         asked.plan.CopyFrom(_left(connection, name, run.state, newest.plan))
         asked.plan_text = ""
+        asked.plan_inputs.clear()
         asked.base_ref = name.branch if run.head_commit else run.base_ref
     asked.MergeFrom(request)
     return asked

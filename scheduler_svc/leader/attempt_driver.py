@@ -23,6 +23,7 @@ from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
 from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.term import Term
+from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
@@ -94,6 +95,9 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
+            if error.reason == pb.ERROR_REASON_NEEDS_CONFLICT:
+                # Another attempt would meet the same conflict.
+                result.outcome = pb.OUTCOME_CONFLICTED
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
@@ -138,6 +142,8 @@ class AttemptDriver:
             project_file=assignment.project_file,
             merge_revision=assignment.merges,
             rewind_to=assignment.rewind_to,
+            take_in=assignment.needed,
+            resolve_conflict=assignment.resolves_needed,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
@@ -152,7 +158,7 @@ class AttemptDriver:
         noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
         if noted:
             self._new_agent = ""
-        if moved or noted:
+        if moved or noted or answer.taken_in:
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
@@ -169,7 +175,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=await self._prompt(spec),
+            prompt=merge_prompt(ensured, await self._prompt(spec)),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,

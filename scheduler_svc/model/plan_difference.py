@@ -24,7 +24,7 @@ _REMOVED: Final = pb.PLAN_CHANGE_KIND_REMOVED
 
 # Fields of an epic that take effect when its first task starts, and when its merge begins.
 _AT_START: Final = frozenset({"depends_on", "on_failure"})
-_AT_MERGE: Final = frozenset({"merge", "on_conflict"})
+_AT_MERGE: Final = frozenset({"merge"})
 
 
 @dataclass(frozen=True)

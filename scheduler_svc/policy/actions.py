@@ -134,6 +134,14 @@ class SkipTask(_Action):
 
 
 @dataclass(frozen=True)
+class FailTask(_Action):
+    """The task cannot run, because a task that it needs was not accepted."""
+
+    task: TaskName
+    reason: str
+
+
+@dataclass(frozen=True)
 class MergeEpic(_Action):
     """Merge the epic's branch into its run's."""
 
@@ -192,6 +200,7 @@ Action: TypeAlias = (
     | HoldEpic
     | PauseRun
     | SkipTask
+    | FailTask
     | MergeEpic
     | AwaitMerge
     | ResolveConflict

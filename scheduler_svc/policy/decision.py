@@ -6,6 +6,7 @@ snapshot, and calls it again.
 
 - An epic has at most one session, and its tasks start in order.
 - An epic starts once all of its dependencies are merged.
+- A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
   No slot is idle while an epic could use it.
 - No task starts without a reserved share of every budget above it.
@@ -28,6 +29,7 @@ from scheduler_svc.policy import budgets, epic_end
 from scheduler_svc.policy.actions import (
     Action,
     DenyOverdue,
+    FailTask,
     FinishRun,
     MergeRun,
     ReadyEpic,
@@ -36,6 +38,7 @@ from scheduler_svc.policy.actions import (
 )
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
+from scheduler_svc.policy.needs import Needs
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -56,6 +59,8 @@ def decide(snapshot: Snapshot) -> list[Action]:
     for place, run in enumerate(snapshot.runs):
         causes = _causes(run)
         actions += _readied(run, causes)
+        needs = Needs(run)
+        actions += _lost_needs(run, needs, causes)
         actions += _wound_up(run, causes, run.worker in workers)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
@@ -66,7 +71,14 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += _denied(run)
         stays = causes.keys() | held
         queue = Queue(
-            run, place, stays, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not wide
+            run,
+            place,
+            stays,
+            snapshot.typical_seconds,
+            ledger=ledger,
+            gate=gate,
+            needs=needs,
+            may_start=not wide,
         )
         if pause := queue.refused():
             actions.append(pause)
@@ -135,6 +147,18 @@ def _readied(run: RunView, causes: Mapping[str, Cause]) -> Iterator[Action]:
     for epic in run.epics:
         if is_ready(epic, done, causes) and epic.state == pb.EPIC_STATE_BLOCKED:
             yield ReadyEpic(epic.name)
+
+
+def _lost_needs(run: RunView, needs: Needs, causes: Mapping[str, Cause]) -> Iterator[Action]:
+    """Yields the failure of each task that is next in its epic and needs a task that was not accepted."""
+    if not needs.exist:
+        return
+    for epic in run.epics:
+        if epic.state in ENDED_EPIC or epic.busy or epic.name.epic in causes:
+            continue
+        task = next((task for task in epic.tasks if task.startable), None)
+        if task and (lost := needs.lost(task)):
+            yield FailTask(task.name, f"{lost.epic}/{lost.task}, which it needs, was not accepted")
 
 
 def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Iterator[Action]:

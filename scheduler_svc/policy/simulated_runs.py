@@ -11,6 +11,7 @@ from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
+    FailTask,
     FinishEpic,
     FinishRun,
     HoldEpic,
@@ -81,6 +82,8 @@ class Board:
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
+            case FailTask(name):
+                self.change_task(name, state=pb.TASK_STATE_FAILED)
             case MergeEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_MERGING, merging=True)
             case AwaitMerge(epic):

@@ -33,6 +33,8 @@ class TaskView:
     # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
     # without it.
     resolves: bool = False
+    # Tasks of other epics that must be accepted before it starts.
+    needs: tuple[TaskName, ...] = ()
     # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
     # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.

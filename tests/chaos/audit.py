@@ -53,7 +53,9 @@ class Audit:
             case "task_accepted":
                 self._accepted(event)
             case "task_failed":
-                self._ended(event)
+                # Without an attempt, a task that it needs was not accepted.
+                if event.attempt:
+                    self._ended(event)
                 if not event.task_failed.will_retry:
                     self._over.add((event.epic, event.task))
             case "task_waiting" if event.task_waiting.parked:

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
+from heddle.plan import rules
 from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
@@ -65,6 +66,12 @@ def plans(draw: st.DrawFn) -> pb.Plan:
         )
         for number in range(draw(st.integers(1, 3))):
             epic.tasks.add(key=f"t{number}", prompt="Go", priority=draw(st.integers(1, 3)))
+    for _ in range(draw(st.integers(0, 3))):
+        epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
+        task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
+        task.needs.append(f"{other.key}/{needed.key}")
+        if rules.violations(plan):
+            task.needs.pop()
     return plan
 
 
@@ -90,6 +97,10 @@ def grafted(current: pb.Plan, drawn: pb.Plan, started: set[str]) -> pb.Plan:
     known = {epic.key for epic in plan.epics}
     for epic in plan.epics:
         epic.depends_on[:] = [key for key in epic.depends_on if key in known]
+    tasks = {f"{epic.key}/{task.key}" for epic in plan.epics for task in epic.tasks}
+    for epic in plan.epics:
+        for task in epic.tasks:
+            task.needs[:] = [name for name in task.needs if name in tasks]
     return plan
 
 
@@ -193,9 +204,12 @@ class SchedulerCore(RuleBasedStateMachine):
             current = plan_rows.read(connection, run).plan
         plan = grafted(current, drawn, {name.split("/")[0] for name in before}) if fitting else drawn
 
+        if rules.violations(plan):
+            return
+
         def apply(connection: sa.Connection) -> None:
             found = plan_changes.compare(connection, run, plan)
-            plan_changes.apply(connection, found, plan, "", actor="ada", now=self.core.now)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=plan), "ada", self.core.now)
 
         self._ask(apply)
         assert self._started(run) == before
@@ -324,7 +338,7 @@ def test_a_changed_plan_of_which_nothing_has_started_is_a_new_run(before: pb.Pla
 
         def apply(connection: sa.Connection) -> None:
             found = plan_changes.compare(connection, changed, after)
-            plan_changes.apply(connection, found, after, "", actor="ada", now=core.now)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=after), "ada", core.now)
 
         core.write(apply)
         with core.engine.connect() as connection:

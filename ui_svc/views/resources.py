@@ -113,6 +113,7 @@ def task(message: pb.Task) -> View:
         "reason": message.reason,
         "agent": message.agent,
         "attempts": message.attempt_count,
+        "needs": list(message.needs),
         "commit": message.commit,
         "attempt": attempt(message.latest_attempt) if message.HasField("latest_attempt") else None,
     }

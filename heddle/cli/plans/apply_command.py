@@ -10,6 +10,7 @@ import typer
 
 from heddle import pb
 from heddle.cli.console import output, resource_names, words
+from heddle.cli.console.arguments import PlanInputs
 from heddle.cli.console.exit_codes import BAD_INPUT, DIFFERS, FAILED
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json
@@ -34,12 +35,17 @@ def apply(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the difference; exits 3 if there is one.")
     ] = False,
+    inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     as_json: Json = False,
 ) -> None:
     """Change the plan of a run, also while it runs: show the difference, ask, and apply all of it or nothing."""
-    given = plan_file.read_with_text(file)
+    given = plan_file.read_with_text(file, inputs)
     request = pb.ApplyPlanRequest(
-        name=resource_names.run_name(run), plan=given.plan, plan_text=given.text, validate_only=True
+        name=resource_names.run_name(run),
+        plan=given.plan,
+        plan_text=given.text,
+        plan_inputs=given.inputs,
+        validate_only=True,
     )
     found = output.run_async(_call(request))
     changes = found.difference.changes

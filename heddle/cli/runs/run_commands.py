@@ -1,7 +1,7 @@
 """Commands that start, show, pause, resume and cancel runs."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ import typer
 
 from heddle import operator_queue, pb, urls
 from heddle.cli.console import event_lines, output, resource_names, tables, words
-from heddle.cli.console.arguments import AttemptArgument, RunArgument
+from heddle.cli.console.arguments import AttemptArgument, PlanInputs, RunArgument
 from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -55,6 +55,7 @@ def run(
         bool, typer.Option("--allow-dirty", help="Start despite uncommitted changes; agents do not see them.")
     ] = False,
     request_id: Annotated[str, typer.Option(help="Idempotency key: the same ID returns the same run.")] = "",
+    inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,7 +69,7 @@ def run(
         allow_dirty=allow_dirty,
         request_id=request_id,
     )
-    request.MergeFrom(_subject(file, repo, again))
+    request.MergeFrom(_subject(file, repo, again, inputs))
     created = output.run_async(_create(request))
     short = created.name.removeprefix("runs/")
     if created.HasField("base_behind") and not as_json:
@@ -269,21 +270,24 @@ def cancel(run: RunArgument, as_json: Json = False) -> None:
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
 
-def _subject(file: Path | None, repo: str, again: str) -> pb.CreateRunRequest:
+def _subject(file: Path | None, repo: str, again: str, inputs: Sequence[str]) -> pb.CreateRunRequest:
     """Returns what to run: a plan on a repository, or another run; raises Failure if both or neither are named."""
     if again:
-        if file or repo:
+        if file or repo or inputs:
             raise Failure(
-                "--again takes neither FILE nor --repo: the plan and repository are those of RUN", BAD_INPUT
+                "--again takes neither FILE nor --repo nor --input: the plan and repository are those of RUN",
+                BAD_INPUT,
             )
         return pb.CreateRunRequest(again=resource_names.run_name(again))
     if file is None:
         raise Failure("name a plan FILE, or a run with --again", BAD_INPUT)
     if not repo:
         raise Failure("--repo is missing: the git repository to work on", BAD_INPUT)
-    given = plan_file.read_with_text(file)
+    given = plan_file.read_with_text(file, inputs)
     project = repo if urls.is_url(repo) else _path(repo)
-    return pb.CreateRunRequest(plan=given.plan, plan_text=given.text, project=project)
+    return pb.CreateRunRequest(
+        plan=given.plan, plan_text=given.text, plan_inputs=given.inputs, project=project
+    )
 
 
 def _path(repo: str) -> str:
@@ -322,6 +326,9 @@ async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
     if found.revision != newest.revision:
         changed = f"the plan was changed since, to revision {newest.revision}; --current prints that one"
         output.print_message(f"note: {changed}")
+    if found.text and found.inputs:
+        values = ", ".join(f"{name}={words.plain(value)}" for name, value in sorted(found.inputs.items()))
+        output.print_message(f"note: its inputs were {values}")
     output.print_text(found.text or writing.text_of(found.plan))
 
 

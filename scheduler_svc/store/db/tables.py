@@ -88,6 +88,8 @@ plans = sa.Table(
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The file from which it was read. Empty: unknown.
     sa.Column("text", sa.Text, nullable=False),
+    # A JSON object with the values of the inputs in the text.
+    sa.Column("inputs", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     _key("run", parent="runs"),
@@ -167,6 +169,8 @@ tasks = sa.Table(
     sa.Column("resume_from", sa.Integer),
     # True: it was accepted without a change, and its plan does not specify whether it should change anything.
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The needs of its spec, separated by spaces.
+    sa.Column("needs", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),

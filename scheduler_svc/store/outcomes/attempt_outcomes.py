@@ -50,7 +50,11 @@ def record_worktree(
         _note_found(connection, attempt, ensured.found, now)
     if ensured.HasField("submodules_not_filled"):
         _note_unfilled(connection, attempt, ensured.submodules_not_filled, worker, now)
-    if not epics.note_worktree(connection, epic, worktree):
+    first = epics.note_worktree(connection, epic, worktree)
+    if ensured.taken_in:
+        # The work of other epics is not the epic's own.
+        epics.change(connection, epic, start_commit=ensured.taken_in)
+    if not first:
         return
     created = pb.WorktreeCreated(
         path=worktree.path,

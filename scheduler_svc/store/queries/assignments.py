@@ -8,11 +8,12 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
+from heddle.plan.rules import SCRIPTED
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
-from scheduler_svc.store.db.tables import attempts
+from scheduler_svc.store.db.tables import attempts, tasks
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Assignment:
     merges: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
+    # The accepted commits of the tasks that it needs.
+    needed: Sequence[str] = ()
+    # True: its agent resolves a conflict with one of them.
+    resolves_needed: bool = False
 
 
 class Start(NamedTuple):
@@ -95,6 +100,7 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
             result=None,
             stop_reason=None,
             budget=share,
+            **(_of_needs(connection, attempt, epic, spec) if is_next else {}),
             **continued,
         ),
     )
@@ -121,7 +127,8 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if row is None:
         return None
     spec = pb.PlanTask.FromString(row.spec)
-    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    depends = bool(epic.depends_on)
     continued = _continued(connection, attempt, spec.agent, row.resume_from)
     if continued:
         spec.permissions.allow.extend(_allowed_before(connection, attempt))
@@ -133,8 +140,34 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
+        **_of_needs(connection, attempt, epic, spec),
         **continued,
     )
+
+
+def _of_needs(
+    connection: sa.Connection, attempt: AttemptName, epic: pb.PlanEpic, spec: pb.PlanTask
+) -> dict[str, Any]:
+    """Returns the fields of an assignment about the tasks that its task needs."""
+    if not spec.needs:
+        return {}
+    return {
+        "needed": _needed(connection, attempt, spec.needs),
+        # The scripted agent cannot resolve conflicts.
+        "resolves_needed": epic.on_conflict == pb.ON_CONFLICT_AGENT and spec.agent != SCRIPTED,
+    }
+
+
+def _needed(connection: sa.Connection, attempt: AttemptName, needs: Sequence[str]) -> list[str]:
+    """Returns the accepted commits of tasks, given as EPIC/TASK; none for a task that the operator skipped."""
+    found: list[str] = []
+    for need in needs:
+        epic, _, task = need.partition("/")
+        chosen = sa.select(tasks.c.commit_id).where(
+            tasks.c.run == attempt.run, tasks.c.epic == epic, tasks.c.task == task, tasks.c.commit_id != ""
+        )
+        found += connection.execute(chosen).scalars()
+    return found
 
 
 # An attempt that ended in one of these states is resumed by the next attempt without a request.

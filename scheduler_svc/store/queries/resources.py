@@ -287,6 +287,7 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         silence=spec.silence if spec.HasField("silence") else None,
         background_wait=background_wait(spec),
         expect=spec.expect,
+        needs=spec.needs,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,

@@ -85,6 +85,7 @@ _TASKS = (
         attempts.c.cost_micros,
         attempts.c.turn_micros,
         tasks.c.resolves,
+        tasks.c.needs,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
@@ -354,6 +355,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         cost,
         turn,
         resolves,
+        needs,
         spent,
         paced,
         provider,
@@ -375,6 +377,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
         waived=bool(skipped_by) or unresolved,
         resolves=resolves,
+        needs=tuple(TaskName(run, *each.split("/")) for each in needs.split()),
         starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
         paced=paced,
         provider=provider,

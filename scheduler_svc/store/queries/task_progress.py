@@ -33,7 +33,14 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     record = sa.case((tasks.c.state == pb.TASK_STATE_WAITING, attempts.c.record))
     stands = (
         sa.select(
-            tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at, record
+            tasks.c.epic,
+            tasks.c.task,
+            tasks.c.state,
+            tasks.c.estimate,
+            tasks.c.needs,
+            attempts.c.started_at,
+            attempts.c.ended_at,
+            record,
         )
         .select_from(joined)
         .where(tasks.c.run == name.run)
@@ -45,8 +52,10 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
             state,
             estimate,
             None if start is None else ((end or _asked_at(record) or now) - start) / 1_000_000,
+            tuple(needs.split()),
+            task,
         )
-        for epic, state, estimate, start, end, record in connection.execute(stands)
+        for epic, task, state, estimate, needs, start, end, record in connection.execute(stands)
     ]
     in_wait = (epics.c.run == name.run) & (epics.c.state == pb.EPIC_STATE_AWAITING_MERGE)
     awaiting = frozenset(connection.execute(sa.select(epics.c.epic).where(in_wait)).scalars())

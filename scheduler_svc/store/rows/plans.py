@@ -1,5 +1,9 @@
 """Stores the plans that a run was given. Rows are only added."""
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import sqlalchemy as sa
 
 from heddle import pb
@@ -15,7 +19,8 @@ def insert(
     revision: int,
     plan: pb.Plan,
     *,
-    text: str,
+    text: str = "",
+    inputs: Mapping[str, str] = MappingProxyType({}),
     actor: str,
     now: int,
 ) -> None:
@@ -25,6 +30,7 @@ def insert(
         "revision": revision,
         "plan": plan.SerializeToString(),
         "text": text,
+        "inputs": json.dumps(dict(inputs)),
         "actor": actor,
         "created_at": now,
     }
@@ -49,6 +55,7 @@ def read(connection: sa.Connection, run: RunName, revision: int = 0) -> pb.GetPl
     return pb.GetPlanResponse(
         plan=pb.Plan.FromString(row.plan),
         text=row.text,
+        inputs=json.loads(row.inputs),
         revision=row.revision,
         actor=row.actor,
         create_time=timestamp(row.created_at),

@@ -28,18 +28,6 @@ def known(usage: pb.UsageTotals) -> tuple[int, int, bool]:
     return usage.cost_usd_micros, usage.estimated_usd_micros, usage.cost_incomplete
 
 
-async def check_daily_costs(scheduler: Scheduler) -> None:
-    daily = (await scheduler.api.ListDailyCosts(pb.ListDailyCostsRequest(days=2))).costs
-    # The test may run at midnight, and then the sessions are of two days.
-    assert sum(each.cost_usd_micros for each in daily) == 101_000
-    assert sum(each.sessions for each in daily) == 5
-    assert {(each.user, each.agent, each.project) for each in daily} == {
-        ("user:ada", "scripted", "/repository")
-    }
-    request = pb.ListDailyCostsRequest(project="/elsewhere")
-    assert not (await scheduler.api.ListDailyCosts(request)).costs
-
-
 async def test_costs_add_up_at_every_level_and_by_model(
     worker: FakeWorker, database_url: str, tmp_path: Path
 ) -> None:
@@ -61,7 +49,6 @@ async def test_costs_add_up_at_every_level_and_by_model(
         second = await scheduler.create(make_plan({"a": ["one"]}))
         await scheduler.finished(second)
 
-        await check_daily_costs(scheduler)
         [project] = (await listed("")).costs
         assert (project.name, project.budget_usd_micros) == ("/repository", 5_000_000)
         assert known(project.usage) == (101_000, 1_000, True)
@@ -108,6 +95,23 @@ async def test_costs_add_up_at_every_level_and_by_model(
                 token = pages[-1].next_page_token
             assert [cost for page in pages for cost in page.costs] == list(whole.costs)
             assert {page.total.usage.cost_usd_micros for page in pages} == {whole.total.usage.cost_usd_micros}
+
+
+async def test_costs_are_summed_by_day_person_and_agent(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Charts get the cost and sessions of each day, person, agent and project; another project has none."""
+    worker.play = spend
+    await scheduler.finished(await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}, retries=1)))
+    daily = (await scheduler.api.ListDailyCosts(pb.ListDailyCostsRequest(days=2))).costs
+    # The test may run at midnight, and then the sessions are of two days.
+    assert sum(each.cost_usd_micros for each in daily) == 61_000
+    assert sum(each.sessions for each in daily) == 3
+    assert {(each.user, each.agent, each.project) for each in daily} == {
+        ("user:ada", "scripted", "/repository")
+    }
+    request = pb.ListDailyCostsRequest(project="/elsewhere")
+    assert not (await scheduler.api.ListDailyCosts(request)).costs
+    with pytest.raises(grpc.aio.AioRpcError, match="from 1 to 366"):
+        await scheduler.api.ListDailyCosts(pb.ListDailyCostsRequest(days=400))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ TASK_PARK | running waiting | waiting | reason
 TASK_PARK_ANSWERED | running waiting | pending | reason
 TASK_SUSPEND | running waiting | pending
 TASK_ANSWERED | waiting | pending
+TASK_LOSE_NEED | pending | failed | pace
 TASK_STOP_PARKED | pending waiting | failed
 TASK_SKIP | pending | skipped
 TASK_SKIP_PARKED | pending waiting | skipped

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from nicegui import ui
@@ -83,8 +84,8 @@ class _Log:
                     exact(each.time),
                     person_of(each.user) or "unknown",
                     each.method.rpartition(".")[2],
-                    lambda each=each: text("span", each.resource, "mono"),
-                    lambda each=each: _outcome(each),
+                    partial(text, "span", each.resource, "mono"),
+                    partial(_outcome, each),
                 )
 
     def _matches(self, entry: pb.AuditEntry) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from nicegui import ui
@@ -150,6 +150,10 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
                 text("dd", value, "num")
 
 
+# The content of a table's cell: a text, or a function that fills it.
+Cell: TypeAlias = str | Callable[[], object]
+
+
 class Table:
     """A table whose rows become cards on a phone. Columns whose names end in `>` are right-aligned."""
 
@@ -166,7 +170,7 @@ class Table:
                             text("span", "Actions", "visually-hidden")
             self._body = ui.element("tbody")
 
-    def row(self, *cells: str | Callable[[], object]) -> None:
+    def row(self, *cells: Cell) -> None:
         """Adds a row: a text for each cell, or a function that fills it."""
         with self._body, ui.element("tr"):
             for place, (cell, name, right) in enumerate(zip(cells, self._columns, self._right, strict=True)):

@@ -1,12 +1,14 @@
 """The page of people and tokens: who is signed in, and tokens for people and programs."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from nicegui import ui
 
 from heddle import pb
+from heddle.client import HeddleClient
 from heddle.identity.principals import person as person_of
 from ui_svc.pages.manage.layout import Table, badge, confirmed, empty, section, text, when
 from ui_svc.pages.manage.person import ROLES, Person
@@ -65,11 +67,11 @@ def _list(person: Person, title: str, about: str, tokens: list[pb.Token]) -> Non
             table.row(
                 each.title or each.name,
                 person_of(each.user),
-                lambda each=each: badge(ROLES.get(each.role, "none").capitalize(), "quiet"),
+                partial(badge, ROLES.get(each.role, "none").capitalize(), "quiet"),
                 ", ".join(each.projects) or "All",
                 when(each.create_time),
                 when(each.expire_time) or "never",
-                lambda each=each: _revocation(person, each),
+                partial(_revocation, person, each),
             )
 
 
@@ -87,8 +89,8 @@ async def _revoke(person: Person, token: pb.Token) -> None:
     ):
         return
 
-    async def revoke(client: object) -> bool:
-        await client.revoke_token(token.name)  # type: ignore[attr-defined]  # a HeddleClient
+    async def revoke(client: HeddleClient) -> bool:
+        await client.revoke_token(token.name)
         return True
 
     if await person.act(revoke):

@@ -1,8 +1,11 @@
 """The page of a person's own settings."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 
 from heddle import pb
 from ui_svc.pages.manage.layout import section, text
@@ -53,9 +56,7 @@ async def build(person: Person) -> None:
     ):
         for occasion, words in _OCCASIONS.items():
             box = ui.checkbox(words, value=occasion in chosen.notify)
-            box.on_value_change(
-                lambda event, occasion=occasion: _notify(chosen, occasion, event.value, store)
-            )
+            box.on_value_change(partial(_notify, chosen, occasion, store))
     with section("Signed in"):
         text("p", f"You are {person.name}, with the role {person.role_name}.")
         ui.button("Sign out", icon="logout").props("outline no-caps").classes("self-start").on(
@@ -63,8 +64,13 @@ async def build(person: Person) -> None:
         )
 
 
-async def _notify(chosen: pb.Preferences, occasion: "pb.Occasion.ValueType", on: bool, store: object) -> None:
+async def _notify(
+    chosen: pb.Preferences,
+    occasion: "pb.Occasion.ValueType",
+    store: Callable[[], Awaitable[None]],
+    event: ValueChangeEventArguments[bool],
+) -> None:
     kept = [each for each in chosen.notify if each != occasion]
     chosen.ClearField("notify")
-    chosen.notify.extend([*kept, occasion] if on else kept)
-    await store()  # type: ignore[operator]  # a coroutine function
+    chosen.notify.extend([*kept, occasion] if event.value else kept)
+    await store()

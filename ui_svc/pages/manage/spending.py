@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from nicegui import ui
@@ -127,7 +128,7 @@ def _shares(title: str, rows: list[tuple[str, int, int]], total: int) -> None:
     table = Table(title, (title.removeprefix("Per ").capitalize(), "Share", "Sessions>", "Cost>"))
     for name, cost, sessions in rows:
         share = cost / total if total else 0.0
-        table.row(name, lambda share=share: _meter(share), f"{sessions:,}", money(cost))
+        table.row(name, partial(_meter, share), f"{sessions:,}", money(cost))
 
 
 def _meter(share: float) -> None:

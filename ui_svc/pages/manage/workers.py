@@ -1,5 +1,7 @@
 """The page of the workers: what they can start, what is busy, and what is wrong."""
 
+from functools import partial
+
 from nicegui import ui
 
 from heddle import pb
@@ -66,7 +68,7 @@ def _slots(worker: pb.Worker) -> None:
 def _agents(worker: pb.Worker) -> None:
     table = Table(f"Agents of {worker.name}", ("Agent", "State", "Version", "Details"))
     for agent in worker.agents:
-        table.row(agent.name, lambda agent=agent: _state(agent), agent.version, agent.detail)
+        table.row(agent.name, partial(_state, agent), agent.version, agent.detail)
 
 
 def _state(agent: pb.AgentProgram) -> None:

@@ -1,11 +1,13 @@
 """The page of the worktrees: their size and age, and how to restore or remove one."""
 
+from functools import partial
 from typing import Final
 
 from nicegui import ui
 
 from heddle import pb
-from ui_svc.pages.manage.layout import Table, badge, confirmed, empty, facts, link, size_of, text, when
+from heddle.client import HeddleClient
+from ui_svc.pages.manage.layout import Cell, Table, badge, confirmed, empty, facts, link, size_of, text, when
 from ui_svc.pages.manage.person import Person
 
 # Rows that are shown at first, and with each "Show more".
@@ -50,14 +52,14 @@ def _list(person: Person, found: list[pb.EpicWorktree]) -> None:
     def more() -> None:
         nonlocal shown
         for each in found[shown : shown + _ROWS]:
-            cells = [
-                lambda each=each: _name(each),
-                lambda each=each: _state(each),
+            row: list[Cell] = [
+                partial(_name, each),
+                partial(_state, each),
                 size_of(each.disk_bytes) if each.HasField("disk_bytes") else "",
                 when(each.create_time),
                 _removal(each),
             ]
-            table.row(*cells, *([lambda each=each: _actions(person, each)] if acts else []))
+            table.row(*row, *([partial(_actions, person, each)] if acts else []))
         shown += _ROWS
         button.set_visibility(shown < len(found))
 
@@ -123,7 +125,7 @@ async def _collect(person: Person) -> None:
         )
         return
     said = f"{len(found.worktrees)} worktrees and the logs of {len(found.logs)} runs are older than their retention."
-    if await confirmed("Remove what is due?", said, "Remove") and await person.act(
-        lambda client: client.collect_garbage()
-    ):
+    if not await confirmed("Remove what is due?", said, "Remove"):
+        return
+    if await person.act(HeddleClient.collect_garbage):
         ui.navigate.reload()
