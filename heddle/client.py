@@ -11,16 +11,15 @@ from heddle import pb, urls
 from heddle.channels import open_channel
 from heddle.client_plans import PlanCalls
 from heddle.config import Tls
-from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
+from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.
 __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 
-# Timeouts in seconds: of calls that wait for processes to end, and of calls that clone.
+# Timeout in seconds of calls that wait for processes to end.
 STOP_TIMEOUT: Final = 600.0
-CLONE_TIMEOUT: Final = 900.0
 
 # Timeout in seconds of calls that run git in many worktrees.
 LOOK_TIMEOUT: Final = 120.0

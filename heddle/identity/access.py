@@ -14,11 +14,12 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         pb.ROLE_VIEWER: """
             GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
-            ListEpicWorktrees ListHolds ListWorkers
+            ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
             CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
             RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree CollectGarbage LiftHold
+            CreateSchedule UpdateSchedule DeleteSchedule
         """,
     },
     "IdentityService": {

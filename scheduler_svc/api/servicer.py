@@ -18,11 +18,12 @@ from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.apply_plan import apply_plan
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
-from scheduler_svc.commands.create_run import create_run
+from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
 from scheduler_svc.commands.rewind import retry_from_here
+from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.commands.worktree_list import list_worktrees
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN
@@ -39,7 +40,7 @@ from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import plans, requests
+from scheduler_svc.store.rows import plans, requests, schedules
 from scheduler_svc.store.rows.holds import list_holds
 from scheduler_svc.store.rows.retention import Retention
 
@@ -60,6 +61,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         clock: Clock,
         new_suffix: Callable[[], str],
         *,
+        start_run: StartRun,
         project_budget: int | None,
         retention: Retention,
     ) -> None:
@@ -69,22 +71,14 @@ class SchedulerServicer(SchedulerServiceServicer):
         self._workers = workers
         self._clock = clock
         self._new_suffix = new_suffix
+        self._start_run = start_run
         self._project_budget = project_budget
         self._retention = retention
 
     # Runs.
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Context) -> pb.CreateRunResponse:
-        run = await create_run(
-            self._database,
-            self._workers,
-            request,
-            self._new_suffix(),
-            call=current_call(),
-            now=self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.CreateRunResponse(run=run)
+        return pb.CreateRunResponse(run=await self._start_run(request, current_call(), self._now()))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         name = RunName.parse(request.name)
@@ -390,6 +384,41 @@ class SchedulerServicer(SchedulerServiceServicer):
         if len(workers) > size:
             response.next_page_token = token(workers[size - 1].name)
         return response
+
+    # Schedules.
+
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Context
+    ) -> pb.CreateScheduleResponse:
+        made = await create_schedule(
+            self._database,
+            self._start_run,
+            request,
+            self._new_suffix(),
+            call=current_call(),
+            now=self._now(),
+        )
+        return pb.CreateScheduleResponse(schedule=made)
+
+    async def ListSchedules(
+        self, request: pb.ListSchedulesRequest, context: Context
+    ) -> pb.ListSchedulesResponse:
+        return pb.ListSchedulesResponse(schedules=await self._store.read(schedules.listed))
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Context
+    ) -> pb.UpdateScheduleResponse:
+        schedule = schedule_id(request.name)
+        work = partial(update_schedule, schedule=schedule, paused=request.paused, now=self._now())
+        read = partial(schedules.read, schedule=schedule)
+        return pb.UpdateScheduleResponse(schedule=await self._store.once(request, request.name, work, read))
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Context
+    ) -> pb.DeleteScheduleResponse:
+        work = partial(schedules.delete, schedule=schedule_id(request.name))
+        await self._store.once(request, request.name, work, lambda _connection: None)
+        return pb.DeleteScheduleResponse()
 
     # Help.
 
