@@ -38,10 +38,11 @@ COMMITS: Final = (
     "removed",
     "released",
     "restored",
+    "advance_schedule",
     "end_request",
     "forget_requests",
+    "mark_expired",
     "prune_audit",
-    "prune_logs",
     "record_forecast",
 )
 

@@ -1,6 +1,5 @@
 """Protects the process of a service from other programs of its machine, those of the same user included."""
 
-import ctypes
 import os
 import sys
 from typing import Final
@@ -58,4 +57,6 @@ def close_memory() -> None:
     It also writes no core file. Programs that it starts are not affected.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 (commands import this module, and need it only as a service)
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

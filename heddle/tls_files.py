@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import structlog
-
 from heddle.config import Tls, check_pem_files
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class TlsFiles:
@@ -20,6 +16,9 @@ class TlsFiles:
 
     def renewed(self) -> bool:
         """Returns, once, whether the files were replaced and can be used; False while they do not match yet."""
+        import structlog  # noqa: PLC0415 (takes a third of the time in which a command starts, and commands log nothing)
+
+        log: structlog.stdlib.BoundLogger = structlog.get_logger()
         try:
             state = self._state()
             if state == self._seen:

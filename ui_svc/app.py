@@ -19,6 +19,7 @@ from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
 from ui_svc.feeds.rooms import accept_origins, scope_of
 from ui_svc.pages import frame, not_found, run, runs
+from ui_svc.pages.manage import pages
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
 DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
@@ -76,6 +77,7 @@ def build(settings: Settings) -> FastAPI:
     live.register()
     runs.install()
     run.install()
+    pages.install(caller)
     not_found.install()
     ui.run_with(
         app,

@@ -14,16 +14,16 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         pb.ROLE_VIEWER: """
             GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
-            ListEpicWorktrees ListHolds ListSchedules ListWorkers
+            ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
             CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
-            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree CollectGarbage LiftHold
-            CreateSchedule UpdateSchedule DeleteSchedule
+            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule
         """,
     },
     "IdentityService": {
-        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut",
+        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut GetPreferences UpdatePreferences",
         pb.ROLE_ADMIN: "CreateToken ListTokens RevokeToken ListAuditEntries",
         Kind.WEB: "SignIn",
     },

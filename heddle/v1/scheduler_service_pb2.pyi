@@ -2031,6 +2031,49 @@ class RestoreEpicWorktreeResponse(_message.Message):
 Global___RestoreEpicWorktreeResponse: _TypeAlias = RestoreEpicWorktreeResponse  # noqa: Y015
 
 @_typing.final
+class RemoveEpicWorktreeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN/epics/EPIC/worktree"""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveEpicWorktreeRequest: _TypeAlias = RemoveEpicWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class RemoveEpicWorktreeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKTREE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worktree(self) -> _housekeeping_pb2.EpicWorktree: ...
+    def __init__(
+        self,
+        *,
+        worktree: _housekeeping_pb2.EpicWorktree | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveEpicWorktreeResponse: _TypeAlias = RemoveEpicWorktreeResponse  # noqa: Y015
+
+@_typing.final
 class CollectGarbageRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2084,6 +2127,52 @@ class CollectGarbageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015
+
+@_typing.final
+class ListDailyCostsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """How many days, today included. Absent: 30."""
+    project: _builtins.str
+    """As in Run.project. Absent: all projects that the caller may see."""
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+        project: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDailyCostsRequest: _TypeAlias = ListDailyCostsRequest  # noqa: Y015
+
+@_typing.final
+class ListDailyCostsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COSTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[_cost_pb2.DailyCost]:
+        """The oldest day first; at most one for each day, person, agent and project."""
+
+    def __init__(
+        self,
+        *,
+        costs: _abc.Iterable[_cost_pb2.DailyCost] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDailyCostsResponse: _TypeAlias = ListDailyCostsResponse  # noqa: Y015
 
 @_typing.final
 class ListHoldsRequest(_message.Message):

@@ -223,6 +223,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
                 _registered_method=True)
+        self.ListDailyCosts = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListDailyCosts',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.FromString,
+                _registered_method=True)
         self.ListEpicWorktrees = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListEpicWorktrees',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.SerializeToString,
@@ -232,6 +237,11 @@ class SchedulerServiceStub:
                 '/heddle.v1.SchedulerService/RestoreEpicWorktree',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+                _registered_method=True)
+        self.RemoveEpicWorktree = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RemoveEpicWorktree',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.FromString,
                 _registered_method=True)
         self.CollectGarbage = channel.unary_unary(
                 '/heddle.v1.SchedulerService/CollectGarbage',
@@ -721,6 +731,16 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDailyCosts(self, request, context):
+        """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+        on the day on which it started.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEpicWorktrees(self, request, context):
         """Lists the worktrees of a run, or of all runs, sorted by name, including archived
         ones. Calls the workers, which start one git process for each worktree.
@@ -746,6 +766,19 @@ class SchedulerServiceServicer:
         - UNAVAILABLE / NO_WORKER: its worker cannot be reached.
         - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
         to keep waiting.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveEpicWorktree(self, request, context):
+        """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+        changes are archived first; RestoreEpicWorktree brings them back. The leader does
+        the work; the call returns when it is done. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+        - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1004,6 +1037,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.SerializeToString,
             ),
+            'ListDailyCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDailyCosts,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.SerializeToString,
+            ),
             'ListEpicWorktrees': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEpicWorktrees,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.FromString,
@@ -1013,6 +1051,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RestoreEpicWorktree,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.SerializeToString,
+            ),
+            'RemoveEpicWorktree': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveEpicWorktree,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.SerializeToString,
             ),
             'CollectGarbage': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectGarbage,
@@ -2003,6 +2046,33 @@ class SchedulerService:
             _registered_method=True)
 
     @staticmethod
+    def ListDailyCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListDailyCosts',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListEpicWorktrees(request,
             target,
             options=(),
@@ -2046,6 +2116,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RestoreEpicWorktree',
             heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveEpicWorktree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RemoveEpicWorktree',
+            heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.FromString,
             options,
             channel_credentials,
             insecure,

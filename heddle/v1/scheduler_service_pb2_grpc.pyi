@@ -337,6 +337,12 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
     """
+    ListDailyCosts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListDailyCostsRequest, _scheduler_service_pb2.ListDailyCostsResponse]
+    """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+    on the day on which it started.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+    """
     ListEpicWorktrees: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]
     """Lists the worktrees of a run, or of all runs, sorted by name, including archived
     ones. Calls the workers, which start one git process for each worktree.
@@ -358,6 +364,15 @@ class SchedulerServiceStub:
     - UNAVAILABLE / NO_WORKER: its worker cannot be reached.
     - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
       to keep waiting.
+    """
+    RemoveEpicWorktree: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RemoveEpicWorktreeRequest, _scheduler_service_pb2.RemoveEpicWorktreeResponse]
+    """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+    changes are archived first; RestoreEpicWorktree brings them back. The leader does
+    the work; the call returns when it is done. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+    - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
     """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]
     """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
@@ -715,6 +730,12 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
     """
+    ListDailyCosts: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListDailyCostsRequest, _scheduler_service_pb2.ListDailyCostsResponse]  # type: ignore[assignment]
+    """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+    on the day on which it started.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+    """
     ListEpicWorktrees: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]  # type: ignore[assignment]
     """Lists the worktrees of a run, or of all runs, sorted by name, including archived
     ones. Calls the workers, which start one git process for each worktree.
@@ -736,6 +757,15 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - UNAVAILABLE / NO_WORKER: its worker cannot be reached.
     - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
       to keep waiting.
+    """
+    RemoveEpicWorktree: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RemoveEpicWorktreeRequest, _scheduler_service_pb2.RemoveEpicWorktreeResponse]  # type: ignore[assignment]
+    """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+    changes are archived first; RestoreEpicWorktree brings them back. The leader does
+    the work; the call returns when it is done. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+    - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
     """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
     """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
@@ -1296,6 +1326,18 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListDailyCosts(
+        self,
+        request: _scheduler_service_pb2.ListDailyCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListDailyCostsResponse, _abc.Awaitable[_scheduler_service_pb2.ListDailyCostsResponse]]:
+        """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+        on the day on which it started.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+        """
+
+    @_abc_1.abstractmethod
     def ListEpicWorktrees(
         self,
         request: _scheduler_service_pb2.ListEpicWorktreesRequest,
@@ -1327,6 +1369,21 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - UNAVAILABLE / NO_WORKER: its worker cannot be reached.
         - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
           to keep waiting.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveEpicWorktree(
+        self,
+        request: _scheduler_service_pb2.RemoveEpicWorktreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RemoveEpicWorktreeResponse, _abc.Awaitable[_scheduler_service_pb2.RemoveEpicWorktreeResponse]]:
+        """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+        changes are archived first; RestoreEpicWorktree brings them back. The leader does
+        the work; the call returns when it is done. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+        - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
         """
 
     @_abc_1.abstractmethod

@@ -16,7 +16,7 @@ from heddle.identity.token_file import new_token
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceServicer
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.queries.page_tokens import page_size
-from scheduler_svc.store.rows import audit, tokens
+from scheduler_svc.store.rows import audit, preferences, tokens
 from scheduler_svc.store.rows.tokens import NewToken, TokenKind
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,6 +29,9 @@ _OF_TOKEN: Final = 90 * _DAY
 _LONGEST: Final = 366 * _DAY
 _OF_SESSION: Final = 14 * _DAY
 _OF_CODE: Final = 600 * _MICROS
+
+# Characters of a preference.
+_LONGEST_CHOICE: Final = 200
 
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -44,6 +47,28 @@ class IdentityServicer(IdentityServiceServicer):
     async def GetCaller(self, request: pb.GetCallerRequest, context: Context) -> pb.GetCallerResponse:
         principal = caller()
         return pb.GetCallerResponse(user=principal.name, role=principal.role, projects=principal.projects)
+
+    async def GetPreferences(
+        self, request: pb.GetPreferencesRequest, context: Context
+    ) -> pb.GetPreferencesResponse:
+        found = await self._database.read(partial(preferences.read, user=caller().name))
+        return pb.GetPreferencesResponse(preferences=found)
+
+    async def UpdatePreferences(
+        self, request: pb.UpdatePreferencesRequest, context: Context
+    ) -> pb.UpdatePreferencesResponse:
+        chosen = request.preferences
+        for field in ("agent", "editor"):
+            if len(getattr(chosen, field)) > _LONGEST_CHOICE:
+                raise invalid_field(f"preferences.{field}", f"must have at most {_LONGEST_CHOICE} characters")
+        call, now = current_call(), self._now()
+
+        def write(connection: Connection) -> None:
+            preferences.replace(connection, call.principal.name, chosen)
+            audit.record(connection, call, call.principal.name, "", now)
+
+        await self._database.submit(write)
+        return pb.UpdatePreferencesResponse(preferences=chosen)
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenResponse:
         lifetime = request.lifetime.ToMicroseconds() if request.HasField("lifetime") else _OF_TOKEN

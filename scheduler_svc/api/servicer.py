@@ -11,19 +11,16 @@ from heddle.clock import Clock
 from heddle.errors import invalid_field
 from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
-from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
+from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.commands.add_task import add_task
-from scheduler_svc.commands.apply_plan import apply_plan
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
 from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
 from scheduler_svc.commands.rewind import retry_from_here
-from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.commands.worktree_list import list_worktrees
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN
@@ -39,8 +36,9 @@ from scheduler_svc.store.queries.merge_view import get_conflicts
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
+from scheduler_svc.store.queries.spending import daily_costs
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import plans, requests, schedules
+from scheduler_svc.store.rows import requests
 from scheduler_svc.store.rows.holds import list_holds
 from scheduler_svc.store.rows.retention import Retention
 
@@ -49,8 +47,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 # Maximum size of a page of events, in bytes.
 _PAGE_BYTES: Final = 1 << 20
 
+# In microseconds.
+_DAY: Final = 24 * 3600 * 1_000_000
 
-class SchedulerServicer(SchedulerServiceServicer):
+
+class SchedulerServicer(PlanMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -66,10 +67,10 @@ class SchedulerServicer(SchedulerServiceServicer):
         retention: Retention,
     ) -> None:
         self._database = database
+        self._now = lambda: micros(clock())
         self._store = StoreCalls(database, doorbell, self._now)
         self._doorbell = doorbell
         self._workers = workers
-        self._clock = clock
         self._new_suffix = new_suffix
         self._start_run = start_run
         self._project_budget = project_budget
@@ -94,15 +95,6 @@ class SchedulerServicer(SchedulerServiceServicer):
         projects = caller().projects
         async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
-
-    async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
-        return await self._store.read(plans.read, RunName.parse(request.name), request.revision)
-
-    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Context) -> pb.ApplyPlanResponse:
-        database, workers, budget = self._database, self._workers, self._project_budget
-        return await apply_plan(
-            database, workers, request, current_call(), self._now(), project_budget=budget
-        )
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
@@ -204,17 +196,6 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._store.read(lists.list_tasks, request=request)
-
-    async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
-        task = await add_task(
-            self._database,
-            self._workers,
-            request,
-            current_call(),
-            self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.AddTaskResponse(task=task)
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)
@@ -342,6 +323,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         WorktreeName.parse(request.name)
         return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
 
+    async def RemoveEpicWorktree(
+        self, request: pb.RemoveEpicWorktreeRequest, context: Context
+    ) -> pb.RemoveEpicWorktreeResponse:
+        WorktreeName.parse(request.name)
+        return pb.RemoveEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
+
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Context
     ) -> pb.CollectGarbageResponse:
@@ -353,6 +340,18 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._store.read(
             list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
         )
+
+    async def ListDailyCosts(
+        self, request: pb.ListDailyCostsRequest, context: Context
+    ) -> pb.ListDailyCostsResponse:
+        days = request.days or 30
+        if not 1 <= days <= 366:
+            raise invalid_field("days", "must be from 1 to 366")
+        midnight = self._now() // _DAY * _DAY
+        since = midnight - (days - 1) * _DAY
+        projects = caller().projects
+        found = await self._store.read(daily_costs, since=since, project=request.project, projects=projects)
+        return pb.ListDailyCostsResponse(costs=found)
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
         return await self._store.read(list_holds, now=self._now(), projects=caller().projects)
@@ -385,45 +384,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             response.next_page_token = token(workers[size - 1].name)
         return response
 
-    # Schedules.
-
-    async def CreateSchedule(
-        self, request: pb.CreateScheduleRequest, context: Context
-    ) -> pb.CreateScheduleResponse:
-        made = await create_schedule(
-            self._database,
-            self._start_run,
-            request,
-            self._new_suffix(),
-            call=current_call(),
-            now=self._now(),
-        )
-        return pb.CreateScheduleResponse(schedule=made)
-
-    async def ListSchedules(
-        self, request: pb.ListSchedulesRequest, context: Context
-    ) -> pb.ListSchedulesResponse:
-        return pb.ListSchedulesResponse(schedules=await self._store.read(schedules.listed))
-
-    async def UpdateSchedule(
-        self, request: pb.UpdateScheduleRequest, context: Context
-    ) -> pb.UpdateScheduleResponse:
-        schedule = schedule_id(request.name)
-        work = partial(update_schedule, schedule=schedule, paused=request.paused, now=self._now())
-        read = partial(schedules.read, schedule=schedule)
-        return pb.UpdateScheduleResponse(schedule=await self._store.once(request, request.name, work, read))
-
-    async def DeleteSchedule(
-        self, request: pb.DeleteScheduleRequest, context: Context
-    ) -> pb.DeleteScheduleResponse:
-        work = partial(schedules.delete, schedule=schedule_id(request.name))
-        await self._store.once(request, request.name, work, lambda _connection: None)
-        return pb.DeleteScheduleResponse()
-
     # Help.
-
-    def _now(self) -> int:
-        return micros(self._clock())
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent and a budget that applies can stop the agent."""

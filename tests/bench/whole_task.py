@@ -1,9 +1,10 @@
 """A whole trivial task with real git and a real process, and a shell loop that does the same work.
 
 The task's agent is a shell command that writes one file. Heddle creates the worktree, runs the command in a session,
-checks what it changed, and commits; the loop runs `git worktree add`, the command, `git add` and `git commit`, as many at
-a time as Heddle has slots. Every task has a worktree of its own on both sides. The services are processes of their own;
-the processor time of each includes that of its git and agent processes.
+checks what it changed, commits, merges the epic and removes the worktree; the loop runs `git worktree add`, the command,
+`git add` and `git commit`, as many at a time as Heddle has slots. Every task has a worktree of its own on both sides.
+Heddle syncs what it writes to the disk, runs the command in a sandbox if there is one, and removes all of its processes.
+The services are processes of their own; the processor time of each includes that of its git and agent processes.
 """
 
 import asyncio
@@ -30,13 +31,13 @@ SLOTS: Final = 8
 # Rounds of each, by turns.
 ROUNDS: Final = 5
 
-# What the agent and the loop run.
-_COMMAND: Final = "echo done > result.txt"
+# What the agent and the loop run. Each task writes another file, so that all can be merged.
+_COMMAND: Final = "echo done > result-$HEDDLE_EPIC.txt"
 
 _LOOP: Final = f"""
 seq {TASKS} | xargs -P {SLOTS} -I N sh -c '
 flock "$0" git -C "$0/project" worktree add --quiet -b "loop/N" "$0/N" main && cd "$0/N" &&
-sh -c "{_COMMAND}" && git add --all && git commit --quiet --message="Task N"' "$0"
+HEDDLE_EPIC=N && sh -c "{_COMMAND}" && git add --all && git commit --quiet --message="Task N"' "$0"
 """
 
 FILES: Final = {f"folder{number % 5}/file{number}.txt": f"{number}\n" * 40 for number in range(50)}

@@ -35,7 +35,7 @@ AT_ONCE: Final = 3
 
 # Points of the removal of logs, after which nothing is left to check. The matrix's logs
 # are too small to be released.
-_UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs", "said"})
+_UNJUDGED: Final = frozenset({"DeleteSessions", "mark_expired", "said"})
 
 # Points that need a missing repository, which all runs of a fleet share, or a remote, of
 # which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits.

@@ -45,9 +45,14 @@ class Servers:
         name = f"heddle-session-{self.url.rpartition(':')[2]}"
         return {"name": name, "value": self.token, "url": self.url}
 
+    @property
+    def scheduler(self) -> str:
+        """The address of the API."""
+        return self._addresses["scheduler"]
+
     def client(self, token: str = "") -> HeddleClient:
         """Returns a client with a token, by default the operator's."""
-        return HeddleClient(self._addresses["scheduler"], token=token or self.token)
+        return HeddleClient(self.scheduler, token=token or self.token)
 
     def start(self) -> None:
         for name in SERVICES:

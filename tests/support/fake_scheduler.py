@@ -215,6 +215,18 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RestoreEpicWorktreeResponse(worktree=pb.EpicWorktree(name=request.name))
 
+    async def RemoveEpicWorktree(
+        self, request: pb.RemoveEpicWorktreeRequest, context: Any
+    ) -> pb.RemoveEpicWorktreeResponse:
+        self._note(request)
+        return pb.RemoveEpicWorktreeResponse(worktree=pb.EpicWorktree(name=request.name))
+
+    async def ListDailyCosts(
+        self, request: pb.ListDailyCostsRequest, context: Any
+    ) -> pb.ListDailyCostsResponse:
+        self._note(request)
+        return pb.ListDailyCostsResponse(costs=[pb.DailyCost(date="2030-01-07", cost_usd_micros=5)])
+
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Any
     ) -> pb.CollectGarbageResponse:

@@ -9,8 +9,8 @@ import asyncio
 import html
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC
 from http.cookies import CookieError, SimpleCookie
@@ -58,6 +58,19 @@ def limited_token(scope: Mapping[str, Any]) -> str:
 def session_token() -> str:
     """Returns the token of the browser or program whose request is being handled."""
     return _token.get()
+
+
+@contextmanager
+def acting(token: str) -> Iterator[None]:
+    """Makes calls in the name of a session, after the request in which the session was checked.
+
+    The scheduler checks the token of each call, so a session that has ended meanwhile is refused.
+    """
+    before = _token.set(token)
+    try:
+        yield
+    finally:
+        _token.reset(before)
 
 
 class SessionEndedError(Exception):

@@ -55,6 +55,8 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
             }
             for epic in plan.epics
         ],
+        # Epics that declare no paths: conflicts with these cannot be predicted.
+        "undeclared": sum(not epic.touches for epic in plan.epics),
         # False: no epic declares its paths, so no conflict can be predicted.
         "touches": any(epic.touches for epic in plan.epics),
         "overlaps": [

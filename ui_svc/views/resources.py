@@ -188,7 +188,14 @@ def summary(message: pb.SessionSummary) -> View:
 def worker(message: pb.Worker) -> View:
     """Returns a worker and the agents that it can start."""
     agents = [
-        {"name": each.name, "available": each.available, "version": each.version, "detail": each.detail}
+        {
+            "name": each.name,
+            "available": each.available,
+            # It can work: it was found, and nothing says that it is not logged in.
+            "ready": each.available and not each.needs_login,
+            "version": each.version,
+            "detail": each.detail,
+        }
         for each in message.agents
     ]
     return {

@@ -18,6 +18,9 @@ ABSENT: Final = ""
 # The message in the reflog of a user's branch.
 _REASON: Final = "heddle: merge or commit"
 
+# The refs that only Heddle moves.
+_HEDDLES: Final = ("refs/heddle/", "refs/heads/heddle/")
+
 # In the file of a symbolic ref such as HEAD, the prefix before the target's name.
 _POINTER: Final = "ref: "
 
@@ -218,14 +221,18 @@ def update(git: Git, updates: Iterable[RefUpdate]) -> None:
 
 def try_update(git: Git, updates: Iterable[RefUpdate]) -> Output:
     """Updates all refs or none; the output's exit code is 0 if all refs had their old values."""
-    lines = [
+    wanted = list(updates)
+    lines = "".join(
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
-        for ref, new, old in updates
-    ]
-    # If the input is truncated, for example because this service is killed, git updates nothing.
-    text = "".join(["start\0", *lines, "commit\0"])
+        for ref, new, old in wanted
+    )
     # If an agent turned a ref into a symbolic ref, this replaces the ref and does not move its target.
-    return git.run_spare("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
+    arguments = ("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin")
+    if all(ref.startswith(_HEDDLES) for ref, _, _ in wanted):
+        return git.change_refs(*arguments, lines=lines)
+    # A process that waits remembers the time for the reflog, which other refs may have.
+    # If the input is truncated, for example because this service is killed, git updates nothing.
+    return git.run_spare(*arguments, stdin=f"start\0{lines}commit\0".encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:

@@ -81,6 +81,21 @@ class Database:
         self._writer.put(Job(work, topics, guard, future))
         return await future
 
+    async def maintain(self, work: Work[T]) -> T:
+        """Runs `work` that removes old rows, in a transaction that on PostgreSQL does not delay the writer's."""
+        if self._writer is None:
+            raise unavailable(RuntimeError("it is not open"))
+        if is_sqlite(self.engine):
+            return await self.submit(work)
+        return await asyncio.to_thread(self._maintain, work)
+
+    def _maintain(self, work: Work[T]) -> T:
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except LOST as error:
+            raise unavailable(error) from error
+
     async def read(self, work: Work[T]) -> T:
         """Runs `work` on a reader thread, on SQLite with one consistent view of the database."""
         if self._writer is None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.db import pipeline
+from scheduler_svc.store.db.partitions import in_days_of_run
 from scheduler_svc.store.db.statements import INSERT_EVENT, TAKE_NUMBERS
 from scheduler_svc.store.db.tables import run_events
 from scheduler_svc.store.db.times import timestamp
@@ -78,7 +79,9 @@ def _write(connection: sa.Connection, appended: Mapping[str, Sequence[pb.Event]]
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
     """Returns the oldest sequence in a run's log; the next future sequence if the log is empty."""
-    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run)
+    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(
+        run_events.c.run == run, *in_days_of_run(connection, run_events, run)
+    )
     oldest = connection.execute(chosen).scalar_one()
     return last + 1 if oldest is None else int(oldest)
 
@@ -89,7 +92,11 @@ def read_events(
     """Returns events after a sequence, up to a limit; at least one if there are any."""
     rows = connection.execute(
         sa.select(run_events.c.sequence, run_events.c.event)
-        .where(run_events.c.run == run, run_events.c.sequence > after)
+        .where(
+            run_events.c.run == run,
+            run_events.c.sequence > after,
+            *in_days_of_run(connection, run_events, run),
+        )
         .order_by(run_events.c.sequence)
         .limit(limit)
     )

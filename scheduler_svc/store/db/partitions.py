@@ -117,7 +117,7 @@ def _kept(partition: Partition) -> sa.Select[Any]:
 
 
 def drop(connection: sa.Connection, partition: Partition) -> None:
-    """Removes a partition with its rows; waits for nobody: raises OperationalError if the table is in use."""
+    """Removes a partition with its rows; raises OperationalError soon if the table is in use."""
     connection.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
     connection.execute(sa.text(f"DROP TABLE {partition.name}"))
 

@@ -1,6 +1,6 @@
 """Sends the statements of a transaction in few round trips.
 
-A round trip to PostgreSQL over a network costs more than the statement. Statements whose results nobody needs
+A round trip to PostgreSQL over a network costs more than the statement. Statements whose results are not needed
 are therefore queued (`later`) and sent together: before the next read, or with the commit. Reads of one kind or of
 several kinds are sent together as well (`fetch`). On SQLite, which has no network, the same statements run one
 after another, without the overhead of building a result for each.

@@ -164,7 +164,7 @@ def _run(group: Sequence[Job], connection: sa.Connection) -> list[Any]:
     try:
         with pipeline.queueing(connection):
             outcomes = _guarded(group, connection, _run_together)
-            # Statements whose results nobody needs go with the commit.
+            # Statements whose results are not needed go with the commit.
             pipeline.flush(connection, commit=True)
         connection.commit()
     except Exception as error:

@@ -1,6 +1,7 @@
 """Reads what runs, tasks and projects have spent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -8,6 +9,10 @@ import sqlalchemy as sa
 from heddle import pb
 from scheduler_svc.model.usage import total
 from scheduler_svc.store.db.tables import attempts, epics, project_totals, runs
+
+# In microseconds.
+_DAY: Final = 24 * 3600 * 1_000_000
+_EPOCH: Final = date(1970, 1, 1)
 
 # All in micros.
 _SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
@@ -88,3 +93,36 @@ def project_costs(
     for project, cost in connection.execute(_LIVE.where(runs.c.project.in_(names))):
         spent[project] = spent.get(project, 0) + cost
     return spent, typical
+
+
+def daily_costs(
+    connection: sa.Connection, since: int, project: str, projects: Sequence[str]
+) -> list[pb.DailyCost]:
+    """Returns the cost of the sessions since a time, in microseconds, by day, person, agent and project.
+
+    Only that of `project`, unless it is empty, and of `projects`, unless they are empty.
+    """
+    day = attempts.c.started_at // _DAY
+    keys = (day, runs.c.creator, attempts.c.agent, runs.c.project)
+    chosen = (
+        sa.select(*keys, _SPENT, sa.func.count())
+        .select_from(attempts.join(runs, runs.c.run == attempts.c.run))
+        .where(attempts.c.started_at >= since)
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    if project:
+        chosen = chosen.where(runs.c.project == project)
+    if projects:
+        chosen = chosen.where(runs.c.project.in_(list(projects)))
+    return [
+        pb.DailyCost(
+            date=(_EPOCH + timedelta(days=int(number))).isoformat(),
+            user=user,
+            agent=agent,
+            project=path,
+            cost_usd_micros=int(spent),
+            sessions=sessions,
+        )
+        for number, user, agent, path, spent, sessions in connection.execute(chosen)
+    ]

@@ -9,7 +9,8 @@ from heddle import pb
 from heddle.errors import not_found
 from scheduler_svc.model.schedule_times import Due, Step
 from scheduler_svc.model.states import ENDED_RUN
-from scheduler_svc.store.db.tables import runs, schedules
+from scheduler_svc.store.db.plan_tables import schedules
+from scheduler_svc.store.db.tables import runs
 from scheduler_svc.store.db.times import timestamp
 
 

@@ -155,6 +155,22 @@ async def test_an_archived_worktree_is_restored_and_kept_again(
     assert worker.called("StartSession")[-1].setup.commands == ["npm ci"]
 
 
+async def test_a_worktree_is_removed_before_its_time(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """The worktree of an ended run is archived and removed on request, can be restored, and a repetition changes nothing."""
+    run, _ = await ended_run(scheduler)
+    epic = f"{run}/epics/b"
+    worker.dirty = {epic}
+    request = pb.RemoveEpicWorktreeRequest(name=f"{epic}/worktree")
+    removed = (await scheduler.api.RemoveEpicWorktree(request)).worktree
+    assert removed.state == pb.EPIC_WORKTREE_STATE_ARCHIVED
+    assert removed.archive_commit
+    assert (await scheduler.api.RemoveEpicWorktree(request)).worktree == removed
+    assert (await restore(scheduler, epic)).state == pb.EPIC_WORKTREE_STATE_PRESENT
+
+    missing = pb.RemoveEpicWorktreeRequest(name=f"{run}/epics/none/worktree")
+    assert (await refused(scheduler.api.RemoveEpicWorktree(missing))).reason == pb.ERROR_REASON_NOT_FOUND
+
+
 async def test_a_run_that_goes_on_keeps_everything(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:

@@ -162,6 +162,22 @@ async def test_a_browser_signs_in_once_per_code(
             await browser.list_runs()
 
 
+async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: HeddleClient) -> None:
+    """What one person has chosen is not what another gets; without a choice it is empty, and too long ones are refused."""
+    assert await admin.get_preferences() == pb.Preferences()
+    chosen = pb.Preferences(
+        agent="claude", editor="vscode", theme=pb.THEME_DARK, notify=[pb.OCCASION_WAITING]
+    )
+    await admin.update_preferences(pb.Preferences(agent="codex"))
+    assert await admin.update_preferences(chosen) == chosen
+    assert await admin.get_preferences() == chosen
+    made = await admin.create_token(pb.CreateTokenRequest(user="ada", role=pb.ROLE_VIEWER))
+    async with using(scheduler, made.secret) as ada:
+        assert await ada.get_preferences() == pb.Preferences()
+    with pytest.raises(errors.HeddleError, match="200 characters"):
+        await admin.update_preferences(pb.Preferences(agent="a" * 201))
+
+
 async def test_a_code_is_no_token(scheduler: Scheduler, admin: HeddleClient) -> None:
     """The code of a link, which may be seen on a screen, works for the web app only."""
     code = (await admin.create_sign_in_code()).code

@@ -58,12 +58,15 @@ def test_retention_is_in_days() -> None:
         retention = Retention.of(settings)
         assert (retention.worktrees, retention.logs, retention.audit) == (kept, 2 * DAY, 3 * DAY)
     failed = SimpleNamespace(state=pb.EPIC_STATE_FAILED, restored_at=None, ended_at=7)
-    assert Retention(worktrees=5, logs=9).remove_at(failed) == 12
+    assert Retention(worktrees=5, logs=9, audit=9).remove_at(failed) == 12
     assert (
-        Retention(worktrees=5, logs=9).remove_at(SimpleNamespace(**{**vars(failed), "restored_at": 8})) == 13
+        Retention(worktrees=5, logs=9, audit=9).remove_at(
+            SimpleNamespace(**{**vars(failed), "restored_at": 8})
+        )
+        == 13
     )
     merged = SimpleNamespace(**{**vars(failed), "state": pb.EPIC_STATE_SUCCEEDED})
-    assert Retention(worktrees=5, logs=9).remove_at(merged) == 7
+    assert Retention(worktrees=5, logs=9, audit=9).remove_at(merged) == 7
 
 
 @pytest.mark.parametrize(

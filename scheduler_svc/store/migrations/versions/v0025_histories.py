@@ -36,6 +36,12 @@ def upgrade() -> None:
         sa.Column("accepted_count", sa.BigInteger, nullable=False, server_default="0"),
     )
     fill_totals(op.get_bind())
+    # The logs of these have been removed.
+    op.execute(
+        "UPDATE runs SET logs_expired_at = ended_at WHERE ended_at IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM run_events e WHERE e.run = runs.run)"
+        " AND NOT EXISTS (SELECT 1 FROM session_chunks c WHERE c.run = runs.run)"
+    )
     _add_indexes()
     if op.get_bind().dialect.name == "postgresql":
         for table, key in _KEYS.items():
