@@ -38,6 +38,7 @@ COMMITS: Final = (
     "removed",
     "released",
     "restored",
+    "advance_schedule",
     "end_request",
     "forget_requests",
     "mark_expired",

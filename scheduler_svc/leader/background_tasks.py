@@ -12,7 +12,15 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue, session_stop
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import (
+    attempt_driver,
+    cleanup,
+    housekeeping,
+    merge_queue,
+    scheduled_runs,
+    session_stop,
+)
 from scheduler_svc.leader.conflict_forecast import ConflictForecasts
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import FinishRun
@@ -35,8 +43,9 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term) -> None:
+    def __init__(self, term: Term, start_run: StartRun) -> None:
         self._term = term
+        self._start_run = start_run
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
@@ -97,6 +106,10 @@ class BackgroundTasks:
             await housekeeping.forget_old(self._term)
 
         self._begin("keep_house", "", begin)
+
+    def start_schedules(self) -> None:
+        """Starts the runs of schedules that are due."""
+        self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""
