@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -23,9 +24,7 @@ from heddle.cli.runs import (
 
 app = typer.Typer(
     name="heddle",
-    help="Run fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for part in (
@@ -45,6 +44,23 @@ for part in (
     app.registered_commands += part.app.registered_commands
 app.add_typer(plan_commands.app, name="plan")
 app.add_typer(identity_commands.tokens, name="tokens")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"heddle {heddle.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Run fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible."""
 
 
 @app.command()

@@ -19,6 +19,7 @@ from heddle import logs
 from heddle.config import Settings
 from tests.bench import (
     browser,
+    database,
     ingest,
     live,
     load,
@@ -39,6 +40,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
     "ingest": ingest.run,
     "live": live.run,
+    "database": database.run,
     "makespan": makespan_table.run,
     "recovery": recovery.run,
     "streaming": streaming.run,

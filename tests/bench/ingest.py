@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from heddle.names import AttemptName, RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.commands.create_run import _Base, _write
 from scheduler_svc.policy.actions import StartTask
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.tables import attempts, session_chunks
@@ -40,9 +42,20 @@ TAKES: Final = 4.0
 # Milliseconds that the network adds to a round trip, and the aim in batches a second.
 AIMS: Final[dict[float, int | None]] = {0: None, 1: 5_000, 3: 3_500}
 
+
+def _ingest_alone(connection: sa.Connection, batch: Batch) -> Any:
+    """Sends each statement of a batch by itself and waits for its result, as the scheduler did before."""
+    pipeline.flush(connection)
+    queue = connection.info.pop(pipeline._QUEUE)
+    try:
+        return ingest(connection, [batch])[0]
+    finally:
+        connection.info[pipeline._QUEUE] = queue
+
+
 WAYS: Final[dict[str, Callable[[Batch], Work[Any]]]] = {
     "together": lambda batch: Grouped(ingest, batch),
-    "each batch": lambda batch: lambda connection: ingest(connection, [batch]),
+    "each batch": lambda batch: partial(_ingest_alone, batch=batch),
 }
 
 

@@ -12,7 +12,7 @@ from heddle import sockets
 from heddle.client import HeddleClient
 from heddle.identity import token_file
 from tests.support import warm
-from tests.support.fleet import free_ports
+from tests.support.ports import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
 START_TIMEOUT = 90.0

@@ -16,8 +16,6 @@ class Proxy:
 
     def __init__(self, target: str, delay: float = 0.0) -> None:
         self.delay = delay
-        # How often something was sent to the target, of all connections.
-        self.trips = 0
         self._target = target
         # Bytes that still reach the target before every connection breaks. None: any number.
         self._room: int | None = None
@@ -115,7 +113,6 @@ class Proxy:
                     await writer.drain()
                     self.drop()
                     raise ConnectionError
-            self.trips += 1
             writer.write(data)
             await writer.drain()
         raise ConnectionError

@@ -6,7 +6,7 @@ worktrees/NAME, where no agent writes.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -67,8 +67,9 @@ def find_at(project: Project, path: Path) -> Path | None:
     known = _registrations.get(path)
     if known and known.parent.parent == project.common and _registers(known, path):
         return known
-    parent = project.common / "worktrees"
-    found = next((parent / name for name in _names(parent) if _registers(parent / name, path)), None)
+    pointer = str(path / ".git")
+    folders = (folder for folder, text in _registered(project.common) if text == pointer)
+    found = next((folder for folder in folders if not folder.is_symlink()), None)
     if found:
         if len(_registrations) >= _MOST_REGISTRATIONS:
             _registrations.clear()
@@ -76,11 +77,17 @@ def find_at(project: Project, path: Path) -> Path | None:
     return found
 
 
-def _names(folder: Path) -> list[str]:
+def _registered(repository: Path) -> Iterator[tuple[Path, str]]:
+    """Yields the registrations of a repository's worktrees, and what each says where its worktree is."""
+    parent = f"{repository}/worktrees"
     try:
-        return os.listdir(folder)  # noqa: PTH208 (names only: a Path for each of hundreds takes longer than reading it)
+        # A Path for each of hundreds would take longer than reading them.
+        names = os.listdir(parent)  # noqa: PTH208 (see above)
     except OSError:
-        return []
+        return
+    for name in names:
+        if text := _text(f"{parent}/{name}/gitdir").strip():
+            yield repository / "worktrees" / name, text
 
 
 def _registers(registration: Path, worktree: Path) -> bool:
@@ -93,12 +100,12 @@ def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
 
     CommitTask excludes these.
     """
-    for repository in repositories(project, paths):
-        for entry in repository.glob("worktrees/*/gitdir"):
-            pointer = Path(_text(entry).strip())
-            if paths.worktree in pointer.parent.parents and pointer.is_file():
-                return True
-    return False
+    inside = f"{paths.worktree}/"
+    return any(
+        text.startswith(inside) and paths.worktree in Path(text).parent.parents and Path(text).is_file()
+        for repository in repositories(project, paths)
+        for _, text in _registered(repository)
+    )
 
 
 def repositories(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
@@ -196,7 +203,7 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
     return folder
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | str) -> str:
     """Returns the content of one of git's small files; empty if it is not a regular file."""
     try:
         return decode(beneath.read_file(file, _MOST_TEXT_BYTES))

@@ -21,6 +21,7 @@ from worktree_svc.git.processes import (
     Conversation,
     ConversationEndedError,
     DiffTree,
+    ObjectInfo,
     Process,
     RefTransactions,
     communicate,
@@ -200,8 +201,11 @@ class Git:
 
     def object_id(self, name: str) -> str | None:
         """Returns the ID of the object that `name` names, in any of git's notations; None if there is none."""
-        found = self._look_up(lambda reader: reader.info(name), name)
-        return found.id if found else None
+        return found.id if (found := self.info(name)) else None
+
+    def info(self, name: str) -> ObjectInfo | None:
+        """Returns the ID and size of the object that `name` names; None if there is none."""
+        return self._look_up(lambda reader: reader.info(name), name)
 
     def content(self, name: str) -> bytes | None:
         """Returns the content of an object; None if it does not exist."""
@@ -212,7 +216,9 @@ class Git:
         size = loose_objects.size(self.objects, object_id) if self.objects else None
         if size is not None:
             return size
-        return int(self.text("cat-file", "-s", object_id))
+        # A process that waits for questions does not know the folder of new objects.
+        found = replace(self, objects=None).info(object_id)
+        return found.bytes if found else int(self.text("cat-file", "-s", object_id))
 
     def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
         if any(letter < " " for letter in name):  # not a valid name; cat-file would end the name there
@@ -243,8 +249,7 @@ class Git:
         """Carries out a transaction with a waiting `git update-ref`; returns its error with exit code 1 if it fails."""
         key = self._key(arguments)
         child = self.waiting.take(key, lambda: GitProcess(self.start(arguments, waits=True)))
-        limit = stopping.seconds_for(arguments, LONGEST_SECONDS)
-        transactions = RefTransactions(child.process, limit)
+        transactions = RefTransactions(child.process, stopping.seconds_for(arguments, LONGEST_SECONDS))
         has_ended = False
         with stopping.covered(child.process, arguments):
             try:
@@ -259,7 +264,7 @@ class Git:
             self.waiting.give(key, child)
             return Output(0, b"", "")
         if transactions.timed_out:
-            raise stopping.took_too_long(arguments[0], readable(" ".join(["git", *arguments])), limit)
+            raise stopping.took_too_long("update-ref", "git update-ref", stopping.QUICK_SECONDS)
         return Output(1, b"", transactions.complaint or "it ended early")
 
     def _ask(

@@ -1,5 +1,6 @@
 """Names, reads and atomically updates Heddle's refs in a project's repository."""
 
+import errno
 import os
 import re
 import stat
@@ -188,28 +189,40 @@ def checked_out_branch(folder: Path, common: Path) -> str | None:
 
     Symbolic refs are followed.
     """
-    name = _points_to(folder / "HEAD")
+    name = _points_to(f"{folder}/HEAD")
     for _ in range(_MOST_ALIASES):
-        further = _points_to(common / name) if name else None
+        further = _points_to(f"{common}/{name}") if name else None
         if further is None:
             break
         name = further
     return name
 
 
-def _points_to(file: Path) -> str | None:
+def _points_to(file: str) -> str | None:
     """Returns the target of a symbolic ref, which old git versions write as a link.
 
-    Returns None if the ref is not symbolic.
+    Returns None if the ref is not symbolic. Each task asks for every worktree of its project, so it opens the file only once.
     """
-    if file.is_symlink():
-        target = str(file.readlink())
+    try:
+        # A pipe must not be waited for: without a writer it is empty, otherwise reading fails.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        target = _link_of(file) if error.errno == errno.ELOOP else ""
         return target if target.startswith("refs/") else None
     try:
-        text = decode(beneath.read_file(file, _LONGEST_HEAD)).strip()
-    except OSError:
+        text = decode(os.read(descriptor, _LONGEST_HEAD)).strip()
+    except OSError:  # a folder or a pipe
         return None
+    finally:
+        os.close(descriptor)
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
+
+
+def _link_of(file: str) -> str:
+    try:
+        return str(Path(file).readlink())
+    except OSError:  # replaced right now
+        return ""
 
 
 def update(git: Git, updates: Iterable[RefUpdate]) -> None:

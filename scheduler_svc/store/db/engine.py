@@ -17,9 +17,6 @@ WRITES: Final = "heddle_writes"
 # Connections that are kept open: four readers, the writer, and the leader's lock.
 _POOL: Final = 6
 
-# SQLSTATE of a write on a standby.
-READ_ONLY: Final = "25006"
-
 # Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
 
@@ -118,7 +115,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "handle_error")
     def leave_standby(context: sa.engine.ExceptionContext) -> None:
-        if getattr(context.original_exception, "sqlstate", "") == READ_ONLY:
+        if getattr(context.original_exception, "sqlstate", "") == pipeline.READ_ONLY:
             # The server has become a standby since the connection was made.
             context.is_disconnect = True
 

@@ -26,6 +26,9 @@ _REMEMBERED: Final = 1024
 # The error that PostgreSQL reports if a required row is missing: see _required.
 _DIVISION_BY_ZERO: Final = "22012"
 
+# The error of a write on a standby. Nothing can be done on its connection, so it counts as lost.
+READ_ONLY: Final = "25006"
+
 # Columns are read by name or by place.
 Row: TypeAlias = Any
 Parameters: TypeAlias = Mapping[str, object]
@@ -155,7 +158,9 @@ def _send(
     except connection.dialect.loaded_dbapi.Error as error:
         if getattr(error, "sqlstate", None) == _DIVISION_BY_ZERO:
             raise MissedError from error
-        lost = connection.dialect.is_disconnect(error, driver, None)
+        lost = connection.dialect.is_disconnect(error, driver, None) or (
+            getattr(error, "sqlstate", None) == READ_ONLY
+        )
         if lost:
             connection.invalidate(error)
         raise sa.exc.DBAPIError.instance(

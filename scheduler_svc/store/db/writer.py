@@ -20,7 +20,7 @@ import structlog
 
 from heddle import errors, pb
 from scheduler_svc.store.db import pipeline
-from scheduler_svc.store.db.engine import READ_ONLY, is_usable, open_writer
+from scheduler_svc.store.db.engine import is_usable, open_writer
 from scheduler_svc.store.db.events import collecting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -78,7 +78,7 @@ def unavailable(error: Exception) -> errors.HeddleError:
     """Returns the error for a database that is currently unavailable."""
     orig = getattr(error, "orig", None) or error
     cause = (str(orig).strip().splitlines() or [type(orig).__name__])[0]
-    if getattr(orig, "sqlstate", "") == READ_ONLY or "session is read-only" in str(orig):
+    if getattr(orig, "sqlstate", "") == pipeline.READ_ONLY or "session is read-only" in str(orig):
         cause = f"its server is a read-only standby ({cause}); HEDDLE_DATABASE_URL must name the primary, or all servers"
     return errors.HeddleError(
         pb.ERROR_REASON_DATABASE_UNAVAILABLE, f"the database cannot be used now: {cause}"
@@ -139,6 +139,8 @@ class Writer:
             return _run(group, self._connected())
         except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
             self._disconnect()
+            # The others may lead to the same server.
+            self._engine.dispose()
             problem = unavailable(error)
             log.warning("database_unavailable", error=problem.message)
             return [problem] * len(group)

@@ -1,12 +1,11 @@
 """`heddle demo`, the command behind `make run`."""
 
-import random
 import socket
 from pathlib import Path
 
-from heddle.cli.admin import ports
 from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import gone, running
+from tests.support.ports import free_base
 from tests.support.repositories import git
 
 # What the demo is for, in the order in which it happens. One more task than the plan has is accepted: an
@@ -29,7 +28,7 @@ SHOWN = (
 async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
     """The demo avoids ports in use, links to its run, needs no one until the run ends, and stops on Ctrl-C."""
     home = tmp_path / "home"
-    wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)), home)
+    wanted = Endpoints(free_base(), home)
     with socket.create_server(("127.0.0.1", wanted.ui.port)):
         async with running(
             "demo", "--ports", str(wanted.base), "--speed", "40", env={"HEDDLE_HOME": str(home)}

@@ -1,7 +1,5 @@
 """What is true of PostgreSQL only: standbys, and connections that the server closes."""
 
-from functools import partial
-
 import pytest
 import sqlalchemy as sa
 
@@ -10,8 +8,8 @@ from heddle.errors import HeddleError
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.tables import leadership
-from tests.support.postgres import Postgres, at
-from tests.support.proxy import Proxy
+from tests.support.postgres import Postgres
+from tests.support.round_trips import counting
 from tests.support.scheduler import eventually
 
 _EPOCH = sa.select(leadership.c.epoch)
@@ -68,21 +66,16 @@ async def test_closed_idle_connections_are_replaced_before_use(postgres: Postgre
         await database.close()
 
 
-async def test_a_transaction_has_no_statements_of_its_own(postgres: Postgres) -> None:
-    """Neither a write nor a read sends anything for its connection beyond the begin, its statements and the commit."""
-    url = postgres.new_database("trips")
-    async with Proxy.to(postgres.socket) as proxy:
-        database = Database(at(url, proxy.address), Doorbell())
+async def test_connections_cost_no_round_trips_of_their_own(postgres: Postgres) -> None:
+    """A read takes one round trip: nothing asks before if the connection works."""
+    database = Database(postgres.new_database("pings"), Doorbell())
+    with counting(database.engine) as trips:
         await database.open()
         try:
-            # The first ones connect.
-            await database.submit(raise_epoch)
+            # The first one connects.
             await database.read(read_epoch)
-            counts = []
-            for work in (partial(database.submit, raise_epoch), partial(database.read, read_epoch)):
-                before = proxy.trips
-                await work()
-                counts.append(proxy.trips - before)
+            trips.taken()
+            await database.read(read_epoch)
+            assert trips.taken() == 1
         finally:
             await database.close()
-    assert counts == [3, 3]

@@ -10,6 +10,7 @@ from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.service_log import ServiceLog, level_of
 from heddle.cli.console.failure import Failure
 from heddle.config import Settings
+from tests.support.ports import free_base
 
 
 def test_environment_is_what_the_services_read() -> None:
@@ -32,7 +33,7 @@ def test_port_in_use_is_named_with_a_way_out() -> None:
 
 def test_find_free_skips_what_is_taken() -> None:
     """The answer contains two ports that can both be used to listen."""
-    base = ports.find_free()
+    base = ports.find_free(free_base())
     with socket.create_server(("127.0.0.1", base + 3)):
         other = ports.find_free(base)
         assert other != base
