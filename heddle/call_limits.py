@@ -16,8 +16,8 @@ MAX_STREAMS: Final = 500
 # Calls per second of one caller, and how many it may make at once after a pause.
 RATE: Final = 1_000.0
 BURST: Final = 5_000.0
-# Bytes of one caller's requests that are being handled: two of the largest.
-MAX_BYTES: Final = 8 << 20
+# Bytes of one caller's requests that are being handled: one of the largest, which can take 600 MB of memory.
+MAX_BYTES: Final = 4 << 20
 
 # Callers whose rates are remembered. Those that have paused are forgotten first.
 _REMEMBERED: Final = 2_000

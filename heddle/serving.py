@@ -32,6 +32,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Seconds that open calls get to end after a drain.
 CLOSE_GRACE: Final = 1.0
 
+# Calls of one connection at a time, also those of health, which need no caller; the client sends more when one has ended.
+CONNECTION_STREAMS: Final = 1_000
+
 # Exit code after a second signal.
 FORCED: Final = 130
 
@@ -72,6 +75,7 @@ class Server:
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_concurrent_streams", CONNECTION_STREAMS),
                 # With it, two services on one port would silently share its calls.
                 ("grpc.so_reuseport", 0),
             ],

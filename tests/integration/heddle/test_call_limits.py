@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from heddle import errors, pb, serving
@@ -124,6 +125,34 @@ async def test_limits_are_of_a_caller_and_not_of_a_connection(server: Server, cl
         clock.seconds += 1
         assert await refusal(other.ListRuns(pb.ListRunsRequest(), metadata=as_eve)) is None
         assert await refusal(stub.ListRuns(pb.ListRunsRequest())) is not None
+
+
+async def test_a_connection_has_a_limited_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls, and even for health: a further call of the connection begins once another one has ended."""
+    monkeypatch.setattr(serving, "CONNECTION_STREAMS", 2)
+    server = Server(Service(["heddle.v1.SchedulerService"], _register, ADA), "127.0.0.1:0")
+    await server.start()
+    async with open_channel(server.address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for watch in watches:
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        check = health.Check(health_pb2.HealthCheckRequest(), timeout=60)
+        waiting = asyncio.ensure_future(_answer(check))
+        # Another connection is served meanwhile.
+        async with grpc.aio.insecure_channel(
+            server.address, [("grpc.use_local_subchannel_pool", 1)]
+        ) as other:
+            free: Any = health_pb2_grpc.HealthStub(other)
+            assert (await free.Check(health_pb2.HealthCheckRequest())).status
+        assert not waiting.done()
+        watches[0].cancel()
+        assert (await waiting).status == health_pb2.HealthCheckResponse.SERVING
+    await server.stop()
+
+
+async def _answer(call: Any) -> Any:
+    return await call
 
 
 async def test_a_closed_stream_makes_room() -> None:
