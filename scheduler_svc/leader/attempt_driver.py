@@ -4,7 +4,7 @@ Every step is idempotent, and every result is in the database before the next st
 After an interruption, the next leader therefore repeats the same steps from the last stored result.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -28,7 +28,9 @@ from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
+from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
 
@@ -218,7 +220,7 @@ class AttemptDriver:
                     failpoint("WatchSession.after_call")
                     if not answer.events:
                         continue
-                    result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
+                    result = await self._ingest(answer, has_budget=assignment.budget is not None)
                     after = answer.events[-1].sequence
                     if result is not None:
                         self._stored = True
@@ -237,14 +239,17 @@ class AttemptDriver:
                     raise _StoppedError from error
             await backoff.wait()
 
-    async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
+    async def _ingest(
+        self, answer: pb.AgentServiceWatchSessionResponse, *, has_budget: bool
+    ) -> pb.SessionFinished | None:
+        """Stores a batch. The next one is read only after that, so a slow database leaves the rest in the spool."""
         topics = [str(self._attempt), summaries(self._run)]
-        if has_budget and any(event.HasField("usage") for event in events):
+        if has_budget and any(event.HasField("usage") for event in answer.events):
             topics.append(LOOP)
-        if any(event.WhichOneof("payload") in PROMOTED for event in events):
+        if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
-        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._term.now())
-        return await self._term.write("ingest", take, *topics)
+        batch = Batch(self._attempt, answer.events, self._term.now())
+        return await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
 
     async def _accept(self, assignment: Assignment) -> None:
         spec = assignment.spec

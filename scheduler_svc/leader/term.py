@@ -10,9 +10,10 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from scheduler_svc.leader.environment_waits import Faults
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Database, Work
+from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.leadership import check_epoch
 from scheduler_svc.store.db.times import micros
+from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 

@@ -17,7 +17,17 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import browser, load, makespan_table, recovery, sandbox, scheduling, streaming, worktrees
+from tests.bench import (
+    browser,
+    ingest,
+    load,
+    makespan_table,
+    recovery,
+    sandbox,
+    scheduling,
+    streaming,
+    worktrees,
+)
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine, and five with HEDDLE_BENCH_FILES=50000.
@@ -25,6 +35,7 @@ BOUND: Final = 900
 
 SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
+    "ingest": ingest.run,
     "makespan": makespan_table.run,
     "recovery": recovery.run,
     "streaming": streaming.run,

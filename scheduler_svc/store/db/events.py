@@ -1,7 +1,7 @@
 """A run's log: appends events and reads pages of events."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.store.db.statements import INSERT_EVENTS, TAKE_NUMBERS
+from scheduler_svc.store.db.statements import ADD_NUMBERS, INSERT_EVENTS, LOCK_RUNS, TAKE_NUMBERS
 from scheduler_svc.store.db.tables import run_events
 from scheduler_svc.store.db.times import timestamp
 
@@ -31,19 +31,20 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
 
 @contextmanager
 def collecting(connection: sa.Connection) -> Iterator[None]:
-    """Collects the events that `append` receives inside the block, and writes them per run at its end.
+    """Collects the events that `append` receives inside the block, and writes them at its end.
 
     Writes nothing if the block raises.
     """
     appended: defaultdict[str, list[pb.Event]] = defaultdict(list)
-    connection.info[_APPENDED] = appended
+    # Kept, because a connection that has broken in the meantime has none.
+    info = connection.info
+    info[_APPENDED] = appended
     try:
         yield
-        # The order is always the same, so that transactions on the same runs cannot deadlock.
-        for run in sorted(appended):
-            _write(connection, run, appended[run])
+        if appended:
+            _write(connection, appended)
     finally:
-        del connection.info[_APPENDED]
+        info.pop(_APPENDED, None)
 
 
 def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> None:
@@ -57,19 +58,31 @@ def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> N
         connection.info[_APPENDED][each.run].append(each)
 
 
-def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
-    """Numbers and writes events of one run.
+def _write(connection: sa.Connection, appended: Mapping[str, Sequence[pb.Event]]) -> None:
+    """Numbers and writes the events of each run.
 
     The counter is in the run's row, so sequences follow the order of commits, and a
     transaction that fails uses none.
     """
-    run = RunName.parse(name).run
-    last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
+    counts = {RunName.parse(name).run: len(events) for name, events in appended.items()}
+    last = _take_numbers(connection, counts)
     rows = []
-    for sequence, each in enumerate(events, last - len(events) + 1):
-        each.sequence = sequence
-        rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
+    for (run, count), events in zip(counts.items(), appended.values(), strict=True):
+        for sequence, each in enumerate(events, last[run] - count + 1):
+            each.sequence = sequence
+            rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
     connection.execute(INSERT_EVENTS, rows)
+
+
+def _take_numbers(connection: sa.Connection, counts: Mapping[str, int]) -> dict[str, int]:
+    """Takes as many numbers as each run has new events; returns the last number of each run."""
+    if len(counts) == 1:
+        ((run, count),) = counts.items()
+        return {run: connection.execute(TAKE_NUMBERS, {"of_run": run, "count": count}).scalar_one()}
+    # The order of the locks is always the same, so that transactions on the same runs cannot deadlock.
+    rows = connection.execute(LOCK_RUNS, {"runs": list(counts)}).all()
+    connection.execute(ADD_NUMBERS, [{"of_run": run, "count": count} for run, count in counts.items()])
+    return {row.run: row.sequence + counts[row.run] for row in rows}
 
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:

@@ -72,9 +72,15 @@ INSERT_CHUNK: Final = sa.insert(session_chunks)
 INSERT_EVENTS: Final = sa.insert(run_events)
 
 # Has another parameter, `count`: how many numbers to take.
-TAKE_NUMBERS: Final = (
-    sa.update(runs)
-    .where(*this(runs))
-    .values(sequence=runs.c.sequence + sa.bindparam("count"))
-    .returning(runs.c.sequence)
+ADD_NUMBERS: Final = (
+    sa.update(runs).where(*this(runs)).values(sequence=runs.c.sequence + sa.bindparam("count"))
+)
+TAKE_NUMBERS: Final = ADD_NUMBERS.returning(runs.c.sequence)
+
+# Takes `runs`, their keys.
+LOCK_RUNS: Final = (
+    sa.select(runs.c.run, runs.c.sequence)
+    .where(runs.c.run.in_(sa.bindparam("runs", expanding=True)))
+    .order_by(runs.c.run)
+    .with_for_update()
 )

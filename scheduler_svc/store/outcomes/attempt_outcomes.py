@@ -1,30 +1,23 @@
-"""Writes the progress and the outcome of an attempt. Every write is idempotent."""
+"""Writes the worktree and the outcome of an attempt. Every write is idempotent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.agents import provider_of
-from heddle.errors import HeddleError
-from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName, RunName
 from scheduler_svc.model import transitions
-from scheduler_svc.model.session_summary import fold
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.statements import (
-    INSERT_CHUNK,
-    LIVE_ATTEMPT,
-    of,
-)
+from scheduler_svc.store.db.statements import LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
-from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
+from scheduler_svc.store.rows import attempts, epics, holds, tasks
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 # outcome, attempts so far, retries, lost ones
@@ -86,133 +79,8 @@ def _note_unfilled(
     append(connection, [event(attempt, f"worker:{worker}", submodules_not_filled=unfilled)], now)
 
 
-def ingest(
-    connection: sa.Connection, attempt: AttemptName, events: Sequence[pb.Event], now: int
-) -> pb.SessionFinished | None:
-    """Stores a batch of a session's events, each exactly once; returns the session's result if included."""
-    row = _live(connection, attempt)
-    if row is None:
-        return None
-    fresh = [each for each in events if each.sequence > row.session_sequence]
-    if not fresh:
-        return None
-    if fresh[0].sequence != row.session_sequence + 1:
-        raise HeddleError(
-            pb.ERROR_REASON_INTERNAL,
-            f"the session's log jumps from {row.session_sequence} to {fresh[0].sequence}",
-        )
-    for each in fresh:
-        _name(each, attempt, row.agent)
-    connection.execute(
-        INSERT_CHUNK,
-        {
-            **attempt._asdict(),
-            "first_sequence": fresh[0].sequence,
-            "last_sequence": fresh[-1].sequence,
-            "events": pb.WatchSessionResponse(events=fresh).SerializeToString(),
-        },
-    )
-    before = pb.Attempt.FromString(row.record)
-    before.state = row.state
-    before.summary.ParseFromString(row.summary)
-    before.usage.ParseFromString(row.usage)
-    after = fold(before, fresh)
-    _note_setup(connection, attempt, fresh)
-    for each in fresh:
-        allowed_rules.take(connection, attempt, each.approval_resolved)
-    if any(map(_shows_a_model, fresh)):
-        holds.works(connection, provider_of(row.agent), now)
-    result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
-    dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
-    _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
-    _promote(connection, attempt, fresh, now)
-    _set_waiting(connection, attempt, was=row.state, now_is=after.state)
-    return result
-
-
-def _shows_a_model(said: pb.Event) -> bool:
-    """Returns whether an event can only occur after a response of the agent's model."""
-    return said.HasField("tool_started") or said.usage.output_tokens > 0
-
-
-def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
-    """Records the worktree in which a setup has succeeded, so that no later attempt runs it there again."""
-    for each in fresh:
-        if each.setup_finished.ok:
-            epics.change(connection, attempt.parent.parent, set_up=each.setup_finished.incarnation)
-
-
 def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
     return connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
-
-
-def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
-    """Fills in the fields that a worker can omit."""
-    each.run = f"runs/{attempt.run}"
-    each.epic, each.task, each.attempt = attempt.epic, attempt.task, attempt.number
-    if not each.actor:
-        each.actor = f"agent:{agent.partition(':')[0]}"
-
-
-def _save(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    folded: pb.Attempt,
-    result: pb.SessionFinished | None,
-    *,
-    turn: int,
-) -> None:
-    values: dict[str, object] = {
-        "session_sequence": folded.session_sequence,
-        "summary": folded.summary.SerializeToString(),
-        "usage": folded.usage.SerializeToString(),
-        "cost_micros": folded.usage.cost_usd_micros,
-        "turn_micros": turn,
-        "record": pb.Attempt(
-            checks=folded.checks,
-            approvals=folded.approvals,
-            answers=folded.answers,
-            agent_session=folded.agent_session if folded.HasField("agent_session") else None,
-            background_stopped=folded.background_stopped,
-            found_ref=folded.found_ref,
-            allowed_rules=folded.allowed_rules,
-            submodules_not_filled=(
-                folded.submodules_not_filled if folded.HasField("submodules_not_filled") else None
-            ),
-        ).SerializeToString(),
-    }
-    if result is not None:
-        values["session_result"] = result.SerializeToString()
-    attempts.move(connection, attempt, transitions.ATTEMPT_REPORT[folded.state], now=None, **values)
-
-
-def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
-    """Copies the events that determine the run's outcome into the run's log."""
-    promoted: list[pb.Event] = []
-    for each in fresh:
-        kind = each.WhichOneof("payload")
-        if kind not in PROMOTED:
-            continue
-        copy = pb.Event()
-        copy.CopyFrom(each)
-        promoted.append(copy)
-        if kind == "approval_requested":
-            asked = pb.TaskWaiting(reason=each.approval_requested.question)
-            promoted.append(event(attempt, each.actor, task_waiting=asked))
-    append(connection, promoted, now)
-
-
-def _set_waiting(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    *,
-    was: "pb.AttemptState.ValueType",
-    now_is: "pb.AttemptState.ValueType",
-) -> None:
-    """Updates the task's state to match its attempt's state."""
-    waiting = now_is == pb.ATTEMPT_STATE_WAITING
-    if waiting != (was == pb.ATTEMPT_STATE_WAITING):
-        tasks.move(connection, attempt.parent, transitions.TASK_ASK if waiting else transitions.TASK_WORK)
 
 
 def accept(

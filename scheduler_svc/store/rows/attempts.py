@@ -1,5 +1,7 @@
 """Writes the rows of attempts."""
 
+from collections.abc import Mapping, Sequence
+
 import sqlalchemy as sa
 
 from heddle import pb
@@ -7,7 +9,7 @@ from heddle.names import AttemptName
 from scheduler_svc.model.status import AttemptStatus, Move
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import attempts
-from scheduler_svc.store.rows.moves import make_move
+from scheduler_svc.store.rows.moves import make_move, make_moves
 
 _CHANGE = sa.update(attempts).where(*this(attempts))
 _STOP = _CHANGE.where(attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None))
@@ -42,6 +44,15 @@ def move(
 ) -> None:
     """Makes a move and also sets `values`; raises IllegalMoveError."""
     make_move(connection, attempts, name, made, now=now, **values)
+
+
+def move_all(
+    connection: sa.Connection,
+    made: Move[AttemptStatus],
+    rows: Sequence[tuple[AttemptName, Mapping[str, object]]],
+) -> None:
+    """Makes a move of many attempts and also sets the values of each, in the same columns; raises IllegalMoveError."""
+    make_moves(connection, attempts, rows, made)
 
 
 def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:

@@ -1,5 +1,6 @@
 """Writes moves of the transition table to rows, only from a source status of the move."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -56,6 +57,28 @@ def make_move(
     raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
 
 
+def make_moves(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[tuple[Name, Mapping[str, object]]],
+    move: Move[Status],
+) -> None:
+    """Makes the same move for many rows with one statement; raises IllegalMoveError like `make_move`.
+
+    Each row has its name and the values to set, for the same columns in all rows.
+    """
+    columns = move.columns()
+    changed = connection.execute(
+        change_of(table, move), [{**of(name), **columns, **values} for name, values in rows]
+    )
+    if changed.rowcount == len(rows):
+        return
+    for name, _ in rows:
+        row = connection.execute(_status_of(table), of(name)).one()
+        if any(getattr(row, column) != value for column, value in move.to.items()):
+            raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
+
+
 @cache
 def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
     """Returns the update of the row that `of(name)` selects, if its status is a source of the move.
@@ -63,10 +86,13 @@ def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
     The statement is built once, because building it costs more than running it.
     """
     columns = _status_columns(table)
-    if len(columns) == 1:
-        legal = columns[0].in_(sorted(status.state for status in move.sources))
-    else:
-        legal = sa.tuple_(*columns).in_(sorted(tuple(map(int, status)) for status in move.sources))
+    # Not IN with a list of values: it could not change many rows with one statement.
+    legal = sa.or_(
+        *(
+            sa.and_(*(column == int(value) for column, value in zip(columns, status, strict=True)))
+            for status in sorted(move.sources)
+        )
+    )
     return sa.update(table).where(*this(table), legal)
 
 

@@ -25,13 +25,15 @@ from scheduler_svc.store.db.events import append, event, read_events
 from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import attempts, epics, metadata, runs, tasks
+from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
-from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, session_ingest
+from scheduler_svc.store.outcomes.session_ingest import Batch
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import requests
 from tests.support.postgres import Postgres
-from tests.support.scheduler import make_plan
+from tests.support.scheduler import eventually, make_plan
 
 RUN = RunName("sample")
 ATTEMPT = AttemptName("sample", "a", "one", 1)
@@ -191,9 +193,9 @@ async def test_session_events_are_taken_in_once(database: Database) -> None:
     """A batch that is sent again, in whole or in part, adds nothing; one that would leave a gap is refused."""
     await start_attempt(database)
 
-    def ingest(*sequences: int) -> Any:
+    def ingest(*sequences: int) -> Grouped[Batch, Any]:
         events = [output(sequence) for sequence in sequences]
-        return lambda connection: attempt_outcomes.ingest(connection, ATTEMPT, events, 3)
+        return Grouped(session_ingest.ingest, Batch(ATTEMPT, events, 3))
 
     await database.submit(ingest(1, 2, 3))
     await database.submit(ingest(1, 2, 3))
@@ -210,7 +212,7 @@ async def test_the_dearest_turn_of_a_session_is_remembered(database: Database) -
     await start_attempt(database)
     for sequence, cost in enumerate((30, 70, 20), start=1):
         said = pb.Event(sequence=sequence, usage=pb.Usage(cost_usd_micros=cost))
-        await database.submit(partial(attempt_outcomes.ingest, attempt=ATTEMPT, events=[said], now=3))
+        await database.submit(Grouped(session_ingest.ingest, Batch(ATTEMPT, [said], 3)))
 
     turn = sa.select(attempts.c.turn_micros)
     assert await database.read(lambda connection: connection.execute(turn).scalar_one()) == 70
@@ -419,3 +421,46 @@ async def test_ring_reaches_other_replicas(postgres: Postgres) -> None:
     finally:
         await writer.close()
         await reader.close()
+
+
+async def test_standby_is_refused_until_it_is_the_primary(postgres: Postgres) -> None:
+    """A server that became a standby is reported as such and left; once it accepts writes, everything works again."""
+    url = postgres.new_database("standby")
+    database = Database(url, Doorbell())
+    await database.open()
+    try:
+        await database.submit(write_run)
+        with postgres.read_only():
+            with pytest.raises(HeddleError, match="read-only standby") as caught:
+                # A server tells its processes of a new setting one after the other.
+                await eventually(lambda: _writes_nothing(database))
+            assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
+            # No new connection is made either: its data could be old.
+            with pytest.raises(HeddleError, match="read-only standby"):
+                await database.read(lambda connection: get_run(connection, RUN))
+            with pytest.raises(HeddleError, match="read-only standby"):
+                await Database(url, Doorbell()).open()
+        await database.submit(lambda connection: append(connection, [], 1))
+        assert (await database.read(lambda connection: get_run(connection, RUN))).sequence == 3
+    finally:
+        await database.close()
+
+
+async def _writes_nothing(database: Database) -> bool:
+    await database.submit(lambda connection: connection.execute(sa.update(runs).values(title="x")))
+    return False
+
+
+async def test_closed_idle_connections_are_replaced_before_use(postgres: Postgres) -> None:
+    """Connections that the server has closed while they were idle fail no read and no write."""
+    url = postgres.new_database("idle")
+    database = Database(url, Doorbell())
+    await database.open()
+    try:
+        await database.submit(write_run)
+        await database.read(lambda connection: get_run(connection, RUN))
+        postgres.end_connections("idle")
+        await database.submit(lambda connection: append(connection, [], 1))
+        assert (await database.read(lambda connection: get_run(connection, RUN))).sequence == 3
+    finally:
+        await database.close()
