@@ -24,6 +24,7 @@ from heddle.call_limits import CallLimits
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
 from heddle.config import ConfigError, Tls, check_pem_files
 from heddle.identity.guard import Guard, GuardInterceptor
+from heddle.metrics import CallMetrics, exposed
 from heddle.urls import is_loopback
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -65,7 +66,7 @@ class Server:
         self._service = service
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), CallLimits(), GuardInterceptor(service.guard)],
+            interceptors=[CallMetrics(), ErrorInterceptor(), CallLimits(), GuardInterceptor(service.guard)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -169,9 +170,16 @@ def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
         )
 
 
-async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
-    """Serves until a signal; raises AddressInUseError if it cannot listen."""
-    server = Server(service, address, tls)
+async def serve(service: Service, address: str, tls: Tls | None = None, *, metrics: str = "") -> None:
+    """Serves until a signal; raises AddressInUseError if it cannot listen, and ConfigError.
+
+    `metrics` is the host:port of the service's metrics; empty: it serves none.
+    """
+    with exposed(metrics, tls):
+        await _serve(Server(service, address, tls))
+
+
+async def _serve(server: Server) -> None:
     ending = asyncio.Event()
 
     def on_signal() -> None:

@@ -13,6 +13,7 @@ from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
@@ -66,6 +67,7 @@ class Loop:
         self._clock = clock
         self._retention = retention
         self._changed_workers: dict[str, pb.Worker] = {}
+        self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
 
     async def run(self) -> None:
@@ -82,6 +84,7 @@ class Loop:
             )
             background = BackgroundTasks(term)
             self._workers.lead(epoch)
+            metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
             try:
                 await self._serve(term, background)
@@ -91,6 +94,7 @@ class Loop:
             finally:
                 holding.cancel()
                 self._workers.lead(0)
+                metrics.lead(0)
                 await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
@@ -110,7 +114,8 @@ class Loop:
                     keep_house_at = time.monotonic() + _KEEP_HOUSE
                     background.keep_house()
                 try:
-                    await self._tick(term, background)
+                    with metrics.TICK_SECONDS.time():
+                        await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                         self._workers.refused(error)
@@ -136,6 +141,7 @@ class Loop:
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
             background.answer_request(request)
