@@ -66,7 +66,7 @@ def exposed(address: str, tls: Tls | None) -> Iterator[str]:
         }
     )
     # They would double the number of series, and Prometheus does not need them.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
     try:
         server, thread = start_http_server(int(port), host, **files)  # type: ignore[arg-type]  # str and bool values
     except OSError as error:

@@ -108,7 +108,7 @@ def check_documents(texts: Collection[str]) -> None:
     assert listed == exist
     dashboard = json.loads((ROOT / "deploy" / "grafana" / "heddle.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    used = set(re.findall(r"\b(?:heddle|grpc)_\w+", " ".join(queries)))
+    used = set(re.findall(r"\b(?:heddle|grpc_server)_\w+", " ".join(queries)))
     names = {
         sample.name
         for text in texts
