@@ -14,6 +14,7 @@ from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act_on
 from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
@@ -70,6 +71,7 @@ class Loop:
         self._retention = retention
         self._start_run = start_run
         self._changed_workers: dict[str, pb.Worker] = {}
+        self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
 
     async def run(self) -> None:
@@ -86,6 +88,7 @@ class Loop:
             )
             background = BackgroundTasks(term, self._start_run)
             self._workers.lead(epoch)
+            metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
             try:
                 await self._serve(term, background)
@@ -95,6 +98,7 @@ class Loop:
             finally:
                 holding.cancel()
                 self._workers.lead(0)
+                metrics.lead(0)
                 await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
@@ -117,7 +121,8 @@ class Loop:
                     schedules_at = time.monotonic() + _SAFETY_TICK
                     background.start_schedules()
                 try:
-                    await self._tick(term, background)
+                    with metrics.TICK_SECONDS.time():
+                        await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                         self._workers.refused(error)
@@ -139,6 +144,7 @@ class Loop:
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
             background.answer_request(request)
