@@ -5,6 +5,7 @@ After an interruption, the next leader therefore repeats the same steps from the
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,7 @@ from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
+from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.db.writer import Grouped
@@ -228,17 +230,14 @@ class AttemptDriver:
                 worker = self._term.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
                 failpoint("WatchSession.before_call")
-                stream = worker.agent.WatchSession(request)
-                async for answer in stream:
-                    failpoint("WatchSession.after_call")
-                    if not answer.events:
-                        continue
-                    result = await self._ingest(answer, assignment)
-                    after = answer.events[-1].sequence
-                    if result is not None:
-                        self._stored = True
-                        stream.cancel()
-                        return result
+                async with aclosing(joined(worker.agent.WatchSession(request))) as stream:
+                    async for answer in stream:
+                        failpoint("WatchSession.after_call")
+                        result = await self._ingest(answer, assignment)
+                        after = answer.events[-1].sequence
+                        if result is not None:
+                            self._stored = True
+                            return result
             except grpc.aio.AioRpcError as error:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
@@ -255,7 +254,7 @@ class AttemptDriver:
     async def _ingest(
         self, answer: pb.AgentServiceWatchSessionResponse, assignment: Assignment
     ) -> pb.SessionFinished | None:
-        """Stores a batch. The next one is read only after that, so a slow database leaves the rest in the spool."""
+        """Stores a batch. The next one is taken only after that, so a slow database leaves the rest in the spool."""
         topics = [str(self._attempt), summaries(self._run)]
         reports = [event.usage for event in answer.events if event.HasField("usage")]
         if reports and assignment.budget is not None:
