@@ -103,7 +103,7 @@ class BackgroundTasks:
                 self.clean(run)
             for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
-            await housekeeping.forget_old(self._term)
+            await housekeeping.forget_old(self._term, at_once=False)
 
         self._begin("keep_house", "", begin)
 
@@ -152,6 +152,7 @@ class BackgroundTasks:
                 worktree.archive_commit = archived
                 done.worktrees.append(worktree)
         removed, problems = await self._expire(at_once=True)
+        await housekeeping.forget_old(self._term, at_once=True)
         done.logs.extend(logs for logs in found.logs if logs.run in removed)
         done.problems.extend(problems)
         return done
