@@ -78,13 +78,18 @@ def _step(step: pb.ScriptStep) -> object:
     kind = step.WhichOneof("step")
     if kind is None:
         return {}
-    value = getattr(step, kind)
+    shared = {"from_attempt": step.from_attempt} if step.from_attempt else {}
+    return {kind: _of_step(kind, getattr(step, kind)), **shared}
+
+
+def _of_step(kind: str, value: Any) -> object:
     if kind == "ignore_sigterm":
-        return {kind: True}
-    if kind in _PLAIN_STEPS:
+        return True
+    # A message with more than the field of its short form is written in full.
+    if kind in _PLAIN_STEPS and len(value.ListFields()) <= 1:
         plain = getattr(value, _PLAIN_STEPS[kind])
-        return {kind: _duration(plain) if isinstance(plain, Duration) else plain}
-    return {kind: plain_of(value)}
+        return _duration(plain) if isinstance(plain, Duration) else plain
+    return plain_of(value)
 
 
 def _duration(value: Duration) -> str:
