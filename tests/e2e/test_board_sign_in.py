@@ -143,7 +143,7 @@ def test_a_stolen_cookie_changes_nothing(servers: Servers, stranger: BrowserCont
     (cookie,) = stranger.cookies()
     stolen = {"Cookie": f"{cookie['name']}={cookie['value']}"}
     as_json = {"Content-Type": "application/json"}
-    assert status(servers, f"/api/{name}/turns", **stolen) == 200
+    assert status(servers, f"/api/{name}/turns", None, **stolen) == 200
     assert status(servers, f"/api/{name}:pause", data=b"{}", **stolen, **as_json) == 403
     as_token = {"Authorization": f"Bearer {cookie['value']}"}
     assert status(servers, f"/api/{name}:pause", data=b"{}", **as_token, **as_json) == 403
