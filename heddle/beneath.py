@@ -53,7 +53,7 @@ def read(root: Path, path: PurePath | str, limit: int) -> bytes:
         return file.read(limit)
 
 
-def read_file(path: Path, limit: int) -> bytes:
+def read_file(path: Path | str, limit: int) -> bytes:
     """Returns the first `limit` bytes of a regular file whose folder is trusted."""
     with _regular(os.open(path, _FILE)) as file:
         return file.read(limit)

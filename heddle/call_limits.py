@@ -1,14 +1,12 @@
-"""Limits what one caller can ask of the scheduler at the same time and per second.
+"""Limits what one caller can ask of a service: calls per second, open streams, and bytes of requests. Pure.
 
-A stream costs the scheduler work for as long as it is open, so thousands of them would slow all other calls down.
-Callers are told apart by `CallerKey`; what it returns is the only thing that this module knows about a caller.
+A stream costs work for as long as it is open, and a request takes far more memory than its bytes once it is read: without
+limits, one caller would slow down all others. A caller is who calls, however many connections it has.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeAlias
-
-import grpc
+from collections.abc import Callable
+from typing import Final
 
 from heddle import pb
 from heddle.errors import HeddleError
@@ -18,25 +16,17 @@ MAX_STREAMS: Final = 500
 # Calls per second of one caller, and how many it may make at once after a pause.
 RATE: Final = 1_000.0
 BURST: Final = 5_000.0
+# Bytes of one caller's requests that are being handled: one of the largest, which can take 600 MB of memory.
+MAX_BYTES: Final = 4 << 20
 
-# Workers only have one caller, which limits itself.
-_LIMITED: Final = "/heddle.v1.SchedulerService/"
 # Callers whose rates are remembered. Those that have paused are forgotten first.
 _REMEMBERED: Final = 2_000
 
-# Returns the key of a call's caller: calls with equal keys share limits.
-CallerKey: TypeAlias = "Callable[[grpc.aio.ServicerContext[Any, Any]], str]"
 
+class CallLimits:
+    """Counts the calls, streams and bytes of each caller; raises TOO_MANY_CALLS above a limit.
 
-def by_connection(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    """Returns the address and port that the call comes from; all callers of a Unix socket are one."""
-    return str(context.peer())
-
-
-class CallLimits(grpc.aio.ServerInterceptor):
-    """Refuses calls and streams above a caller's limits with TOO_MANY_CALLS.
-
-    It is the inner one of two interceptors: `ErrorInterceptor` converts the error.
+    `now` returns the time in seconds.
     """
 
     def __init__(
@@ -45,72 +35,75 @@ class CallLimits(grpc.aio.ServerInterceptor):
         streams: int = MAX_STREAMS,
         rate: float = RATE,
         burst: float = BURST,
-        caller: CallerKey = by_connection,
+        size: int = MAX_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._streams = streams
         self._rate = rate
         self._burst = burst
-        self._caller = caller
+        self._size = size
         self._now = now
         self._open: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
         # By caller: the calls that it may make at once, and when that was so.
         self._left: dict[str, tuple[float, float]] = {}
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_LIMITED):
-            return handler
-        coders = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), *coders)
-        return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream), *coders)
-
-    def _unary(self, call: Any) -> Any:
-        async def limited(request: Any, context: Any) -> Any:
-            self._count(self._caller(context))
-            return await call(request, context)
-
-        return limited
-
-    def _streaming(self, call: Any) -> Any:
-        async def limited(request: Any, context: Any) -> AsyncIterator[Any]:
-            caller = self._caller(context)
-            self._count(caller)
-            if self._open.get(caller, 0) >= self._streams:
-                raise _refused(f"this client already has {self._streams:,} open streams; close some of them")
-            self._open[caller] = self._open.get(caller, 0) + 1
-            # Unlike the end of this generator, it is certain to come, and at once.
-            context.add_done_callback(lambda _: self._close(caller))
-            async for response in call(request, context):
-                yield response
-
-        return limited
-
-    def _close(self, caller: str) -> None:
-        self._open[caller] -= 1
-        if not self._open[caller]:
-            del self._open[caller]
-
-    def _count(self, caller: str) -> None:
+    def count(self, caller: str) -> None:
+        """Counts one call; raises if it is one too many."""
         now = self._now()
         left = self._left_at(caller, now)
         if left < 1:
-            raise _refused(f"this client makes more than {self._rate:,.0f} calls per second; make fewer")
+            raise _refused(
+                caller,
+                f"makes more than the allowed {self._rate:,.0f} calls per second; make fewer",
+                self._rate,
+            )
         # At the end of the order: the callers at its beginning have paused the longest.
         self._left.pop(caller, None)
         self._left[caller] = (left - 1, now)
         if len(self._left) > _REMEMBERED:
             del self._left[next(iter(self._left))]
 
+    def open_stream(self, caller: str) -> None:
+        """Counts an open stream until `close_stream`; raises if it is one too many."""
+        if self._open.get(caller, 0) >= self._streams:
+            raise _refused(
+                caller,
+                f"already has {self._streams:,} open streams, the limit; close some of them",
+                self._streams,
+            )
+        self._open[caller] = self._open.get(caller, 0) + 1
+
+    def close_stream(self, caller: str) -> None:
+        _give_back(self._open, caller, 1)
+
+    def begin(self, caller: str, size: int) -> None:
+        """Counts the bytes of a request until `end`; raises if they are too many together with those of others."""
+        before = self._bytes.get(caller, 0)
+        if before and before + size > self._size:
+            raise _refused(
+                caller,
+                f"has requests of {before:,} bytes in progress, and one of {size:,} bytes would exceed the limit of"
+                f" {self._size:,}; wait until one of them is answered",
+                self._size,
+            )
+        self._bytes[caller] = before + size
+
+    def end(self, caller: str, size: int) -> None:
+        _give_back(self._bytes, caller, size)
+
     def _left_at(self, caller: str, now: float) -> float:
         left, before = self._left.get(caller, (self._burst, now))
         return min(self._burst, left + (now - before) * self._rate)
 
 
-def _refused(message: str) -> HeddleError:
-    return HeddleError(pb.ERROR_REASON_TOO_MANY_CALLS, message)
+def _give_back(held: dict[str, int], caller: str, amount: int) -> None:
+    left = held.get(caller, 0) - amount
+    if left > 0:
+        held[caller] = left
+    else:
+        held.pop(caller, None)
+
+
+def _refused(caller: str, what: str, limit: float) -> HeddleError:
+    return HeddleError(pb.ERROR_REASON_TOO_MANY_CALLS, f"{caller} {what}", limit=f"{limit:g}")

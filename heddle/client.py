@@ -9,17 +9,18 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_identity import IdentityCalls
+from heddle.client_plans import PlanCalls
 from heddle.config import Tls
-from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
+from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.
 __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 
-# Timeouts in seconds: of calls that wait for processes to end, and of calls that clone.
+# Timeout in seconds of calls that wait for processes to end.
 STOP_TIMEOUT: Final = 600.0
-CLONE_TIMEOUT: Final = 900.0
 
 # Timeout in seconds of calls that run git in many worktrees.
 LOOK_TIMEOUT: Final = 120.0
@@ -36,7 +37,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient:
+class HeddleClient(IdentityCalls, PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
@@ -72,41 +73,6 @@ class HeddleClient:
     async def close(self) -> None:
         """Ends the connection and every call on it. Idempotent."""
         await self._channel.close()
-
-    async def get_caller(self) -> pb.GetCallerResponse:
-        """Returns who this client is to the scheduler."""
-        return await self._caller.call(self._identity.GetCaller, pb.GetCallerRequest())
-
-    async def create_token(self, request: pb.CreateTokenRequest) -> pb.CreateTokenResponse:
-        """Creates a token; only this response has its secret."""
-        return await self._caller.call(self._identity.CreateToken, request)
-
-    async def list_tokens(self) -> list[pb.Token]:
-        """Returns the valid tokens and sessions of browsers, the newest first."""
-        return list((await self._caller.call(self._identity.ListTokens, pb.ListTokensRequest())).tokens)
-
-    async def revoke_token(self, name: str) -> None:
-        """Ends a token or a browser's session."""
-        await self._caller.call(self._identity.RevokeToken, pb.RevokeTokenRequest(name=name))
-
-    async def create_sign_in_code(self) -> pb.CreateSignInCodeResponse:
-        """Returns a code with which one browser can sign in once as the owner of this client's token."""
-        return await self._caller.call(self._identity.CreateSignInCode, pb.CreateSignInCodeRequest())
-
-    async def sign_in(self, code: str) -> pb.SignInResponse:
-        """Exchanges a code for the token of a browser's session; only the web app may do so."""
-        return await self._caller.call(self._identity.SignIn, pb.SignInRequest(code=code))
-
-    async def sign_out(self) -> None:
-        """Revokes the token of this client."""
-        await self._caller.call(self._identity.SignOut, pb.SignOutRequest())
-
-    async def list_audit_entries(
-        self, *, before: int = 0, user: str = "", page_size: int = 0
-    ) -> list[pb.AuditEntry]:
-        """Returns changes and refusals, the newest first; those below the sequence `before` if it is not 0."""
-        request = pb.ListAuditEntriesRequest(before_sequence=before, user=user, page_size=page_size)
-        return list((await self._caller.call(self._identity.ListAuditEntries, request)).entries)
 
     async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
         """Creates a run, or returns the one that the same `request_id` created before."""
@@ -189,11 +155,6 @@ class HeddleClient:
                 return tasks
             request.page_token = page.next_page_token
 
-    async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
-        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
-        request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
-        return (await self._caller.mutate(self._stub.AddTask, request)).task
-
     async def retry_task(
         self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
     ) -> pb.Task:
@@ -243,6 +204,11 @@ class HeddleClient:
         """Returns one page of what is below `parent`, as in ListCostsRequest; empty: the projects."""
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
         return await self._caller.call(self._stub.ListCosts, request)
+
+    async def list_daily_costs(self, *, days: int = 0, project: str = "") -> list[pb.DailyCost]:
+        """Returns the cost by day, person, agent and project, the oldest day first."""
+        request = pb.ListDailyCostsRequest(days=days, project=project)
+        return list((await self._caller.call(self._stub.ListDailyCosts, request)).costs)
 
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns the open questions of sessions of all runs, oldest first."""
@@ -332,6 +298,12 @@ class HeddleClient:
         """Restores an archived worktree; `name` is runs/RUN/epics/EPIC/worktree."""
         request = pb.RestoreEpicWorktreeRequest(name=name)
         stub = self._stub.RestoreEpicWorktree
+        return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
+
+    async def remove_epic_worktree(self, name: str) -> pb.EpicWorktree:
+        """Removes the worktree of an ended run's epic; unaccepted work is archived first."""
+        request = pb.RemoveEpicWorktreeRequest(name=name)
+        stub = self._stub.RemoveEpicWorktree
         return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
 
     async def collect_garbage(self, *, dry_run: bool = False) -> pb.CollectGarbageResponse:

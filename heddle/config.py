@@ -63,6 +63,12 @@ def _address(value: str) -> str:
     return value
 
 
+def _host_and_port(value: str) -> str:
+    if is_socket(value):
+        raise ValueError("it takes host:port, as 127.0.0.1:7404")
+    return _address(value)
+
+
 def _workers(value: str) -> tuple[WorkerAddress, ...]:
     workers = []
     for entry in value.split(","):
@@ -120,6 +126,8 @@ class Settings(BaseSettings):
     """The data folder, which contains everything that Heddle writes."""
     listen: Annotated[str, AfterValidator(lambda value: value and _address(value))] = ""
     """host:port or unix:PATH of the service that reads these settings; absent: its own default."""
+    metrics: Annotated[str, AfterValidator(lambda value: value and _host_and_port(value))] = ""
+    """host:port under which the service shows its metrics to Prometheus; absent: it shows none."""
     ui_hosts: _Names = ()
     """Host names under which ui_svc answers, in addition to loopback and the host that it listens on."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"
@@ -160,6 +168,8 @@ class Settings(BaseSettings):
     """Days to keep worktrees that may still be of interest after their run."""
     keep_logs: _Seconds = 90
     """Days to keep the logs of runs and sessions after their run."""
+    keep_audit: _Seconds = 365
+    """Days to keep entries of the audit log."""
     project_budget_usd: _Seconds = 0
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20
@@ -261,6 +271,12 @@ def _with_files(environ: Mapping[str, str], fields: Iterable[str]) -> dict[str, 
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{name}_FILE is {path!r}, which cannot be read: {error}") from error
     return {name: value for name, value in found.items() if value}
+
+
+def files_of_settings(environ: Mapping[str, str]) -> list[Path]:
+    """Returns the existing files that variables such as HEDDLE_TOKEN_FILE name."""
+    named = (environ.get(f"{_PREFIX}{field.upper()}_FILE") for field in Settings.model_fields)
+    return [path for name in named if name and (path := Path(name).expanduser()).is_file()]
 
 
 def _described(error: "ErrorDetails") -> str:

@@ -38,9 +38,11 @@ COMMITS: Final = (
     "removed",
     "released",
     "restored",
+    "advance_schedule",
     "end_request",
     "forget_requests",
-    "prune_logs",
+    "mark_expired",
+    "prune_audit",
     "record_forecast",
 )
 

@@ -51,8 +51,15 @@ def awaits_merge(epic: pb.Epic) -> bool:
 
 
 def awaits_operator(epic: pb.Epic) -> bool:
-    """Returns whether the epic's merge needs the operator: planned as manual, conflicted or on hold."""
-    return awaits_merge(epic) or is_held(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
+    """Returns whether the epic needs the operator: a manual, conflicted or held merge, or a used-up budget."""
+    return (
+        awaits_merge(epic) or is_held(epic) or is_over_budget(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
+    )
+
+
+def is_over_budget(epic: pb.Epic) -> bool:
+    """Returns whether a used-up budget of the epic or of its tasks keeps it from continuing."""
+    return epic.HasField("budget_hold")
 
 
 def is_held(resource: pb.Epic | pb.Run) -> bool:
@@ -61,7 +68,9 @@ def is_held(resource: pb.Epic | pb.Run) -> bool:
 
 
 def merge_reason(epic: pb.Epic) -> str:
-    """Returns why an epic that awaits the operator is not merged, as a sentence."""
+    """Returns why an epic that awaits the operator does not continue, as a sentence."""
+    if is_over_budget(epic):
+        return epic.budget_hold.reason
     files = ", ".join(epic.conflict_files)
     if is_held(epic):
         return epic.merge_hold

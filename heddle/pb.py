@@ -12,9 +12,11 @@ from heddle.v1.event_pb2 import *
 from heddle.v1.hold_pb2 import *
 from heddle.v1.housekeeping_pb2 import *
 from heddle.v1.identity_service_pb2 import *
+from heddle.v1.plan_difference_pb2 import *
 from heddle.v1.plan_pb2 import *
 from heddle.v1.project_pb2 import *
 from heddle.v1.run_pb2 import *
+from heddle.v1.schedule_pb2 import *
 from heddle.v1.scheduler_service_pb2 import *
 from heddle.v1.task_pb2 import *
 from heddle.v1.usage_pb2 import *

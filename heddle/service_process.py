@@ -1,6 +1,5 @@
 """Protects the process of a service from other programs of its machine, those of the same user included."""
 
-import ctypes
 import os
 import sys
 from typing import Final
@@ -13,6 +12,9 @@ _PR_SET_DUMPABLE: Final = 4
 # The umask of a service's own files.
 _PRIVATE: Final = 0o077
 
+# Variables that programs started by a service do not need, and that their environment would show to others.
+_SECRETS: Final = ("HEDDLE_TOKEN", "HEDDLE_DATABASE_URL")
+
 # The umask with which the process was started. None: it was not changed.
 _inherited: int | None = None
 
@@ -23,7 +25,8 @@ def protect(settings: Settings, *, private_files: bool = True) -> None:
     - HEDDLE_HOME becomes private to its user; raises ConfigError if that is not possible.
     - New files are private to the user, unless `private_files` is false: for a service that writes the user's
       own repositories. Programs that the service starts for the user get `umask_of_user`.
-    - On Linux, other processes of the user cannot read the memory and the environment of the service.
+    - On Linux, other processes of the user cannot read the memory and the environment of the service. Programs
+      that it starts, such as git, can be read: they do not get its secrets, so read the settings before.
     """
     import structlog  # noqa: PLC0415 (commands import this module, and log nothing)
 
@@ -32,6 +35,9 @@ def protect(settings: Settings, *, private_files: bool = True) -> None:
     if private_files:
         _inherited = os.umask(_PRIVATE)
     close_memory()
+    for name in _SECRETS:
+        if name not in settings.agent_env:
+            os.environ.pop(name, None)
     try:
         if changed := data_folder.make_private(settings.home):
             log.warning("data_folder_permissions", detail=changed)
@@ -51,4 +57,6 @@ def close_memory() -> None:
     It also writes no core file. Programs that it starts are not affected.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 (commands import this module, and need it only as a service)
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

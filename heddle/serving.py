@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -22,14 +21,20 @@ from grpc_status import rpc_status
 from heddle import errors, pb, sockets
 from heddle.call_limits import CallLimits
 from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
-from heddle.config import ConfigError, Tls, check_pem_files
+from heddle.config import ConfigError, Tls
+from heddle.identity import access
 from heddle.identity.guard import Guard, GuardInterceptor
+from heddle.metrics import CallMetrics, exposed
+from heddle.tls_files import TlsFiles
 from heddle.urls import is_loopback
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds that open calls get to end after a drain.
 CLOSE_GRACE: Final = 1.0
+
+# Calls of one connection at a time, also those of health, which need no caller; the client sends more when one has ended.
+CONNECTION_STREAMS: Final = 1_000
 
 # Exit code after a second signal.
 FORCED: Final = 130
@@ -64,11 +69,14 @@ class Server:
     def __init__(self, service: Service, address: str, tls: Tls | None = None) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
+        # Workers have one caller, the scheduler.
+        limits = CallLimits() if service.guard.takes_tokens else None
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), CallLimits(), GuardInterceptor(service.guard)],
+            interceptors=[CallMetrics(), ErrorInterceptor(), GuardInterceptor(service.guard, limits)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_concurrent_streams", CONNECTION_STREAMS),
                 # With it, two services on one port would silently share its calls.
                 ("grpc.so_reuseport", 0),
             ],
@@ -89,7 +97,7 @@ class Server:
             if tls is None:
                 port = self._server.add_insecure_port(address)
             else:
-                port = self._server.add_secure_port(address, _Certificates(tls).credentials())
+                port = self._server.add_secure_port(address, _credentials(tls))
         except RuntimeError as error:
             raise AddressInUseError(
                 f"cannot listen on {address}: another program uses that port, or the host is not"
@@ -113,43 +121,29 @@ class Server:
         log.info("stopped")
 
 
-class _Certificates:
-    """The files of a server's TLS, which it reads again when they have changed."""
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    """Returns credentials for mutual TLS that follow the files."""
+    files = TlsFiles(tls)
 
-    def __init__(self, tls: Tls) -> None:
-        self._tls = tls
-        self._seen = self._state()
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """Returns credentials for mutual TLS that follow the files."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._read(),
-            self._changed,  # type: ignore[arg-type]  # the stubs lack that None keeps the present ones
-            require_client_authentication=True,
-        )
-
-    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Called at each handshake; None keeps the present certificates, also while the files are incomplete."""
+    def fresh() -> grpc.ServerCertificateConfiguration | None:
+        """Called at each handshake; None keeps the present certificates."""
         try:
-            state = self._state()
-            if state == self._seen:
-                return None
-            check_pem_files(self._tls)
-            fresh = self._read()
-        except (OSError, ValueError) as error:
+            return _certificates(tls) if files.renewed() else None
+        except OSError as error:
+            # Replaced again between both reads; the next handshake looks again.
             log.warning("certificates_not_usable", error=str(error))
             return None
-        self._seen = state
-        log.info("certificates_reloaded", certificate=str(self._tls.certificate))
-        return fresh
 
-    def _read(self) -> grpc.ServerCertificateConfiguration:
-        pair = (self._tls.key.read_bytes(), self._tls.certificate.read_bytes())
-        return grpc.ssl_server_certificate_configuration([pair], self._tls.authority.read_bytes())
+    return grpc.dynamic_ssl_server_credentials(
+        _certificates(tls),
+        fresh,  # type: ignore[arg-type]  # the stubs lack that None keeps the present ones
+        require_client_authentication=True,
+    )
 
-    def _state(self) -> list[tuple[int, int, int]]:
-        files = (self._tls.certificate, self._tls.key, self._tls.authority)
-        return [(status.st_mtime_ns, status.st_size, status.st_ino) for status in map(Path.stat, files)]
+
+def _certificates(tls: Tls) -> grpc.ServerCertificateConfiguration:
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    return grpc.ssl_server_certificate_configuration([pair], tls.authority.read_bytes())
 
 
 def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
@@ -169,9 +163,16 @@ def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
         )
 
 
-async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
-    """Serves until a signal; raises AddressInUseError if it cannot listen."""
-    server = Server(service, address, tls)
+async def serve(service: Service, address: str, tls: Tls | None = None, *, metrics: str = "") -> None:
+    """Serves until a signal; raises AddressInUseError if it cannot listen, and ConfigError.
+
+    `metrics` is the host:port of the service's metrics; empty: it serves none.
+    """
+    with exposed(metrics, tls):
+        await _serve(Server(service, address, tls))
+
+
+async def _serve(server: Server) -> None:
     ending = asyncio.Event()
 
     def on_signal() -> None:
@@ -204,14 +205,17 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         handler = await continuation(handler_call_details)
-        # None: no such method; gRPC answers UNIMPLEMENTED. Only our services raise our errors.
-        if handler is None or not handler_call_details.method.startswith("/heddle."):
+        # None: no such method; gRPC answers UNIMPLEMENTED. Health raises none of our errors.
+        if handler is None or handler_call_details.method.startswith(access.OPEN_SERVICE):
             return handler
         method = handler_call_details.method
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, method), *coders)
-        return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
+        # Only reflection, which the guard may refuse.
+        return grpc.stream_stream_rpc_method_handler(_streaming(handler.stream_stream, method), *coders)
 
 
 def _unary(call: Any, method: str) -> Any:

@@ -33,7 +33,7 @@ def chromium_path() -> str | None:
     if named:
         return shutil.which(named)
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    return found or _playwrights_own()
+    return found or _best_build(_full_build())
 
 
 def main() -> int:
@@ -54,10 +54,14 @@ def main() -> int:
     return 0
 
 
-def _playwrights_own() -> str | None:
-    """Returns Playwright's headless build, or else its full build; None if neither is installed."""
+def _full_build() -> Path:
+    """Returns where Playwright installs its full build."""
     with sync_playwright() as playwright:
-        whole = Path(playwright.chromium.executable_path)
+        return Path(playwright.chromium.executable_path)
+
+
+def _best_build(whole: Path) -> str | None:
+    """Returns the headless build next to the full build `whole`, or else that; None if neither is installed."""
     # …/chromium-1255/…, next to …/chromium_headless_shell-1255/…
     folder = next(each for each in whole.parents if each.name.startswith("chromium-"))
     name = folder.name.replace("chromium-", "chromium_headless_shell-")

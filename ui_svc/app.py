@@ -15,10 +15,11 @@ from ui_svc.endpoints import router
 from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
-from ui_svc.endpoints.sign_in import SignedIn, session_token
+from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
-from ui_svc.web.nicegui_parts import accept_origins
+from ui_svc.pages.manage import pages
+from ui_svc.web.nicegui_parts import accept_origins, scope_of
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
 DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"
@@ -41,7 +42,11 @@ def build(settings: Settings) -> FastAPI:
     )
     # Acts as whoever sent the request.
     caller = HeddleClient(settings.scheduler, settings.tls, token=session_token, patience=PATIENCE)
-    live = Live(client)
+
+    def connect(token: str) -> HeddleClient:
+        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
+
+    live = Live(client, connect, lambda socket: limited_token(scope_of(socket)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,9 +57,6 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     address = settings.listen or DEFAULT_LISTEN
-
-    def connect(token: str) -> HeddleClient:
-        return HeddleClient(settings.scheduler, settings.tls, token=token, patience=PATIENCE)
 
     # Cookies are shared by all ports of a host.
     cookie = f"heddle-session-{address.rpartition(':')[2]}"
@@ -75,6 +77,7 @@ def build(settings: Settings) -> FastAPI:
     live.register()
     runs.install()
     run.install()
+    pages.install(caller)
     not_found.install()
     ui.run_with(
         app,

@@ -8,8 +8,8 @@ from heddle import logs, service_process, sockets
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
-from worktree_svc.git.command import GitVersionError
 from worktree_svc.git.environment import forget_inherited
+from worktree_svc.git.version import GitVersionError
 from worktree_svc.projects.locks import HomeInUseError
 
 
@@ -30,7 +30,7 @@ def main() -> int:
 async def serve_with(settings: Settings) -> None:
     """Builds the service and serves it."""
     address = settings.listen or sockets.address(settings.home, "worktree")
-    await serve(build(settings), address, settings.tls)
+    await serve(build(settings), address, settings.tls, metrics=settings.metrics)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from pathlib import Path
 import grpc
 import structlog
 
-from heddle import data_folder
+from heddle import data_folder, metrics
 from heddle.config import Settings
 from heddle.identity.guard import SchedulerOnly
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
-from worktree_svc.git import command
+from worktree_svc.git import version
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.merges.branch_merge import BranchMerges
@@ -39,8 +39,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -> Service:
     """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
-    log.info("git_found", version=command.check_version())
+    log.info("git_found", version=version.check_version())
     lock = _lock_home(settings.home)
+    metrics.show_disk(settings.home)
     executor = KeyedExecutor()
     store = WorktreeStore(settings.home / "worktrees")
     waiting = WaitingProcesses()

@@ -26,7 +26,7 @@ from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.storage.disk_use import DiskUse
 from worktree_svc.storage.worktree_store import ChangesFound, Lease, WorktreeState
-from worktree_svc.worktrees import diffs
+from worktree_svc.worktrees import diffs, take_in
 from worktree_svc.worktrees.diffs import Piece
 from worktree_svc.worktrees.lifecycle import Worktrees
 from worktree_svc.worktrees.task_commits import TaskCommits
@@ -102,6 +102,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 earlier=earlier,
                 merge=request.merge_revision,
                 rewind_to=request.rewind_to,
+                needed=request.take_in,
+                resolve=request.resolve_conflict,
             )
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
@@ -110,6 +112,9 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
+            if request.take_in:
+                project = repository.find(self._worktrees.folders, request.project)
+                take_in.describe(project, done.state, request.take_in, answer)
             if unfilled := done.state.unfilled:
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer

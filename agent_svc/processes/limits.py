@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import resource
 
 from agent_svc.processes.process_table import descendants, memory_of
 
@@ -49,6 +48,8 @@ class Limits:
             return
         close_abstract_sockets()
         if self.processes:
+            import resource  # noqa: PLC0415 (for the supervisor, which starts often)
+
             # Counted for a user within the sandbox's own user namespace, and threads count too.
             most = self.processes * THREADS
             _, hard = resource.getrlimit(resource.RLIMIT_NPROC)

@@ -1,11 +1,14 @@
 """Runs one command and ends all processes that it started.
 
-    python -I -S supervisor.py ROOT CONTROL LOCK GRACE MEMORY WAIT PROCESSES HELD COMMAND [ARGUMENT …]
+    python -I -S -c START …/supervisor.py ROOT CONTROL LOCK GRACE MEMORY WAIT PROCESSES HELD COMMAND [ARGUMENT …]
 
-ROOT is the folder that contains the package agent_svc.
+START is supervised.START, and ROOT is the folder that contains the package agent_svc.
 This is a separate program that uses only the standard library, so that it starts fast and never forks inside a
 gRPC process. It becomes the subreaper of all processes that the command starts, so a grandchild that calls
 setsid or forks twice is still its descendant.
+
+One runs for each command, and most of its processor time is its start. So it imports neither signal (which would import
+enum), nor socket, contextlib, typing, or anything else that imports many modules.
 
 CONTROL is the descriptor of a stream socket. The supervisor writes lines to it: "started PID", then "exited
 CODE", "signalled NUMBER" or "failed MESSAGE". When it reads "stop SECONDS" from it, it sends SIGTERM to the
@@ -28,20 +31,20 @@ LOCK is the descriptor of a locked file. It stays open, and so locked, until the
 The supervisor's exit code is that of the command, or 128 + its signal.
 """
 
-import contextlib
 import ctypes
-import json
 import os
 import select
-import signal
-import socket
 import sys
 import time
 
-if __name__ == "__main__":  # isolated from every folder of modules but the one that it is given
-    sys.path.append(sys.argv.pop(1))
 from agent_svc.processes.limits import Limits
-from agent_svc.processes.process_table import children, descendants
+from agent_svc.processes.process_table import children, descendants, ignoring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -64,9 +67,9 @@ EXPENDABLE = 500
 
 def main(arguments: list[str]) -> int:
     """Runs the command in `arguments` and returns its exit code."""
-    control = socket.socket(fileno=int(arguments[0]))
+    control = int(arguments[0])
     # The command must not inherit these descriptors: it would keep the lock and the control socket open.
-    for number in (control.fileno(), int(arguments[1])):
+    for number in (control, int(arguments[1])):
         os.set_inheritable(number, False)
     limits = Limits(int(arguments[3]), int(arguments[5]), held=arguments[6] == "1")
     return Supervisor(control, float(arguments[2]), limits, float(arguments[4])).run(arguments[7:])
@@ -75,8 +78,8 @@ def main(arguments: list[str]) -> int:
 class Supervisor:
     """One command, its descendants, and the service at the other end of `control`."""
 
-    def __init__(self, control: socket.socket, grace: float, limits: Limits, wait: float) -> None:
-        self._control: socket.socket | None = control
+    def __init__(self, control: int, grace: float, limits: Limits, wait: float) -> None:
+        self._control: int | None = control
         self._grace = grace
         self._limits = limits
         self._wait = wait
@@ -110,18 +113,18 @@ class Supervisor:
 
     def _wait_for_rest(self) -> None:
         """Waits for processes that a successful command left running, then reports the remaining ones."""
-        told, working = list[int](), children(os.getpid())
+        told, working = list[int](), self._children()
         ran, servers = Stopwatch(), Servers()
         while working and not self._stopping and ran.seconds() < self._wait:
             self._listen(min(WEIGH, self._wait))
             self._reap()
             self._weigh()
-            working = [root for root in children(os.getpid()) if not servers.has(root)]
+            working = [root for root in self._children() if not servers.has(root)]
             # Most remaining processes end immediately and are not reported.
             if working != told and (told or ran.seconds() >= min(TICK, self._wait)):
                 told = working
                 self._say(f"waiting {listed(working)}")
-        if not self._stopping and (left := children(os.getpid())):
+        if not self._stopping and (left := self._children()):
             self._say(f"left {listed(left)}")
 
     def _weigh(self) -> None:
@@ -150,23 +153,25 @@ class Supervisor:
 
     def _say(self, line: str) -> None:
         if self._control is not None:
+            left = f"{line}\n".encode()
             try:
-                self._control.sendall(f"{line}\n".encode())
+                while left:
+                    left = left[os.write(self._control, left) :]
             except OSError:
                 self._control = None
 
     def _listen(self, timeout: float | None) -> None:
         """Waits for a signal or a line from the service, at most `timeout` seconds."""
-        sources = [self._signals] if self._control is None else [self._signals, self._control.fileno()]
+        sources = [self._signals] if self._control is None else [self._signals, self._control]
         ready, _, _ = select.select(sources, [], [], timeout)
         if self._signals in ready and signal.SIGTERM in os.read(self._signals, 512):
             self._stopping = True
-        if self._control is not None and self._control.fileno() in ready:
+        if self._control in ready:
             self._hear(self._control)
 
-    def _hear(self, control: socket.socket) -> None:
+    def _hear(self, control: int) -> None:
         try:
-            heard = control.recv(512)
+            heard = os.read(control, 512)
         except OSError:
             heard = b""
         if heard:
@@ -177,14 +182,22 @@ class Supervisor:
             self._control = None
         self._stopping = True
 
-    def _reap(self) -> None:
+    def _children(self) -> list[int]:
+        return children(os.getpid()) if self._reap() else []
+
+    def _reap(self) -> bool:
+        """Collects ended children. Returns whether there may be descendants.
+
+        On Linux, a descendant whose parent has ended is a child of this process, so without children there is none.
+        Reading the table of all processes takes longer than most commands.
+        """
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return sys.platform != "linux"
             if pid == 0:
-                return
+                return True
             if pid == self._main:
                 self._status = status
                 code = os.waitstatus_to_exitcode(status)
@@ -194,7 +207,7 @@ class Supervisor:
         self._stopping = True
         ran = Stopwatch()
         told: set[int] = set()
-        while alive := descendants(os.getpid()):
+        while self._reap() and (alive := descendants(os.getpid())):
             # The grace period may be shortened while it runs.
             forced = ran.seconds() >= self._grace
             for pid in alive:
@@ -239,6 +252,8 @@ def catch_signals() -> int:
 
 def listed(pids: list[int]) -> str:
     """Returns the number of processes and their first command lines as JSON."""
+    import json  # noqa: PLC0415 (few commands leave processes, and it takes long to import)
+
     return f"{len(pids)} {json.dumps([command_line(pid) for pid in pids[:MOST_NAMES]])}"
 
 
@@ -284,7 +299,7 @@ def processor_seconds(pids: list[int]) -> float:
     """Returns the CPU time that processes have used, in seconds. Linux only; 0 on other systems."""
     ticks = 0
     for pid in pids:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
+        with ignoring(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
             ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -293,7 +308,7 @@ def listening_sockets() -> set[str]:
     """Returns the listening sockets as the link targets that appear in /proc/PID/fd."""
     found = set()
     for name, state, listens, inode in SOCKET_TABLES:
-        with contextlib.suppress(OSError), open(f"/proc/self/net/{name}") as table:  # noqa: PTH123 (same)
+        with ignoring(OSError), open(f"/proc/self/net/{name}") as table:  # noqa: PTH123 (same)
             next(table, None)
             for line in table:
                 fields = line.split()
@@ -304,14 +319,14 @@ def listening_sockets() -> set[str]:
 
 def opened(pid: int, number: str) -> str:
     """Returns the link target of a process's descriptor, or "" if it cannot be read."""
-    with contextlib.suppress(OSError):
+    with ignoring(OSError):
         return os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 (same)
     return ""
 
 
 def sockets_of(pid: int) -> set[str]:
     """Returns the link targets of all descriptors of a process."""
-    with contextlib.suppress(OSError):
+    with ignoring(OSError):
         return {opened(pid, number) for number in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208 (same)
     return set()
 
@@ -324,7 +339,7 @@ def be_readable(readable: bool) -> None:
 
 def give_way() -> None:
     """Makes the system kill this process and its children before a service if memory runs out."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
+    with ignoring(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
         file.write(str(EXPENDABLE))
 
 
@@ -335,7 +350,7 @@ def kill(pid: int) -> None:
 
 def send(pid: int, number: int) -> None:
     """Sends a signal. Does nothing if the process has already ended."""
-    with contextlib.suppress(ProcessLookupError):
+    with ignoring(ProcessLookupError):
         os.kill(pid, number)
 
 
@@ -345,7 +360,3 @@ def exit_code(status: int | None) -> int:
         return 128 + signal.SIGKILL
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 
 from agent_svc.sandbox import system_calls
-from agent_svc.sandbox.hidden import hidden_paths, sockets, within
+from agent_svc.sandbox.hidden import hidden_paths, is_reachable, sockets, within
 from agent_svc.sandbox.mounts import Mounts
 from agent_svc.sandbox.network import Internet, NoNetworkError, identity, resolver_needed, with_resolver
 from agent_svc.sandbox.private_folders import PrivateFolder
@@ -180,7 +180,7 @@ class Bubblewrap:
             "--unshare-ipc",
             *network,
             *_capabilities(),
-            *described(self._rules, resident).arguments(),
+            *described(self._rules, resident, maps_one_user="--unshare-user" in self._way).arguments(),
             *(_resolver(self._rules.home) if self._internet else ()),
             *self._way,
             *_kernel_settings(),
@@ -202,15 +202,18 @@ class Bubblewrap:
         return enter, identity()
 
 
-def described(rules: Rules, resident: Resident) -> Mounts:
-    """Returns what a sandbox shows to `resident`; creates missing folders of its agent."""
+def described(rules: Rules, resident: Resident, *, maps_one_user: bool = False) -> Mounts:
+    """Returns what a sandbox shows to `resident`; creates missing folders of its agent.
+
+    `maps_one_user`: its user namespace knows no user but this one, so that even root reaches no one else's folders.
+    """
     worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
     # It is hidden, for which it must exist.
     rules.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     mounts = Mounts()
     mounts.empty(SOCKETS)
     mounts.empty(rules.home.resolve())
-    _hide(mounts, rules, resident)
+    _hide(mounts, rules, resident, maps_one_user=maps_one_user)
     mounts.writable(TMP, scratch)
     mounts.visible(_programs(resident.environment))
     mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
@@ -226,14 +229,14 @@ def described(rules: Rules, resident: Resident) -> Mounts:
     return mounts
 
 
-def _hide(mounts: Mounts, rules: Rules, resident: Resident) -> None:
+def _hide(mounts: Mounts, rules: Rules, resident: Resident, *, maps_one_user: bool) -> None:
     homes = {Path.home(), Path(resident.environment.get("HOME", "/"))} - {Path("/")}
     own = [folder.path for folder in resident.own]
     for path in hidden_paths(rules, homes, own):
         mounts.mask(path, folder=path.is_dir())
     shown = [path.resolve() for path in (*rules.visible, *(SOCKETS / name for name in NAMES))]
     for path in sockets():
-        if not within(path, shown):
+        if not within(path, shown) and not (maps_one_user and not is_reachable(path)):
             mounts.mask(path, folder=False, foreign=True)
     mounts.visible(path.resolve() for path in rules.visible if path.exists())
 

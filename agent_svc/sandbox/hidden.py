@@ -160,6 +160,23 @@ def sockets(table: Path = SOCKETS) -> list[Path]:
     return sorted(found)
 
 
+def is_reachable(path: Path) -> bool:
+    """Returns whether this user can look up `path` without power over the folders of others.
+
+    Root has none in a user namespace: it can neither use such a path there nor make a mount point for it.
+    """
+    user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    for folder in path.parents:
+        try:
+            status = folder.stat()
+        except OSError:
+            return False
+        mine = status.st_uid == user or (status.st_gid in groups and status.st_mode & stat.S_IXGRP)
+        if not mine and not status.st_mode & stat.S_IXOTH:
+            return False
+    return True
+
+
 def _runtime_folder() -> Iterator[Path]:
     """Yields the folder in which programs of the user's desktop keep their sockets; normally it is below /run."""
     if named := os.environ.get("XDG_RUNTIME_DIR"):
@@ -175,4 +192,4 @@ def _is_socket(path: Path) -> bool:
 
 def within(path: Path, folders: Iterable[Path]) -> bool:
     """Returns whether `path` is one of `folders` or below one of them."""
-    return any(path == folder or folder in path.parents for folder in folders)
+    return any(path.parts[: len(folder.parts)] == folder.parts for folder in folders)

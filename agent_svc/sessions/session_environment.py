@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from agent_svc.agents.base.driver import Driver, Launch
+from agent_svc.agents.base.readable_folders import SHARED
 from agent_svc.log.spool import SessionFolder
 from agent_svc.processes import supervised
 from agent_svc.processes.environment import agent_environment, steering
@@ -81,6 +82,8 @@ class SessionEnvironment:
         """Returns the command that runs `arguments`, in the sandbox if the worker has one."""
         context, variables = self._context, self.variables(launch)
         shared = await asyncio.to_thread(shared_folders, self.worktree)
+        if launch and shared:
+            variables[SHARED] = os.pathsep.join(map(str, shared))
         own = self._own if launch else []
         namespaces = launch.user_namespaces if launch else False
         resident = Resident(self.worktree, self._folder.scratch, variables, own, shared, namespaces)

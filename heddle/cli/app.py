@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -11,7 +12,7 @@ from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
-from heddle.cli.plans import plan_commands
+from heddle.cli.plans import apply_command, plan_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
     cost_commands,
@@ -23,14 +24,13 @@ from heddle.cli.runs import (
 
 app = typer.Typer(
     name="heddle",
-    help="Run fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for part in (
     up,
     run_commands,
+    apply_command,
     task_commands,
     hold_commands,
     add_task,
@@ -43,7 +43,25 @@ for part in (
 ):
     app.registered_commands += part.app.registered_commands
 app.add_typer(plan_commands.app, name="plan")
+app.add_typer(schedule_commands.app, name="schedule")
 app.add_typer(identity_commands.tokens, name="tokens")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"heddle {heddle.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Run fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible."""
 
 
 @app.command()

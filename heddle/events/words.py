@@ -44,6 +44,11 @@ def _run_created(event: pb.RunCreated) -> str:
     )
 
 
+def _plan_applied(event: pb.PlanApplied) -> str:
+    fields = f": {', '.join(event.fields)}" if event.fields else ""
+    return f"plan changed to revision {event.revision}{fields}"
+
+
 def _run_resumed(event: pb.RunResumed) -> str:
     budget = f" with a budget of {dollars(event.budget_usd_micros)}" if event.budget_usd_micros else ""
     return f"run resumed{budget}"
@@ -232,6 +237,10 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_resumed": _run_resumed,
     "run_finished": _run_finished,
     "run_updated": lambda e: f"limit changed: at most {count(e.max_parallel, 'session')} in parallel",
+    "plan_applied": _plan_applied,
+    "epic_added": lambda e: f"epic added: {e.title} ({count(e.task_count, 'task')})",
+    "epic_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
+    "epic_removed": lambda e: f"epic removed from the plan: {e.title}",
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e),
@@ -244,6 +253,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "task_accepted": _task_accepted,
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "task_added": lambda e: f"added: {e.title}",
+    "task_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
+    "task_removed": lambda e: f"removed from the plan: {e.title}",
     "task_reopened": _task_reopened,
     "changes_found": _changes_found,
     "ignored_files_left": lambda e: f"not in the commit, as git ignores them: {_first(e.paths, e.count)}",

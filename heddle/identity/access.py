@@ -12,17 +12,18 @@ Required: TypeAlias = "pb.Role.ValueType | Kind"
 _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "SchedulerService": {
         pb.ROLE_VIEWER: """
-            GetRun ListRuns WatchRuns ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
+            GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
-            ListEpicWorktrees ListHolds ListWorkers
+            ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
-            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree CollectGarbage LiftHold
+            CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
+            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule
         """,
     },
     "IdentityService": {
-        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut",
+        pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut GetPreferences UpdatePreferences",
         pb.ROLE_ADMIN: "CreateToken ListTokens RevokeToken ListAuditEntries",
         Kind.WEB: "SignIn",
     },
@@ -71,6 +72,11 @@ def check(principal: Principal, method: str) -> None:
         needed, has = (
             pb.Role.Name(role).removeprefix("ROLE_").lower() for role in (required, principal.role)
         )
+        if principal.reading:
+            raise _denied(
+                f"{name} changes something, and this browser can only read: its storage was cleared, or another program"
+                " uses its cookie. Sign in again with a link from `heddle open`"
+            )
         raise _denied(f"{name} needs the role {needed}; {principal.name} has the role {has}")
     elif principal.kind is not Kind.USER and required > pb.ROLE_VIEWER:
         raise _denied(

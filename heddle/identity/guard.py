@@ -6,8 +6,10 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from heddle import pb
+from heddle.call_limits import CallLimits
 from heddle.errors import HeddleError
 from heddle.identity import access, certificates
 from heddle.identity.principals import SCHEDULER, Call, Principal, enter
@@ -16,6 +18,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 # Seconds between two checks of whether the credential of an open stream is still valid.
 LOOK_AGAIN: Final = 3.0
+
+# The largest request that is parsed only to record what it was about.
+_RECORDED_BYTES: Final = 4 << 10
 
 
 class Guard(Protocol):
@@ -33,7 +38,7 @@ class Guard(Protocol):
         ...
 
     async def note_refusal(self, call: Call, request: Any, error: HeddleError) -> None:
-        """Records a call that was refused; the caller's name is empty if it is unknown."""
+        """Records a call that was refused; the caller's name is empty, or the request None, if it is unknown."""
         ...
 
 
@@ -70,10 +75,15 @@ class SchedulerOnly:
 
 
 class GuardInterceptor(grpc.aio.ServerInterceptor):
-    """Refuses calls that `guard` cannot identify or the table of access does not allow; health stays open."""
+    """Refuses calls that `guard` cannot identify, the table of access does not allow or `limits` exceed.
 
-    def __init__(self, guard: Guard) -> None:
+    Health stays open. A large request is parsed only once its caller is known, and counts until it is answered.
+    """
+
+    def __init__(self, guard: Guard, limits: CallLimits | None) -> None:
         self._guard = guard
+        # None: for a worker, whose only caller limits itself.
+        self._limits = limits
 
     async def intercept_service(
         self,
@@ -84,54 +94,107 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(access.OPEN_SERVICE):
             return handler
-        coders = (handler.request_deserializer, handler.response_serializer)
+        parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), *coders)
+            unary = self._unary(handler.unary_unary, method, parse)
+            return grpc.unary_unary_rpc_method_handler(unary, None, serialize)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(
-                self._streaming(handler.unary_stream, method), *coders
-            )
-        return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream, method), *coders)
+            streaming = self._streaming(handler.unary_stream, method, parse)
+            return grpc.unary_stream_rpc_method_handler(streaming, None, serialize)
+        # Reflection; its requests are small, and are read one after the other.
+        both = self._streaming(handler.stream_stream, method, None)
+        return grpc.stream_stream_rpc_method_handler(both, parse, serialize)
 
-    async def _admit(self, request: Any, context: Context, method: str) -> Principal:
+    async def _admit(
+        self, raw: Any, context: Context, method: str, parse: Callable[[bytes], Any] | None
+    ) -> tuple[Principal, Any]:
+        """Returns the caller and the parsed request, whose bytes count until `_end`; records and raises a refusal."""
         name = method.removeprefix("/heddle.v1.").replace("/", ".")
-        call = Call(Principal(""), name, context.peer())
+        call, request, size = Call(Principal(""), name, context.peer()), None, 0
         try:
             call = Call(await self._guard.identify(context), name, context.peer())
             access.check(call.principal, method)
+            if self._limits:
+                self._limits.count(call.principal.name)
+                self._limits.begin(call.principal.name, _size(raw))
+                size = _size(raw)
+            request = _parsed(raw, parse) if parse else raw
             await self._guard.check_scope(call, request)
-        except HeddleError as error:
-            await self._guard.note_refusal(call, request, error)
+        except BaseException as error:
+            self._end(call.principal, size)
+            if isinstance(error, HeddleError) and error.reason != pb.ERROR_REASON_TOO_MANY_CALLS:
+                await self._guard.note_refusal(call, request or _named(raw, parse), error)
             raise
         enter(call)
-        return call.principal
+        return call.principal, request
 
-    def _unary(self, handle: Any, method: str) -> Any:
-        async def guarded(request: Any, context: Context) -> Any:
-            await self._admit(request, context, method)
-            return await handle(request, context)
+    def _end(self, principal: Principal, size: int) -> None:
+        if self._limits:
+            self._limits.end(principal.name, size)
 
-        return guarded
-
-    def _streaming(self, handle: Any, method: str) -> Any:
-        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            principal = await self._admit(request, context, method)
-            if not principal.token:
-                async for response in handle(request, context):
-                    yield response
-                return
-            ending = _EndOnRevocation(self._guard, context)
+    def _unary(self, handle: Any, method: str, parse: Callable[[bytes], Any] | None) -> Any:
+        async def guarded(raw: bytes, context: Context) -> Any:
+            principal, request = await self._admit(raw, context, method, parse)
             try:
-                async for response in handle(request, context):
-                    yield response
-            except asyncio.CancelledError:
-                if ending.error is None:
-                    raise
-                raise ending.error from None
+                return await handle(request, context)
             finally:
-                await ending.stop()
+                self._end(principal, _size(raw))
 
         return guarded
+
+    def _streaming(self, handle: Any, method: str, parse: Callable[[bytes], Any] | None) -> Any:
+        async def guarded(raw: Any, context: Context) -> AsyncIterator[Any]:
+            principal, request = await self._admit(raw, context, method, parse)
+            # Requests of streams are small, and the end of a stream is not certain to run this generator further.
+            self._end(principal, _size(raw))
+            if limits := self._limits:
+                limits.open_stream(principal.name)
+                context.add_done_callback(lambda _: limits.close_stream(principal.name))  # type: ignore[arg-type]  # the stubs want a more exact type
+            async for response in self._until_revoked(handle(request, context), principal, context):
+                yield response
+
+        return guarded
+
+    async def _until_revoked(
+        self, responses: AsyncIterator[Any], principal: Principal, context: Context
+    ) -> AsyncIterator[Any]:
+        if not principal.token:
+            async for response in responses:
+                yield response
+            return
+        ending = _EndOnRevocation(self._guard, context)
+        try:
+            async for response in responses:
+                yield response
+        except asyncio.CancelledError:
+            if ending.error is None:
+                raise
+            raise ending.error from None
+        finally:
+            await ending.stop()
+
+
+def _named(raw: Any, parse: Callable[[bytes], Any] | None) -> Any:
+    """Returns the request for the record of a refusal; None if it is large or malformed."""
+    if not parse or _size(raw) > _RECORDED_BYTES:
+        return None
+    with suppress(DecodeError):
+        return parse(raw)
+    return None
+
+
+def _size(raw: Any) -> int:
+    # Reflection gets an iterator of parsed requests.
+    return len(raw) if isinstance(raw, bytes) else 0
+
+
+def _parsed(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
+    try:
+        return parse(raw)
+    except DecodeError as error:
+        raise HeddleError(
+            pb.ERROR_REASON_INVALID_FIELD, f"the request is not a message of this call: {error}"
+        ) from error
 
 
 class _EndOnRevocation:

@@ -30,6 +30,8 @@ class Principal:
     projects: tuple[str, ...] = ()
     # The ID of its token. Empty: its credential cannot be revoked by an RPC.
     token: str = ""
+    # Whether the call has only the reading part of a browser session's token, so that the role is a viewer's.
+    reading: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Call:
     principal: Principal
     method: str
     peer: str
+
+
+def person(actor: str) -> str:
+    """Returns who an actor is, for people: `ada` for `user:ada`; others are named as they are."""
+    return actor.removeprefix("user:")
 
 
 SCHEDULER: Final = Principal("scheduler", kind=Kind.SCHEDULER)

@@ -1,5 +1,6 @@
 """Tokens in private files: the operator's own, and that of the web app."""
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -15,6 +16,15 @@ _PREFIX: Final = "heddle_"
 def new_token() -> str:
     """Returns a new secret of 256 bits."""
     return _PREFIX + secrets.token_urlsafe(32)
+
+
+def reading_part(session: str) -> str:
+    """Returns the part of a browser session's token that only reads.
+
+    It is in the browser's cookie. Browsers send cookies to all ports of a host, also to a server that an agent has started:
+    whoever receives it there must not be able to change anything. The whole token cannot be computed from it.
+    """
+    return _PREFIX + hashlib.sha256(f"reading part of {session}".encode()).hexdigest()
 
 
 def operator_file(home: Path) -> Path:

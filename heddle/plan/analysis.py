@@ -1,13 +1,14 @@
 """Predicts how a plan will run. Pure; accepts only valid plans."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple
 
 from heddle import pb
-from heddle.plan import globs, graph
+from heddle.plan import globs, graph, task_graph
+from heddle.plan.task_graph import EpicTasks
 
 # The default priority of an epic or task.
 DEFAULT_PRIORITY: Final = 999
@@ -52,10 +53,8 @@ class Analysis:
 def analyse(plan: pb.Plan, parallel: int) -> Analysis:
     """Returns the whole analysis; `parallel` is at least 1."""
     lengths = task_lengths(plan)
-    epics = {key: sum(tasks) for key, tasks in lengths.items()}
-    path = critical_path(plan, epics)
-    critical_length = sum(epics[key] for key in path)
-    total = sum(epics.values())
+    path, critical_length = critical_path(epic_tasks(plan), lengths)
+    total = sum(map(sum, lengths.values()))
     return Analysis(
         in_seconds=any(task.HasField("estimate") for epic in plan.epics for task in epic.tasks),
         parallel=parallel,
@@ -72,6 +71,16 @@ def analyse(plan: pb.Plan, parallel: int) -> Analysis:
 def dependencies(plan: pb.Plan) -> dict[str, tuple[str, ...]]:
     """Returns for each epic the keys of those that it depends on."""
     return {epic.key: tuple(epic.depends_on) for epic in plan.epics}
+
+
+def epic_tasks(plan: pb.Plan) -> list[EpicTasks]:
+    """Returns the epics of a plan with their tasks in planned order, and what these wait for."""
+    return [
+        EpicTasks(
+            epic.key, [(task.key, tuple(task.needs)) for task in planned_order(epic)], tuple(epic.depends_on)
+        )
+        for epic in plan.epics
+    ]
 
 
 def priority(item: pb.PlanEpic | pb.PlanTask) -> int:
@@ -98,64 +107,152 @@ def task_lengths(plan: pb.Plan) -> dict[str, list[float]]:
     }
 
 
-def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
-    """Returns the keys along the longest chain of dependencies."""
-    depends_on = dependencies(plan)
-    ahead = graph.lengths_ahead(depends_on, lengths)
-    dependents = graph.reversed_edges(depends_on)
-    path: list[str] = []
-    candidates: Sequence[str] = list(depends_on)
-    while candidates:
-        path.append(max(candidates, key=lambda key: ahead[key]))
-        candidates = dependents[path[-1]]
-    return path
+def critical_path(
+    epics: Sequence[EpicTasks], lengths: Mapping[str, Sequence[float]]
+) -> tuple[list[str], float]:
+    """Returns the epics along the longest chain of work, by key, and its length.
 
-
-def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> float:
-    """Returns the end of the last task in the schedule from `played`."""
-    return max(
-        (span.end for spans in played(plan, lengths, parallel).values() for span in spans), default=0.0
+    `lengths` has those of each epic's tasks. Without needs between tasks, a chain consists of whole epics.
+    """
+    if not _has_needs(epics):
+        of_epic = {key: sum(tasks) for key, tasks in lengths.items()}
+        path = _longest_chain({epic.key: epic.depends_on for epic in epics}, of_epic)
+        return path, sum(of_epic[key] for key in path)
+    of_task = _by_task(epics, lengths)
+    chain = _longest_chain(task_graph.dependencies(epics), of_task)
+    keys = [name.partition("/")[0] for name in chain]
+    return [key for key, before in zip(keys, ["", *keys], strict=False) if key != before], sum(
+        of_task[name] for name in chain
     )
 
 
-def played(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> dict[str, list[Span]]:
+def _longest_chain(waits_for: Mapping[str, Collection[str]], lengths: Mapping[str, float]) -> list[str]:
+    ahead = graph.lengths_ahead(waits_for, lengths)
+    dependents = graph.reversed_edges(waits_for)
+    path: list[str] = []
+    # Parts that wait for each other have no place in a chain.
+    candidates = list(ahead)
+    while candidates:
+        path.append(max(candidates, key=lambda key: ahead[key]))
+        candidates = [key for key in dependents[path[-1]] if key in ahead]
+    return path
+
+
+def _has_needs(epics: Sequence[EpicTasks]) -> bool:
+    return any(needs for epic in epics for _, needs in epic.tasks)
+
+
+def _by_task(epics: Sequence[EpicTasks], lengths: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Returns the length of each task by EPIC/TASK."""
+    return {
+        f"{epic.key}/{task}": length
+        for epic in epics
+        for (task, _), length in zip(epic.tasks, lengths[epic.key], strict=True)
+    }
+
+
+def makespan(
+    plan: pb.Plan,
+    lengths: Mapping[str, Sequence[float]],
+    parallel: int,
+    epics: Sequence[EpicTasks] | None = None,
+) -> float:
+    """Returns the end of the last task in the schedule from `played`."""
+    spans = played(plan, lengths, parallel, epics)
+    return max((span.end for each in spans.values() for span in each), default=0.0)
+
+
+def played(
+    plan: pb.Plan,
+    lengths: Mapping[str, Sequence[float]],
+    parallel: int,
+    epics: Sequence[EpicTasks] | None = None,
+) -> dict[str, list[Span]]:
     """Simulates the plan in the scheduler's order with tasks of these lengths; returns when each epic's tasks run.
 
-    An epic without tasks, such as one that has ended, takes no time.
+    An epic without tasks, such as one that has ended, takes no time. `epics` has the tasks to which the
+    lengths belong; absent: all of the plan.
     """
-    depends_on = dependencies(plan)
-    dependents = graph.reversed_edges(depends_on)
-    waiting_for = {key: len(keys) for key, keys in depends_on.items()}
-    work = graph.lengths_ahead(depends_on, {key: sum(tasks) for key, tasks in lengths.items()})
-    rank = {epic.key: (priority(epic), place) for place, epic in enumerate(plan.epics)}
-    spans: dict[str, list[Span]] = {key: [] for key in lengths}
-    running: list[tuple[float, str]] = []
-    now = 0.0
+    return _Play(plan, lengths, epic_tasks(plan) if epics is None else epics).run(parallel)
 
-    def queued(key: str) -> tuple[int, float, int, str]:
-        first, place = rank[key]
-        return first, -work[key], place, key
 
-    ready = [queued(key) for key, count in waiting_for.items() if not count]
-    heapq.heapify(ready)
-    while ready or running:
-        while ready and len(running) < parallel:
-            key = heapq.heappop(ready)[-1]
-            length = 0.0
-            if lengths[key]:
-                length = lengths[key][len(spans[key])]
-                spans[key].append(Span(now, now + length))
-            work[key] -= length
-            heapq.heappush(running, (now + length, key))
-        now, key = heapq.heappop(running)
-        if len(spans[key]) < len(lengths[key]):
-            heapq.heappush(ready, queued(key))
-            continue
-        for dependent in dependents[key]:
-            waiting_for[dependent] -= 1
-            if not waiting_for[dependent]:
-                heapq.heappush(ready, queued(dependent))
-    return spans
+class _Play:
+    """One simulation of a plan."""
+
+    def __init__(
+        self, plan: pb.Plan, lengths: Mapping[str, Sequence[float]], epics: Sequence[EpicTasks]
+    ) -> None:
+        self._lengths = lengths
+        self._rank = {epic.key: (priority(epic), place) for place, epic in enumerate(plan.epics)}
+        depends_on = dependencies(plan)
+        self._dependents = graph.reversed_edges(depends_on)
+        self._waiting_for = {key: len(keys) for key, keys in depends_on.items()}
+        self._spans: dict[str, list[Span]] = {key: [] for key in lengths}
+        self._ready: list[tuple[int, float, int, str]] = []
+        # Only with needs between tasks: the longest chain of work from each task on, and the tasks by epic.
+        self._ahead: dict[str, float] = {}
+        self._tasks: dict[str, Sequence[tuple[str, Sequence[str]]]] = {}
+        if _has_needs(epics):
+            self._tasks = {epic.key: epic.tasks for epic in epics}
+            self._ahead = graph.lengths_ahead(task_graph.dependencies(epics), _by_task(epics, lengths))
+        self._left = graph.lengths_ahead(depends_on, {key: sum(tasks) for key, tasks in lengths.items()})
+        self._ended: set[str] = set()
+        # Epics whose next task needs this one.
+        self._held: dict[str, list[str]] = {}
+
+    def run(self, parallel: int) -> dict[str, list[Span]]:
+        running: list[tuple[float, str]] = []
+        now = 0.0
+        for key, count in self._waiting_for.items():
+            if not count:
+                self._offer(key)
+        while self._ready or running:
+            while self._ready and len(running) < parallel:
+                key = heapq.heappop(self._ready)[-1]
+                heapq.heappush(running, (self._start(key, now), key))
+            now, key = heapq.heappop(running)
+            self._end(key)
+        return self._spans
+
+    def _start(self, key: str, now: float) -> float:
+        """Starts the next task of an epic; returns when it ends."""
+        length = 0.0
+        if self._lengths[key]:
+            length = self._lengths[key][len(self._spans[key])]
+            self._spans[key].append(Span(now, now + length))
+        self._left[key] -= length
+        return now + length
+
+    def _end(self, key: str) -> None:
+        done = len(self._spans[key])
+        if done and self._tasks:
+            ended = f"{key}/{self._tasks[key][done - 1][0]}"
+            self._ended.add(ended)
+            for each in self._held.pop(ended, ()):
+                self._offer(each)
+        if done < len(self._lengths[key]):
+            self._offer(key)
+            return
+        for dependent in self._dependents[key]:
+            self._waiting_for[dependent] -= 1
+            if not self._waiting_for[dependent]:
+                self._offer(dependent)
+
+    def _offer(self, key: str) -> None:
+        """Lets the epic run its next task, once the tasks that this one needs have ended."""
+        first, place = self._rank[key]
+        work = self._left[key]
+        done = len(self._spans[key])
+        if self._tasks and done < len(self._lengths[key]):
+            task, needs = self._tasks[key][done]
+            work = self._ahead.get(f"{key}/{task}", work)
+            if missing := next((each for each in needs if self._is_open(each)), None):
+                self._held.setdefault(missing, []).append(key)
+                return
+        heapq.heappush(self._ready, (first, -work, place, key))
+
+    def _is_open(self, task: str) -> bool:
+        return task in self._ahead and task not in self._ended
 
 
 def overlaps(plan: pb.Plan) -> list[Overlap]:

@@ -75,11 +75,11 @@ def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseMod
     if kind == "value_error":
         return str(context["error"])
     message = _MESSAGES.get(kind, details["msg"]).format(**context)
-    if kind in {"int_type", "float_type"} and re.search(r"\d", str(details["input"])):
+    node = root.find(path)
+    if kind in {"int_type", "float_type"} and re.search(r"\d", node.text if node else ""):
         message += " in plain decimal digits, without quotes, leading zeros or _"
     elif kind == "bool_type":
         message = "must be true or false"
-    node = root.find(path)
     if details["input"] is None:
         return f"is empty; it {message}"
     if kind == "string_type" and node and node.text:

@@ -1,11 +1,13 @@
 """Reads plan files: a plan, or every error with its line."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from heddle import pb
 from heddle.plan import reading, rules
+from heddle.plan.inputs import fill_in
 from heddle.plan.reading import Form
 from heddle.plan.source import Problem
 
@@ -26,21 +28,31 @@ class LoadedPlan:
     source: str
     plan: pb.Plan
     problems: tuple[Problem, ...] = ()
+    # The content of the file. Complete only if there are no problems.
+    text: str = ""
+    # The values of its inputs, defaults included.
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Returns the problems as a compiler would print them, one per line."""
         return "\n".join(problem.describe(self.source) for problem in self.problems)
 
 
-def load(path: Path) -> LoadedPlan:
-    """Reads a plan file, or standard input if `path` is -; an unreadable file is reported as a problem."""
+def load(path: Path, inputs: Mapping[str, str] | None = None) -> LoadedPlan:
+    """Reads a plan file, or standard input if `path` is -; an unreadable file is reported as a problem.
+
+    `inputs` has the values of the plan's inputs.
+    """
     source = "standard input" if str(path) == "-" else str(path)
     content, problems = reading.content_of(path, FORM.noun)
     if problems:
         return LoadedPlan(source, pb.Plan(), problems)
-    return parse(content, source)
+    return parse(content, source, inputs)
 
 
-def parse(content: str | bytes, source: str) -> LoadedPlan:
+def parse(content: str | bytes, source: str, inputs: Mapping[str, str] | None = None) -> LoadedPlan:
     """Reads a plan from the content of a file; problems refer to the file as `source`."""
-    return LoadedPlan(source, *reading.read(content, FORM))
+    values: dict[str, str] = {}
+    plan, problems = reading.read(content, FORM, lambda found: values.update(fill_in(found, inputs or {})))
+    text = content if isinstance(content, str) else content.decode(errors="ignore")
+    return LoadedPlan(source, plan, problems, text, values)

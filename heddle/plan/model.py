@@ -160,6 +160,9 @@ class Task(AgentOptions):
     prompt: str | None = Field(default=None, description="The instructions for the agent.")
     priority: Priority | None = Field(default=None, description="Lower runs earlier. Absent: 999.")
     estimate: Duration | None = Field(default=None, description="The expected duration.")
+    needs: list[str] | None = Field(
+        default=None, description="Tasks of other epics, as EPIC/TASK, that must be accepted first."
+    )
     agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."
@@ -215,6 +218,18 @@ class Epic(Part):
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
+class Input(Part):
+    """A parameter of a plan, which `${{ inputs.NAME }}` inserts."""
+
+    description: str | None = Field(default=None, description="For people.")
+    type: Literal["string", "number", "boolean", "choice"] | None = Field(
+        default=None, description="Absent: string."
+    )
+    required: bool | None = Field(default=None, description="true: it must be given unless it has a default.")
+    default: str | float | bool | None = Field(default=None, description="Its value if none is given.")
+    options: list[str | float | bool] | None = Field(default=None, description="The values of a choice.")
+
+
 class PlanFile(Part):
     """A plan: epics in parallel, each with tasks in order."""
 
@@ -227,6 +242,10 @@ class PlanFile(Part):
     )
 
     name: str = Field(default="", description="Display name, and the stem of the run's id.")
+    # Filled in before the rest is read.
+    inputs: dict[str, Input | None] | None = Field(
+        default=None, exclude=True, description="Parameters, by name; given with --input NAME=VALUE."
+    )
     budget_usd: Usd | None = _budget("For one run, in US dollars. Absent: no limit.")
     merge_into: str | None = Field(
         default=None, description="Your branch to update once everything is merged. Absent: none."

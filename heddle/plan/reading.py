@@ -52,12 +52,19 @@ def content_of(path: Path, noun: str) -> tuple[bytes, tuple[Problem, ...]]:
         return b"", _unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def read(content: str | bytes, form: Form[M]) -> tuple[M, tuple[Problem, ...]]:
-    """Returns the message of `content`, and its errors by line; the message is complete only without errors."""
+def read(
+    content: str | bytes, form: Form[M], prepare: Callable[[Source], object] = lambda _source: None
+) -> tuple[M, tuple[Problem, ...]]:
+    """Returns the message of `content`, and its errors by line; the message is complete only without errors.
+
+    `prepare` may change the values before they are checked.
+    """
     text, problems = _decoded(content, form.noun)
     if text is None:
         return form.message(), problems
-    message, found = _judged(Source(text, form.noun), form)
+    source = Source(text, form.noun)
+    prepare(source)
+    message, found = _judged(source, form)
     return message, tuple(sorted(found))
 
 

@@ -1,12 +1,21 @@
 """Validates a plan, whether it comes from a YAML file or from a client's request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from heddle import agents, pb
 from heddle.errors import Violation
-from heddle.plan import agent_rules, budget_rules, graph, permission_rules, script_rules, text_rules
+from heddle.plan import (
+    agent_rules,
+    analysis,
+    budget_rules,
+    graph,
+    permission_rules,
+    script_rules,
+    task_graph,
+    text_rules,
+)
 from heddle.plan.text_rules import at_most, did_you_mean, one_of, shown
 
 SCRIPTED: Final = "scripted"
@@ -84,6 +93,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
         yield from _without_limit(f"epics[{index}]", epic, plan)
     yield from _dependencies(plan.epics)
+    yield from needs(plan)
     yield from _never_merged(plan)
 
 
@@ -226,6 +236,44 @@ def _never_merged(plan: pb.Plan) -> Iterator[Violation]:
             if key in off and key != epic.key:
                 message = f"{shown(key)} is never merged (merge: off), so no epic can depend on it"
                 yield Violation(f"epics[{index}].depends_on[{place}]", message)
+
+
+def needs(plan: pb.Plan) -> Iterator[Violation]:
+    """Yields the violations of `needs`: of unknown tasks, within an epic, and of tasks that wait for each other."""
+    if not any(task.needs for epic in plan.epics for task in epic.tasks):
+        return
+    names = {f"{epic.key}/{task.key}" for epic in plan.epics for task in epic.tasks}
+    for index, epic in enumerate(plan.epics):
+        for place, task in enumerate(epic.tasks):
+            seen: set[str] = set()
+            for number, name in enumerate(task.needs):
+                if problem := _need(name, epic.key, names, seen):
+                    yield Violation(f"epics[{index}].tasks[{place}].needs[{number}]", problem)
+                seen.add(name)
+    epics = {epic.key: list(epic.depends_on) for epic in plan.epics}
+    known = {key: [each for each in keys if each in epics and each != key] for key, keys in epics.items()}
+    if graph.cycles(known):
+        return
+    waits_for = task_graph.dependencies(analysis.epic_tasks(plan))
+    if found := task_graph.cycle(waits_for):
+        key, _, first = found[0].partition("/")
+        index = next(index for index, epic in enumerate(plan.epics) if epic.key == key)
+        place = next(place for place, task in enumerate(plan.epics[index].tasks) if task.key == first)
+        path = task_graph.path_of(found, waits_for)
+        yield Violation(f"epics[{index}].tasks[{place}].needs", f"these tasks wait for each other: {path}")
+
+
+def _need(name: str, epic: str, names: Collection[str], seen: Collection[str]) -> str:
+    """Returns what is wrong with a need of a task of `epic`; empty if nothing is."""
+    if name.count("/") != 1:
+        return f"{shown(name)} is not a task of another epic; use EPIC/TASK"
+    if name.partition("/")[0] == epic:
+        return (
+            f"{shown(name)} is in the same epic, whose tasks run in their order; name a task of another epic"
+        )
+    if name not in names:
+        return f"there is no task {shown(name)}{did_you_mean(name, names)}"
+    return f"{shown(name)} is listed twice" if name in seen else ""
 
 
 def _keys(path: str, keys: Sequence[str]) -> Iterator[Violation]:

@@ -1,8 +1,9 @@
 """The steps of the scripted agent in a plan file, as pydantic models."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal, cast
 
 from pydantic import ConfigDict, Field, PlainSerializer, model_validator
+from pydantic.config import JsonDict
 
 from heddle.plan.agent_model import Part
 from heddle.plan.field_types import Count, Duration, ShortPart, Tokens, Usd
@@ -61,6 +62,23 @@ class Fail(ShortPart):
         return {"message": value} if isinstance(value, str) else value
 
 
+class Ask(ShortPart):
+    """Asks the operator and waits for the answer."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["question"]})
+    short: ClassVar = {"type": "string", "description": "The question."}
+
+    question: str = ""
+    if_denied: str = Field(
+        default="", description="What the agent says before it continues. Absent: a denial fails the session."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_question(cls, value: object) -> object:
+        return {"question": value} if isinstance(value, str) else value
+
+
 class Flood(ShortPart):
     """Writes lines of output as fast as it can."""
 
@@ -85,10 +103,20 @@ class AgentPlan(Part):
     done: Count = Field(default=0, description="The number of finished steps; the next one is in progress.")
 
 
-class Step(Part):
-    """One step of the scripted agent: exactly one of these keys."""
+# Keys that every step may have in addition to its own.
+_SHARED: Final = frozenset({"from_attempt"})
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+def _one_of(schema: JsonDict) -> None:
+    """Requires exactly one key that names a step."""
+    names = [name for name in cast(JsonDict, schema["properties"]) if name not in _SHARED]
+    schema["oneOf"] = [{"required": [name]} for name in names]
+
+
+class Step(Part):
+    """One step of the scripted agent: exactly one of these keys, and optionally `from_attempt`."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of)
 
     say: Annotated[str, _message("text")] | None = None
     think: Annotated[str, _message("text")] | None = None
@@ -97,16 +125,19 @@ class Step(Part):
     run: Annotated[str, _message("command")] | None = None
     screenshot: Annotated[str, _message("caption")] | None = None
     usage: ReportUsage | None = None
-    ask: Annotated[str, _message("question")] | None = None
+    ask: Ask | None = None
     wait: Annotated[Duration, PlainSerializer(lambda value: {"duration": f"{value:.9f}s"})] | None = None
     fail: Fail | None = None
     flood: Flood | None = None
     plan: AgentPlan | None = None
     ignore_sigterm: Annotated[Literal[True], PlainSerializer(lambda _: {})] | None = None
+    from_attempt: Count | None = Field(
+        default=None, description="Skipped in earlier attempts. Absent: played in every attempt."
+    )
 
     @model_validator(mode="after")
     def _has_one(self) -> "Step":
-        named = sorted(self.model_fields_set)
+        named = sorted(self.model_fields_set - _SHARED)
         if len(named) > 1:
             raise ValueError(
                 f"has {len(named)} keys ({', '.join(named)}), but a step takes one; start each step with a dash"

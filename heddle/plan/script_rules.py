@@ -18,6 +18,8 @@ def step(path: str, step: pb.ScriptStep) -> Iterator[Violation]:
         yield Violation(path, "does not name a step")
     elif kind in _RULES:
         yield from _RULES[kind](f"{path}.{kind}", getattr(step, kind))
+    if step.from_attempt < 0:
+        yield Violation(f"{path}.from_attempt", "must not be negative")
 
 
 def _write(path: str, write: pb.ScriptStep.WriteFile) -> Iterator[Violation]:

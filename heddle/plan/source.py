@@ -114,11 +114,9 @@ class Source:
         try:
             self._read(text, yaml.parse(text, _LOADER))
         except yaml.MarkedYAMLError as error:
-            self.root = None
             mark = error.problem_mark or error.context_mark
             self.report(self.place(mark) if mark else Place(), "", _syntax(error))
         except yaml.YAMLError as error:
-            self.root = None
             self.report(Place(), "", f"is not valid YAML: {str(error).splitlines()[0]}")
 
     def _read(self, text: str, events: Iterator[yaml.Event]) -> None:

@@ -18,9 +18,9 @@ from heddle.v1.worktree_service_pb2_grpc import add_WorktreeServiceServicer_to_s
 class FakeWorker(FakeState):
     """A worker that serves its state."""
 
-    def service(self) -> Service:
-        """Returns both services, for a server at one address."""
-        agent, worktree = FakeAgents(self), FakeWorktrees(self)
+    def service(self, agents: type[FakeAgents] = FakeAgents) -> Service:
+        """Returns both services, for a server at one address; `agents` may change how sessions are watched."""
+        agent, worktree = agents(self), FakeWorktrees(self)
 
         def register(server: grpc.aio.Server) -> None:
             add_AgentServiceServicer_to_server(agent, server)

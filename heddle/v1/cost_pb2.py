@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from heddle.v1 import usage_pb2 as heddle_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/cost.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heddle/v1/usage.proto\"\xed\x01\n\x04\x43ost\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12%\n\x05usage\x18\x03 \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12\x1e\n\x11\x62udget_usd_micros\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x1b\n\x13reserved_usd_micros\x18\x05 \x01(\x03\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61gent\x18\x07 \x01(\t\x12\x0f\n\x07project\x18\x08 \x01(\tB\x14\n\x12_budget_usd_microsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/cost.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heddle/v1/usage.proto\"\xed\x01\n\x04\x43ost\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12%\n\x05usage\x18\x03 \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12\x1e\n\x11\x62udget_usd_micros\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x1b\n\x13reserved_usd_micros\x18\x05 \x01(\x03\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61gent\x18\x07 \x01(\t\x12\x0f\n\x07project\x18\x08 \x01(\tB\x14\n\x12_budget_usd_micros\"r\n\tDailyCost\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x17\n\x0f\x63ost_usd_micros\x18\x05 \x01(\x03\x12\x10\n\x08sessions\x18\x06 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,4 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COST']._serialized_start=92
   _globals['_COST']._serialized_end=329
+  _globals['_DAILYCOST']._serialized_start=331
+  _globals['_DAILYCOST']._serialized_end=445
 # @@protoc_insertion_point(module_scope)

@@ -11,10 +11,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -79,3 +79,42 @@ class Cost(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Cost: _TypeAlias = Cost  # noqa: Y015
+
+@_typing.final
+class DailyCost(_message.Message):
+    """What the sessions that started on one day have cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    COST_USD_MICROS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """YYYY-MM-DD, in UTC."""
+    user: _builtins.str
+    """Who started the runs, such as "user:ada". Absent: unknown."""
+    agent: _builtins.str
+    project: _builtins.str
+    cost_usd_micros: _builtins.int
+    """A lower bound if prices are unknown."""
+    sessions: _builtins.int
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        user: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        project: _builtins.str = ...,
+        cost_usd_micros: _builtins.int = ...,
+        sessions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cost_usd_micros", b"cost_usd_micros", "date", b"date", "project", b"project", "sessions", b"sessions", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DailyCost: _TypeAlias = DailyCost  # noqa: Y015

@@ -113,6 +113,7 @@ class Epic(_message.Message):
     PORTS_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     MERGE_HOLD_FIELD_NUMBER: _builtins.int
+    BUDGET_HOLD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC"""
     key: _builtins.str
@@ -167,6 +168,12 @@ class Epic(_message.Message):
     def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Its HEDDLE_PORTS."""
 
+    @_builtins.property
+    def budget_hold(self) -> Global___BudgetHold:
+        """The used-up budget that keeps its tasks from starting. Absent: none does. A used-up
+        budget of the run or the project pauses the run instead.
+        """
+
     def __init__(
         self,
         *,
@@ -195,11 +202,44 @@ class Epic(_message.Message):
         ports: _abc.Iterable[_builtins.int] | None = ...,
         on_conflict: _plan_pb2.OnConflict.ValueType = ...,
         merge_hold: _builtins.str = ...,
+        budget_hold: Global___BudgetHold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_hold", b"budget_hold", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "budget_hold", b"budget_hold", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Epic: _TypeAlias = Epic  # noqa: Y015
+
+@_typing.final
+class BudgetHold(_message.Message):
+    """A used-up budget of an epic, or of a task in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    SPENT_USD_MICROS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The epic or task that has the budget; ResumeRunRequest.budget_of takes it."""
+    budget_usd_micros: _builtins.int
+    spent_usd_micros: _builtins.int
+    reason: _builtins.str
+    """Names the budget and the command to continue."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        budget_usd_micros: _builtins.int = ...,
+        spent_usd_micros: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_usd_micros", b"budget_usd_micros", "name", b"name", "reason", b"reason", "spent_usd_micros", b"spent_usd_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetHold: _TypeAlias = BudgetHold  # noqa: Y015

@@ -99,6 +99,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the project's .heddle.yaml is invalid, or names files that
     do not exist. A google.rpc.BadRequest names each field. Metadata: path.
     """
+    ERROR_REASON_PLAN_CHANGE_REFUSED: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION: a change of a run's plan affects what has started. The message
+    names each such change. Metadata: count.
+    """
+    ERROR_REASON_NEEDS_CONFLICT: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
+    epic of the attempt. Metadata: files, commit.
+    """
+    ERROR_REASON_PLAN_CHANGED: _ErrorReason.ValueType  # 90
+    """ABORTED: the run's plan was changed since the revision that the request names.
+    Metadata: revision.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 50
     """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
     ERROR_REASON_DISK_FULL: _ErrorReason.ValueType  # 60
@@ -221,6 +233,18 @@ agent.
 ERROR_REASON_INVALID_PROJECT_FILE: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: the project's .heddle.yaml is invalid, or names files that
 do not exist. A google.rpc.BadRequest names each field. Metadata: path.
+"""
+ERROR_REASON_PLAN_CHANGE_REFUSED: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION: a change of a run's plan affects what has started. The message
+names each such change. Metadata: count.
+"""
+ERROR_REASON_NEEDS_CONFLICT: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
+epic of the attempt. Metadata: files, commit.
+"""
+ERROR_REASON_PLAN_CHANGED: ErrorReason.ValueType  # 90
+"""ABORTED: the run's plan was changed since the revision that the request names.
+Metadata: revision.
 """
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 50
 """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""

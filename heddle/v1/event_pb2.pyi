@@ -269,9 +269,13 @@ class Event(_message.Message):
     RUN_RESUMED_FIELD_NUMBER: _builtins.int
     RUN_FINISHED_FIELD_NUMBER: _builtins.int
     RUN_UPDATED_FIELD_NUMBER: _builtins.int
+    PLAN_APPLIED_FIELD_NUMBER: _builtins.int
     EPIC_READY_FIELD_NUMBER: _builtins.int
     EPIC_STARTED_FIELD_NUMBER: _builtins.int
     EPIC_FINISHED_FIELD_NUMBER: _builtins.int
+    EPIC_ADDED_FIELD_NUMBER: _builtins.int
+    EPIC_CHANGED_FIELD_NUMBER: _builtins.int
+    EPIC_REMOVED_FIELD_NUMBER: _builtins.int
     WORKTREE_CREATED_FIELD_NUMBER: _builtins.int
     WORKTREE_REMOVED_FIELD_NUMBER: _builtins.int
     TEARDOWN_FINISHED_FIELD_NUMBER: _builtins.int
@@ -283,6 +287,8 @@ class Event(_message.Message):
     TASK_SKIPPED_FIELD_NUMBER: _builtins.int
     TASK_ADDED_FIELD_NUMBER: _builtins.int
     TASK_REOPENED_FIELD_NUMBER: _builtins.int
+    TASK_CHANGED_FIELD_NUMBER: _builtins.int
+    TASK_REMOVED_FIELD_NUMBER: _builtins.int
     CHANGES_FOUND_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_LEFT_FIELD_NUMBER: _builtins.int
     SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
@@ -348,11 +354,19 @@ class Event(_message.Message):
     @_builtins.property
     def run_updated(self) -> Global___RunUpdated: ...
     @_builtins.property
+    def plan_applied(self) -> Global___PlanApplied: ...
+    @_builtins.property
     def epic_ready(self) -> Global___EpicReady: ...
     @_builtins.property
     def epic_started(self) -> Global___EpicStarted: ...
     @_builtins.property
     def epic_finished(self) -> Global___EpicFinished: ...
+    @_builtins.property
+    def epic_added(self) -> Global___EpicAdded: ...
+    @_builtins.property
+    def epic_changed(self) -> Global___EpicChanged: ...
+    @_builtins.property
+    def epic_removed(self) -> Global___EpicRemoved: ...
     @_builtins.property
     def worktree_created(self) -> Global___WorktreeCreated: ...
     @_builtins.property
@@ -375,6 +389,10 @@ class Event(_message.Message):
     def task_added(self) -> Global___TaskAdded: ...
     @_builtins.property
     def task_reopened(self) -> Global___TaskReopened: ...
+    @_builtins.property
+    def task_changed(self) -> Global___TaskChanged: ...
+    @_builtins.property
+    def task_removed(self) -> Global___TaskRemoved: ...
     @_builtins.property
     def changes_found(self) -> Global___ChangesFound: ...
     @_builtins.property
@@ -467,9 +485,13 @@ class Event(_message.Message):
         run_resumed: Global___RunResumed | None = ...,
         run_finished: Global___RunFinished | None = ...,
         run_updated: Global___RunUpdated | None = ...,
+        plan_applied: Global___PlanApplied | None = ...,
         epic_ready: Global___EpicReady | None = ...,
         epic_started: Global___EpicStarted | None = ...,
         epic_finished: Global___EpicFinished | None = ...,
+        epic_added: Global___EpicAdded | None = ...,
+        epic_changed: Global___EpicChanged | None = ...,
+        epic_removed: Global___EpicRemoved | None = ...,
         worktree_created: Global___WorktreeCreated | None = ...,
         worktree_removed: Global___WorktreeRemoved | None = ...,
         teardown_finished: Global___TeardownFinished | None = ...,
@@ -481,6 +503,8 @@ class Event(_message.Message):
         task_skipped: Global___TaskSkipped | None = ...,
         task_added: Global___TaskAdded | None = ...,
         task_reopened: Global___TaskReopened | None = ...,
+        task_changed: Global___TaskChanged | None = ...,
+        task_removed: Global___TaskRemoved | None = ...,
         changes_found: Global___ChangesFound | None = ...,
         ignored_files_left: Global___IgnoredFilesLeft | None = ...,
         submodules_not_filled: Global___SubmodulesNotFilled | None = ...,
@@ -520,11 +544,11 @@ class Event(_message.Message):
         environment_fault: Global___EnvironmentFault | None = ...,
         environment_recovered: Global___EnvironmentRecovered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "environment_fault", "environment_recovered"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "environment_fault", "environment_recovered"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -685,6 +709,36 @@ class RunUpdated(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunUpdated: _TypeAlias = RunUpdated  # noqa: Y015
+
+@_typing.final
+class PlanApplied(_message.Message):
+    """The operator changed the plan. The events that follow name each changed epic and task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Of the run's plan from now on."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Changed fields of the plan itself, as in a plan file: "merge_checks",
+        "defaults.retries".
+        """
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanApplied: _TypeAlias = PlanApplied  # noqa: Y015
 
 @_typing.final
 class SessionSilent(_message.Message):
@@ -865,6 +919,79 @@ class EpicStarted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EpicStarted: _TypeAlias = EpicStarted  # noqa: Y015
+
+@_typing.final
+class EpicAdded(_message.Message):
+    """The operator added it to the plan of the run; an event task_added follows for each
+    of its tasks.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    TASK_COUNT_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    task_count: _builtins.int
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        task_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_count", b"task_count", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicAdded: _TypeAlias = EpicAdded  # noqa: Y015
+
+@_typing.final
+class EpicChanged(_message.Message):
+    """The operator changed it before it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in a plan file; "order" is its place among the epics."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicChanged: _TypeAlias = EpicChanged  # noqa: Y015
+
+@_typing.final
+class EpicRemoved(_message.Message):
+    """The operator removed it from the plan before it started; an event task_removed for
+    each of its tasks comes before this one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicRemoved: _TypeAlias = EpicRemoved  # noqa: Y015
 
 @_typing.final
 class EpicFinished(_message.Message):
@@ -1344,6 +1471,51 @@ class TaskSkipped(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskSkipped: _TypeAlias = TaskSkipped  # noqa: Y015
+
+@_typing.final
+class TaskChanged(_message.Message):
+    """The operator changed it before it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in a plan file; "order" is its place among the tasks of its epic."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskChanged: _TypeAlias = TaskChanged  # noqa: Y015
+
+@_typing.final
+class TaskRemoved(_message.Message):
+    """The operator removed it from the plan before it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskRemoved: _TypeAlias = TaskRemoved  # noqa: Y015
 
 @_typing.final
 class TaskAdded(_message.Message):
@@ -2237,8 +2409,9 @@ Global___MergeCheckFinished: _TypeAlias = MergeCheckFinished  # noqa: Y015
 
 @_typing.final
 class BudgetReached(_message.Message):
-    """Sessions below it are stopped, and the run is paused. The event names the epic,
-    or epic and task, whose budget it is.
+    """Sessions below it are stopped. A budget of the run or the project also pauses the run;
+    one of an epic or task holds its epic. The event names the epic, or epic and task,
+    whose budget it is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

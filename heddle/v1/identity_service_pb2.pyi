@@ -51,6 +51,50 @@ ROLE_ADMIN: Role.ValueType  # 3
 """Everything, including tokens and the audit log."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _Theme:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ThemeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Theme.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    THEME_UNSPECIFIED: _Theme.ValueType  # 0
+    """Follows the system."""
+    THEME_LIGHT: _Theme.ValueType  # 1
+    THEME_DARK: _Theme.ValueType  # 2
+
+class Theme(_Theme, metaclass=_ThemeEnumTypeWrapper): ...
+
+THEME_UNSPECIFIED: Theme.ValueType  # 0
+"""Follows the system."""
+THEME_LIGHT: Theme.ValueType  # 1
+THEME_DARK: Theme.ValueType  # 2
+Global___Theme: _TypeAlias = Theme  # noqa: Y015
+
+class _Occasion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OccasionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Occasion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OCCASION_UNSPECIFIED: _Occasion.ValueType  # 0
+    OCCASION_WAITING: _Occasion.ValueType  # 1
+    """An agent asks, or work waits for the person in another way."""
+    OCCASION_FAILED: _Occasion.ValueType  # 2
+    """A task or a run has failed."""
+    OCCASION_ENDED: _Occasion.ValueType  # 3
+    """A run has ended."""
+
+class Occasion(_Occasion, metaclass=_OccasionEnumTypeWrapper): ...
+
+OCCASION_UNSPECIFIED: Occasion.ValueType  # 0
+OCCASION_WAITING: Occasion.ValueType  # 1
+"""An agent asks, or work waits for the person in another way."""
+OCCASION_FAILED: Occasion.ValueType  # 2
+"""A task or a run has failed."""
+OCCASION_ENDED: Occasion.ValueType  # 3
+"""A run has ended."""
+Global___Occasion: _TypeAlias = Occasion  # noqa: Y015
+
 @_typing.final
 class Token(_message.Message):
     """A credential without its secret."""
@@ -145,6 +189,116 @@ class GetCallerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCallerResponse: _TypeAlias = GetCallerResponse  # noqa: Y015
+
+@_typing.final
+class Preferences(_message.Message):
+    """What a person has chosen for the web app. Heddle stores it per person, for all of their browsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    EDITOR_FIELD_NUMBER: _builtins.int
+    THEME_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """The agent that a new run suggests, as in a plan. Absent: none."""
+    editor: _builtins.str
+    """The editor in which links to files open: "vscode", "jetbrains" and so on. Absent: none."""
+    theme: Global___Theme.ValueType
+    @_builtins.property
+    def notify(self) -> _containers.RepeatedScalarFieldContainer[Global___Occasion.ValueType]:
+        """When the browser notifies, while its tab is hidden."""
+
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        editor: _builtins.str = ...,
+        theme: Global___Theme.ValueType = ...,
+        notify: _abc.Iterable[Global___Occasion.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "editor", b"editor", "notify", b"notify", "theme", b"theme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preferences: _TypeAlias = Preferences  # noqa: Y015
+
+@_typing.final
+class GetPreferencesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPreferencesRequest: _TypeAlias = GetPreferencesRequest  # noqa: Y015
+
+@_typing.final
+class GetPreferencesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preferences(self) -> Global___Preferences: ...
+    def __init__(
+        self,
+        *,
+        preferences: Global___Preferences | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPreferencesResponse: _TypeAlias = GetPreferencesResponse  # noqa: Y015
+
+@_typing.final
+class UpdatePreferencesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preferences(self) -> Global___Preferences: ...
+    def __init__(
+        self,
+        *,
+        preferences: Global___Preferences | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePreferencesRequest: _TypeAlias = UpdatePreferencesRequest  # noqa: Y015
+
+@_typing.final
+class UpdatePreferencesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preferences(self) -> Global___Preferences: ...
+    def __init__(
+        self,
+        *,
+        preferences: Global___Preferences | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePreferencesResponse: _TypeAlias = UpdatePreferencesResponse  # noqa: Y015
 
 @_typing.final
 class CreateTokenRequest(_message.Message):

@@ -44,6 +44,16 @@ class IdentityServiceStub:
                 request_serializer=heddle_dot_v1_dot_identity__service__pb2.GetCallerRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_identity__service__pb2.GetCallerResponse.FromString,
                 _registered_method=True)
+        self.GetPreferences = channel.unary_unary(
+                '/heddle.v1.IdentityService/GetPreferences',
+                request_serializer=heddle_dot_v1_dot_identity__service__pb2.GetPreferencesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_identity__service__pb2.GetPreferencesResponse.FromString,
+                _registered_method=True)
+        self.UpdatePreferences = channel.unary_unary(
+                '/heddle.v1.IdentityService/UpdatePreferences',
+                request_serializer=heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesResponse.FromString,
+                _registered_method=True)
         self.CreateToken = channel.unary_unary(
                 '/heddle.v1.IdentityService/CreateToken',
                 request_serializer=heddle_dot_v1_dot_identity__service__pb2.CreateTokenRequest.SerializeToString,
@@ -91,6 +101,22 @@ class IdentityServiceServicer:
 
     def GetCaller(self, request, context):
         """Returns who calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPreferences(self, request, context):
+        """Returns the caller's preferences; those that were never set are absent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePreferences(self, request, context):
+        """Replaces the caller's preferences.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: a value is longer than 200 characters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +193,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_identity__service__pb2.GetCallerRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_identity__service__pb2.GetCallerResponse.SerializeToString,
             ),
+            'GetPreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreferences,
+                    request_deserializer=heddle_dot_v1_dot_identity__service__pb2.GetPreferencesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_identity__service__pb2.GetPreferencesResponse.SerializeToString,
+            ),
+            'UpdatePreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePreferences,
+                    request_deserializer=heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesResponse.SerializeToString,
+            ),
             'CreateToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateToken,
                     request_deserializer=heddle_dot_v1_dot_identity__service__pb2.CreateTokenRequest.FromString,
@@ -235,6 +271,60 @@ class IdentityService:
             '/heddle.v1.IdentityService/GetCaller',
             heddle_dot_v1_dot_identity__service__pb2.GetCallerRequest.SerializeToString,
             heddle_dot_v1_dot_identity__service__pb2.GetCallerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.IdentityService/GetPreferences',
+            heddle_dot_v1_dot_identity__service__pb2.GetPreferencesRequest.SerializeToString,
+            heddle_dot_v1_dot_identity__service__pb2.GetPreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.IdentityService/UpdatePreferences',
+            heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesRequest.SerializeToString,
+            heddle_dot_v1_dot_identity__service__pb2.UpdatePreferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,13 @@ class IdentityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     GetCaller: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetCallerRequest, _identity_service_pb2.GetCallerResponse]
     """Returns who calls."""
+    GetPreferences: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetPreferencesRequest, _identity_service_pb2.GetPreferencesResponse]
+    """Returns the caller's preferences; those that were never set are absent."""
+    UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdatePreferencesRequest, _identity_service_pb2.UpdatePreferencesResponse]
+    """Replaces the caller's preferences.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: a value is longer than 200 characters.
+    """
     CreateToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTokenRequest, _identity_service_pb2.CreateTokenResponse]
     """Creates a token for a program or a person. Only this response has its secret.
 
@@ -86,6 +93,13 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCaller: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetCallerRequest, _identity_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Returns who calls."""
+    GetPreferences: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetPreferencesRequest, _identity_service_pb2.GetPreferencesResponse]  # type: ignore[assignment]
+    """Returns the caller's preferences; those that were never set are absent."""
+    UpdatePreferences: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdatePreferencesRequest, _identity_service_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
+    """Replaces the caller's preferences.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: a value is longer than 200 characters.
+    """
     CreateToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTokenRequest, _identity_service_pb2.CreateTokenResponse]  # type: ignore[assignment]
     """Creates a token for a program or a person. Only this response has its secret.
 
@@ -135,6 +149,25 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.GetCallerResponse, _abc.Awaitable[_identity_service_pb2.GetCallerResponse]]:
         """Returns who calls."""
+
+    @_abc_1.abstractmethod
+    def GetPreferences(
+        self,
+        request: _identity_service_pb2.GetPreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.GetPreferencesResponse, _abc.Awaitable[_identity_service_pb2.GetPreferencesResponse]]:
+        """Returns the caller's preferences; those that were never set are absent."""
+
+    @_abc_1.abstractmethod
+    def UpdatePreferences(
+        self,
+        request: _identity_service_pb2.UpdatePreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.UpdatePreferencesResponse, _abc.Awaitable[_identity_service_pb2.UpdatePreferencesResponse]]:
+        """Replaces the caller's preferences.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: a value is longer than 200 characters.
+        """
 
     @_abc_1.abstractmethod
     def CreateToken(

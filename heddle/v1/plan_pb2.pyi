@@ -642,6 +642,7 @@ class PlanTask(_message.Message):
     EFFORT_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     MCP_SERVERS_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -712,6 +713,12 @@ class PlanTask(_message.Message):
     def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
         """Absent: the default's."""
 
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks of other epics, as EPIC/TASK, that must be accepted before this one starts.
+        Their commits are merged into the epic before its first attempt.
+        """
+
     def __init__(
         self,
         *,
@@ -737,10 +744,11 @@ class PlanTask(_message.Message):
         effort: _builtins.str = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -985,20 +993,26 @@ class ScriptStep(_message.Message):
 
     @_typing.final
     class Ask(_message.Message):
-        """Asks the operator and waits for the answer. Denied: the session fails."""
+        """Asks the operator and waits for the answer, for at most the `wait` of the permissions."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         QUESTION_FIELD_NUMBER: _builtins.int
+        IF_DENIED_FIELD_NUMBER: _builtins.int
         question: _builtins.str
+        if_denied: _builtins.str
+        """What the agent says after a denial, before it continues with the next step. Absent:
+        the session fails.
+        """
         def __init__(
             self,
             *,
             question: _builtins.str = ...,
+            if_denied: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["if_denied", b"if_denied", "question", b"question"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1092,6 +1106,9 @@ class ScriptStep(_message.Message):
     FLOOD_FIELD_NUMBER: _builtins.int
     IGNORE_SIGTERM_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    FROM_ATTEMPT_FIELD_NUMBER: _builtins.int
+    from_attempt: _builtins.int
+    """Skipped in earlier attempts. Absent: played in every attempt."""
     @_builtins.property
     def say(self) -> Global___ScriptStep.Say: ...
     @_builtins.property
@@ -1136,10 +1153,11 @@ class ScriptStep(_message.Message):
         flood: Global___ScriptStep.Flood | None = ...,
         ignore_sigterm: Global___ScriptStep.IgnoreSigterm | None = ...,
         plan: Global___ScriptStep.Plan | None = ...,
+        from_attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "from_attempt", b"from_attempt", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["say", "think", "write", "edit", "run", "screenshot", "usage", "ask", "wait", "fail", "flood", "ignore_sigterm", "plan"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015

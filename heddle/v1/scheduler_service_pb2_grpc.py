@@ -73,6 +73,16 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
                 _registered_method=True)
+        self.GetPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.FromString,
+                _registered_method=True)
+        self.ApplyPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ApplyPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.FromString,
+                _registered_method=True)
         self.ForecastRun = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ForecastRun',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunRequest.SerializeToString,
@@ -213,6 +223,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
                 _registered_method=True)
+        self.ListDailyCosts = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListDailyCosts',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.FromString,
+                _registered_method=True)
         self.ListEpicWorktrees = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListEpicWorktrees',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.SerializeToString,
@@ -222,6 +237,11 @@ class SchedulerServiceStub:
                 '/heddle.v1.SchedulerService/RestoreEpicWorktree',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+                _registered_method=True)
+        self.RemoveEpicWorktree = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RemoveEpicWorktree',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.FromString,
                 _registered_method=True)
         self.CollectGarbage = channel.unary_unary(
                 '/heddle.v1.SchedulerService/CollectGarbage',
@@ -237,6 +257,26 @@ class SchedulerServiceStub:
                 '/heddle.v1.SchedulerService/LiftHold',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
+                _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/CreateSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListSchedules',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/UpdateSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DeleteSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.FromString,
                 _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListWorkers',
@@ -276,6 +316,9 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
         such base, dirty, merge_into checked out, no such agent); the message says what
         to do.
+        - NOT_FOUND: no such run as `again`.
+        - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+        of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -301,6 +344,39 @@ class SchedulerServiceServicer:
         others, then each changed run, at most twice a second. It cannot be resumed:
         after an interruption it starts from the beginning, and the client overwrites
         what it has. Never ends by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlan(self, request, context):
+        """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+        plan with which the run was created.
+
+        - NOT_FOUND: no such run, or the run has no such revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyPlan(self, request, context):
+        """Replaces the plan of a run: computes the difference to the current plan and applies
+        all of it, or nothing. Only what has not started can change: an epic's dependencies
+        and on_failure until its first task starts, its merge until the merge begins, a
+        task until its first attempt, the order only after the tasks that have started.
+        Tasks that have started keep the defaults with which they started. Added tasks make
+        an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+        - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+        message names each such change and the reason. With validate_only, the response
+        has these reasons instead.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+        - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+        changed what since. Read the plan again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -655,6 +731,16 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDailyCosts(self, request, context):
+        """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+        on the day on which it started.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEpicWorktrees(self, request, context):
         """Lists the worktrees of a run, or of all runs, sorted by name, including archived
         ones. Calls the workers, which start one git process for each worktree.
@@ -685,8 +771,22 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveEpicWorktree(self, request, context):
+        """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+        changes are archived first; RestoreEpicWorktree brings them back. The leader does
+        the work; the call returns when it is done. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+        - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CollectGarbage(self, request, context):
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.
@@ -713,6 +813,45 @@ class SchedulerServiceServicer:
         - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
         - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
         with the same request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSchedule(self, request, context):
+        """Creates a schedule, which runs a plan at recurring times with the caller as the
+        creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+        - FAILED_PRECONDITION: as CreateRun.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Lists the schedules by name. Not paged, because there are few.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+        Idempotent.
+
+        - NOT_FOUND: no such schedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such schedule.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -747,6 +886,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.WatchRuns,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.SerializeToString,
+            ),
+            'GetPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.SerializeToString,
+            ),
+            'ApplyPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.SerializeToString,
             ),
             'ForecastRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ForecastRun,
@@ -888,6 +1037,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.SerializeToString,
             ),
+            'ListDailyCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDailyCosts,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.SerializeToString,
+            ),
             'ListEpicWorktrees': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEpicWorktrees,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.FromString,
@@ -897,6 +1051,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RestoreEpicWorktree,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.SerializeToString,
+            ),
+            'RemoveEpicWorktree': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveEpicWorktree,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.SerializeToString,
             ),
             'CollectGarbage': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectGarbage,
@@ -912,6 +1071,26 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.LiftHold,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.SerializeToString,
+            ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -1046,6 +1225,60 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/WatchRuns',
             heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ApplyPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ApplyPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1813,6 +2046,33 @@ class SchedulerService:
             _registered_method=True)
 
     @staticmethod
+    def ListDailyCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListDailyCosts',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListDailyCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListEpicWorktrees(request,
             target,
             options=(),
@@ -1856,6 +2116,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RestoreEpicWorktree',
             heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveEpicWorktree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RemoveEpicWorktree',
+            heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RemoveEpicWorktreeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1937,6 +2224,114 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/LiftHold',
             heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/CreateSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListSchedules',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/UpdateSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DeleteSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,9 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
       such base, dirty, merge_into checked out, no such agent); the message says what
       to do.
+    - NOT_FOUND: no such run as `again`.
+    - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+      of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]
@@ -72,6 +75,31 @@ class SchedulerServiceStub:
     others, then each changed run, at most twice a second. It cannot be resumed:
     after an interruption it starts from the beginning, and the client overwrites
     what it has. Never ends by itself.
+    """
+    GetPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetPlanRequest, _scheduler_service_pb2.GetPlanResponse]
+    """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+    plan with which the run was created.
+
+    - NOT_FOUND: no such run, or the run has no such revision.
+    """
+    ApplyPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ApplyPlanRequest, _scheduler_service_pb2.ApplyPlanResponse]
+    """Replaces the plan of a run: computes the difference to the current plan and applies
+    all of it, or nothing. Only what has not started can change: an epic's dependencies
+    and on_failure until its first task starts, its merge until the merge begins, a
+    task until its first attempt, the order only after the tasks that have started.
+    Tasks that have started keep the defaults with which they started. Added tasks make
+    an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+    - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+      message names each such change and the reason. With validate_only, the response
+      has these reasons instead.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+    - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+      changed what since. Read the plan again.
     """
     ForecastRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]
     """Estimates a run's remaining time from its plan's estimates and the durations of
@@ -309,6 +337,12 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
     """
+    ListDailyCosts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListDailyCostsRequest, _scheduler_service_pb2.ListDailyCostsResponse]
+    """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+    on the day on which it started.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+    """
     ListEpicWorktrees: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]
     """Lists the worktrees of a run, or of all runs, sorted by name, including archived
     ones. Calls the workers, which start one git process for each worktree.
@@ -331,8 +365,18 @@ class SchedulerServiceStub:
     - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
       to keep waiting.
     """
+    RemoveEpicWorktree: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RemoveEpicWorktreeRequest, _scheduler_service_pb2.RemoveEpicWorktreeResponse]
+    """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+    changes are archived first; RestoreEpicWorktree brings them back. The leader does
+    the work; the call returns when it is done. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+    - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
+    """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -351,6 +395,28 @@ class SchedulerServiceStub:
     - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
     - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
       with the same request_id.
+    """
+    CreateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CreateScheduleRequest, _scheduler_service_pb2.CreateScheduleResponse]
+    """Creates a schedule, which runs a plan at recurring times with the caller as the
+    creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+    - FAILED_PRECONDITION: as CreateRun.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    ListSchedules: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListSchedulesRequest, _scheduler_service_pb2.ListSchedulesResponse]
+    """Lists the schedules by name. Not paged, because there are few."""
+    UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateScheduleRequest, _scheduler_service_pb2.UpdateScheduleResponse]
+    """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+    Idempotent.
+
+    - NOT_FOUND: no such schedule.
+    """
+    DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DeleteScheduleRequest, _scheduler_service_pb2.DeleteScheduleResponse]
+    """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such schedule.
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """Lists the workers as the scheduler sees them."""
@@ -388,6 +454,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
       such base, dirty, merge_into checked out, no such agent); the message says what
       to do.
+    - NOT_FOUND: no such run as `again`.
+    - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+      of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]  # type: ignore[assignment]
@@ -399,6 +468,31 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     others, then each changed run, at most twice a second. It cannot be resumed:
     after an interruption it starts from the beginning, and the client overwrites
     what it has. Never ends by itself.
+    """
+    GetPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetPlanRequest, _scheduler_service_pb2.GetPlanResponse]  # type: ignore[assignment]
+    """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+    plan with which the run was created.
+
+    - NOT_FOUND: no such run, or the run has no such revision.
+    """
+    ApplyPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ApplyPlanRequest, _scheduler_service_pb2.ApplyPlanResponse]  # type: ignore[assignment]
+    """Replaces the plan of a run: computes the difference to the current plan and applies
+    all of it, or nothing. Only what has not started can change: an epic's dependencies
+    and on_failure until its first task starts, its merge until the merge begins, a
+    task until its first attempt, the order only after the tasks that have started.
+    Tasks that have started keep the defaults with which they started. Added tasks make
+    an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+    - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+      message names each such change and the reason. With validate_only, the response
+      has these reasons instead.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+    - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+      changed what since. Read the plan again.
     """
     ForecastRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]  # type: ignore[assignment]
     """Estimates a run's remaining time from its plan's estimates and the durations of
@@ -636,6 +730,12 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
     """
+    ListDailyCosts: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListDailyCostsRequest, _scheduler_service_pb2.ListDailyCostsResponse]  # type: ignore[assignment]
+    """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+    on the day on which it started.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+    """
     ListEpicWorktrees: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]  # type: ignore[assignment]
     """Lists the worktrees of a run, or of all runs, sorted by name, including archived
     ones. Calls the workers, which start one git process for each worktree.
@@ -658,8 +758,18 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
       to keep waiting.
     """
+    RemoveEpicWorktree: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RemoveEpicWorktreeRequest, _scheduler_service_pb2.RemoveEpicWorktreeResponse]  # type: ignore[assignment]
+    """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+    changes are archived first; RestoreEpicWorktree brings them back. The leader does
+    the work; the call returns when it is done. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+    - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
+    """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
-    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+    of the audit log older than HEDDLE_KEEP_AUDIT:
     worktrees of ended runs, archived first if they are dirty, and logs. The leader
     does this every hour; this call does it now, and returns when it is done. Never
     touches an active run. Idempotent by request_id.
@@ -678,6 +788,28 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
     - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
       with the same request_id.
+    """
+    CreateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CreateScheduleRequest, _scheduler_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
+    """Creates a schedule, which runs a plan at recurring times with the caller as the
+    creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+    - FAILED_PRECONDITION: as CreateRun.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    ListSchedules: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListSchedulesRequest, _scheduler_service_pb2.ListSchedulesResponse]  # type: ignore[assignment]
+    """Lists the schedules by name. Not paged, because there are few."""
+    UpdateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateScheduleRequest, _scheduler_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
+    """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+    Idempotent.
+
+    - NOT_FOUND: no such schedule.
+    """
+    DeleteSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DeleteScheduleRequest, _scheduler_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
+    """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such schedule.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers as the scheduler sees them."""
@@ -718,6 +850,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
           such base, dirty, merge_into checked out, no such agent); the message says what
           to do.
+        - NOT_FOUND: no such run as `again`.
+        - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
+          of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
         """
 
@@ -747,6 +882,43 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         others, then each changed run, at most twice a second. It cannot be resumed:
         after an interruption it starts from the beginning, and the client overwrites
         what it has. Never ends by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPlan(
+        self,
+        request: _scheduler_service_pb2.GetPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetPlanResponse, _abc.Awaitable[_scheduler_service_pb2.GetPlanResponse]]:
+        """Returns a plan of a run: the current one, or an earlier revision. Revision 1 is the
+        plan with which the run was created.
+
+        - NOT_FOUND: no such run, or the run has no such revision.
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyPlan(
+        self,
+        request: _scheduler_service_pb2.ApplyPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ApplyPlanResponse, _abc.Awaitable[_scheduler_service_pb2.ApplyPlanResponse]]:
+        """Replaces the plan of a run: computes the difference to the current plan and applies
+        all of it, or nothing. Only what has not started can change: an epic's dependencies
+        and on_failure until its first task starts, its merge until the merge begins, a
+        task until its first attempt, the order only after the tasks that have started.
+        Tasks that have started keep the defaults with which they started. Added tasks make
+        an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
+        - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
+          message names each such change and the reason. With validate_only, the response
+          has these reasons instead.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start an agent.
+        - ABORTED / PLAN_CHANGED: the plan is no longer at `revision`; the message says who
+          changed what since. Read the plan again.
         """
 
     @_abc_1.abstractmethod
@@ -1154,6 +1326,18 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListDailyCosts(
+        self,
+        request: _scheduler_service_pb2.ListDailyCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListDailyCostsResponse, _abc.Awaitable[_scheduler_service_pb2.ListDailyCostsResponse]]:
+        """Returns what was spent per day (UTC), person and agent, for charts. A session counts
+        on the day on which it started.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: `days` is not from 1 to 366.
+        """
+
+    @_abc_1.abstractmethod
     def ListEpicWorktrees(
         self,
         request: _scheduler_service_pb2.ListEpicWorktreesRequest,
@@ -1188,12 +1372,28 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RemoveEpicWorktree(
+        self,
+        request: _scheduler_service_pb2.RemoveEpicWorktreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RemoveEpicWorktreeResponse, _abc.Awaitable[_scheduler_service_pb2.RemoveEpicWorktreeResponse]]:
+        """Removes the worktree of an epic whose run has ended, before its time. Uncommitted
+        changes are archived first; RestoreEpicWorktree brings them back. The leader does
+        the work; the call returns when it is done. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its run has not ended.
+        - UNAVAILABLE / NO_WORKER: its worker cannot be reached; nothing was removed.
+        """
+
+    @_abc_1.abstractmethod
     def CollectGarbage(
         self,
         request: _scheduler_service_pb2.CollectGarbageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CollectGarbageResponse, _abc.Awaitable[_scheduler_service_pb2.CollectGarbageResponse]]:
-        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow, and entries
+        of the audit log older than HEDDLE_KEEP_AUDIT:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
         does this every hour; this call does it now, and returns when it is done. Never
         touches an active run. Idempotent by request_id.
@@ -1224,6 +1424,52 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
         - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
           with the same request_id.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSchedule(
+        self,
+        request: _scheduler_service_pb2.CreateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.CreateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.CreateScheduleResponse]]:
+        """Creates a schedule, which runs a plan at recurring times with the caller as the
+        creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+        - FAILED_PRECONDITION: as CreateRun.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSchedules(
+        self,
+        request: _scheduler_service_pb2.ListSchedulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListSchedulesResponse, _abc.Awaitable[_scheduler_service_pb2.ListSchedulesResponse]]:
+        """Lists the schedules by name. Not paged, because there are few."""
+
+    @_abc_1.abstractmethod
+    def UpdateSchedule(
+        self,
+        request: _scheduler_service_pb2.UpdateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.UpdateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.UpdateScheduleResponse]]:
+        """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+        Idempotent.
+
+        - NOT_FOUND: no such schedule.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSchedule(
+        self,
+        request: _scheduler_service_pb2.DeleteScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DeleteScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.DeleteScheduleResponse]]:
+        """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such schedule.
         """
 
     @_abc_1.abstractmethod

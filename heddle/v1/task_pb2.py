@@ -27,15 +27,15 @@ from heddle.v1 import attempt_pb2 as heddle_dot_v1_dot_attempt__pb2
 from heddle.v1 import plan_pb2 as heddle_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/task.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17heddle/v1/attempt.proto\x1a\x14heddle/v1/plan.proto\"\x8a\x04\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x05\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.heddle.v1.TaskState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06prompt\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12 \n\x06\x63hecks\x18\t \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x0b \x01(\x05\x12+\n\x08\x65stimate\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08priority\x18\r \x01(\x05\x12\x15\n\rattempt_count\x18\x0e \x01(\x05\x12*\n\x0elatest_attempt\x18\x0f \x01(\x0b\x32\x12.heddle.v1.Attempt\x12\x0e\n\x06\x63ommit\x18\x10 \x01(\t\x12*\n\x07silence\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x62\x61\x63kground_wait\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x06\x65xpect\x18\x13 \x01(\x0e\x32\x11.heddle.v1.Expect*\xb7\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_PENDING\x10\x01\x12\x16\n\x12TASK_STATE_RUNNING\x10\x02\x12\x16\n\x12TASK_STATE_WAITING\x10\x03\x12\x17\n\x13TASK_STATE_ACCEPTED\x10\x04\x12\x15\n\x11TASK_STATE_FAILED\x10\x05\x12\x16\n\x12TASK_STATE_SKIPPED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/task.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17heddle/v1/attempt.proto\x1a\x14heddle/v1/plan.proto\"\x99\x04\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x05\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.heddle.v1.TaskState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06prompt\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12 \n\x06\x63hecks\x18\t \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x0b \x01(\x05\x12+\n\x08\x65stimate\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08priority\x18\r \x01(\x05\x12\x15\n\rattempt_count\x18\x0e \x01(\x05\x12*\n\x0elatest_attempt\x18\x0f \x01(\x0b\x32\x12.heddle.v1.Attempt\x12\x0e\n\x06\x63ommit\x18\x10 \x01(\t\x12*\n\x07silence\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x62\x61\x63kground_wait\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x06\x65xpect\x18\x13 \x01(\x0e\x32\x11.heddle.v1.Expect\x12\r\n\x05needs\x18\x14 \x03(\t*\xb7\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_PENDING\x10\x01\x12\x16\n\x12TASK_STATE_RUNNING\x10\x02\x12\x16\n\x12TASK_STATE_WAITING\x10\x03\x12\x17\n\x13TASK_STATE_ACCEPTED\x10\x04\x12\x15\n\x11TASK_STATE_FAILED\x10\x05\x12\x16\n\x12TASK_STATE_SKIPPED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKSTATE']._serialized_start=640
-  _globals['_TASKSTATE']._serialized_end=823
+  _globals['_TASKSTATE']._serialized_start=655
+  _globals['_TASKSTATE']._serialized_end=838
   _globals['_TASK']._serialized_start=115
-  _globals['_TASK']._serialized_end=637
+  _globals['_TASK']._serialized_end=652
 # @@protoc_insertion_point(module_scope)

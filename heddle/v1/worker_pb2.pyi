@@ -156,6 +156,7 @@ class AgentProgram(_message.Message):
     RESUMES_FIELD_NUMBER: _builtins.int
     TAKES_MESSAGES_FIELD_NUMBER: _builtins.int
     LOGIN_VARIABLES_FIELD_NUMBER: _builtins.int
+    NEEDS_LOGIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name in plans, e.g. "scripted"; "command:" stands for any command."""
     available: _builtins.bool
@@ -173,6 +174,10 @@ class AgentProgram(_message.Message):
     """True: it can resume its own session."""
     takes_messages: _builtins.bool
     """True: it receives messages of the operator while it works."""
+    needs_login: _builtins.bool
+    """True: it can be started, but no login was found, so its sessions will probably fail.
+    `detail` says how to log in.
+    """
     @_builtins.property
     def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The keys of a plan that it follows, of system_prompt, effort, tools and mcp_servers."""
@@ -195,10 +200,11 @@ class AgentProgram(_message.Message):
         resumes: _builtins.bool = ...,
         takes_messages: _builtins.bool = ...,
         login_variables: _abc.Iterable[_builtins.str] | None = ...,
+        needs_login: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "holds_max_turns", b"holds_max_turns", "login_variables", b"login_variables", "name", b"name", "options", b"options", "provider", b"provider", "resumes", b"resumes", "takes_messages", b"takes_messages", "usage_reports", b"usage_reports", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "holds_max_turns", b"holds_max_turns", "login_variables", b"login_variables", "name", b"name", "needs_login", b"needs_login", "options", b"options", "provider", b"provider", "resumes", b"resumes", "takes_messages", b"takes_messages", "usage_reports", b"usage_reports", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -318,6 +318,8 @@ class EnsureWorktreeRequest(_message.Message):
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
     MERGE_REVISION_FIELD_NUMBER: _builtins.int
     REWIND_TO_FIELD_NUMBER: _builtins.int
+    TAKE_IN_FIELD_NUMBER: _builtins.int
+    RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -340,10 +342,24 @@ class EnsureWorktreeRequest(_message.Message):
     refs/heddle/rewound/RUN/EPIC/TASK/N, named after the attempt. Ignored if the
     worktree already belongs to the attempt. Absent: none.
     """
+    resolve_conflict: _builtins.bool
+    """What happens if one of them conflicts. True: the worktree has the merge with
+    conflict markers, as with merge_revision. False, and always if several conflict:
+    NEEDS_CONFLICT.
+    """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
         """As InspectProject returned it when the run was created. Absent: the project has
         none.
+        """
+
+    @_builtins.property
+    def take_in(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Full ids of accepted commits of other epics. Those that the epic does not contain
+        are merged into it first, one by one, in memory; each clean merge is a commit of
+        the epic's branch. A conflict is resolved if the epic's branch was moved by hand to
+        a commit that contains both sides. Ignored if the worktree already belongs to the
+        attempt.
         """
 
     def __init__(
@@ -357,10 +373,12 @@ class EnsureWorktreeRequest(_message.Message):
         project_file: _project_pb2.ProjectFile | None = ...,
         merge_revision: _builtins.str = ...,
         rewind_to: _builtins.str = ...,
+        take_in: _abc.Iterable[_builtins.str] | None = ...,
+        resolve_conflict: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "rewind_to", b"rewind_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -375,10 +393,18 @@ class EnsureWorktreeResponse(_message.Message):
     CONTINUED_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
+    TAKEN_IN_FIELD_NUMBER: _builtins.int
+    CONFLICT_FILES_FIELD_NUMBER: _builtins.int
+    CONFLICT_COMMIT_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it existed already."""
     continued: _builtins.bool
     """True: it still has the files of continue_attempt. False: it was cleaned."""
+    taken_in: _builtins.str
+    """The newest commit of take_in that the epic contains, if it contains the epic's
+    start. The epic's own work is the difference to it. Absent: none.
+    """
+    conflict_commit: _builtins.str
     @_builtins.property
     def worktree(self) -> Global___Worktree: ...
     @_builtins.property
@@ -391,6 +417,12 @@ class EnsureWorktreeResponse(_message.Message):
         Absent: none.
         """
 
+    @_builtins.property
+    def conflict_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With resolve_conflict: the files that conflict, and the commit that is merged.
+        Absent: nothing conflicts.
+        """
+
     def __init__(
         self,
         *,
@@ -399,10 +431,13 @@ class EnsureWorktreeResponse(_message.Message):
         continued: _builtins.bool = ...,
         found: _event_pb2.ChangesFound | None = ...,
         submodules_not_filled: _event_pb2.SubmodulesNotFilled | None = ...,
+        taken_in: _builtins.str = ...,
+        conflict_files: _abc.Iterable[_builtins.str] | None = ...,
+        conflict_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "taken_in", b"taken_in", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

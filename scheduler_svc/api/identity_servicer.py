@@ -16,7 +16,7 @@ from heddle.identity.token_file import new_token
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceServicer
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.queries.page_tokens import page_size
-from scheduler_svc.store.rows import audit, tokens
+from scheduler_svc.store.rows import audit, preferences, tokens
 from scheduler_svc.store.rows.tokens import NewToken, TokenKind
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,6 +29,12 @@ _OF_TOKEN: Final = 90 * _DAY
 _LONGEST: Final = 366 * _DAY
 _OF_SESSION: Final = 14 * _DAY
 _OF_CODE: Final = 600 * _MICROS
+
+# Characters of a preference.
+_LONGEST_CHOICE: Final = 200
+
+# Codes of one user that no browser has used yet. A new one replaces the oldest.
+_CODES: Final = 20
 
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -44,6 +50,28 @@ class IdentityServicer(IdentityServiceServicer):
     async def GetCaller(self, request: pb.GetCallerRequest, context: Context) -> pb.GetCallerResponse:
         principal = caller()
         return pb.GetCallerResponse(user=principal.name, role=principal.role, projects=principal.projects)
+
+    async def GetPreferences(
+        self, request: pb.GetPreferencesRequest, context: Context
+    ) -> pb.GetPreferencesResponse:
+        found = await self._database.read(partial(preferences.read, user=caller().name))
+        return pb.GetPreferencesResponse(preferences=found)
+
+    async def UpdatePreferences(
+        self, request: pb.UpdatePreferencesRequest, context: Context
+    ) -> pb.UpdatePreferencesResponse:
+        chosen = request.preferences
+        for field in ("agent", "editor"):
+            if len(getattr(chosen, field)) > _LONGEST_CHOICE:
+                raise invalid_field(f"preferences.{field}", f"must have at most {_LONGEST_CHOICE} characters")
+        call, now = current_call(), self._now()
+
+        def write(connection: Connection) -> None:
+            preferences.replace(connection, call.principal.name, chosen)
+            audit.record(connection, call, call.principal.name, "", now)
+
+        await self._database.submit(write)
+        return pb.UpdatePreferencesResponse(preferences=chosen)
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenResponse:
         lifetime = request.lifetime.ToMicroseconds() if request.HasField("lifetime") else _OF_TOKEN
@@ -80,11 +108,6 @@ class IdentityServicer(IdentityServiceServicer):
     async def CreateSignInCode(
         self, request: pb.CreateSignInCodeRequest, context: Context
     ) -> pb.CreateSignInCodeResponse:
-        if caller().projects:
-            raise HeddleError(
-                pb.ERROR_REASON_PERMISSION_DENIED,
-                "the board shows all projects; a token that is limited to some cannot open it",
-            )
         token, code = await self._create(TokenKind.CODE, caller(), "", _OF_CODE)
         return pb.CreateSignInCodeResponse(code=code, expire_time=token.expire_time)
 
@@ -130,7 +153,9 @@ class IdentityServicer(IdentityServiceServicer):
             call = replace(call, principal=owner)
 
         def write(connection: Connection) -> pb.Token:
-            tokens.forget_expired(connection, now - _OF_TOKEN)
+            tokens.forget_expired(connection, now - _OF_TOKEN, now)
+            if kind is TokenKind.CODE:
+                tokens.keep_codes(connection, owner.name, _CODES - 1)
             audit.record(connection, call, f"tokens/{new.id}", "", now)
             return tokens.insert(connection, new, secret, now)
 

@@ -16,7 +16,8 @@ from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import Doorbell, Listener, summaries
 from scheduler_svc.store.db.events import oldest_event, read_events
 from scheduler_svc.store.queries.records import attempt_rows, live_attempts
-from scheduler_svc.store.queries.resources import get_epics, get_run, get_tasks, summary_of
+from scheduler_svc.store.queries.resources import summary_of
+from scheduler_svc.store.queries.run_page import read_changed, read_head
 from scheduler_svc.store.queries.session_log import STREAM_BYTES, check_kept, check_sequence, read_tail
 
 T = TypeVar("T", bound=Message)
@@ -143,7 +144,8 @@ class _Summaries:
 
 
 def _read_page(connection: Connection, name: RunName, after: int, *, is_first: bool) -> _Page:
-    run = get_run(connection, name)
+    head = read_head(connection, name)
+    run = head.run
     check_sequence(after, run.sequence)
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
     oldest = partial(oldest_event, connection, name.run, run.sequence)
@@ -152,16 +154,10 @@ def _read_page(connection: Connection, name: RunName, after: int, *, is_first: b
     is_last = run.state in ENDED_RUN and reached == run.sequence
     created = any(event.HasField("run_created") for event in events)
     if created or (is_first and after and oldest() == after + 1):
-        return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run), is_last)
+        return _Page(events, run, *read_changed(connection, head, None, ()), is_last)
     touched_epics = {event.epic for event in events if event.epic}
     touched_tasks = {(event.epic, event.task) for event in events if event.task}
-    return _Page(
-        events,
-        run,
-        get_epics(connection, name.run, touched_epics) if touched_epics else [],
-        get_tasks(connection, name.run, touched_tasks) if touched_tasks else [],
-        is_last,
-    )
+    return _Page(events, run, *read_changed(connection, head, touched_epics, touched_tasks), is_last)
 
 
 def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> Iterable[pb.WatchRunResponse]:

@@ -1,7 +1,7 @@
 """Streams all runs: first the existing ones, then each run that changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -17,10 +17,13 @@ _INTERVAL: Final = 0.5
 
 
 async def watch_runs(
-    database: Database, doorbell: Doorbell, newest: int
+    database: Database, doorbell: Doorbell, newest: int, projects: Collection[str] = ()
 ) -> AsyncIterator[pb.WatchRunsResponse]:
-    """Yields the runs that have not ended and the newest others, then every run that changes; never ends."""
-    seen = _Seen()
+    """Yields the runs that have not ended and the newest others, then every run that changes; never ends.
+
+    Only those of `projects` unless that is empty.
+    """
+    seen = _Seen(frozenset(projects))
     with doorbell.listen(RUNS) as bell:
         first = await database.read(lambda connection: seen.first(connection, newest))
         for group in grouped(first):
@@ -38,15 +41,16 @@ async def watch_runs(
 
 
 class _Seen:
-    """Tracks which version of each run a watcher has received."""
+    """Tracks which version of each run a watcher has received. `projects`: those that it may see; empty: all."""
 
-    def __init__(self) -> None:
+    def __init__(self, projects: frozenset[str]) -> None:
+        self._projects = projects
         # By run id: the runs that may change. An ended run does not change until it is reopened.
         self._versions: dict[str, tuple[Any, ...]] = {}
 
     def first(self, connection: Connection, newest: int) -> list[pb.Run]:
         """Returns the initial runs of the stream, newest first."""
-        return self._take(connection, newest_runs(connection, newest))
+        return self._take(connection, newest_runs(connection, newest, self._projects))
 
     def changed(self, connection: Connection, rung: set[str]) -> list[pb.Run]:
         """Returns the runs that changed since they were last returned; `rung` names some of them."""
@@ -57,9 +61,11 @@ class _Seen:
         return self._take(connection, run_rows(connection, changed)) if changed else []
 
     def _take(self, connection: Connection, rows: Sequence[Row]) -> list[pb.Run]:
+        visible = [row for row in rows if not self._projects or row.project in self._projects]
+        found = runs_of(connection, visible)
         for row in rows:
             if row.ended_at is None:
                 self._versions[row.run] = (row.run, row.sequence, row.state)
             else:
                 self._versions.pop(row.run, None)
-        return runs_of(connection, rows)
+        return found

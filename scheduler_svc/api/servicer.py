@@ -11,13 +11,12 @@ from heddle.clock import Clock
 from heddle.errors import invalid_field
 from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
-from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
+from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
-from scheduler_svc.commands.create_run import create_run
+from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
@@ -37,6 +36,7 @@ from scheduler_svc.store.queries.merge_view import get_conflicts
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
+from scheduler_svc.store.queries.spending import daily_costs
 from scheduler_svc.store.queries.task_progress import read_stand
 from scheduler_svc.store.rows import requests
 from scheduler_svc.store.rows.holds import list_holds
@@ -47,8 +47,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 # Maximum size of a page of events, in bytes.
 _PAGE_BYTES: Final = 1 << 20
 
+# In microseconds.
+_DAY: Final = 24 * 3600 * 1_000_000
 
-class SchedulerServicer(SchedulerServiceServicer):
+
+class SchedulerServicer(PlanMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -59,31 +62,24 @@ class SchedulerServicer(SchedulerServiceServicer):
         clock: Clock,
         new_suffix: Callable[[], str],
         *,
+        start_run: StartRun,
         project_budget: int | None,
         retention: Retention,
     ) -> None:
         self._database = database
+        self._now = lambda: micros(clock())
         self._store = StoreCalls(database, doorbell, self._now)
         self._doorbell = doorbell
         self._workers = workers
-        self._clock = clock
         self._new_suffix = new_suffix
+        self._start_run = start_run
         self._project_budget = project_budget
         self._retention = retention
 
     # Runs.
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Context) -> pb.CreateRunResponse:
-        run = await create_run(
-            self._database,
-            self._workers,
-            request,
-            self._new_suffix(),
-            call=current_call(),
-            now=self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.CreateRunResponse(run=run)
+        return pb.CreateRunResponse(run=await self._start_run(request, current_call(), self._now()))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         name = RunName.parse(request.name)
@@ -96,7 +92,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.WatchRunsRequest, context: Context
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         newest = page_size(request.newest, 50, 500)
-        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest):
+        projects = caller().projects
+        async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
@@ -104,7 +101,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         stand = await self._store.read(read_stand, name=name, now=self._now())
         slots = self._workers.slots(stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
-        return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
+        found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
+        return pb.ForecastRunResponse(forecast=found)
 
     async def UpdateRun(self, request: pb.UpdateRunRequest, context: Context) -> pb.UpdateRunResponse:
         name = RunName.parse(request.name)
@@ -199,17 +197,6 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._store.read(lists.list_tasks, request=request)
 
-    async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
-        task = await add_task(
-            self._database,
-            self._workers,
-            request,
-            current_call(),
-            self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.AddTaskResponse(task=task)
-
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)
         if request.agent:
@@ -258,7 +245,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListApprovals(
         self, request: pb.ListApprovalsRequest, context: Context
     ) -> pb.ListApprovalsResponse:
-        return await self._store.read(lists.list_approvals, request=request)
+        return await self._store.read(lists.list_approvals, request=request, projects=caller().projects)
 
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
@@ -336,6 +323,12 @@ class SchedulerServicer(SchedulerServiceServicer):
         WorktreeName.parse(request.name)
         return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
 
+    async def RemoveEpicWorktree(
+        self, request: pb.RemoveEpicWorktreeRequest, context: Context
+    ) -> pb.RemoveEpicWorktreeResponse:
+        WorktreeName.parse(request.name)
+        return pb.RemoveEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
+
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Context
     ) -> pb.CollectGarbageResponse:
@@ -344,10 +337,24 @@ class SchedulerServicer(SchedulerServiceServicer):
         return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
-        return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
+        return await self._store.read(
+            list_costs, request=request, project_budget=self._project_budget, projects=caller().projects
+        )
+
+    async def ListDailyCosts(
+        self, request: pb.ListDailyCostsRequest, context: Context
+    ) -> pb.ListDailyCostsResponse:
+        days = request.days or 30
+        if not 1 <= days <= 366:
+            raise invalid_field("days", "must be from 1 to 366")
+        midnight = self._now() // _DAY * _DAY
+        since = midnight - (days - 1) * _DAY
+        projects = caller().projects
+        found = await self._store.read(daily_costs, since=since, project=request.project, projects=projects)
+        return pb.ListDailyCostsResponse(costs=found)
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
-        return await self._store.read(list_holds, now=self._now())
+        return await self._store.read(list_holds, now=self._now(), projects=caller().projects)
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         call = current_call()
@@ -378,9 +385,6 @@ class SchedulerServicer(SchedulerServiceServicer):
         return response
 
     # Help.
-
-    def _now(self) -> int:
-        return micros(self._clock())
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent and a budget that applies can stop the agent."""

@@ -3,6 +3,7 @@
 import getpass
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -15,6 +16,7 @@ from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.identity import certificates, token_file
 from heddle.identity.principals import Call, Kind, Principal
+from heddle.names import ANY
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.queries.records import project_of
 from scheduler_svc.store.rows import audit, tokens
@@ -29,19 +31,26 @@ _WEB: Final = Principal("the web app", kind=Kind.WEB)
 # Seconds for which a token is trusted after it was looked up; also the time until another replica's revocation counts.
 _TRUST: Final = 3.0
 
-# Refusals that are recorded in one minute; more are only in the service's log.
+# Refusals of one caller, or of all unknown ones, that are recorded in one minute.
 _RECORDED: Final = 600
 
-# Calls that a caller with limited projects may make without naming a run; their results are limited.
+# Calls that a caller with limited projects may make without naming a run. Their results are limited, or are of no
+# project: the workers and the caller itself.
 _LIMITED: Final = frozenset(
     {
         "SchedulerService.ListRuns",
+        "SchedulerService.WatchRuns",
+        "SchedulerService.ListApprovals",
+        "SchedulerService.ListHolds",
+        "SchedulerService.ListWorkers",
         "IdentityService.GetCaller",
         "IdentityService.SignOut",
-        # It is refused with a reason of its own.
         "IdentityService.CreateSignInCode",
     }
 )
+# Its parent may be a project, and the parents of several projects have limited results.
+_COSTS: Final = "SchedulerService.ListCosts"
+_SEVERAL: Final = frozenset({"", ANY})
 _RESOURCE_FIELDS: Final = ("name", "parent", "attempt")
 
 
@@ -57,7 +66,9 @@ class SignIn:
         # The owner of each token that was looked up, and until when it is trusted.
         self._known: dict[str, tuple[Principal, float]] = {}
         self._projects: dict[str, str] = {}
-        self._minute, self._refusals = 0, 0
+        # Refusals of the current minute, by caller: a flood of one must not hide those of others.
+        self._minute = 0
+        self._refusals: Counter[str] = Counter()
 
     async def identify(self, context: Context) -> Principal:
         """Returns the owner of the call's bearer token, or without one the web app by its certificate.
@@ -101,20 +112,22 @@ class SignIn:
         allowed = call.principal.projects
         if not allowed or call.method in _LIMITED:
             return
-        project = await self._project(request)
-        if project not in allowed:
+        if call.method == _COSTS and request.parent in {*_SEVERAL, *allowed}:
+            return
+        if await self._project(request) not in allowed:
+            # The same whether or not the run exists, and without its project: a guess must not find out.
             raise HeddleError(
                 pb.ERROR_REASON_PERMISSION_DENIED,
-                f"the token of {call.principal.name} is limited to {', '.join(allowed)}"
-                + (f", and this is {project}" if project else ", and this call is not about one project"),
+                f"the token of {call.principal.name} is limited to {', '.join(allowed)}, and this call is not about that",
             )
 
     async def _project(self, request: Any) -> str:
         """Returns the project that a request is about; empty if it is about none, or several."""
         fields = request.DESCRIPTOR.fields_by_name
-        if "project" in fields:
+        again = request.again if "again" in fields else ""
+        if "project" in fields and not again:
             return str(request.project)
-        resource = next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
+        resource = again or next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
         parts = resource.split("/")
         if parts[0] != "runs" or len(parts) < 2 or parts[1] == "-":
             return ""
@@ -126,13 +139,18 @@ class SignIn:
         return self._projects[parts[1]]
 
     async def note_refusal(self, call: Call, request: Any, error: HeddleError) -> None:
-        """Adds a refusal to the audit log. A flood of refusals is cut off, so that it cannot fill the database."""
-        log.warning(
-            "call_refused", method=call.method, user=call.principal.name, peer=call.peer, error=error.message
-        )
-        minute = int(time.monotonic() / 60)
-        self._minute, self._refusals = (minute, 1) if minute != self._minute else (minute, self._refusals + 1)
-        if self._refusals > _RECORDED or error.reason not in _REFUSALS:
+        """Adds a refusal to the audit log. A flood of refusals is cut off, so that it cannot fill the disk."""
+        user, minute = call.principal.name, int(time.monotonic() / 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._refusals.clear()
+        self._refusals[user] += 1
+        if self._refusals[user] > _RECORDED:
+            if self._refusals[user] == _RECORDED + 1:
+                log.warning("refusals_not_recorded", user=user, detail=f"more than {_RECORDED} in one minute")
+            return
+        log.warning("call_refused", method=call.method, user=user, peer=call.peer, error=error.message)
+        if error.reason not in _REFUSALS:
             return
         fields = getattr(request, "DESCRIPTOR", None)
         named = fields.fields_by_name if fields else {}

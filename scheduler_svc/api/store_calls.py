@@ -6,8 +6,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from heddle.identity.principals import current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.store.db.database import Connection, Database, Work
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
+from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.rows import audit, leader_requests, requests
 
 T = TypeVar("T")

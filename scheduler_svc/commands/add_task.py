@@ -11,6 +11,7 @@ from heddle.errors import invalid_field, invalid_plan, not_found
 from heddle.identity.principals import Call
 from heddle.names import KEY, EpicName, TaskName
 from heddle.plan import budget_rules, rules
+from heddle.plan.analysis import priority
 from scheduler_svc.commands.create_run import task_row
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task
 from scheduler_svc.model.agent_availability import check_available, without_limit
@@ -23,7 +24,7 @@ from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import epic_row, run_row, task_rows
 from scheduler_svc.store.queries.resources import get_task
-from scheduler_svc.store.rows import requests, tasks
+from scheduler_svc.store.rows import plans, requests, runs, tasks
 
 # Maximum length of a title that is derived from a prompt.
 _TITLE: Final = 80
@@ -36,6 +37,8 @@ class _Draft:
     """A task as it would run, except for its key, and the worker that would run it."""
 
     spec: pb.PlanTask
+    # The same as it would be written in the plan, except for its key.
+    written: pb.PlanTask
     worker: str
     # The budget that applies to it. Empty: none.
     budget: str
@@ -62,7 +65,7 @@ async def add_task(
     if mistakes := without_limit("task", draft.spec, budget, programs):
         raise invalid_plan(mistakes)
 
-    work = partial(_write, epic=epic, spec=draft.spec, actor=call.principal.name, now=now)
+    work = partial(_write, epic=epic, draft=draft, actor=call.principal.name, now=now)
     write = partial(requests.once, request=request, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(epic.parent)))
 
@@ -89,25 +92,41 @@ def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft
     mistakes = rules.task_violations(spec, plan.defaults)
     if mistakes:
         raise invalid_plan(mistakes)
+    # Also in the order of the plan, it comes last.
+    if (last_priority := max(map(priority, planned.tasks))) > priority(spec):
+        spec.priority = last_priority
     del planned.tasks[:]
     planned.tasks.append(spec)
     resolved = resolved_tasks(planned, plan.defaults, "")[0]
-    return _Draft(resolved, run.worker, budget_rules.budget_of(plan, planned, resolved))
+    return _Draft(resolved, spec, run.worker, budget_rules.budget_of(plan, planned, resolved))
 
 
-def _write(connection: Connection, epic: EpicName, spec: pb.PlanTask, actor: str, now: int) -> TaskName:
+def _write(connection: Connection, epic: EpicName, draft: _Draft, actor: str, now: int) -> TaskName:
     check_reopenable(connection, epic)
     rows = task_rows(connection, epic)
     _check_not_stopped(connection, epic, rows)
-    spec.key = _key(spec, {row.task.lower() for row in rows})
+    spec, written = draft.spec, draft.written
+    spec.key = written.key = _key(spec, {row.task.lower() for row in rows})
     name = epic.task(spec.key)
     position = max(row.position for row in rows) + 1
+    _note_in_plan(connection, epic, written, actor, now)
     tasks.insert(connection, [task_row(epic, position, spec)])
     added = pb.TaskAdded(title=spec.title, position=position)
     append(connection, [event(name, actor, task_added=added)], now)
     if is_closed(connection, epic):
         reopen_task(connection, name, actor, now)
     return name
+
+
+def _note_in_plan(connection: Connection, epic: EpicName, written: pb.PlanTask, actor: str, now: int) -> None:
+    """Adds the task to the plan of the run, which gets a new revision."""
+    run = epic.parent
+    newest = plans.read(connection, run)
+    effective = pb.Plan.FromString(run_row(connection, run).plan)
+    for plan in (newest.plan, effective):
+        next(each for each in plan.epics if each.key == epic.epic).tasks.append(written)
+    plans.insert(connection, run, newest.revision + 1, newest.plan, actor=actor, now=now)
+    runs.change(connection, run, plan=effective.SerializeToString())
 
 
 def _check_not_stopped(connection: Connection, epic: EpicName, rows: Collection[Any]) -> None:

@@ -4,19 +4,23 @@ Rows may have changed since the snapshot. Each effect therefore checks that its 
 applies and otherwise drops it; the next decision sees the new state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any, Final, TypeAlias, TypeVar
 
 from heddle import pb
 from scheduler_svc.commands import resolve_tasks
+from scheduler_svc.commands.start_tasks import start_tasks
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import EPIC_OUTCOME, RUN_OUTCOME
 from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
+    FailTask,
     FinishEpic,
     FinishRun,
+    HoldEpic,
     MergeEpic,
     MergeRun,
     ParkAttempt,
@@ -24,13 +28,14 @@ from scheduler_svc.policy.actions import (
     ReadyEpic,
     ResolveConflict,
     SkipTask,
+    SpentBudget,
     StartTask,
     StopAttempt,
 )
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.outcomes import parked_sessions
-from scheduler_svc.store.queries.records import read_start
+from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
@@ -57,6 +62,24 @@ def _effect_of(kind: type[Kind]) -> Callable[[Effect[Kind]], Effect[Kind]]:
 def act(connection: Connection, action: Action, now: int) -> bool:
     """Writes one action; returns False and writes nothing if the action no longer applies."""
     return EFFECTS[type(action)](connection, action, now)
+
+
+def act_on(
+    connection: Connection, actions: Iterable[Action], now: int
+) -> list[tuple[Action, Assignment | None]]:
+    """Writes actions in their order; returns those that applied, each start of a task with its assignment.
+
+    Starts that follow each other share their statements.
+    """
+    held: list[tuple[Action, Assignment | None]] = []
+    for kind, of_kind in groupby(actions, type):
+        if kind is StartTask:
+            starts = [action for action in of_kind if isinstance(action, StartTask)]
+            started = start_tasks(connection, starts, now)
+            held += [pair for pair in zip(starts, started, strict=True) if pair[1] is not None]
+        else:
+            held += [(action, None) for action in of_kind if act(connection, action, now)]
+    return held
 
 
 @_effect_of(StopAttempt)
@@ -86,23 +109,31 @@ def _ready_epic(connection: Connection, action: ReadyEpic, now: int) -> bool:
 
 @_effect_of(StartTask)
 def _start_task(connection: Connection, action: StartTask, now: int) -> bool:
-    attempt = action.attempt
-    epic, run = attempt.parent.parent, attempt.parent.parent.parent
-    base = read_start(connection, epic)
-    if base.state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or base.has_live_attempt:
+    return start_tasks(connection, [action], now)[0] is not None
+
+
+@_effect_of(HoldEpic)
+def _hold_epic(connection: Connection, action: HoldEpic, now: int) -> bool:
+    spent = action.spent
+    if spent is None:
+        return epics.try_change(connection, action.epic, budget_hold=None)
+    hold = pb.BudgetHold(
+        name=str(spent.name),
+        budget_usd_micros=spent.budget,
+        spent_usd_micros=spent.spent,
+        reason=action.reason,
+    )
+    if not epics.try_change(connection, action.epic, budget_hold=hold.SerializeToString()):
         return False
-    spec = tasks.start(connection, attempt)
-    if spec is None:
-        return False
-    attempts.insert(connection, attempt, base.worker, spec.agent, share=action.share, now=now)
-    if base.state == pb.RUN_STATE_PENDING:
-        runs.move(connection, run, transitions.RUN_START, now=now)
-        append(connection, [event(run, _ACTOR, run_started=pb.RunStarted())], now)
-    if base.epic_state == pb.EPIC_STATE_READY and (planned := epics.start(connection, epic, now)):
-        append(connection, [event(epic, _ACTOR, epic_started=pb.EpicStarted(title=planned.title))], now)
-    started = pb.TaskStarted(title=spec.title, agent=spec.agent, worker=base.worker)
-    append(connection, [event(attempt, _ACTOR, task_started=started)], now)
+    append(connection, [_reached(spent)], now)
     return True
+
+
+def _reached(spent: SpentBudget) -> pb.Event:
+    reached = pb.BudgetReached(
+        budget_usd_micros=spent.budget, spent_usd_micros=spent.spent, level=spent.level
+    )
+    return event(spent.name, _ACTOR, budget_reached=reached)
 
 
 @_effect_of(PauseRun)
@@ -110,18 +141,8 @@ def _pause_run(connection: Connection, action: PauseRun, now: int) -> bool:
     move = transitions.RUN_PAUSE
     if not runs.try_to(connection, action.run, move, reason=action.reason, held_by=action.held_by):
         return False
-    reached = [
-        event(
-            each.name,
-            _ACTOR,
-            budget_reached=pb.BudgetReached(
-                budget_usd_micros=each.budget, spent_usd_micros=each.spent, level=each.level
-            ),
-        )
-        for each in action.spent
-    ]
     paused = event(action.run, _ACTOR, run_paused=pb.RunPaused(reason=action.reason))
-    append(connection, [*reached, paused], now)
+    append(connection, [*map(_reached, action.spent), paused], now)
     return True
 
 
@@ -133,6 +154,14 @@ def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
     if not tasks.try_to(connection, task, skip, reason=reason):
         return False
     append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)
+    return True
+
+
+@_effect_of(FailTask)
+def _fail_task(connection: Connection, action: FailTask, now: int) -> bool:
+    if not tasks.try_to(connection, action.task, transitions.TASK_LOSE_NEED, reason=action.reason):
+        return False
+    append(connection, [event(action.task, _ACTOR, task_failed=pb.TaskFailed(reason=action.reason))], now)
     return True
 
 

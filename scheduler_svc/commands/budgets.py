@@ -41,11 +41,11 @@ def set_budget(connection: Connection, budget: NewBudget) -> None:
     """Replaces the budget of the run, epic or task; raises NOT_FOUND."""
     match budget.name:
         case TaskName():
-            known = tasks.change(connection, budget.name, budget_micros=budget.micros)
+            known = tasks.try_change(connection, budget.name, budget_micros=budget.micros)
         case EpicName():
-            known = epics.change(connection, budget.name, budget_micros=budget.micros)
+            known = epics.try_change(connection, budget.name, budget_micros=budget.micros)
         case RunName():
-            known = runs.change(connection, budget.name, budget_micros=budget.micros)
+            known = runs.try_change(connection, budget.name, budget_micros=budget.micros)
     if not known:
         raise not_found(budget.name)
 

@@ -1,17 +1,18 @@
 """Creates a run: checks everything first, then writes it in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from heddle import pb, urls
 from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
 from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
+from scheduler_svc.commands.run_again import filled
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
@@ -20,11 +21,11 @@ from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.resources import get_run
-from scheduler_svc.store.rows import epics, requests, runs, tasks
+from scheduler_svc.store.rows import epics, plans, requests, runs, tasks
 
 # Checking the largest plans takes a second, in which other calls continue. One at a time: several threads of Python
 # take as long together, and would leave the others less.
-_CHECKER: Final = ThreadPoolExecutor(1, thread_name_prefix="plan-check")
+CHECKER: Final = ThreadPoolExecutor(1, thread_name_prefix="plan-check")
 
 # Timeout for inspecting a project, in seconds.
 _INSPECT_TIMEOUT: Final = 30.0
@@ -48,6 +49,10 @@ class _Base:
     behind: pb.BaseBehind | None = None
 
 
+# Creates a run for a call at a time, in microseconds.
+StartRun: TypeAlias = Callable[[pb.CreateRunRequest, Call, int], Awaitable[pb.Run]]
+
+
 async def create_run(
     database: Database,
     workers: Workers,
@@ -62,20 +67,25 @@ async def create_run(
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
         return await _read(database, before)
+    asked = request
+    if request.again:
+        asked = await database.read(partial(filled, request=request))
+    elif request.failed_only:
+        raise invalid_field("failed_only", "needs `again`, the run of which only failed tasks run")
     # A plan with too many parts is refused at once, and does not wait in memory for its turn.
-    _refuse(rules.oversized(request.plan))
+    refuse_if(rules.oversized(asked.plan))
     loop = asyncio.get_running_loop()
-    await loop.run_in_executor(_CHECKER, _check_request, request)
+    await loop.run_in_executor(CHECKER, _check_request, asked)
     worker = workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
-    await loop.run_in_executor(_CHECKER, _check_agents, request, tuple(worker.state.agents), budget)
-    base = await _inspect(request, worker)
-    if request.validate_only:
-        return _planned(request, base)
-    name = RunName(run_id(request.plan.name, suffix))
+    await loop.run_in_executor(CHECKER, _check_agents, asked, tuple(worker.state.agents), budget)
+    base = await _inspect(asked, worker)
+    if asked.validate_only:
+        return _planned(asked, base)
+    name = RunName(run_id(asked.plan.name, suffix))
 
     def work(connection: Connection) -> RunName:
-        _write(connection, name, request, base, actor=call.principal.name, now=now, full=worker.state.full)
+        _write(connection, name, asked, base, actor=call.principal.name, now=now, full=worker.state.full)
         return name
 
     write = partial(requests.once, request=request, work=work, call=call, now=now)
@@ -86,13 +96,14 @@ async def _read(database: Database, name: str) -> pb.Run:
     return await database.read(partial(get_run, name=RunName.parse(name)))
 
 
-def _refuse(mistakes: Sequence[Violation]) -> None:
+def refuse_if(mistakes: Sequence[Violation]) -> None:
+    """Raises INVALID_PLAN if there are violations."""
     if mistakes:
         raise invalid_plan(mistakes)
 
 
 def _check_request(request: pb.CreateRunRequest) -> None:
-    _refuse(rules.violations(request.plan))
+    refuse_if(rules.violations(request.plan))
     if not request.project:
         raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
     if urls.is_url(request.project):
@@ -116,7 +127,7 @@ def _check_agents(
             path = f"epics[{index}].tasks[{places[task.key]}]"
             budget = budget_rules.budget_of(plan, epic, task) or project_budget
             mistakes += without_limit(path, task, budget, programs)
-    _refuse(mistakes)
+    refuse_if(mistakes)
 
 
 async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
@@ -156,7 +167,7 @@ def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
         base_commit=base.base_commit,
         merge_into=_merge_into(request),
         max_parallel=base.max_parallel,
-        budget_usd_micros=_budget(request.plan),
+        budget_usd_micros=budget_of(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
         base_behind=base.behind,
@@ -176,6 +187,9 @@ def _write(
     plan = request.plan
     defaults = with_checks(plan.defaults, base.file)
     runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now))
+    plans.insert(
+        connection, name, 1, plan, text=request.plan_text, inputs=request.plan_inputs, actor=actor, now=now
+    )
     events = [
         event(
             name,
@@ -194,7 +208,7 @@ def _write(
     task_rows = []
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
-        epic_rows.append(_epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
         for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
@@ -235,13 +249,15 @@ def _run_row(
         "worker": base.worker,
         "plan": plan.SerializeToString(),
         "project_file": base.file and base.file.SerializeToString(),
-        "budget_micros": _budget(plan),
+        "budget_micros": budget_of(plan),
+        "agent": request.agent,
         "creator": actor,
         "created_at": now,
     }
 
 
-def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:
+def epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:
+    """Returns the row of an epic that has not started."""
     return {
         "run": name.run,
         "epic": name.epic,
@@ -249,29 +265,35 @@ def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object
         "state": pb.EPIC_STATE_BLOCKED if spec.depends_on else pb.EPIC_STATE_READY,
         "priority": spec.priority,
         "on_failure": spec.on_failure,
-        "budget_micros": _budget(spec),
+        "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),
     }
 
 
 def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, object]:
     """Returns the row of a task that has not begun."""
-    estimate = spec.estimate.seconds + spec.estimate.nanos / 1e9 if spec.HasField("estimate") else None
     return {
         "run": name.run,
         "epic": name.epic,
         "task": spec.key,
         "position": position,
         "state": pb.TASK_STATE_PENDING,
-        "estimate": estimate,
-        "budget_micros": _budget(spec),
+        "estimate": estimate_of(spec),
+        "needs": " ".join(spec.needs),
+        "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),
     }
+
+
+def estimate_of(spec: pb.PlanTask) -> float | None:
+    """Returns the estimate of a task in seconds; None if it has none."""
+    return spec.estimate.seconds + spec.estimate.nanos / 1e9 if spec.HasField("estimate") else None
 
 
 def _merge_into(request: pb.CreateRunRequest) -> str:
     return request.merge_into or request.plan.merge_into
 
 
-def _budget(part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> int | None:
+def budget_of(part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> int | None:
+    """Returns the budget of a part of a plan in micros; None if it has none."""
     return part.budget_usd_micros if part.HasField("budget_usd_micros") else None

@@ -2,6 +2,7 @@
 
 from heddle import pb
 from heddle.errors import not_found
+from heddle.identity.principals import person
 from heddle.names import EpicName
 from scheduler_svc.commands import resolve_tasks
 from scheduler_svc.commands.reopen import reopen_run
@@ -59,7 +60,7 @@ def drop(connection: Connection, name: EpicName, actor: str, now: int) -> None:
         )
         raise wrong_state(name, pb.EpicState.Name(epic.state), advice)
     reopen_run(connection, name.parent, actor, now)
-    reason = f"dropped by {actor}"
+    reason = f"dropped by {person(actor)}"
     epics.move(connection, name, transitions.EPIC_DROP, now=now, reason=reason)
     dropped = pb.EpicFinished(outcome=pb.OUTCOME_DROPPED, reason=reason)
     append(connection, [event(name, actor, epic_finished=dropped)], now)

@@ -8,8 +8,9 @@ from heddle import pb
 from heddle.names import RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.pools.workers import Workers, call
-from scheduler_svc.store.db.database import Connection, Database, Work
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.rows import runs
 from scheduler_svc.store.rows.unpushed_branches import note_pushes, unpushed

@@ -13,7 +13,7 @@ from scheduler_svc.store.rows import epics, runs, tasks
 
 def reopen_run(connection: Connection, name: RunName, actor: str, now: int) -> None:
     """Reopens an ended run; raises NOT_FOUND, and WRONG_STATE while the run is being cancelled."""
-    _check_not_cancelling(connection, name)
+    check_not_cancelling(connection, name)
     runs.reopen(connection, name, actor, now)
 
 
@@ -35,7 +35,7 @@ def is_closed(connection: Connection, name: EpicName) -> bool:
 
 def check_reopenable(connection: Connection, name: EpicName) -> "pb.RunState.ValueType":
     """Returns the run's state; raises WRONG_STATE while the run is cancelling or the epic is merging."""
-    state = _check_not_cancelling(connection, name.parent)
+    state = check_not_cancelling(connection, name.parent)
     if epic_status(connection, name).merge_state == MergeState.MERGING:
         advice = "wait until the merge is done, then try again"
         raise wrong_state(name, pb.EpicState.Name(pb.EPIC_STATE_MERGING), advice)
@@ -48,7 +48,8 @@ def set_up_again(connection: Connection, name: EpicName) -> None:
         tasks.put_back(connection, name)
 
 
-def _check_not_cancelling(connection: Connection, name: RunName) -> "pb.RunState.ValueType":
+def check_not_cancelling(connection: Connection, name: RunName) -> "pb.RunState.ValueType":
+    """Returns the run's state; raises NOT_FOUND, and WRONG_STATE while the run is cancelling."""
     state = pb.RunState.ValueType(run_row(connection, name).state)
     if state == pb.RUN_STATE_CANCELLING:
         advice = "wait until its processes are gone, then try again"

@@ -4,6 +4,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import invalid_field
+from heddle.identity.principals import person
 from heddle.names import AttemptName, RunName, TaskName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
@@ -18,7 +19,7 @@ from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.outcomes.provider_outages import end_hold
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_attempt, get_spec, get_task
-from scheduler_svc.store.rows import attempts, runs, tasks
+from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
 _NO_RETRY: Final = {
     pb.TASK_STATE_PENDING: "it will run anyway",
@@ -56,6 +57,7 @@ def resume_run(
         raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
     if budget:
         set_budget(connection, budget)
+    epics.release_budgets(connection, name)
     if state == pb.RUN_STATE_PAUSED:
         if run.held_by:
             end_hold(connection, run.held_by, actor, now)
@@ -87,13 +89,13 @@ def cancel_run(connection: Connection, name: RunName, actor: str) -> None:
         return
     if state in ENDED_RUN:
         raise wrong_state(name, pb.RunState.Name(state), "there is nothing to cancel")
-    runs.move(connection, name, transitions.RUN_CANCEL, reason=f"cancelled by {actor}")
+    runs.move(connection, name, transitions.RUN_CANCEL, reason=f"cancelled by {person(actor)}")
 
 
 def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> None:
     """Has the loop stop a live attempt, or ends the wait of a parked one; leaves any other unchanged."""
     get_attempt(connection, name)
-    reason = f"stopped by {actor}"
+    reason = f"stopped by {person(actor)}"
     if not parked_sessions.stop(connection, name, reason, now):
         attempts.ask_to_stop(connection, name, reason)
 
@@ -126,7 +128,7 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> N
     task = get_task(connection, name)
     if task.state == pb.TASK_STATE_SKIPPED:
         return
-    reason = f"skipped by {actor}"
+    reason = f"skipped by {person(actor)}"
     parked = task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED and task.state == pb.TASK_STATE_WAITING
     if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED} and not parked:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_SKIP[task.state])

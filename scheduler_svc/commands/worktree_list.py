@@ -9,8 +9,9 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.pools.workers import Workers, call
-from scheduler_svc.store.db.database import Row, Work
+from scheduler_svc.store.db.database import Row
 from scheduler_svc.store.db.times import optional_timestamp
+from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.queries import page_tokens, worktrees
 from scheduler_svc.store.rows.retention import Retention
 

@@ -4,7 +4,7 @@ Every step is idempotent, and every result is in the database before the next st
 After an interruption, the next leader therefore repeats the same steps from the last stored result.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,19 +18,23 @@ from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
 from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.term import Term
+from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
+from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
-from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
+from scheduler_svc.store.queries.resources import agent_spans, get_last_failed, spans_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
@@ -56,6 +60,8 @@ class AttemptDriver:
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
+        # The agent, as long as nothing can have been written to the attempt's row since it was started here.
+        self._new_agent = ""
 
     async def drive(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started` is set if this leader has just started it.
@@ -66,6 +72,7 @@ class AttemptDriver:
         if assignment is None:
             return
         self._stored = assignment.result is not None
+        self._new_agent = assignment.spec.agent if started else ""
         await self._drive(assignment, fresh=started is not None)
         if self._stored:
             await release_session(self._term, self._attempt, assignment.worker)
@@ -74,7 +81,7 @@ class AttemptDriver:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
-                await self._accept(assignment)
+                await self._accept(assignment, result)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
@@ -82,19 +89,22 @@ class AttemptDriver:
                 return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
-            await self._fail(stopped, pb.DiscardAttemptResponse())
+            await self._fail(assignment, stopped, pb.DiscardAttemptResponse())
             return
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
+            if error.reason == pb.ERROR_REASON_NEEDS_CONFLICT:
+                # Another attempt would meet the same conflict.
+                result.outcome = pb.OUTCOME_CONFLICTED
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
                 assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
             )
-        await self._fail(result, await self._discard(assignment))
+        await self._fail(assignment, result, await self._discard(assignment))
 
     async def _assignment(self) -> Assignment | None:
         return await self._term.read(partial(read_assignment, attempt=self._attempt))
@@ -133,6 +143,8 @@ class AttemptDriver:
             project_file=assignment.project_file,
             merge_revision=assignment.merges,
             rewind_to=assignment.rewind_to,
+            take_in=assignment.needed,
+            resolve_conflict=assignment.resolves_needed,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
@@ -144,7 +156,10 @@ class AttemptDriver:
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
-        if moved or answer.HasField("found") or answer.HasField("submodules_not_filled"):
+        noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
+        if noted:
+            self._new_agent = ""
+        if moved or noted or answer.taken_in:
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
@@ -161,7 +176,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=await self._prompt(spec),
+            prompt=merge_prompt(ensured, await self._prompt(spec)),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
@@ -218,7 +233,7 @@ class AttemptDriver:
                     failpoint("WatchSession.after_call")
                     if not answer.events:
                         continue
-                    result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
+                    result = await self._ingest(answer, assignment)
                     after = answer.events[-1].sequence
                     if result is not None:
                         self._stored = True
@@ -237,17 +252,32 @@ class AttemptDriver:
                     raise _StoppedError from error
             await backoff.wait()
 
-    async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
+    async def _ingest(
+        self, answer: pb.AgentServiceWatchSessionResponse, assignment: Assignment
+    ) -> pb.SessionFinished | None:
+        """Stores a batch. The next one is read only after that, so a slow database leaves the rest in the spool."""
         topics = [str(self._attempt), summaries(self._run)]
-        if has_budget and any(event.HasField("usage") for event in events):
+        reports = [event.usage for event in answer.events if event.HasField("usage")]
+        if reports and assignment.budget is not None:
             topics.append(LOOP)
-        if any(event.WhichOneof("payload") in PROMOTED for event in events):
+        if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
-        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._term.now())
-        return await self._term.write("ingest", take, *topics)
+        batch = Batch(self._attempt, answer.events, self._term.now(), self._new_agent)
+        self._new_agent = ""
+        result = await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
+        said = answer.events[-1].time.ToMicroseconds()
+        metrics.INGEST_LAG.observe(max(0, self._term.now() - said) / 1e6)
+        metrics.used(assignment.spec.agent, reports)
+        return result
 
-    async def _accept(self, assignment: Assignment) -> None:
+    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
         spec = assignment.spec
+        # Only a later attempt needs to read what agents did before it.
+        spans = (
+            spans_of([result])
+            if self._attempt.number == 1
+            else await self._term.read(partial(agent_spans, name=self._attempt))
+        )
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -255,15 +285,16 @@ class AttemptDriver:
             subject=spec.title,
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
-            agent_spans=await self._term.read(partial(agent_spans, name=self._attempt)),
+            agent_spans=spans,
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
-        accept = partial(
-            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._term.now()
-        )
+        acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
+        accept = Grouped(attempt_outcomes.accept_all, acceptance)
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
+        metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
+        metrics.PUSH_FAILURES.inc(bool(committed.push_error))
 
     async def _park(self, result: pb.SessionFinished) -> bool:
         """Records that the session is parked; returns False if the attempt must end instead."""
@@ -284,7 +315,9 @@ class AttemptDriver:
         await stop_session(self._term, self._attempt, assignment.worker, reason)
         return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
 
-    async def _fail(self, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse) -> None:
+    async def _fail(
+        self, assignment: Assignment, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse
+    ) -> None:
         end = partial(
             attempt_outcomes.fail,
             attempt=self._attempt,
@@ -294,6 +327,7 @@ class AttemptDriver:
             now=self._term.now(),
         )
         await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
+        metrics.attempt_ended(assignment.spec.agent, result.outcome)
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
         """Keeps the changes of a failed attempt. Only logs an error, because EnsureWorktree then keeps them."""

@@ -12,7 +12,15 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue, session_stop
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import (
+    attempt_driver,
+    cleanup,
+    housekeeping,
+    merge_queue,
+    scheduled_runs,
+    session_stop,
+)
 from scheduler_svc.leader.conflict_forecast import ConflictForecasts
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import FinishRun
@@ -27,9 +35,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Seconds before a task that ended with an unexpected error may start again.
 _PAUSE: Final = 1.0
 
-# Microseconds for which the answer of a completed request stays available.
-_REMEMBERED: Final = 86_400_000_000
-
 T = TypeVar("T")
 
 _Key: TypeAlias = tuple[str, str]
@@ -38,8 +43,9 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term) -> None:
+    def __init__(self, term: Term, start_run: StartRun) -> None:
         self._term = term
+        self._start_run = start_run
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
@@ -95,10 +101,15 @@ class BackgroundTasks:
             left = partial(worktrees.left_behind, retention=self._term.retention, now=self._term.now())
             for run in await self._term.read(left):
                 self.clean(run)
-            for problem in (await self._expire())[1]:
+            for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
+            await housekeeping.forget_old(self._term)
 
         self._begin("keep_house", "", begin)
+
+    def start_schedules(self) -> None:
+        """Starts the runs of schedules that are due."""
+        self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""
@@ -119,8 +130,11 @@ class BackgroundTasks:
     async def _answer(self, asked: LeaderRequest) -> Message:
         if asked.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
             return await self._collect()
+        # Both have the same field for the name.
         request = pb.RestoreEpicWorktreeRequest.FromString(asked.request)
         name = WorktreeName.parse(request.name)
+        if asked.method == pb.RemoveEpicWorktreeRequest.DESCRIPTOR.name:
+            return await self._alone(name.parent.parent, partial(cleanup.remove, self._term, name))
         restore = partial(housekeeping.restore, self._term, name, asked.actor, asked.asked)
         return await self._alone(name.parent.parent, restore)
 
@@ -137,26 +151,23 @@ class BackgroundTasks:
             if not path:
                 worktree.archive_commit = archived
                 done.worktrees.append(worktree)
-        removed, problems = await self._expire()
+        removed, problems = await self._expire(at_once=True)
         done.logs.extend(logs for logs in found.logs if logs.run in removed)
         done.problems.extend(problems)
         return done
 
-    async def _expire(self) -> tuple[set[str], list[str]]:
-        """Removes old logs; returns the runs whose logs were removed, and the problems with others."""
+    async def _expire(self, *, at_once: bool) -> tuple[set[str], list[str]]:
+        """Removes expired logs; returns the runs whose logs were removed, and the problems with others."""
         before = self._term.now() - self._term.retention.logs
         removed, problems = set(), []
         for run in await self._term.read(partial(log_retention.expired, before=before)):
             try:
-                await housekeeping.expire_logs(self._term, run)
+                await housekeeping.expire_logs(self._term, run, at_once=at_once)
                 removed.add(str(run))
             except HeddleError as error:
                 if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                     raise
                 problems.append(f"{run}: {error.message}")
-        await self._term.write(
-            "forget_requests", partial(leader_requests.forget_requests, before=self._term.now() - _REMEMBERED)
-        )
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:

@@ -13,10 +13,12 @@ import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import EpicName, RunName
+from heddle.names import EpicName, RunName, WorktreeName
+from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.leader.project_setup import tear_down
 from scheduler_svc.leader.term import Term
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
@@ -46,6 +48,19 @@ async def clean(term: Term, run: RunName) -> list[str]:
     Returns and logs the reason for each worktree that could not be removed; the removal is retried every hour.
     """
     return await _clean(term, run, ended_only=True)
+
+
+async def remove(term: Term, name: WorktreeName) -> pb.RemoveEpicWorktreeResponse:
+    """Removes the worktree of an ended run's epic, if it has one; raises the errors of the RPC."""
+    epic = name.parent
+    row = await term.read(partial(worktrees.read_removable, name=epic))
+    if row.ended_at is None:
+        advice = "its agents may still need it; remove it when the run has ended"
+        raise wrong_state(epic.parent, pb.RunState.Name(row.state), advice)
+    if row.worktree_path and (problem := await _clean_epic(term, epic, row)):
+        raise HeddleError(pb.ERROR_REASON_NO_WORKER, f"nothing was removed: {problem}")
+    worktree = await worktree_list.get_worktree(term.read, term.workers, term.retention, name)
+    return pb.RemoveEpicWorktreeResponse(worktree=worktree)
 
 
 async def _clean(term: Term, run: RunName, *, ended_only: bool) -> list[str]:

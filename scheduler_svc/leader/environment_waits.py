@@ -68,8 +68,9 @@ class Faults:
         self._term = term
         # Start of each wait, in microseconds.
         self._waiting: dict[Waiter, int] = {}
-        # Runs without a recorded fault of an earlier leader.
-        self._clean: set[RunName] = set()
+        # See `_recorded`.
+        self._faulty: set[RunName] = set()
+        self._has_read = False
 
     @asynccontextmanager
     async def around(self, name: Waiter) -> AsyncIterator[Note]:
@@ -105,18 +106,28 @@ class Faults:
             began=began,
             others=any(_run(each) == run for each in self._waiting),
         )
+        faulty = await self._recorded()
+        # If it cannot be recorded, the run's next success clears the fault.
+        faulty.add(run)
         await self._term.write("record_recovery", record, LOOP, str(run))
-        self._clean.add(run)
+        faulty.discard(run)
 
     async def _forget_old(self, run: RunName) -> None:
-        """Clears a fault that an earlier leader recorded, once any work of the run succeeds."""
-        if run in self._clean or any(_run(each) == run for each in self._waiting):
+        """Clears a recorded fault for which nothing waits any more, once any work of the run succeeds."""
+        faulty = await self._recorded()
+        if run not in faulty or any(_run(each) == run for each in self._waiting):
             return
-        self._clean.add(run)
-        if await self._term.read(partial(environment_faults.read_fault, run=run)):
-            await self._term.write(
-                "clear_fault", partial(environment_faults.clear_fault, name=run), LOOP, str(run)
-            )
+        faulty.discard(run)
+        await self._term.write(
+            "clear_fault", partial(environment_faults.clear_fault, name=run), LOOP, str(run)
+        )
+
+    async def _recorded(self) -> set[RunName]:
+        """Returns the runs that may have a recorded fault although nothing waits, at first those of an earlier leader."""
+        if not self._has_read:
+            self._faulty |= await self._term.read(environment_faults.read_faulty)
+            self._has_read = True
+        return self._faulty
 
 
 def _run(name: Waiter) -> RunName:

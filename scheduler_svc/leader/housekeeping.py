@@ -13,16 +13,27 @@ from scheduler_svc.commands.garbage import delete_sessions
 from scheduler_svc.leader.term import Term
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import call
+from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.rows import epics
-from scheduler_svc.store.rows.log_retention import prune_logs
+from scheduler_svc.store.rows import audit, epics, leader_requests, log_retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds.
 _RESTORE_TIMEOUT: Final = 600.0
+
+_DAY: Final = 86_400_000_000
+
+# Microseconds for which the answer of the leader to a request stays available.
+ANSWERS_KEPT: Final = _DAY
+
+# Microseconds for which a repeated request_id returns the result of its first request.
+RESULTS_KEPT: Final = 30 * _DAY
+
+# Microseconds after which expired logs are removed even if others of their days are kept.
+_LEFT_AFTER: Final = 2 * _DAY
 
 
 def _restorable(connection: Connection, name: EpicName, asked: int) -> Any:
@@ -83,14 +94,45 @@ def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) 
         append(connection, [told], now)
 
 
-async def expire_logs(term: Term, run: RunName) -> int:
+async def expire_logs(term: Term, run: RunName, *, at_once: bool) -> int:
     """Removes a run's logs, the spools of its sessions first; returns the size of the spools in bytes.
 
-    Raises HeddleError and removes nothing if their worker is unreachable.
+    Raises HeddleError and removes nothing if their worker is unreachable. Where the database divides its logs by
+    day, rows are removed only if that must be `at_once`; otherwise they go with their days.
     """
     freed = await delete_sessions(term.read, term.workers, run, epoch=term.epoch)
-    before = term.now() - term.retention.logs
-    while await term.write("prune_logs", partial(prune_logs, run=run, before=before)):
-        pass
+    now = term.now()
+    mark = partial(log_retention.mark_expired, run=run, before=now - term.retention.logs, now=now)
+    if await term.write("mark_expired", mark) and (at_once or not term.divides_logs):
+        await _prune(term, run)
     log.info("logs_removed", run=str(run), spool_bytes=freed)
     return freed
+
+
+async def _prune(term: Term, run: RunName) -> None:
+    while await term.maintain(partial(log_retention.prune_logs, run=run)):
+        pass
+
+
+async def forget_old(term: Term) -> None:
+    """Removes old audit entries and results of requests, and whole days of expired logs."""
+    now = term.now()
+    while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
+        pass
+    await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
+    if not term.divides_logs:
+        while await term.write("prune_audit", partial(audit.prune, before=now - term.retention.audit)):
+            pass
+        return
+    await term.maintain(partitions.ensure)
+    for unused in await term.read(partial(partitions.unused, audit_before=now - term.retention.audit)):
+        try:
+            await term.maintain(partial(partitions.drop, partition=unused))
+            log.info("partition_removed", name=unused.name)
+        except HeddleError as error:
+            # A backup may be reading it. The next time is in an hour.
+            log.warning("partition_not_removed", name=unused.name, error=error.message)
+    # Their days contain logs of other runs that are kept.
+    left = partial(log_retention.expired_between, after=now - 2 * _LEFT_AFTER, before=now - _LEFT_AFTER)
+    for run in await term.read(left):
+        await _prune(term, run)

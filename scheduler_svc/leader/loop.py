@@ -12,21 +12,24 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.apply_action import act_on
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.term import Term
-from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
-from scheduler_svc.policy.snapshot import Snapshot
+from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
+from scheduler_svc.policy.snapshot import Snapshot, WorkerView
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.leadership import Leadership, read_epoch
+from scheduler_svc.store.db.leadership import NEWEST_EPOCH, Leadership
+from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
-from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.records import open_runs
-from scheduler_svc.store.queries.snapshot_query import observe
-from scheduler_svc.store.rows.leader_requests import read_open
+from scheduler_svc.store.queries.snapshot_query import STATEMENTS, snapshot_of
+from scheduler_svc.store.rows.leader_requests import OPEN_REQUESTS, LeaderRequest
 from scheduler_svc.store.rows.retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -55,9 +58,10 @@ class Loop:
         project_budget: int | None,
         park_after: int,
         retention: Retention,
+        start_run: StartRun,
     ) -> None:
         self._database = database
-        self._observe = partial(observe, project_budget=project_budget, park_after=park_after)
+        self._observe = partial(_observe, project_budget=project_budget, park_after=park_after)
         self._doorbell = doorbell
         self._leadership = Leadership(database)
         self._workers = workers
@@ -65,7 +69,9 @@ class Loop:
         self._should_retry = should_retry
         self._clock = clock
         self._retention = retention
+        self._start_run = start_run
         self._changed_workers: dict[str, pb.Worker] = {}
+        self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
 
     async def run(self) -> None:
@@ -80,8 +86,9 @@ class Loop:
                 should_retry=self._should_retry,
                 retention=self._retention,
             )
-            background = BackgroundTasks(term)
+            background = BackgroundTasks(term, self._start_run)
             self._workers.lead(epoch)
+            metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
             try:
                 await self._serve(term, background)
@@ -91,6 +98,7 @@ class Loop:
             finally:
                 holding.cancel()
                 self._workers.lead(0)
+                metrics.lead(0)
                 await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
@@ -103,14 +111,18 @@ class Loop:
 
     async def _serve(self, term: Term, background: BackgroundTasks) -> None:
         """Schedules until a newer leader exists, then returns."""
-        keep_house_at = 0.0
+        keep_house_at = schedules_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not background.deposed.is_set():
                 if time.monotonic() >= keep_house_at:
                     keep_house_at = time.monotonic() + _KEEP_HOUSE
                     background.keep_house()
+                if time.monotonic() >= schedules_at:
+                    schedules_at = time.monotonic() + _SAFETY_TICK
+                    background.start_schedules()
                 try:
-                    await self._tick(term, background)
+                    with metrics.TICK_SECONDS.time():
+                        await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                         self._workers.refused(error)
@@ -126,16 +138,13 @@ class Loop:
         await self._report_workers(term)
         workers = self._workers.views()
         epoch, asked, snapshot = await self._database.read(
-            lambda connection: (
-                read_epoch(connection),
-                read_open(connection),
-                self._observe(connection, workers, now=term.now()),
-            )
+            partial(self._observe, workers=workers, now=term.now())
         )
         # A worker that has seen a higher epoch refuses this leader, even if no newer leader exists.
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
             background.answer_request(request)
@@ -153,18 +162,10 @@ class Loop:
 
     async def _act(self, term: Term, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
         """Writes the actions in one transaction; returns those that applied, each start with its assignment."""
-
-        def act_on(
-            connection: Connection, chosen: Sequence[Action]
-        ) -> list[tuple[Action, Assignment | None]]:
-            return [
-                (action, _assignment(connection, action))
-                for action in chosen
-                if act(connection, action, term.now())
-            ]
-
         try:
-            return await term.write("act_on", partial(act_on, chosen=actions), *_topics(actions))
+            return await term.write(
+                "act_on", partial(act_on, actions=actions, now=term.now()), *_topics(actions)
+            )
         except HeddleError:
             raise
         except Exception:
@@ -173,7 +174,8 @@ class Loop:
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
-                held += await term.write("act_on", partial(act_on, chosen=[action]), *_topics([action]))
+                alone = partial(act_on, actions=[action], now=term.now())
+                held += await term.write("act_on", alone, *_topics([action]))
             except HeddleError:
                 raise
             except Exception:
@@ -201,8 +203,13 @@ class Loop:
                 await term.write("append", partial(append, events=[report], now=term.now()), f"runs/{run}")
 
 
-def _assignment(connection: Connection, action: Action) -> Assignment | None:
-    return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
+def _observe(
+    connection: Connection, workers: Sequence[WorkerView], **limits: Any
+) -> tuple[int, list[LeaderRequest], Snapshot]:
+    """Returns the newest epoch, the open requests to the leader, and the snapshot; mostly in one round trip."""
+    ((newest,),), asked, *found = fetch(connection, [(NEWEST_EPOCH, {}), (OPEN_REQUESTS, {}), *STATEMENTS])
+    requests = [LeaderRequest(*row) for row in asked]
+    return newest, requests, snapshot_of(connection, found, workers, **limits)
 
 
 def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any, Assignment | None], None]]:

@@ -10,9 +10,11 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from scheduler_svc.leader.environment_waits import Faults
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Database, Work
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.leadership import check_epoch
 from scheduler_svc.store.db.times import micros
+from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 
@@ -64,6 +66,15 @@ class Term:
                 failpoint(f"{point}.after_commit")
                 return written
             await backoff.wait()
+
+    async def maintain(self, work: Work[T]) -> T:
+        """Removes old rows; raises DATABASE_UNAVAILABLE. `work` can be repeated and does not depend on the leader."""
+        return await self._database.maintain(work)
+
+    @property
+    def divides_logs(self) -> bool:
+        """Whether the database divides its logs by day."""
+        return not is_sqlite(self._database.engine)
 
     async def read(self, work: Work[T]) -> T:
         """Reads, however long the database is unavailable."""

@@ -1,11 +1,13 @@
 """The remaining time of a run, estimated from its plan and the durations of its tasks. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
-from heddle.plan.analysis import critical_path, makespan
+from heddle.plan import graph
+from heddle.plan.analysis import critical_path, dependencies, makespan
+from heddle.plan.task_graph import EpicTasks
 
 # A task that exceeds its estimate is assumed to need this share of its elapsed time again.
 _OVERDUE: Final = 0.1
@@ -25,15 +27,26 @@ class TaskStand:
     state: "pb.TaskState.ValueType"
     # The estimate of the plan. None: the plan has none.
     estimate: float | None = None
-    # How long its latest attempt took, or has run so far. None: there is none.
+    # How long its latest attempt took, or has run so far, without the wait for an answer to its
+    # question. None: there is none.
     took: float | None = None
+    # Tasks of other epics, as EPIC/TASK, that end before it starts.
+    needs: tuple[str, ...] = ()
+    # Its key, if the plan has needs.
+    task: str = ""
 
 
-def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.Forecast:
-    """Returns the remaining time; `tasks` are in planned order, `parallel` is at least 1."""
+def forecast(
+    plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int, waiting: Collection[str] = ()
+) -> pb.Forecast:
+    """Returns the remaining time; `tasks` are in planned order, `parallel` is at least 1.
+
+    `waiting` has the keys of epics that wait for the operator, besides those with a waiting task.
+    """
     measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
     found = pb.Forecast(measured_tasks=len(measured))
     left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
+    still: dict[str, list[tuple[str, tuple[str, ...]]]] = {epic.key: [] for epic in plan.epics}
     open_tasks = [task for task in tasks if _is_open(task)]
     for task in open_tasks:
         expected = _expected(task, tasks, measured)
@@ -42,12 +55,19 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
         if task.state != pb.TASK_STATE_PENDING and task.took is not None:
             expected = max(expected - task.took, task.took * _OVERDUE)
         left[task.epic].append(expected)
-    sums = {key: sum(lengths) for key, lengths in left.items()}
-    path = [key for key in critical_path(plan, sums) if sums[key]]
-    at_least = max(sum(sums[key] for key in path), sum(sums.values()) / parallel)
-    found.remaining.FromMilliseconds(round(makespan(plan, left, parallel) * 1000))
+        still[task.epic].append((task.task, task.needs))
+    epics = [EpicTasks(epic.key, still[epic.key], tuple(epic.depends_on)) for epic in plan.epics]
+    path, length = critical_path(epics, left)
+    path = [key for key in path if sum(left[key])]
+    at_least = max(length, sum(map(sum, left.values())) / parallel)
+    found.remaining.FromMilliseconds(round(makespan(plan, left, parallel, epics) * 1000))
     found.at_least.FromMilliseconds(round(at_least * 1000))
     found.critical_path.extend(path)
+    blocked = {*waiting, *(task.epic for task in tasks if task.state == pb.TASK_STATE_WAITING)}
+    if blocked:
+        sums = {key: sum(lengths) for key, lengths in left.items()}
+        ahead = graph.lengths_ahead(dependencies(plan), sums)
+        found.after_operator.FromMilliseconds(round(max(ahead[key] for key in blocked) * 1000))
     return found
 
 

@@ -122,6 +122,8 @@ _CLOSED: Final = (
 _CONFLICTS: Final = _epics((*ENDED_EPIC, pb.EPIC_STATE_MERGING), [_CONFLICTED])
 
 EPIC_READY: Final = Move("becoming ready", _epics([pb.EPIC_STATE_BLOCKED]), {"state": pb.EPIC_STATE_READY})
+# It gets a dependency before it starts.
+EPIC_BLOCK: Final = Move("being blocked", _epics([pb.EPIC_STATE_READY]), {"state": pb.EPIC_STATE_BLOCKED})
 EPIC_START: Final = Move(
     "starting", _epics([pb.EPIC_STATE_READY]), {"state": pb.EPIC_STATE_RUNNING}, stamp="started_at"
 )
@@ -186,6 +188,7 @@ EPIC_DROP: Final = Move(
 )
 EPIC_MOVES: Final[tuple[Move[EpicStatus], ...]] = (
     EPIC_READY,
+    EPIC_BLOCK,
     EPIC_START,
     EPIC_AWAIT_MERGE,
     EPIC_MERGE,
@@ -234,6 +237,8 @@ TASK_PARK: Final = Move("parking", _LIVE, {"state": _WAITING}, {"reason": ""})
 TASK_PARK_ANSWERED: Final = Move("parking", _LIVE, {"state": _PENDING}, {"reason": ""})
 TASK_SUSPEND: Final = Move("waiting for the provider", _LIVE, {"state": _PENDING})
 TASK_ANSWERED: Final = Move("the last answer to a parked session", _tasks(_WAITING), {"state": _PENDING})
+# A task that it needs was not accepted.
+TASK_LOSE_NEED: Final = Move("failing", _tasks(_PENDING), {"state": _FAILED}, _PACE)
 TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state": _FAILED})
 TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED})
 TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED})
@@ -266,6 +271,7 @@ TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_PARK_ANSWERED,
     TASK_SUSPEND,
     TASK_ANSWERED,
+    TASK_LOSE_NEED,
     TASK_STOP_PARKED,
     TASK_SKIP,
     TASK_SKIP_PARKED,

@@ -105,11 +105,21 @@ class SpentBudget:
 
 
 @dataclass(frozen=True)
+class HoldEpic(_Action):
+    """Start no more tasks of the epic until the operator raises the budget; `spent` None: it may continue."""
+
+    epic: EpicName
+    spent: SpentBudget | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class PauseRun(_Action):
     """Start no more tasks of the run until an operator resumes it."""
 
     run: RunName
     reason: str
+    # The used-up budgets of the run and its project. Those of epics are reported by HoldEpic.
     spent: tuple[SpentBudget, ...] = ()
     # The provider whose refusal is the reason. Empty: the reason is not a provider.
     held_by: str = ""
@@ -118,6 +128,14 @@ class PauseRun(_Action):
 @dataclass(frozen=True)
 class SkipTask(_Action):
     """The task will not run."""
+
+    task: TaskName
+    reason: str
+
+
+@dataclass(frozen=True)
+class FailTask(_Action):
+    """The task cannot run, because a task that it needs was not accepted."""
 
     task: TaskName
     reason: str
@@ -179,8 +197,10 @@ Action: TypeAlias = (
     | StopAttempt
     | ParkAttempt
     | DenyOverdue
+    | HoldEpic
     | PauseRun
     | SkipTask
+    | FailTask
     | MergeEpic
     | AwaitMerge
     | ResolveConflict

@@ -5,11 +5,12 @@ budget, it is overrun by at most one turn of each: the turns that are in progres
 when the report arrives that reaches the budget.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.policy.actions import PauseRun, SpentBudget, StopAttempt
+from scheduler_svc.policy.actions import HoldEpic, PauseRun, SpentBudget, StopAttempt
+from scheduler_svc.policy.slots import is_ready, merged
 from scheduler_svc.policy.snapshot import RunView, TaskView
 
 
@@ -18,17 +19,54 @@ def used_up(run: RunView) -> list[SpentBudget]:
     return [each for each in _budgets(run) if each.spent >= each.budget and _wants_more(run, each)]
 
 
-def halted(run: RunView, spent: Iterable[SpentBudget]) -> Iterator[StopAttempt | PauseRun]:
-    """Yields the actions that end the spending below the budgets in `spent` and pause the run."""
+def is_wide(spent: SpentBudget) -> bool:
+    """Returns whether a used-up budget stops the whole run, and not only one epic."""
+    return spent.level in {pb.BUDGET_LEVEL_RUN, pb.BUDGET_LEVEL_PROJECT}
+
+
+def held_epics(spent: Iterable[SpentBudget]) -> frozenset[str]:
+    """Returns the keys of the epics that the used-up budgets of epics and tasks stop."""
+    return frozenset(each.name.epic for each in spent if not isinstance(each.name, RunName))
+
+
+def halted(run: RunView, spent: Iterable[SpentBudget]) -> Iterator[StopAttempt | HoldEpic | PauseRun]:
+    """Yields the actions that end the spending below the budgets in `spent`.
+
+    A budget of an epic or task holds its epic. A budget of the run or its project pauses the run, and so
+    does the last epic that could continue.
+    """
     spent = tuple(spent)
+    yield from _held(run, spent)
     told: set[TaskName] = set()
     for each in spent:
         for task in _below(run, each):
             if task.live_attempt and _spends(task) and not task.stopping and task.name not in told:
                 told.add(task.name)
                 yield StopAttempt(task.live_attempt, what(each), counts=False)
-    if spent and run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
-        yield PauseRun(run.name, "; ".join(f"{what(each)}: {_way_on(each)}" for each in spent), spent)
+    wide = tuple(each for each in spent if is_wide(each))
+    pauses = wide or (spent and not _others_continue(run, held_epics(spent)))
+    if pauses and run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
+        yield PauseRun(run.name, "; ".join(map(_reason, spent)), wide)
+
+
+def _held(run: RunView, spent: Sequence[SpentBudget]) -> Iterator[HoldEpic]:
+    """Yields the changes of which epics are held: each is reported once."""
+    for epic in run.epics:
+        mine = [each for each in spent if not is_wide(each) and each.name[:2] == epic.name]
+        if mine and not epic.over_budget:
+            yield HoldEpic(epic.name, mine[0], "; ".join(map(_reason, mine)))
+        elif epic.over_budget and not mine:
+            yield HoldEpic(epic.name)
+
+
+def _others_continue(run: RunView, held: Container[str]) -> bool:
+    """Returns whether any epic but the held ones works, or moves on without the operator's money."""
+    done = merged(run)
+    return any(is_ready(epic, done, held) for epic in run.epics)
+
+
+def _reason(spent: SpentBudget) -> str:
+    return f"{what(spent)}: {_way_on(spent)}"
 
 
 def what(spent: SpentBudget) -> str:

@@ -6,11 +6,12 @@ snapshot, and calls it again.
 
 - An epic has at most one session, and its tasks start in order.
 - An epic starts once all of its dependencies are merged.
+- A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
   No slot is idle while an epic could use it.
 - No task starts without a reserved share of every budget above it.
-- No task starts below a budget that is used up; sessions below it are stopped,
-  and their run is paused.
+- No task starts below a budget that is used up; sessions below it are stopped. A budget of
+  the run or its project pauses the run, one of an epic or task only its epic.
 - No task starts while its agent's provider is on hold.
 - A session that waits for the operator yields its slot to an epic that can use it,
   if its agent can resume later. Once answered, it resumes before all others.
@@ -28,6 +29,7 @@ from scheduler_svc.policy import budgets, epic_end
 from scheduler_svc.policy.actions import (
     Action,
     DenyOverdue,
+    FailTask,
     FinishRun,
     MergeRun,
     ReadyEpic,
@@ -36,6 +38,7 @@ from scheduler_svc.policy.actions import (
 )
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
+from scheduler_svc.policy.needs import Needs
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -56,13 +59,26 @@ def decide(snapshot: Snapshot) -> list[Action]:
     for place, run in enumerate(snapshot.runs):
         causes = _causes(run)
         actions += _readied(run, causes)
+        needs = Needs(run)
+        actions += _lost_needs(run, needs, causes)
         actions += _wound_up(run, causes, run.worker in workers)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
-        actions += budgets.halted(run, spent) if spent else ledger.stops(run)
+        wide = any(map(budgets.is_wide, spent))
+        held = budgets.held_epics(spent)
+        actions += budgets.halted(run, spent)
+        actions += [] if wide else [each for each in ledger.stops(run) if each.attempt.epic not in held]
         actions += _denied(run)
+        stays = causes.keys() | held
         queue = Queue(
-            run, place, causes, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not spent
+            run,
+            place,
+            stays,
+            snapshot.typical_seconds,
+            ledger=ledger,
+            gate=gate,
+            needs=needs,
+            may_start=not wide,
         )
         if pause := queue.refused():
             actions.append(pause)
@@ -131,6 +147,18 @@ def _readied(run: RunView, causes: Mapping[str, Cause]) -> Iterator[Action]:
     for epic in run.epics:
         if is_ready(epic, done, causes) and epic.state == pb.EPIC_STATE_BLOCKED:
             yield ReadyEpic(epic.name)
+
+
+def _lost_needs(run: RunView, needs: Needs, causes: Mapping[str, Cause]) -> Iterator[Action]:
+    """Yields the failure of each task that is next in its epic and needs a task that was not accepted."""
+    if not needs.exist:
+        return
+    for epic in run.epics:
+        if epic.state in ENDED_EPIC or epic.busy or epic.name.epic in causes:
+            continue
+        task = next((task for task in epic.tasks if task.startable), None)
+        if task and (lost := needs.lost(task)):
+            yield FailTask(task.name, f"{lost.epic}/{lost.task}, which it needs, was not accepted")
 
 
 def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Iterator[Action]:

@@ -11,8 +11,10 @@ from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
+    FailTask,
     FinishEpic,
     FinishRun,
+    HoldEpic,
     MergeEpic,
     MergeRun,
     ParkAttempt,
@@ -74,10 +76,14 @@ class Board:
                 )
             case DenyOverdue(attempt):
                 self.change_task(attempt.parent, state=pb.TASK_STATE_PENDING, resumes=True, overdue=False)
+            case HoldEpic(epic, spent):
+                self.change_epic(epic, over_budget=spent is not None)
             case PauseRun(run):
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
+            case FailTask(name):
+                self.change_task(name, state=pb.TASK_STATE_FAILED)
             case MergeEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_MERGING, merging=True)
             case AwaitMerge(epic):

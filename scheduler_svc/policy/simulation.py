@@ -11,6 +11,7 @@ import heapq
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from heddle import pb
@@ -72,12 +73,19 @@ def _started(board: Board) -> Iterator[TaskName]:
 def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: int) -> RunView:
     """Returns the run of a plan; the key of a task is its index, which avoids look-ups."""
     epics = []
+    names = {
+        f"{epic.key}/{task.key}": TaskName(_RUN.run, epic.key, str(place))
+        for epic in plan.epics
+        for place, task in enumerate(planned_order(epic))
+    }
     for index, epic in enumerate(plan.epics):
         name = EpicName(_RUN.run, epic.key)
-        tasks = tuple(
-            TaskView(TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place])
-            for place in range(len(planned_order(epic)))
-        )
+        tasks = []
+        for place, task in enumerate(planned_order(epic)):
+            view = TaskView(
+                TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place]
+            )
+            tasks.append(replace(view, needs=tuple(names[need] for need in task.needs)))
         epics.append(
             EpicView(
                 name=name,
@@ -86,7 +94,7 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
                 priority=priority(epic),
                 depends_on=tuple(epic.depends_on),
                 on_failure=pb.ON_FAILURE_CONTINUE,
-                tasks=tasks,
+                tasks=tuple(tasks),
                 merge=resolved_merge(epic, plan.defaults),
             )
         )

@@ -5,10 +5,11 @@ from functools import cached_property
 from typing import Final
 
 from heddle import pb
-from heddle.plan import graph
+from heddle.plan import graph, task_graph
 from scheduler_svc.model.states import ENDED_EPIC
 from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartTask
 from scheduler_svc.policy.ledger import Ledger
+from scheduler_svc.policy.needs import Needs, epic_tasks
 from scheduler_svc.policy.snapshot import EpicView, ProviderView, RunView, TaskView
 
 _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
@@ -70,6 +71,7 @@ class Queue:
         *,
         ledger: Ledger,
         gate: Gate,
+        needs: Needs,
         may_start: bool,
     ) -> None:
         self.run = run
@@ -90,6 +92,7 @@ class Queue:
         self._typical_seconds = typical_seconds
         self._ledger = ledger
         self._gate = gate
+        self._needs = needs
 
     def has_next(self) -> bool:
         return self.live < self.run.max_parallel and self.could_start() > 0
@@ -150,8 +153,9 @@ class Queue:
             and not (epic.merging or epic.busy)
             and (task := _next(epic))
             and not task.paced
+            and self._needs.met(task)
         ]
-        work = _work_ahead(self.run, self._typical_seconds)
+        work = _work_ahead(self.run, self._typical_seconds, by_task=self._needs.exist)
         return sorted(
             waiting, key=lambda epic: (_resumes(epic), -epic.priority, work[epic.name.epic], -epic.index)
         )
@@ -209,7 +213,7 @@ def _next(epic: EpicView) -> TaskView | None:
     return next((task for task in epic.tasks if task.startable), None)
 
 
-def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:
+def _work_ahead(run: RunView, typical_seconds: float | None, *, by_task: bool) -> dict[str, float]:
     """Returns for each epic its remaining work plus the longest chain of dependent work.
 
     The unit is seconds, or tasks if their lengths are unknown. Without the
@@ -217,8 +221,24 @@ def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]
     tests/bench/makespan.py; with them, 1.01.
     """
     typical = typical_seconds or _mean_estimate(run) or 1.0
+    if by_task:
+        return _work_ahead_by_task(run, typical)
     remaining = {epic.name.epic: _remaining(epic, typical) for epic in run.epics}
     return graph.lengths_ahead(dependencies(run), remaining)
+
+
+def _work_ahead_by_task(run: RunView, typical: float) -> dict[str, float]:
+    """The same for a run with needs between tasks, whose chains can leave an epic after any of its tasks."""
+    lengths = {
+        f"{epic.name.epic}/{task.name.task}": 0.0
+        if task.state != pb.TASK_STATE_PENDING or epic.state in ENDED_EPIC
+        else (typical if task.estimate is None else task.estimate)
+        for epic in run.epics
+        for task in epic.tasks
+    }
+    ahead = graph.lengths_ahead(task_graph.dependencies(epic_tasks(run)), lengths)
+    first = {epic.name.epic: _next(epic) for epic in run.epics}
+    return {key: ahead.get(f"{key}/{task.name.task}", 0.0) if task else 0.0 for key, task in first.items()}
 
 
 def _remaining(epic: EpicView, typical: float) -> float:

@@ -33,6 +33,8 @@ class TaskView:
     # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
     # without it.
     resolves: bool = False
+    # Tasks of other epics that must be accepted before it starts.
+    needs: tuple[TaskName, ...] = ()
     # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
     # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.
@@ -91,6 +93,8 @@ class EpicView:
     conflict: str = ""
     # The budget of all of its tasks, in micros. None: no limit.
     budget: int | None = None
+    # True: it is recorded that a used-up budget of it or of its tasks keeps it from continuing.
+    over_budget: bool = False
     # Why the setup of its worktree failed. Empty: it succeeded, or was not tried.
     setup_failure: str = ""
     # True: its branch still contains commits that the operator has set aside; its next attempt removes them.

@@ -17,7 +17,20 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import browser, load, makespan_table, recovery, sandbox, scheduling, streaming, worktrees
+from tests.bench import (
+    browser,
+    database,
+    ingest,
+    live,
+    load,
+    makespan_table,
+    recovery,
+    sandbox,
+    scheduling,
+    streaming,
+    whole_task,
+    worktrees,
+)
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine, and five with HEDDLE_BENCH_FILES=50000.
@@ -25,10 +38,14 @@ BOUND: Final = 900
 
 SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
+    "ingest": ingest.run,
+    "live": live.run,
+    "database": database.run,
     "makespan": makespan_table.run,
     "recovery": recovery.run,
     "streaming": streaming.run,
     "worktrees": worktrees.run,
+    "whole-task": whole_task.run,
     "browser": browser.run,
     "sandbox": sandbox.run,
     "load": load.run,

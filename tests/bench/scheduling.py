@@ -10,8 +10,8 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,12 +20,17 @@ from heddle import pb
 from heddle.client import HeddleClient
 from heddle.serving import Server
 from heddle.testing.fake_worker import FakeWorker
+from tests.bench.link import slow_link
 from tests.bench.table import Table, milliseconds
 from tests.support.fleet import Fleet
-from tests.support.postgres import running_postgres
+from tests.support.postgres import at, running_postgres
+from tests.support.services import new_socket
 
 EPICS: Final = 20
 TASKS: Final = 10
+
+# Milliseconds that the network adds to a round trip.
+DELAY: Final = 1.0
 
 # Runs of each; the one with the median wall time is reported.
 RUNS: Final = 3
@@ -41,16 +46,19 @@ class Figures(NamedTuple):
 
 
 async def run() -> Table:
-    """Measures SQLite and PostgreSQL, one after another; takes about a minute."""
-    with ExitStack() as stack:
+    """Measures SQLite, PostgreSQL, and PostgreSQL over a slow network, one after another; takes about two minutes."""
+    async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(running_postgres(folder / "postgres", durable=True))
+        link = await stack.enter_async_context(slow_link(server.socket, DELAY))
         rows = []
-        for name, databases in (
-            ("SQLite, full sync", lambda key: f"sqlite:///{folder / key}.db"),
-            ("PostgreSQL", server.new_database),
-        ):
-            ours = await _heddle(folder / f"home-{name[:3]}", databases("heddle"))
+        databases_by_name: dict[str, Callable[[str], str]] = {
+            "SQLite, full sync": lambda key: f"sqlite:///{folder / key}.db",
+            "PostgreSQL": server.new_database,
+            f"PostgreSQL, {DELAY:g} ms added": lambda key: at(server.new_database(f"slow_{key}"), link),
+        }
+        for place, (name, databases) in enumerate(databases_by_name.items()):
+            ours = await _heddle(folder / f"home-{place}", databases("heddle"))
             steps = _median([await _dbos(databases(f"steps{run}"), "steps") for run in range(RUNS)])
             queue = _median([await _dbos(databases(f"queue{run}"), "queue") for run in range(RUNS)])
             rows += [
@@ -69,7 +77,7 @@ async def run() -> Table:
 
 
 async def _heddle(home: Path, database_url: str) -> Figures:
-    worker = Server(FakeWorker(slots=EPICS).service(), "127.0.0.1:0")
+    worker = Server(FakeWorker(slots=EPICS).service(), new_socket())
     await worker.start()
     fleet = Fleet(
         home,

@@ -32,6 +32,16 @@ class Audit:
         self.rewinding: set[str] = set()
         self._paused = False
 
+    def replan(self, plan: Mapping[str, Sequence[str]]) -> None:
+        """Continues with the new plan of the run; whatever was accepted must be in it."""
+        for epic, accepted in self.accepted.items():
+            if lost := [task for task in accepted if task not in plan.get(epic, ())]:
+                self._broken(f"the new plan lacks the accepted {epic}/{lost[0]}")
+        self._plan = plan
+        for epic in plan:
+            self.commits.setdefault(epic, [])
+            self.accepted.setdefault(epic, [])
+
     def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912 (one branch for each kind of event)
         """Checks the next event."""
         if event.sequence != self.last + 1:
@@ -43,7 +53,9 @@ class Audit:
             case "task_accepted":
                 self._accepted(event)
             case "task_failed":
-                self._ended(event)
+                # Without an attempt, a task that it needs was not accepted.
+                if event.attempt:
+                    self._ended(event)
                 if not event.task_failed.will_retry:
                     self._over.add((event.epic, event.task))
             case "task_waiting" if event.task_waiting.parked:

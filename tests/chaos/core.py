@@ -20,7 +20,7 @@ from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
 from scheduler_svc.store.db.tables import attempts, epics, runs
-from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, provider_outages
+from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, provider_outages, session_ingest
 from scheduler_svc.store.queries.assignments import read_assignment
 from scheduler_svc.store.queries.snapshot_query import observe
 from tests.chaos.store_watch import StoreWatch
@@ -197,7 +197,7 @@ class Core:
             pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1)),
             pb.Event(sequence=2, session_finished=result),
         ]
-        attempt_outcomes.ingest(connection, attempt, said, self.now)
+        session_ingest.ingest(connection, [session_ingest.Batch(attempt, said, self.now)])
 
     def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
         """Ends a merge; returns the write that the scheduler makes when it receives that."""

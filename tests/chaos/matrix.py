@@ -4,7 +4,9 @@ A few fleets run in parallel; each has one service that dies at its points, one 
 another. For each point there is a run that reaches it. The restarted service, armed with the
 next point, recovers what the previous one left, so many restarts are interrupted too.
 
-python -m tests.chaos.matrix [POINT …]
+python -m tests.chaos.matrix [--postgres] [POINT …]
+
+With --postgres, each fleet has a database of a PostgreSQL server, behind a proxy that adds delay.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +25,8 @@ from heddle.client import HeddleClient
 from tests.chaos import evidence
 from tests.chaos.matrix_runs import MatrixRuns, until
 from tests.support.fleet import GRPC_SERVICES, Fleet
+from tests.support.postgres import Postgres, at, running_postgres
+from tests.support.proxy import Proxy
 from tests.support.repositories import make_repository
 from tests.support.warm import Started
 
@@ -30,12 +35,15 @@ REST: Final = 240
 
 SLOTS: Final = 16
 
+# Seconds that the proxy adds to a round trip to PostgreSQL.
+DELAY: Final = 0.001
+
 # Fleets at a time. More would not be faster on two cores, and would slow down other tests.
 AT_ONCE: Final = 3
 
 # Points of the removal of logs, after which nothing is left to check. The matrix's logs
 # are too small to be released.
-_UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs", "said"})
+_UNJUDGED: Final = frozenset({"DeleteSessions", "mark_expired", "said"})
 
 # Points that need a missing repository, which all runs of a fleet share, or a remote, of
 # which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits.
@@ -82,7 +90,8 @@ def crossings(points: Iterable[str]) -> list[Crossing]:
 class Lane:
     """One fleet whose `service` dies at each of its points."""
 
-    def __init__(self, folder: Path, crossing: Crossing) -> None:
+    def __init__(self, folder: Path, crossing: Crossing, database: str = "", behind: str = "") -> None:
+        """`database` is the URL of an empty database, and `behind` the one for the service; absent: SQLite."""
         self._folder = folder
         self._service, self._points = crossing.service, crossing.points
         self._repository = make_repository(
@@ -100,6 +109,9 @@ class Lane:
             # The journal and the screenshot.
             "HEDDLE_SANDBOX_WRITABLE": str(folder),
         }
+        if behind:
+            settings["HEDDLE_DATABASE_URL"] = behind
+        self._database = database or f"sqlite:///{self._home / 'heddle.db'}"
         self._fleet = Fleet(self._home, settings)
         self._runs = MatrixRuns(folder, self._repository, self._fleet)
         self._usual_runs: list[asyncio.Task[None]] = []
@@ -141,8 +153,10 @@ class Lane:
                 self._fleet.kill(self._service)
                 process = self._spawn(point)
         await until(lambda: process.poll() is not None or all(each.done() for each in working))
-        if process.poll() != -signal.SIGKILL:
-            self._runs.wrong.append(f"{point} was never reached")
+        code = process.poll()
+        if code != -signal.SIGKILL:
+            why = f"was never reached: {'the service runs' if code is None else f'it ended with code {code}'}"
+            self._runs.wrong.append(f"{point} {why}")
             self._fleet.kill(self._service)
         if self._service == "agent_svc" or point.startswith("append."):
             # A task must not lose so many sessions that it is given up, and no run those of another one.
@@ -167,7 +181,7 @@ class Lane:
                 await asyncio.sleep(0.5)
 
     def _judge(self) -> None:
-        records = evidence.Records(f"sqlite:///{self._home / 'heddle.db'}")
+        records = evidence.Records(self._database)
         self._runs.wrong += records.violations(self._repository)
         for name, events in self._runs.watched.items():
             self._runs.wrong += records.watched(name.partition(" ")[2], events)
@@ -177,8 +191,8 @@ class Lane:
         self._runs.wrong += evidence.files_left(self._home, self._repository, self._folder / "scratch")
 
 
-async def cross(points: Iterable[str]) -> list[str]:
-    """Kills the service at each of `points`; returns the violations.
+async def cross(points: Iterable[str], server: Postgres | None = None) -> list[str]:
+    """Kills the service at each of `points`; returns the violations. `server` is for the databases; None: SQLite.
 
     If there are any, the folder with every log is kept and named.
     """
@@ -190,7 +204,11 @@ async def cross(points: Iterable[str]) -> list[str]:
         async with free:
             place.mkdir()
             # Not earlier: the ports that it finds must still be free when its services start.
-            return await Lane(place, crossing).run()
+            if server is None:
+                return await Lane(place, crossing).run()
+            database = server.new_database(f"lane_{place.name}")
+            async with Proxy.to(server.socket, DELAY) as way:
+                return await Lane(place, crossing, database, at(database, way.address)).run()
 
     async with asyncio.TaskGroup() as group:
         crossing = [
@@ -204,7 +222,15 @@ async def cross(points: Iterable[str]) -> list[str]:
     return []
 
 
-if __name__ == "__main__":
-    broken = asyncio.run(cross(sys.argv[1:] or failpoints.NAMES))
+def main(arguments: list[str]) -> int:
+    """Prints the violations; returns the exit code of the command line above."""
+    postgres = "--postgres" in arguments
+    points = [each for each in arguments if each != "--postgres"] or failpoints.NAMES
+    with running_postgres() if postgres else nullcontext() as server:
+        broken = asyncio.run(cross(points, server))
     print("\n".join(broken))
-    sys.exit(bool(broken))
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

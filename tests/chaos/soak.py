@@ -29,13 +29,16 @@ from heddle.names import RunName
 from tests.chaos import evidence
 from tests.chaos.plans import task_defaults
 from tests.support.fleet import GRPC_SERVICES, Fleet
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres, at, running_postgres
 from tests.support.proxy import Proxy
 from tests.support.repositories import make_repository
 
 # Runs at the same time.
 RUNS: Final = 3
 MAX_PARALLEL: Final = 2
+
+# A soak does not end before that many services were killed.
+LEAST_KILLS: Final = 6
 
 # Seconds until everything must be idle after the last kill.
 REST: Final = 180
@@ -92,7 +95,7 @@ class Soak:
         self._fleet.commands["agent_svc"] = slow
         self._url = f"sqlite:///{self._home / 'heddle.db'}"
         if server:
-            self._url = self._fleet._extra["HEDDLE_DATABASE_URL"] = server.new_database("soak")
+            self._url = server.new_database("soak")
         self._ways: list[Proxy] = []
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._watched: dict[str, list[pb.Event]] = {}
@@ -104,6 +107,11 @@ class Soak:
             ends = (self._fleet.worktree, self._fleet.agent)
             self._ways = [await stack.enter_async_context(Proxy.to(end)) for end in ends]
             addresses = "+".join(way.address for way in self._ways)
+            if self._server:
+                # A network lies between the scheduler and its database.
+                way = await stack.enter_async_context(Proxy.to(self._server.socket, delay=0.001))
+                self._fleet._extra["HEDDLE_DATABASE_URL"] = at(self._url, way.address)
+                self._ways.append(way)
             self._fleet._extra["HEDDLE_WORKERS"] = f"local={addresses}"
             await self._run()
         self._judge()
@@ -134,7 +142,8 @@ class Soak:
 
     async def _disturb(self) -> None:
         """Kills and freezes services, one at a time, until the time is up."""
-        while time.monotonic() < self._end:
+        # On a busy machine, few services may have died by then.
+        while time.monotonic() < self._end or self._figures.kills < LEAST_KILLS:
             await asyncio.sleep(self._random.uniform(0.1, 1))
             service = self._random.choice(GRPC_SERVICES)
             # Others may die while one starts, but not so often that nothing ever works.
@@ -145,7 +154,8 @@ class Soak:
             what = self._random.random()
             if what > 0.9:
                 self._figures.cuts += 1
-                self._random.choice(self._ways).drop()
+                # In the middle of what is sent next, if anything is.
+                self._random.choice(self._ways).cut_after(self._random.randint(1, 20_000))
                 continue
             if what > 0.85 and self._server:
                 self._figures.crashes += 1

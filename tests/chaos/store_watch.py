@@ -73,7 +73,10 @@ class StoreWatch:
             audit = self.audits.get(run) or self._audit(connection, run)
             if audit.last == sequence:
                 continue
-            for event in read_events(connection, run, audit.last, _ALL, _ALL):
+            news = read_events(connection, run, audit.last, _ALL, _ALL)
+            if any(event.HasField("plan_applied") for event in news):
+                audit.replan(_planned(connection, run))
+            for event in news:
                 audit.take(event)
                 self.events += 1
             if audit.last != sequence:
@@ -91,9 +94,14 @@ class StoreWatch:
         return epic.epic in self.audits[epic.run].rewinding
 
     def _audit(self, connection: sa.Connection, run: str) -> Audit:
-        plan: dict[str, list[str]] = {}
-        for (epic,) in connection.execute(sa.select(epics.c.epic).where(epics.c.run == run)):
-            chosen = sa.select(tasks.c.task).where(tasks.c.run == run, tasks.c.epic == epic)
-            plan[epic] = list(connection.execute(chosen.order_by(tasks.c.position)).scalars())
-        audit = self.audits[run] = Audit(str(RunName(run)), plan)
+        audit = self.audits[run] = Audit(str(RunName(run)), _planned(connection, run))
         return audit
+
+
+def _planned(connection: sa.Connection, run: str) -> dict[str, list[str]]:
+    """Returns the tasks of each epic in the order in which they must run."""
+    plan: dict[str, list[str]] = {}
+    for (epic,) in connection.execute(sa.select(epics.c.epic).where(epics.c.run == run)):
+        chosen = sa.select(tasks.c.task).where(tasks.c.run == run, tasks.c.epic == epic)
+        plan[epic] = list(connection.execute(chosen.order_by(tasks.c.position)).scalars())
+    return plan

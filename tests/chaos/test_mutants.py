@@ -69,7 +69,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
         leader = await replicas.leader()
         other = next(name for name in replicas.fleets if name != leader)
         client = await stack.enter_async_context(replicas.fleets[other].client(patience=60))
-        chatty = "command:for i in $(seq 300); do echo $i; sleep 0.1; done"
+        chatty = "command:for i in $(seq 3000); do echo $i; sleep 0.1; done"
         request = pb.CreateRunRequest(plan=plan_of(chatty, "a"), project=str(repository))
         run = (await client.create_run(request)).name
         await begun(client, run)
@@ -95,7 +95,7 @@ async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: P
     try:
         await fleet.start(*GRPC_SERVICES)
         async with fleet.client() as client:
-            agent = "command:for i in $(seq 300); do echo $i; sleep 0.1; done"
+            agent = "command:for i in $(seq 3000); do echo $i; sleep 0.1; done"
             request = pb.CreateRunRequest(plan=plan_of(agent, "a"), project=str(repository))
             run = (await client.create_run(request)).name
             await begun(client, run)

@@ -41,6 +41,10 @@ def without_epoch(patch: pytest.MonkeyPatch) -> None:
 def accepting_twice(patch: pytest.MonkeyPatch) -> None:
     every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements.this(tables.attempts))
     patch.setattr(attempt_outcomes, "LIVE_ATTEMPT", every)
+    keys = (tables.attempts, tables.tasks, tables.runs)
+    conditions = [condition for table in keys for condition in statements.this(table)]
+    accepting = sa.select(*statements.ACCEPTING.selected_columns).where(*conditions)
+    patch.setattr(attempt_outcomes, "ACCEPTING", accepting)
     # The table of moves would refuse it as well.
     of_task = frozenset(map(TaskStatus, pb.TaskState.values()))
     of_attempt = frozenset(map(AttemptStatus, pb.AttemptState.values()))

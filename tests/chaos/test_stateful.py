@@ -4,23 +4,33 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.commands import rewind, runs_and_tasks
+from heddle.plan import rules
+from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
-from scheduler_svc.store.db.tables import runs, tasks
+from scheduler_svc.store.db.tables import epics, leadership, metadata, runs, tasks
+from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
+from tests.support.postgres import running_postgres
 
 # Hypothesis shrinks failing examples, and a busy machine is slow.
 pytestmark = pytest.mark.timeout(900)
@@ -56,6 +66,41 @@ def plans(draw: st.DrawFn) -> pb.Plan:
         )
         for number in range(draw(st.integers(1, 3))):
             epic.tasks.add(key=f"t{number}", prompt="Go", priority=draw(st.integers(1, 3)))
+    for _ in range(draw(st.integers(0, 3))):
+        epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
+        task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
+        task.needs.append(f"{other.key}/{needed.key}")
+        if rules.violations(plan):
+            task.needs.pop()
+    return plan
+
+
+def grafted(current: pb.Plan, drawn: pb.Plan, started: set[str]) -> pb.Plan:
+    """Returns a plan with the epics of `drawn`, except that those that have `started` only get more tasks."""
+    plan = pb.Plan()
+    plan.CopyFrom(drawn)
+    new = {epic.key: epic for epic in drawn.epics}
+    del plan.epics[:]
+    for epic in current.epics:
+        if epic.key not in started:
+            continue
+        kept = plan.epics.add()
+        kept.CopyFrom(epic)
+        keys = {task.key for task in epic.tasks}
+        for task in new[epic.key].tasks if epic.key in new else ():
+            if f"{task.key}x" not in keys:
+                kept.tasks.add(key=f"{task.key}x", prompt="More", priority=4)
+    known = {epic.key for epic in plan.epics}
+    for epic in drawn.epics:
+        if epic.key not in known:
+            plan.epics.add().CopyFrom(epic)
+    known = {epic.key for epic in plan.epics}
+    for epic in plan.epics:
+        epic.depends_on[:] = [key for key in epic.depends_on if key in known]
+    tasks = {f"{epic.key}/{task.key}" for epic in plan.epics for task in epic.tasks}
+    for epic in plan.epics:
+        for task in epic.tasks:
+            task.needs[:] = [name for name in task.needs if name in tasks]
     return plan
 
 
@@ -65,9 +110,13 @@ class SchedulerCore(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="heddle-core-"))
-        (self.folder / "heddle.db").write_bytes(empty_database())
-        self.core = Core(f"sqlite:///{self.folder / 'heddle.db'}")
+        self.core = Core(self.empty())
         self.names: list[RunName] = []
+
+    def empty(self) -> str:
+        """Returns the URL of an empty database."""
+        (self.folder / "heddle.db").write_bytes(empty_database())
+        return f"sqlite:///{self.folder / 'heddle.db'}"
 
     @precondition(lambda self: len(self.names) < 3)
     @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
@@ -145,6 +194,26 @@ class SchedulerCore(RuleBasedStateMachine):
         task = data.draw(st.sampled_from(self._tasks()))
         self._ask(lambda connection: rewind.retry_from_here(connection, task, "ada", "", self.core.now))
 
+    @precondition(lambda self: self.names)
+    @rule(data=st.data(), drawn=plans(), fitting=st.booleans())
+    def apply_plan(self, data: st.DataObject, drawn: pb.Plan, fitting: bool) -> None:
+        """Replaces a plan; most plans that do not fit to what has started are refused."""
+        run = data.draw(st.sampled_from(self.names))
+        before = self._started(run)
+        with self.core.engine.connect() as connection:
+            current = plan_rows.read(connection, run).plan
+        plan = grafted(current, drawn, {name.split("/")[0] for name in before}) if fitting else drawn
+
+        if rules.violations(plan):
+            return
+
+        def apply(connection: sa.Connection) -> None:
+            found = plan_changes.compare(connection, run, plan)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=plan), "ada", self.core.now)
+
+        self._ask(apply)
+        assert self._started(run) == before
+
     @rule()
     def change_leader(self) -> None:
         """Starts a new leader; writes of the previous one are refused."""
@@ -200,7 +269,7 @@ class SchedulerCore(RuleBasedStateMachine):
         try:
             self.core.write(work)
         except HeddleError as refused:
-            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
+            if refused.reason not in {pb.ERROR_REASON_WRONG_STATE, pb.ERROR_REASON_PLAN_CHANGE_REFUSED}:
                 raise
 
     def _resume(self, run: RunName) -> None:
@@ -211,16 +280,76 @@ class SchedulerCore(RuleBasedStateMachine):
             chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task)
             return sorted(TaskName(*row) for row in connection.execute(chosen))
 
+    def _started(self, run: RunName) -> dict[str, tuple[Any, ...]]:
+        """Returns what no change of a plan may touch, by EPIC/TASK: tasks that have started or ended."""
+        with self.core.engine.connect() as connection:
+            columns = (tasks.c.state, tasks.c.commit_id, tasks.c.spec, tasks.c.attempt_count)
+            chosen = sa.select(tasks.c.epic, tasks.c.task, *columns).where(
+                tasks.c.run == run.run,
+                sa.or_(tasks.c.attempt_count > 0, tasks.c.state != pb.TASK_STATE_PENDING),
+            )
+            return {f"{row.epic}/{row.task}": tuple(row) for row in connection.execute(chosen)}
+
     def _going_on(self) -> list[str]:
         with self.core.engine.connect() as connection:
             chosen = sa.select(runs.c.run).where(runs.c.state.not_in(ENDED_RUN))
             return list(connection.execute(chosen).scalars())
 
 
-TestSchedulerCore = SchedulerCore.TestCase
-TestSchedulerCore.settings = settings(
-    max_examples=100,
+COMMON = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+TestSchedulerCore = SchedulerCore.TestCase
+TestSchedulerCore.settings = settings(COMMON, max_examples=100)
+
+
+def test_core_keeps_its_invariants_on_postgresql() -> None:
+    """The same commands keep the same invariants on PostgreSQL; fewer examples, because each step takes longer."""
+    with running_postgres() as server:
+        url = server.new_database("core")
+        engine = open_engine(url)
+        migrate(engine)
+        tables = ", ".join(table.name for table in metadata.sorted_tables if table is not leadership)
+
+        class OnPostgres(SchedulerCore):
+            def empty(self) -> str:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"TRUNCATE {tables}")
+                    connection.execute(sa.update(leadership).values(epoch=0))
+                return url
+
+        run_state_machine_as_test(OnPostgres, settings=settings(COMMON, max_examples=10))
+        engine.dispose()
+
+
+@settings(max_examples=20, deadline=None)
+@given(plans(), plans())
+def test_a_changed_plan_of_which_nothing_has_started_is_a_new_run(before: pb.Plan, after: pb.Plan) -> None:
+    """The rows of its epics and tasks are those of a new run of the new plan."""
+    with tempfile.TemporaryDirectory(prefix="heddle-core-") as folder:
+        (Path(folder) / "heddle.db").write_bytes(empty_database())
+        core = Core(f"sqlite:///{folder}/heddle.db")
+        changed, new = RunName("changed"), RunName("new")
+        core.create(changed, before, "one", 2)
+        core.create(new, after, "one", 2)
+
+        def apply(connection: sa.Connection) -> None:
+            found = plan_changes.compare(connection, changed, after)
+            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=after), "ada", core.now)
+
+        core.write(apply)
+        with core.engine.connect() as connection:
+            for table in (epics, tasks):
+                rows = [
+                    sorted(
+                        tuple(value for name, value in row._asdict().items() if name != "run")
+                        for row in connection.execute(sa.select(table).where(table.c.run == run.run))
+                    )
+                    for run in (changed, new)
+                ]
+                assert rows[0] == rows[1]
+        core.close()
+        assert not core.violations

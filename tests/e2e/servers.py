@@ -12,7 +12,7 @@ from heddle import sockets
 from heddle.client import HeddleClient
 from heddle.identity import token_file
 from tests.support import warm
-from tests.support.fleet import free_ports
+from tests.support.ports import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
 START_TIMEOUT = 90.0
@@ -45,9 +45,14 @@ class Servers:
         name = f"heddle-session-{self.url.rpartition(':')[2]}"
         return {"name": name, "value": self.token, "url": self.url}
 
-    def client(self) -> HeddleClient:
-        """Returns a client with the operator's token."""
-        return HeddleClient(self._addresses["scheduler"], token=self.token)
+    @property
+    def scheduler(self) -> str:
+        """The address of the API."""
+        return self._addresses["scheduler"]
+
+    def client(self, token: str = "") -> HeddleClient:
+        """Returns a client with a token, by default the operator's."""
+        return HeddleClient(self.scheduler, token=token or self.token)
 
     def start(self) -> None:
         for name in SERVICES:

@@ -12,9 +12,22 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from heddle import pb
 from heddle.client import HeddleClient
+from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
 
 T = TypeVar("T")
+
+SLOW = """\
+name: Slow
+epics:
+  - key: one
+    tasks:
+      - key: wait
+        prompt: Wait.
+        agent: scripted
+        script:
+          - wait: 30m
+"""
 
 
 @pytest.fixture
@@ -118,6 +131,26 @@ def test_a_revoked_session_loses_its_pages(servers: Servers, stranger: BrowserCo
         revoke_sessions(servers)
     page.goto("/")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_stolen_cookie_changes_nothing(servers: Servers, stranger: BrowserContext, runs: Runs) -> None:
+    """Cookies reach servers on all ports of a host: who gets it there can read, and neither change nor sign in as more.
+
+    The page itself adds what it stored for its own port when someone signed in.
+    """
+    name = runs.start(SLOW)
+    page = sign_in(stranger, servers)
+    (cookie,) = stranger.cookies()
+    stolen = {"Cookie": f"{cookie['name']}={cookie['value']}"}
+    as_json = {"Content-Type": "application/json"}
+    assert status(servers, f"/api/{name}/turns", None, **stolen) == 200
+    assert status(servers, f"/api/{name}:pause", data=b"{}", **stolen, **as_json) == 403
+    as_token = {"Authorization": f"Bearer {cookie['value']}"}
+    assert status(servers, f"/api/{name}:pause", data=b"{}", **as_token, **as_json) == 403
+    page.goto(f"/{name}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".run-line .status")).to_have_text("Paused")
+    runs.cancel(name)
 
 
 def test_signing_out_ends_the_session(servers: Servers, stranger: BrowserContext) -> None:

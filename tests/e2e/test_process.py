@@ -13,6 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
+from tests.support.ports import free_ports
+
 UNREACHABLE = "127.0.0.1:1"
 
 
@@ -29,8 +31,7 @@ def web_app(home: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{free_ports(1)[0]}"
 
 
 def wait_until_served(address: str) -> None:

@@ -65,6 +65,15 @@ def _named(module: Any, prefix: str, names: Iterable[str]) -> list[Any]:
     return [getattr(module, f"{prefix}_{name}")() for name in names]
 
 
+class _ExceptionReplacer(exception_replacer.ExceptionReplacer):  # type: ignore[misc]  # the library has no types
+    """The library's operator, except for names such as `socket.gaierror`, on which it fails."""
+
+    @staticmethod
+    def _name_nodes(node: Any) -> tuple[Any, ...]:
+        found = exception_replacer.ExceptionReplacer._name_nodes(node)
+        return tuple(each for each in found if each.type == "name")
+
+
 _LIBRARY: Final[list[Any]] = [
     *_named(comparison_operator_replacement, "ReplaceComparisonOperator", _COMPARISONS),
     *_named(binary_operator_replacement, "ReplaceBinaryOperator", _BINARIES),
@@ -76,7 +85,7 @@ _LIBRARY: Final[list[Any]] = [
     boolean_replacer.ReplaceOrWithAnd(),
     break_continue.ReplaceBreakWithContinue(),
     break_continue.ReplaceContinueWithBreak(),
-    exception_replacer.ExceptionReplacer(),
+    _ExceptionReplacer(),
     zero_iteration_for_loop.ZeroIterationForLoop(),
 ]
 

@@ -31,10 +31,10 @@ def adapter_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def adapter(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
+async def adapter(folder: Path, answers: Sequence[Answer] = (), **environ: str) -> AsyncIterator[Claude]:
     """Serves a worker and a model; sessions of AGENT need the yielded environment."""
     added = adapter_environment()
-    async with claude(folder, answers) as it:
+    async with claude(folder, answers, **environ) as it:
         it.environment |= added
         yield it
 

@@ -38,10 +38,10 @@ class Claude:
 
 
 @asynccontextmanager
-async def claude(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
-    """Serves a worker and a model; skips the test if Claude is not installed."""
+async def claude(folder: Path, answers: Sequence[Answer] = (), **environ: str) -> AsyncIterator[Claude]:
+    """Serves a worker with the settings `environ`, and a model; skips the test if Claude is not installed."""
     need_package("claude_agent_sdk")
-    async with anthropic_model(answers) as model, agents(folder) as worker:
+    async with anthropic_model(answers) as model, agents(folder, **environ) as worker:
         yield Claude(worker, model, folder)
 
 

@@ -22,7 +22,7 @@ HEDDLE = Path(sys.executable).parent / "heddle"
 DEADLINE = 60.0
 
 # These start other programs, so they are started as users do.
-STARTERS = ("up", "demo")
+STARTERS = (("up",), ("demo",))
 
 
 class Command:
@@ -45,7 +45,7 @@ class Command:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEDDLE_")}
         (out, stdout), (err, stderr) = os.pipe(), os.pipe()
         try:
-            start = _cold if cold or arguments[0] in STARTERS else partial(warm.start, "heddle")
+            start = _cold if cold or arguments[:1] in STARTERS else partial(warm.start, "heddle")
             process = await asyncio.to_thread(
                 start, *arguments, env={**inherited, **env}, cwd=cwd, stdout=stdout, stderr=stderr
             )

@@ -59,6 +59,14 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         yield pb.WatchRunsResponse(runs=[self.run()], complete=True)
 
+    async def GetPlan(self, request: pb.GetPlanRequest, context: Any) -> pb.GetPlanResponse:
+        self._note(request)
+        return pb.GetPlanResponse(plan=pb.Plan(name=self.title), revision=request.revision or 2)
+
+    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Any) -> pb.ApplyPlanResponse:
+        self._note(request)
+        return pb.ApplyPlanResponse(revision=3)
+
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Any) -> pb.ForecastRunResponse:
         self._note(request)
         return pb.ForecastRunResponse(forecast=pb.Forecast(critical_path=["api"]))
@@ -207,6 +215,18 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RestoreEpicWorktreeResponse(worktree=pb.EpicWorktree(name=request.name))
 
+    async def RemoveEpicWorktree(
+        self, request: pb.RemoveEpicWorktreeRequest, context: Any
+    ) -> pb.RemoveEpicWorktreeResponse:
+        self._note(request)
+        return pb.RemoveEpicWorktreeResponse(worktree=pb.EpicWorktree(name=request.name))
+
+    async def ListDailyCosts(
+        self, request: pb.ListDailyCostsRequest, context: Any
+    ) -> pb.ListDailyCostsResponse:
+        self._note(request)
+        return pb.ListDailyCostsResponse(costs=[pb.DailyCost(date="2030-01-07", cost_usd_micros=5)])
+
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Any
     ) -> pb.CollectGarbageResponse:
@@ -220,6 +240,28 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Any) -> pb.LiftHoldResponse:
         self._note(request)
         return pb.LiftHoldResponse(resumed_runs=[RUN])
+
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Any
+    ) -> pb.CreateScheduleResponse:
+        self._note(request)
+        return pb.CreateScheduleResponse(schedule=pb.Schedule(name="schedules/s"))
+
+    async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Any) -> pb.ListSchedulesResponse:
+        self._note(request)
+        return pb.ListSchedulesResponse(schedules=[pb.Schedule(name="schedules/s")])
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Any
+    ) -> pb.UpdateScheduleResponse:
+        self._note(request)
+        return pb.UpdateScheduleResponse(schedule=pb.Schedule(name=request.name, paused=request.paused))
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Any
+    ) -> pb.DeleteScheduleResponse:
+        self._note(request)
+        return pb.DeleteScheduleResponse()
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)

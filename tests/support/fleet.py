@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from heddle.channels import open_channel
 from heddle.client import HeddleClient
 from heddle.identity import token_file
 from tests.support import warm
+from tests.support.ports import free_ports
 from tests.support.warm import Started
 
 # Seconds until a service must serve. Generous: the machine may be busy.
@@ -172,15 +172,3 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Returns loopback ports that nothing listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

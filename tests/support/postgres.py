@@ -5,6 +5,7 @@ import importlib
 import shutil
 import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,11 +35,40 @@ class Postgres:
 
     def new_database(self, name: str) -> str:
         """Creates an empty database; returns its URL in SQLAlchemy's form."""
-        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self._execute(f"CREATE DATABASE {name}")
         made = self._url.set(drivername="postgresql+psycopg", database=name)
         return made.render_as_string(hide_password=False)
+
+    def end_connections(self, name: str) -> None:
+        """Closes every connection to a database; returns once they are gone."""
+        others = f"FROM pg_stat_activity WHERE datname = '{name}'"
+        self._execute(f"SELECT pg_terminate_backend(pid, 60000) {others}")
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Refuses writes inside the block, in all databases, as a server does that has become a standby."""
+        self._execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        self._execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._execute("ALTER SYSTEM RESET default_transaction_read_only")
+            self._execute("SELECT pg_reload_conf()")
+            while self._execute("SHOW default_transaction_read_only") == "on":
+                time.sleep(0.01)
+
+    def _execute(self, statement: str) -> object:
+        """Returns the first value of the result; None if there is none."""
+        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
+    @property
+    def socket(self) -> str:
+        """The address of the server: unix:PATH."""
+        return f"unix:{self._url.query['host']}/.s.PGSQL.5432"
 
     def crash(self) -> None:
         """Ends the server in immediate mode: nothing is written, every connection breaks."""
@@ -49,6 +79,13 @@ class Postgres:
     def restart(self) -> None:
         """Restarts the server after a crash; returns once it accepts connections."""
         self._server.ensure_postgres_running()
+
+
+def at(url: str, address: str) -> str:
+    """Returns the URL of the same database at another address, host:port."""
+    host, _, port = address.rpartition(":")
+    moved = sa.make_url(url).set(host=host, port=int(port), query={})
+    return moved.render_as_string(hide_password=False)
 
 
 @contextmanager

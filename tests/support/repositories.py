@@ -17,15 +17,19 @@ GIT_ENVIRONMENT = {
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Returns what git prints, without the last newline; raises CalledProcessError if it fails."""
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **GIT_ENVIRONMENT},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    """Returns what git prints, without the last newline; raises CalledProcessError with git's message if it fails."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env={**os.environ, **GIT_ENVIRONMENT},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        error.add_note(error.stderr)
+        raise
     return done.stdout.rstrip("\n")
 
 

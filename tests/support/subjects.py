@@ -44,6 +44,7 @@ SCRIPTS: Mapping[Scenario, list[pb.ScriptStep]] = {
     Scenario.OTHER_BYTES: [run(driver_suite.OTHER_BYTES)],
     Scenario.APPROVAL_GRANTED: ASKING,
     Scenario.APPROVAL_DENIED: ASKING,
+    Scenario.APPROVAL_UNANSWERED: ASKING,
     Scenario.STOP: ENDLESS,
     Scenario.TIMEOUT: ENDLESS,
     Scenario.CRASH: [say(driver_suite.WORKING), Step(wait=Step.Wait(duration=seconds(600)))],
@@ -56,7 +57,6 @@ class ScriptedSubject:
     unsupported: Mapping[Scenario, str] = {
         **NO_MODEL,
         Scenario.LONG_LINE: "a plan is smaller than 5 MB",
-        Scenario.APPROVAL_UNANSWERED: "its questions are its author's, and wait",
         Scenario.DENIED: "it does what its author wrote",
     }
 
@@ -65,6 +65,8 @@ class ScriptedSubject:
         request = pb.StartSessionRequest(
             agent="scripted", script=SCRIPTS[scenario], environment={"HEDDLE_SCRIPT_SPEED": "0"}
         )
+        if scenario is Scenario.APPROVAL_UNANSWERED:
+            request.permissions.wait.CopyFrom(seconds(0.5))
         async with agents(folder) as worker:
             yield Scene(worker.channel, worker.worktree, request)
 

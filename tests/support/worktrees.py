@@ -1,7 +1,7 @@
 """A worktree service with its repository, for tests."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,8 @@ class Worker:
         *,
         rewind_to: str = "",
         merge: str = "",
+        needed: Sequence[str] = (),
+        resolve: bool = False,
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -62,6 +64,8 @@ class Worker:
             project_file=file,
             rewind_to=rewind_to,
             merge_revision=merge,
+            take_in=needed,
+            resolve_conflict=resolve,
         )
         return await self.stub.EnsureWorktree(request)
 

@@ -10,7 +10,9 @@ from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.events.kinds import HISTORY, RUN, SPANS
 from heddle.names import ANY, AttemptName, EpicName, RunName
+from heddle.plan import file
 from heddle.retained_log import from_oldest
+from heddle.samples import example
 from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.views import View
@@ -39,6 +41,9 @@ class RunCalls:
     def add_to(self, router: APIRouter) -> None:
         router.get("/workers")(self.list_workers)
         router.post("/plan:check")(self.check_plan)
+        router.get("/plan:example")(self.example_plan)
+        router.post("/project:check")(self.check_project)
+        router.get("/preferences")(self.get_preferences)
         router.get("/runs")(self.list_runs)
         router.post("/runs")(self.create_run)
         router.post(addresses.RUN + ":set")(self.update_run)
@@ -75,6 +80,39 @@ class RunCalls:
             request.request_id = ""
             return {**found, "base_behind": views.run(await self._client.create_run(request))["base_behind"]}
         return found
+
+    async def example_plan(self) -> View:
+        """Returns a plan that the workers can carry out now, `agent`, and whether it is a dry run."""
+        ready = example.ready_agents(await self._client.list_workers())
+        preferred = (await self._client.get_preferences()).agent
+        text = example.example_plan(ready, preferred)
+        agent = file.parse(text, "plan").plan.defaults.agent
+        return {"yaml": text, "agent": agent, "dry_run": not ready}
+
+    async def check_project(self, form: Form) -> View:
+        """Returns why runs on `project` cannot start from `base_ref`, whatever their plan is; empty if they can.
+
+        `fields` has the message for each wrong field.
+        """
+        request = _create_request(form, example.probe())
+        request.validate_only = True
+        request.request_id = ""
+        try:
+            run = await self._client.create_run(request)
+        except errors.HeddleError as error:
+            fields = {each.field: each.description for each in error.violations}
+            return {"problem": error.message, "fields": fields, "base_behind": None}
+        return {"problem": "", "fields": {}, "base_behind": views.run(run)["base_behind"]}
+
+    async def get_preferences(self) -> View:
+        """Returns what the person has chosen: agent, editor, theme and when to notify."""
+        chosen = await self._client.get_preferences()
+        return {
+            "agent": chosen.agent,
+            "editor": chosen.editor,
+            "theme": pb.Theme.Name(chosen.theme).removeprefix("THEME_").lower() if chosen.theme else "system",
+            "notify": [pb.Occasion.Name(each).removeprefix("OCCASION_").lower() for each in chosen.notify],
+        }
 
     async def create_run(self, form: Form) -> View:
         """Returns the new run, or the plan's problems; a repeated request_id returns the same run."""

@@ -1,19 +1,22 @@
 """Signs browsers in, and refuses every request and socket without a valid session.
 
-A link with a code that works once, as `heddle open` prints it, begins a session. Its token is in a
-cookie that scripts cannot read and other sites cannot send. Programs send
-`authorization: Bearer TOKEN` instead.
+A link with a code that works once, as `heddle open` prints it, begins a session. A cookie that scripts
+cannot read and other sites cannot send has the part of its token that reads. Browsers send cookies to all ports
+of a host, so changes need the whole token, which the page adds from its storage. Programs send
+`authorization: Bearer TOKEN`.
 """
 
 import asyncio
 import html
+import json
+import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -22,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from heddle import pb
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
+from heddle.identity import token_file
 
 _SIGN_IN: Final = "/sign-in"
 _SIGN_OUT: Final = "/sign-out"
@@ -41,9 +45,35 @@ _ENDED: Final = 4401
 _token: ContextVar[str] = ContextVar("session_token", default="")
 
 
+# The key of a scope for the token of a viewer who may not see all projects; "" for others.
+_LIMITED: Final = "heddle.limited_token"
+
+
+def limited_token(scope: Mapping[str, Any]) -> str:
+    """Returns the token with which everything for the viewer must be read; empty: the viewer sees all projects.
+
+    Of a request that was not admitted here, the token is one that sees nothing.
+    """
+    token: str = scope.get(_LIMITED, "none")
+    return token
+
+
 def session_token() -> str:
     """Returns the token of the browser or program whose request is being handled."""
     return _token.get()
+
+
+@contextmanager
+def acting(token: str) -> Iterator[None]:
+    """Makes calls in the name of a session, after the request in which the session was checked.
+
+    The scheduler checks the token of each call, so a session that has ended meanwhile is refused.
+    """
+    before = _token.set(token)
+    try:
+        yield
+    finally:
+        _token.reset(before)
 
 
 class SessionEndedError(Exception):
@@ -55,20 +85,23 @@ class Sessions:
 
     def __init__(self, connect: Callable[[str], HeddleClient]) -> None:
         self._connect = connect
-        # Until when each token is trusted without asking, and until when without an answer.
-        self._known: dict[str, tuple[float, float]] = {}
+        # Until when each token is trusted without asking, and until when without an answer; and its projects.
+        self._known: dict[str, tuple[float, float, tuple[str, ...]]] = {}
 
-    async def check(self, token: str) -> None:
-        """Raises SessionEndedError unless the token is valid, ServerUnreachable if that cannot be told."""
+    async def check(self, token: str) -> tuple[str, ...]:
+        """Returns the projects to which a token is limited, empty if it sees all.
+
+        Raises SessionEndedError if it is not valid, ServerUnreachable if that cannot be told.
+        """
         if not token:
             raise SessionEndedError("You are not signed in.")
         now = time.monotonic()
-        trusted, alone = self._known.get(token, (0.0, 0.0))
+        trusted, alone, projects = self._known.get(token, (0.0, 0.0, ()))
         if now < trusted:
-            return
+            return projects
         try:
             async with self._connect(token) as client:
-                await client.get_caller()
+                projects = tuple((await client.get_caller()).projects)
         except HeddleError as error:
             self._known.pop(token, None)
             if error.reason == pb.ERROR_REASON_UNAUTHENTICATED:
@@ -76,10 +109,11 @@ class Sessions:
             raise
         except ServerUnreachable:
             if now < alone:
-                return
+                return projects
             raise
         self._known = {key: value for key, value in self._known.items() if value[1] > now}
-        self._known[token] = (now + _TRUST, now + _TRUST_ALONE)
+        self._known[token] = (now + _TRUST, now + _TRUST_ALONE, projects)
+        return projects
 
     def forget(self, token: str) -> None:
         """Makes the next check of a token ask the scheduler."""
@@ -123,7 +157,7 @@ class SignedIn:
             return
         token = self._token_of(scope)
         try:
-            await self._sessions.check(token)
+            projects = await self._sessions.check(token)
         except SessionEndedError as error:
             await self._refuse(scope, receive, send, 401, str(error))
         except (HeddleError, ServerUnreachable) as error:
@@ -132,6 +166,7 @@ class SignedIn:
             )
         else:
             _token.set(token)
+            scope[_LIMITED] = token if projects else ""
             await self._admitted(scope, receive, send, token)
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
@@ -176,10 +211,14 @@ class SignedIn:
             return _page("This link does not work", f"{error.message}.", 401)
         except ServerUnreachable as error:
             return _page("The scheduler is unavailable", f"{error}", 503)
-        response = HTMLResponse(_ENTER)
+        # The page stores the whole token where only pages of this port can read it.
+        page = _ENTER.format(
+            page=html.escape(page_after(request)), key=json.dumps(_STORAGE), token=json.dumps(session.token)
+        )
+        response = HTMLResponse(page, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             self._cookie,
-            session.token,
+            token_file.reading_part(session.token),
             expires=session.expire_time.ToDatetime().replace(tzinfo=UTC),
             httponly=True,
             samesite="strict",
@@ -222,9 +261,16 @@ class SignedIn:
         return found
 
 
-# The browser goes on by itself, and not by a redirect: after a link on another site, it would send no cookie.
+# The name under which the browser stores the token with which it changes something; browser/api.ts reads it.
+_STORAGE: Final = "heddle-token"
+
+# The browser continues by itself, and not by a redirect: after a link on another site, it would send no cookie.
 _ENTER: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Heddle</title>
-<meta http-equiv="refresh" content="0;url=/"><p><a href="/">Continue to the board</a></p></html>"""
+<script>localStorage.setItem({key}, {token})</script>
+<meta http-equiv="refresh" content="0;url={page}"><p><a href="{page}">Continue to the board</a></p></html>"""
+
+# A path of this web app: never another host, which a second slash or a backslash would begin.
+_OWN_PAGE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · Heddle</title>
@@ -239,6 +285,12 @@ code {{ padding: .1em .35em; border-radius: .25em; background: color-mix(in srgb
 _ADVICE: Final = """
 <p>Run <code>heddle open</code> on the machine where Heddle runs: it prints such a link and opens it where there is a
 desktop. For another machine, set <code>HEDDLE_SCHEDULER</code> and <code>HEDDLE_TOKEN</code> first.</p>"""
+
+
+def page_after(request: Request) -> str:
+    """Returns the path that a sign-in link asks for; the list of runs if it asks for none or is not a path."""
+    page = request.query_params.get("next", "")
+    return page if page and _OWN_PAGE.fullmatch(page) else "/"
 
 
 def _page(title: str, text: str, status: int) -> HTMLResponse:

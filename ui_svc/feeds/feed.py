@@ -45,6 +45,8 @@ class Feed(ABC):
     def __init__(self, rooms: Rooms, event: str, room: str) -> None:
         self.id = uuid.uuid4().hex
         self.room = room
+        # Who receives the frames: the viewers of the room, or only those with one token.
+        self.audience = room
         self._rooms = rooms
         self._event = event
         self._number = 0
@@ -136,7 +138,7 @@ class Feed(ABC):
             self._changed.clear()
             began = loop.time()
             await self._send_frame()
-            if self._rooms.occupied(self.room):
+            if self._rooms.occupied(self.audience):
                 idle_since = None
             else:
                 idle_since = idle_since or began
@@ -144,7 +146,7 @@ class Feed(ABC):
                     self._tasks[0].cancel()
                     return
             took = loop.time() - began
-            await asyncio.sleep(pause(watched=self._rooms.watched(self.room), took=took))
+            await asyncio.sleep(pause(watched=self._rooms.watched(self.audience), took=took))
 
     async def _send_frame(self) -> None:
         changes = self._take_changes()
@@ -161,4 +163,4 @@ class Feed(ABC):
             "failure": self._failure,
             **changes,
         }
-        await self._rooms.emit(self._event, frame, self.room)
+        await self._rooms.emit(self._event, frame, self.audience)

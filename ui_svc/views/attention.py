@@ -14,7 +14,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Kinds that block work until a human answers.
-WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held"})
+WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held", "merge"})
 
 # The most tasks that one item names.
 MOST_NAMED: Final = 5
@@ -43,6 +43,24 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
         "budget": budget.budget_usd_micros,
         "spent": budget.spent_usd_micros,
         "time": views.time(reached, "time") if reached else views.time(run, "start_time"),
+    }
+
+
+def over_budget(run: pb.Run, epic: pb.Epic) -> View:
+    """Returns the item for an epic that a used-up budget keeps from continuing, while its run goes on."""
+    hold = epic.budget_hold
+    return {
+        "key": f"{hold.name}:budget:{hold.budget_usd_micros}",
+        **_kind("budget"),
+        "run": run.name,
+        "run_title": run.title,
+        "epic": epic.name,
+        "title": epic.title or epic.key,
+        "reason": hold.reason,
+        "of": hold.name,
+        "budget": hold.budget_usd_micros,
+        "spent": hold.spent_usd_micros,
+        "time": views.time(epic, "start_time"),
     }
 
 
@@ -82,8 +100,13 @@ def held(run: pb.Run) -> View:
 
 
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
-    """Yields the run's epics that the operator has to merge, as planned or because of a conflict."""
+    """Yields the run's epics that wait for the operator: for a merge, planned or after a conflict, or a budget."""
     for epic in filter(operator_queue.awaits_operator, epics):
+        if operator_queue.is_over_budget(epic):
+            # A paused run has its own item, which names the budget too.
+            if not operator_queue.is_halted(run):
+                yield over_budget(run, epic)
+            continue
         kind = (
             "held"
             if operator_queue.is_held(epic)

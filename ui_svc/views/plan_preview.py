@@ -44,12 +44,19 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
                 "title": titles[epic.key],
                 "depends_on": list(epic.depends_on),
                 "spans": [
-                    {"title": task.title or task.key, "from": span.start, "to": span.end}
+                    {
+                        "title": task.title or task.key,
+                        "from": span.start,
+                        "to": span.end,
+                        "needs": list(task.needs),
+                    }
                     for task, span in zip(analysis.planned_order(epic), spans[epic.key], strict=True)
                 ],
             }
             for epic in plan.epics
         ],
+        # Epics that declare no paths: conflicts with these cannot be predicted.
+        "undeclared": sum(not epic.touches for epic in plan.epics),
         # False: no epic declares its paths, so no conflict can be predicted.
         "touches": any(epic.touches for epic in plan.epics),
         "overlaps": [

@@ -61,6 +61,8 @@ def forecast(message: pb.Forecast) -> View:
     return {
         "remaining": seconds(message.remaining) if known else None,
         "at_least": seconds(message.at_least) if known else None,
+        # The rest that does not start before the operator has acted. None: nothing waits.
+        "after_operator": seconds(message.after_operator) if message.HasField("after_operator") else None,
         "critical_path": list(message.critical_path),
         "measured": message.measured_tasks,
     }
@@ -81,7 +83,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason or message.merge_hold,
+        "reason": message.reason or message.merge_hold or message.budget_hold.reason,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,
@@ -111,6 +113,7 @@ def task(message: pb.Task) -> View:
         "reason": message.reason,
         "agent": message.agent,
         "attempts": message.attempt_count,
+        "needs": list(message.needs),
         "commit": message.commit,
         "attempt": attempt(message.latest_attempt) if message.HasField("latest_attempt") else None,
     }
@@ -185,7 +188,14 @@ def summary(message: pb.SessionSummary) -> View:
 def worker(message: pb.Worker) -> View:
     """Returns a worker and the agents that it can start."""
     agents = [
-        {"name": each.name, "available": each.available, "version": each.version, "detail": each.detail}
+        {
+            "name": each.name,
+            "available": each.available,
+            # It can work: it was found, and nothing says that it is not logged in.
+            "ready": each.available and not each.needs_login,
+            "version": each.version,
+            "detail": each.detail,
+        }
         for each in message.agents
     ]
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import nicegui
-from jinja2 import FileSystemLoader
+from jinja2 import Environment, FileSystemLoader
 from nicegui import client, core
 from nicegui.elements import codemirror
 
@@ -28,9 +28,20 @@ def scripts() -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in _SCRIPTS}
 
 
+def own_template() -> Path:
+    """Returns NiceGUI's own page template, which loads Quasar."""
+    return Path(nicegui.__file__).parent / "templates" / "index.html"
+
+
+def page_templates() -> Environment:
+    """Returns the environment that renders NiceGUI's pages from `index.html`."""
+    environment: Environment = client.templates.env
+    return environment
+
+
 def replace_page(templates: Path, values: Mapping[str, Any]) -> None:
     """Makes NiceGUI render its pages with the `index.html` of a folder, which also gets `values`."""
-    environment = client.templates.env
+    environment = page_templates()
     environment.loader = FileSystemLoader(templates)
     environment.globals.update(values)
 
@@ -46,6 +57,13 @@ def accept_origins(accepts: Callable[[str | None, str], bool]) -> None:
 
     core.sio.eio.cors_allowed_origins = accepted
     core.sio.eio.cors_credentials = False
+
+
+def scope_of(socket: str) -> Mapping[str, Any]:
+    """Returns the ASGI scope of the request that opened a socket; empty if the socket is closed."""
+    environ: Mapping[str, Any] | None = core.sio.get_environ(socket)
+    scope: Mapping[str, Any] = environ["asgi.scope"] if environ else {}
+    return scope
 
 
 def on(event: str, handler: Callable[[str, Any], Awaitable[Any]]) -> None:

@@ -154,10 +154,9 @@ def _new_files(git: Git, changes: Iterable[list[_Change]]) -> list[NewFile]:
     for since in changes:
         here = {change.path: change.object_id for change in since if change.how == "A"}
         added = here if added is None else {path: added[path] for path in added.keys() & here.keys()}
-    found = sorted((added or {}).items())
-    asked = "".join(f"{object_id}\n" for _, object_id in found)
-    sizes = git.text("cat-file", "--batch-check=%(objectsize)", stdin=asked.encode()).split() if found else []
-    return [NewFile(path, object_id, int(size)) for (path, object_id), size in zip(found, sizes, strict=True)]
+    return [
+        NewFile(path, object_id, git.size(object_id)) for path, object_id in sorted((added or {}).items())
+    ]
 
 
 def _changes(git: Git, parent: str, tree: str) -> list[_Change]:

@@ -17,6 +17,7 @@ from worktree_svc.content import checkouts
 from worktree_svc.git import refs, trees
 from worktree_svc.git.command import Git, decode, readable
 from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths
 
 # The most files in a message.
@@ -218,7 +219,8 @@ def listed(paths: list[str]) -> str:
 def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str, set[str]]:
     """Returns the unmerged files of the agent's own index, with the stages of each file."""
     index = folder / "index"
-    if index.is_symlink() or not index.is_file():
+    # In the service's index, nothing is ever unmerged.
+    if index.is_symlink() or not index.is_file() or files.are_equal(index, paths.index):
         return {}
     output = project.git.at(paths.worktree, index=index).run("ls-files", "--unmerged", "-z")
     # The agent may have written anything to this file. If git cannot read the index, neither could the agent.

@@ -5,8 +5,8 @@ The file .git in the worktree points to that folder, which is in the worktree's 
 worktrees/NAME, where no agent writes.
 """
 
-from collections.abc import Collection
-from contextlib import suppress
+import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,10 @@ _COMMONDIR: Final = "../..\n"
 
 _MOST_TEXT_BYTES: Final = 64 << 10
 
+# Where worktrees were found, to look there first: a repository may have hundreds.
+_registrations: Final[dict[Path, Path]] = {}
+_MOST_REGISTRATIONS: Final = 1_000
+
 
 def find(project: Project, paths: WorktreePaths) -> Path | None:
     """Returns the git folder of an epic's worktree; None if git has no such worktree."""
@@ -60,11 +64,35 @@ def _git_folder(paths: WorktreePaths, registration: Path) -> Path:
 
 def find_at(project: Project, path: Path) -> Path | None:
     """Returns the registration of the worktree at any path; None if git has no such worktree."""
+    known = _registrations.get(path)
+    if known and known.parent.parent == project.common and _registers(known, path):
+        return known
     pointer = str(path / ".git")
-    for entry in project.common.glob("worktrees/*/gitdir"):
-        if not entry.parent.is_symlink() and _text(entry).strip() == pointer:
-            return entry.parent
-    return None
+    folders = (folder for folder, text in _registered(project.common) if text == pointer)
+    found = next((folder for folder in folders if not folder.is_symlink()), None)
+    if found:
+        if len(_registrations) >= _MOST_REGISTRATIONS:
+            _registrations.clear()
+        _registrations[path] = found
+    return found
+
+
+def _registered(repository: Path) -> Iterator[tuple[Path, str]]:
+    """Yields the registrations of a repository's worktrees, and what each says where its worktree is."""
+    parent = f"{repository}/worktrees"
+    try:
+        # A Path for each of hundreds would take longer than reading them.
+        names = os.listdir(parent)  # noqa: PTH208 (see above)
+    except OSError:
+        return
+    for name in names:
+        if text := _text(f"{parent}/{name}/gitdir").strip():
+            yield repository / "worktrees" / name, text
+
+
+def _registers(registration: Path, worktree: Path) -> bool:
+    """Returns whether a folder below `worktrees` of a repository is the registration of this worktree."""
+    return _text(registration / "gitdir").strip() == str(worktree / ".git") and not registration.is_symlink()
 
 
 def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
@@ -72,12 +100,12 @@ def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
 
     CommitTask excludes these.
     """
-    for repository in repositories(project, paths):
-        for entry in repository.glob("worktrees/*/gitdir"):
-            pointer = Path(_text(entry).strip())
-            if paths.worktree in pointer.parent.parents and pointer.is_file():
-                return True
-    return False
+    inside = f"{paths.worktree}/"
+    return any(
+        text.startswith(inside) and paths.worktree in Path(text).parent.parents and Path(text).is_file()
+        for repository in repositories(project, paths)
+        for _, text in _registered(repository)
+    )
 
 
 def repositories(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
@@ -136,12 +164,15 @@ def unregister(project: Project, paths: WorktreePaths) -> None:
 
 
 def unregister_at(project: Project, path: Path) -> None:
-    """Removes the registration of the worktree at any path. Never prunes, like `unregister`."""
+    """Removes the registration of the worktree at any path. Never prunes, like `unregister`.
+
+    Keeps the folder of all registrations, even if it is empty: a `git worktree add` of the user that is just
+    creating its own registration there would fail.
+    """
     folder = find_at(project, path)
+    _registrations.pop(path, None)
     if folder:
         files.remove(folder)
-        with suppress(OSError):  # the repository has other worktrees
-            folder.parent.rmdir()
 
 
 def repair(project: Project, paths: WorktreePaths) -> Path:
@@ -172,7 +203,7 @@ def repair(project: Project, paths: WorktreePaths) -> Path:
     return folder
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | str) -> str:
     """Returns the content of one of git's small files; empty if it is not a regular file."""
     try:
         return decode(beneath.read_file(file, _MOST_TEXT_BYTES))
@@ -221,7 +252,8 @@ def attach(project: Project, paths: WorktreePaths, folder: Path) -> None:
         for path in folder.glob(pattern):
             files.remove(path)
     head = f"ref: {refs.branch_ref(paths.epic.branch)}\n"
-    files.write_atomically(folder / "HEAD", head)
+    if _text(folder / "HEAD") != head:
+        files.write_atomically(folder / "HEAD", head)
     registration = find_at(project, paths.worktree)
     if registration and _text(registration / "HEAD") != head:
         files.write_atomically(registration / "HEAD", head)
@@ -250,8 +282,9 @@ def reset(
     folder = repair(project, paths)
     failpoint("reset.before_move")
     branch = refs.branch_ref(paths.epic.branch)
-    refs.update(project.git, [refs.RefUpdate(branch, head, None)])
-    worktree_views.set_branch(paths.worktree, branch, head)
+    if not refs.is_exactly(project.git, branch, head):
+        refs.update(project.git, [refs.RefUpdate(branch, head, None)])
+        worktree_views.set_branch(paths.worktree, branch, head)
     failpoint("reset.after_move")
     git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
     files.remove(paths.index.with_name(f"{paths.index.name}.lock"))

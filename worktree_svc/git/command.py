@@ -1,8 +1,7 @@
-"""Runs git; no other module does, and no other module imports GitPython.
+"""Runs git; no other module does.
 
-Only GitPython's command runner is used: no Repo object, which would outlive its call. Every command runs with
-the same settings on every machine, runs no hook and never prompts. Once the repository is known, git gets its
-path: it never finds another one by walking upwards from a folder that an agent has changed.
+Every command runs with the same settings on every machine, runs no hook and never prompts. Once the repository is known,
+git gets its path: it never finds another one by walking upwards from a folder that an agent has changed.
 """
 
 import os
@@ -12,30 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TypeVar
-
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains a missing git better
-
-import git.cmd
+from typing import Final, NamedTuple, Self, TypeVar
 
 from heddle import errors, pb, urls
-from worktree_svc.git import quarantine, stopping, waiting_processes
+from worktree_svc.git import loose_objects, quarantine, stopping, waiting_processes
 from worktree_svc.git.environment import ENVIRONMENT
 from worktree_svc.git.processes import (
     CatFile,
     Conversation,
     ConversationEndedError,
     DiffTree,
+    ObjectInfo,
     Process,
+    RefTransactions,
     communicate,
 )
 from worktree_svc.git.waiting_processes import GitProcess, Key, WaitingProcesses
 
 Answer = TypeVar("Answer")
 AnyConversation = TypeVar("AnyConversation", bound=Conversation)
-
-# The first version with merge-tree --stdin.
-OLDEST_GIT: Final = (2, 39)
 
 # Seconds after which a git process is killed: an agent's filter or pipe may never end.
 LONGEST_SECONDS = 600.0
@@ -50,11 +44,9 @@ QUARANTINE: Final = "tmp_objdir-heddle-"
 # Open files that every git of this process inherits; see locks.HomeLock.
 _shared_descriptors: Final[set[int]] = set()
 
+_ENVIRONMENT: Final = {key.encode(): value.encode() for key, value in ENVIRONMENT.items()}
+
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded", "Out of diskspace")
-
-
-class GitVersionError(Exception):
-    """git is missing or too old; the message says what to do."""
 
 
 class Output(NamedTuple):
@@ -209,12 +201,24 @@ class Git:
 
     def object_id(self, name: str) -> str | None:
         """Returns the ID of the object that `name` names, in any of git's notations; None if there is none."""
-        found = self._look_up(lambda reader: reader.info(name), name)
-        return found.id if found else None
+        return found.id if (found := self.info(name)) else None
+
+    def info(self, name: str) -> ObjectInfo | None:
+        """Returns the ID and size of the object that `name` names; None if there is none."""
+        return self._look_up(lambda reader: reader.info(name), name)
 
     def content(self, name: str) -> bytes | None:
         """Returns the content of an object; None if it does not exist."""
         return self._look_up(lambda reader: reader.content(name), name)
+
+    def size(self, object_id: str) -> int:
+        """Returns the bytes of an object, which may be one of this git's new objects; raises GIT_FAILED if it does not exist."""
+        size = loose_objects.size(self.objects, object_id) if self.objects else None
+        if size is not None:
+            return size
+        # A process that waits for questions does not know the folder of new objects.
+        found = replace(self, objects=None).info(object_id)
+        return found.bytes if found else int(self.text("cat-file", "-s", object_id))
 
     def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
         if any(letter < " " for letter in name):  # not a valid name; cat-file would end the name there
@@ -240,6 +244,28 @@ class Git:
                 self.waiting.give(self._key(arguments), child)
             else:
                 child.end()
+
+    def change_refs(self, *arguments: str, lines: str) -> Output:
+        """Carries out a transaction with a waiting `git update-ref`; returns its error with exit code 1 if it fails."""
+        key = self._key(arguments)
+        child = self.waiting.take(key, lambda: GitProcess(self.start(arguments, waits=True)))
+        transactions = RefTransactions(child.process, stopping.seconds_for(arguments, LONGEST_SECONDS))
+        has_ended = False
+        with stopping.covered(child.process, arguments):
+            try:
+                transactions.commit(lines)
+            except ConversationEndedError:
+                has_ended = True
+                child.end()
+            except BaseException:
+                child.end()
+                raise
+        if not has_ended:
+            self.waiting.give(key, child)
+            return Output(0, b"", "")
+        if transactions.timed_out:
+            raise stopping.took_too_long("update-ref", "git update-ref", stopping.QUICK_SECONDS)
+        return Output(1, b"", transactions.complaint or "it ended early")
 
     def _ask(
         self,
@@ -277,24 +303,18 @@ class Git:
 
     def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
         """Starts git; if `waits`, its input is a pipe, otherwise it has no input."""
-        pipe: Any = subprocess.PIPE if waits else None
-        started: Any = git.cmd.Git(self.folder).execute(
+        return subprocess.Popen(
             self._command(arguments),
-            istream=pipe,
+            stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=self._environment(),
-            as_process=True,
             pass_fds=tuple(_shared_descriptors),
             # git gets its own process group, so its child processes can be ended with it.
             start_new_session=True,
         )
-        process: Process = started.proc
-        # Otherwise GitPython would kill the process when its own object is deleted.
-        started.proc = None
-        return process
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        # -C is needed although the runner changes the folder too: if the folder is gone, the runner would
-        # run git in the service's own folder.
         command = ["git", "-C", str(self.folder)]
         if self.git_dir:
             command.append(f"--git-dir={self.git_dir}")
@@ -306,16 +326,18 @@ class Git:
             command += ["-c", f"checkout.workers={self.writers}"]
         return [*command, *arguments]
 
-    def _environment(self) -> dict[str, str]:
-        environment = dict(ENVIRONMENT)
+    def _environment(self) -> dict[bytes, bytes]:
+        # As bytes: for each of many processes, a hundred variables would be decoded and encoded again.
+        environment = {**os.environb, **_ENVIRONMENT}
         if self.index:
-            environment["GIT_INDEX_FILE"] = str(self.index)
+            environment[b"GIT_INDEX_FILE"] = os.fsencode(self.index)
         if self.objects:
-            environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
+            environment[b"GIT_OBJECT_DIRECTORY"] = os.fsencode(self.objects)
         if self.alternate_objects:
-            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.alternate_objects)
+            environment[b"GIT_ALTERNATE_OBJECT_DIRECTORIES"] = os.fsencode(self.alternate_objects)
         if self.author:
-            environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
+            name, email = map(os.fsencode, self.author)
+            environment |= {b"GIT_AUTHOR_NAME": name, b"GIT_AUTHOR_EMAIL": email}
         return environment
 
 
@@ -376,17 +398,3 @@ def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_GIT_FAILED, f"git {arguments[0]} failed: {said}", command=command
     )
-
-
-def check_version() -> str:
-    """Returns git's version; raises GitVersionError if git is missing or too old."""
-    needed = ".".join(map(str, OLDEST_GIT))
-    runner = git.cmd.Git()
-    try:
-        version = runner.version_info
-    except git.exc.GitCommandNotFound as error:
-        raise GitVersionError(f"git is not on PATH. Install git {needed} or newer.") from error
-    found = ".".join(map(str, version))
-    if version[:2] < OLDEST_GIT:
-        raise GitVersionError(f"git is {found}, but Heddle needs {needed} or newer. Upgrade git.")
-    return found

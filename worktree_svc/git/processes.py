@@ -123,6 +123,8 @@ class Conversation:
         self._held = b""
         # The end of its stderr output.
         self.complaint = ""
+        # Whether it took too long to answer.
+        self.timed_out = False
 
     def _send(self, text: bytes) -> None:
         if self._process.stdin is None:
@@ -151,6 +153,7 @@ class Conversation:
             poll.register(pipe, select.POLLIN)
         ready = dict(self._limit.wait(lambda seconds: poll.poll(seconds * 1000)))
         if not ready:
+            self.timed_out = True
             raise ConversationEndedError
         if stderr.fileno() in ready:
             self._read_stderr(stderr)
@@ -231,3 +234,17 @@ class DiffTree(Conversation):
             self._receive()
         self.done = True
         yield self._held.removesuffix(self._mark)
+
+
+class RefTransactions(Conversation):
+    """A conversation with `git update-ref -z --stdin`, which changes refs in one transaction after another.
+
+    git ends when a transaction fails, and changes nothing if its input ends before the transaction does.
+    """
+
+    def commit(self, lines: str) -> None:
+        """Carries out a transaction; `lines` are its commands. Returns once git has moved all refs."""
+        self._send(f"start\0{lines}commit\0".encode())
+        for answer in (b"start: ok", b"commit: ok"):
+            if self._line() != answer:
+                raise ConversationEndedError

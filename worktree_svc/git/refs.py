@@ -1,5 +1,6 @@
 """Names, reads and atomically updates Heddle's refs in a project's repository."""
 
+import errno
 import os
 import re
 import stat
@@ -17,6 +18,9 @@ ABSENT: Final = ""
 
 # The message in the reflog of a user's branch.
 _REASON: Final = "heddle: merge or commit"
+
+# The refs that only Heddle moves.
+_HEDDLES: Final = ("refs/heddle/", "refs/heads/heddle/")
 
 # In the file of a symbolic ref such as HEAD, the prefix before the target's name.
 _POINTER: Final = "ref: "
@@ -92,6 +96,16 @@ def read(git: Git, *refs: str) -> list[str | None]:
         lines = git.text("for-each-ref", "--format=%(refname) %(objectname)", "--", *asked).splitlines()
         found.update((ref, commit) for ref, commit in (line.split(" ") for line in lines))
     return [found.get(ref) for ref in refs]
+
+
+def is_exactly(git: Git, ref: str, commit: str) -> bool:
+    """Returns whether a ref has `commit` and is not symbolic, so that an update to it would change nothing.
+
+    False if only git could tell.
+    """
+    with suppress(_AskGitError):
+        return git.git_dir is not None and _read_file(git.git_dir, ref) == commit
+    return False
 
 
 class _AskGitError(Exception):
@@ -175,28 +189,40 @@ def checked_out_branch(folder: Path, common: Path) -> str | None:
 
     Symbolic refs are followed.
     """
-    name = _points_to(folder / "HEAD")
+    name = _points_to(f"{folder}/HEAD")
     for _ in range(_MOST_ALIASES):
-        further = _points_to(common / name) if name else None
+        further = _points_to(f"{common}/{name}") if name else None
         if further is None:
             break
         name = further
     return name
 
 
-def _points_to(file: Path) -> str | None:
+def _points_to(file: str) -> str | None:
     """Returns the target of a symbolic ref, which old git versions write as a link.
 
-    Returns None if the ref is not symbolic.
+    Returns None if the ref is not symbolic. Each task asks for every worktree of its project, so it opens the file only once.
     """
-    if file.is_symlink():
-        target = str(file.readlink())
+    try:
+        # A pipe must not be waited for: without a writer it is empty, otherwise reading fails.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        target = _link_of(file) if error.errno == errno.ELOOP else ""
         return target if target.startswith("refs/") else None
     try:
-        text = decode(beneath.read_file(file, _LONGEST_HEAD)).strip()
-    except OSError:
+        text = decode(os.read(descriptor, _LONGEST_HEAD)).strip()
+    except OSError:  # a folder or a pipe
         return None
+    finally:
+        os.close(descriptor)
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
+
+
+def _link_of(file: str) -> str:
+    try:
+        return str(Path(file).readlink())
+    except OSError:  # replaced right now
+        return ""
 
 
 def update(git: Git, updates: Iterable[RefUpdate]) -> None:
@@ -208,14 +234,18 @@ def update(git: Git, updates: Iterable[RefUpdate]) -> None:
 
 def try_update(git: Git, updates: Iterable[RefUpdate]) -> Output:
     """Updates all refs or none; the output's exit code is 0 if all refs had their old values."""
-    lines = [
+    wanted = list(updates)
+    lines = "".join(
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
-        for ref, new, old in updates
-    ]
-    # If the input is truncated, for example because this service is killed, git updates nothing.
-    text = "".join(["start\0", *lines, "commit\0"])
+        for ref, new, old in wanted
+    )
     # If an agent turned a ref into a symbolic ref, this replaces the ref and does not move its target.
-    return git.run_spare("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
+    arguments = ("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin")
+    if all(ref.startswith(_HEDDLES) for ref, _, _ in wanted):
+        return git.change_refs(*arguments, lines=lines)
+    # A process that waits remembers the time for the reflog, which other refs may have.
+    # If the input is truncated, for example because this service is killed, git updates nothing.
+    return git.run_spare(*arguments, stdin=f"start\0{lines}commit\0".encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from worktree_svc.git.command import Git, decode
+from worktree_svc.git import user_settings
+from worktree_svc.git.command import Git
 from worktree_svc.storage import files
 
 # Settings that apply only to the repository's own checkout. An epic's worktree always contains all files: with
@@ -85,8 +86,7 @@ def _copy_settings(common: Path, folder: Path) -> None:
 
 def _share(common: Path, folder: Path) -> None:
     """Gives `folder` and its files the permissions that core.sharedRepository asks for, as git does for its own."""
-    found = Git(common, git_dir=common).run("config", "--get", "core.sharedRepository")
-    wanted = _shared_mode(decode(found.stdout).strip().lower())
+    wanted = _shared_mode(user_settings.of(common).get("core.sharedrepository", "").strip().lower())
     if not wanted:
         return
     for path in (folder, *folder.iterdir()):

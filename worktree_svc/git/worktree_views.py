@@ -15,10 +15,12 @@ In the project's repository the worktree is registered too, so that git there do
 a second time, and shows the branch at its last accepted commit.
 """
 
+import errno
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -63,7 +65,8 @@ def make(worktree: Path, common: Path, registration: Path, branch: str) -> Path:
     """Creates or updates the view of a worktree of the repository at `common`; returns the worktree's git folder.
 
     `registration` is the worktree's folder in the repository, `branch` the full name of the epic's branch. Copies
-    refs only if the view has none.
+    refs only if the view has none. A file that a power failure damages is written again by the next call, which precedes
+    each use of the worktree.
     """
     view, own = view_of(worktree), git_folder_of(worktree)
     for name in ("", "refs", "logs", "objects", "objects/info", "objects/pack", "worktrees"):
@@ -79,7 +82,7 @@ def make(worktree: Path, common: Path, registration: Path, branch: str) -> Path:
         _take_over(own, registration, branch)
     for name, text in (("gitdir", f"{worktree / '.git'}\n"), ("commondir", "../..\n")):
         if _read(own / name) != text:
-            files.write_atomically(own / name, text)
+            files.replace(own / name, text)
     return own
 
 
@@ -144,10 +147,10 @@ def read_ref(worktree: Path, ref: str) -> str | None:
         return None
     if text := _read(view / ref).strip():
         return text
-    packed = re.search(
-        rf"^([0-9a-f]{{40,64}}) {re.escape(ref)}$", _read(view / "packed-refs", longest=None), re.MULTILINE
-    )
-    return packed[1] if packed else None
+    # Not a regular expression: Python would keep one for each ref.
+    front, found, _ = f"\n{_read(view / 'packed-refs', longest=None)}".partition(f" {ref}\n")
+    commit = front.rpartition("\n")[2]
+    return commit if found and _ID.fullmatch(commit) else None
 
 
 def stash_of(worktree: Path) -> str:
@@ -211,7 +214,7 @@ def _borrow(info: Path, objects: Path) -> None:
             files.remove(entry)
     text = f"{objects}\n"
     if _read(info / "alternates") != text:
-        files.write_atomically(info / "alternates", text)
+        files.replace(info / "alternates", text)
 
 
 def _lacks_refs(view: Path) -> bool:
@@ -222,12 +225,13 @@ def _lacks_refs(view: Path) -> bool:
 
 def _copy_refs(view: Path, common: Path, branch: str) -> None:
     """Creates the refs of a view that has none except its stash and notes. `branch` is the epic's."""
-    show_refs(view, common)
+    loose = dict(_loose(common))
+    _show_refs(view, common, loose)
     # git creates a branch's folder only if its parents are folders.
     for parent in reversed([parent for parent in Path(branch).parents if parent.parts[:1] == ("refs",)]):
         _make_folder(view / parent)
-    for name, content in _loose(common):
-        if content.startswith(_POINTER.encode()):
+    for name, content in loose.items():
+        if _is_pointer(content):
             (view / name).parent.mkdir(parents=True, exist_ok=True)
             (view / name).write_bytes(content)
     files.remove(view / _HEDDLES_REFS)
@@ -239,7 +243,11 @@ def show_refs(view: Path, common: Path) -> None:
 
     They are packed refs of the view: git prefers the files in refs/, where an agent writes.
     """
-    refs = {name: content for name, content in _loose(common) if not content.startswith(_POINTER.encode())}
+    _show_refs(view, common, dict(_loose(common)))
+
+
+def _show_refs(view: Path, common: Path, loose: Mapping[str, bytes]) -> None:
+    refs = {name: content for name, content in loose.items() if not _is_pointer(content)}
     lines = (
         line.split(b" ", 1) for line in _packed(common).split(b"\n") if line[:1] not in {b"#", b"^", b""}
     )
@@ -252,10 +260,14 @@ def show_refs(view: Path, common: Path) -> None:
     scratch.replace(view / "packed-refs")
 
 
-def stamp_of_refs(common: Path) -> list[tuple[str, Stamp]]:
-    """Returns a value that changes when a ref of a repository that views show changes."""
+def stamp_of_refs(common: Path) -> bytes:
+    """Returns a value that changes when a ref of a repository that views show changes.
+
+    A hash, because each run leaves folders of refs in the repository.
+    """
     folders = [Path(folder) for folder, _, _ in _walk(common)]
-    return [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+    stamps = [(str(path), _changed_at(path)) for path in (common / "packed-refs", *folders)]
+    return hashlib.sha256(repr(stamps).encode(errors="surrogateescape")).digest()
 
 
 def _changed_at(path: Path) -> Stamp:
@@ -277,13 +289,17 @@ def _walk(common: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def _loose(common: Path) -> Iterator[tuple[str, bytes]]:
     """Yields name and content of the refs that have files of their own."""
+    above = len(f"{common}/")
     for folder, _, names in _walk(common):
         for name in names:
-            path = Path(folder, name)
-            if not name.endswith(".lock") and (content := _content(path)):
-                ref = str(path.relative_to(common))
-                if not _is_own(ref):
-                    yield ref, content
+            path = f"{folder}/{name}"
+            ref = path[above:]
+            if not name.endswith(".lock") and not _is_own(ref) and (content := _content(path)):
+                yield ref, content
+
+
+def _is_pointer(content: bytes) -> bool:
+    return content.startswith(_POINTER.encode())
 
 
 def _is_own(ref: str) -> bool:
@@ -297,15 +313,29 @@ def _packed(common: Path) -> bytes:
         return b""
 
 
-def _content(ref: Path) -> bytes:
-    """Returns the content of a ref's file; empty if it is not a ref."""
+def _content(ref: str) -> bytes:
+    """Returns the content of a ref's file; empty if it is not a ref. There may be thousands, so it opens each only once."""
     try:
-        if ref.is_symlink() and (aimed := str(ref.readlink())).startswith("refs/"):
-            return os.fsencode(f"{_POINTER}{aimed}\n")
-        content = beneath.read_file(ref, _LONGEST_REF)
-    except OSError:  # removed right now, or not a file
+        # A pipe must not be waited for: without a writer it is empty, otherwise reading fails.
+        descriptor = os.open(ref, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return _aimed(ref) if error.errno == errno.ELOOP else b""
+    try:
+        content = os.read(descriptor, _LONGEST_REF)
+    except OSError:  # a folder or a pipe
         return b""
+    finally:
+        os.close(descriptor)
     return content if _PLAIN_REF.fullmatch(content) else b""
+
+
+def _aimed(ref: str) -> bytes:
+    """Returns the content of a symbolic ref that an old git wrote as a link; empty if it is another link."""
+    try:
+        aimed = str(Path(ref).readlink())
+    except OSError:  # replaced right now
+        return b""
+    return os.fsencode(f"{_POINTER}{aimed}\n") if aimed.startswith("refs/") else b""
 
 
 def _configure(config: Path, shared: Path) -> None:
@@ -315,14 +345,20 @@ def _configure(config: Path, shared: Path) -> None:
     """
     if config.is_symlink() or not config.is_file():
         files.remove(config)
-    text = _configuration(config, stamp_of(config), shared, stamp_of(shared))
-    if not config.exists() or config.read_text(errors="surrogateescape") != text:
-        files.write_atomically(config, text)
+    ours = _heddles_settings(shared, stamp_of(shared))
+    existing = config.read_text(errors="surrogateescape") if config.exists() else ""
+    own = [] if existing in {"", _text(ours)} else _settings(config)
+    keys = {key for key, _ in ours} - {"include.path"}
+    text = _text(
+        [*ours, *((key, value) for key, value in own if key not in keys and (key, value) not in ours)]
+    )
+    if existing != text:
+        files.replace(config, text)
 
 
-@lru_cache(maxsize=1024)
-def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
-    ours = [
+@lru_cache(maxsize=64)
+def _heddles_settings(shared: Path, _: Stamp) -> list[tuple[str, str]]:
+    return [
         ("core.repositoryformatversion", "1"),
         *((key, value) for key, value in _settings(shared) if _EXTENSION.fullmatch(key)),
         # Objects that only an index or a detached HEAD uses would be removed.
@@ -330,9 +366,10 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
         ("include.path", str(shared)),
         ("gc.packrefs", "false"),
     ]
-    keys = {key for key, _ in ours} - {"include.path"}
-    own = [(key, value) for key, value in _settings(config) if key not in keys and (key, value) not in ours]
-    return "".join(setting(key, value) for key, value in [*ours, *own])
+
+
+def _text(settings: Iterable[tuple[str, str]]) -> str:
+    return "".join(setting(key, value) for key, value in settings)
 
 
 def _settings(file: Path) -> list[tuple[str, str]]:

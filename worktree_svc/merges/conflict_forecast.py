@@ -10,20 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git
+from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.merges import fast_forward
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# The size of the cache; a worker's runs need fewer entries at the same time.
-MOST_BRANCHES: Final = 2_000
-MOST_PAIRS: Final = 50_000
+# The number of forecasts after which results that none of them used are forgotten: those of runs that have ended.
+FORECASTS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,47 @@ class _Side(NamedTuple):
     upstream: bool = False
 
 
+class RecentResults(Generic[Key, Value]):
+    """A cache that forgets what was not used for a while. Safe to use from threads."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._now: dict[Key, Value] = {}
+        self._before: dict[Key, Value] = {}
+        self._forecasts = 0
+
+    def __len__(self) -> int:
+        return len(self._now) + len(self._before)
+
+    def get(self, key: Key) -> Value | None:
+        """Returns a value; None if it is not known."""
+        with self._mutex:
+            if key in self._before:
+                self._now[key] = self._before.pop(key)
+            return self._now.get(key)
+
+    def add(self, new: Mapping[Key, Value]) -> None:
+        """Adds values."""
+        with self._mutex:
+            self._now.update(new)
+
+    def end_forecast(self) -> None:
+        """Forgets the values that the last FORECASTS forecasts, or up to twice as many, did not use."""
+        with self._mutex:
+            self._forecasts += 1
+            if self._forecasts >= FORECASTS:
+                self._before, self._now, self._forecasts = self._now, {}, 0
+
+
 class ConflictForecaster:
     """Predicts conflicts, and caches the results. Safe to use from threads."""
 
     def __init__(self, folders: PrivateFolders) -> None:
         self._folders = folders
-        self._mutex = threading.Lock()
         # By start and commit.
-        self._changes: dict[tuple[str, str], Changes] = {}
+        self._changes = RecentResults[tuple[str, str], Changes]()
         # The files that conflict, by the two commits.
-        self._merges: dict[tuple[str, str], list[str]] = {}
+        self._merges = RecentResults[tuple[str, str], list[str]]()
 
     def predict(self, path: str, request: ForecastRequest) -> Prediction:
         """Predicts which branches conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
@@ -135,31 +166,23 @@ class ConflictForecaster:
         found = (
             Pair(one.name, side.name, files[one.commit, side.commit], side.upstream) for one, side in pairs
         )
+        self._changes.end_forecast()
+        self._merges.end_forecast()
         return Prediction(branches, [pair for pair in found if pair.files], upstream or "")
 
     def _changes_of(self, project: Project, start: str, commit: str) -> Changes:
         changes = self._changes.get((start, commit))
         if changes is None:
             changes = _changes(project.git, repository.existing(project, start), commit)
-            self._remember(self._changes, {(start, commit): changes}, MOST_BRANCHES)
+            self._changes.add({(start, commit): changes})
         return changes
 
     def _conflicts(self, git: Git, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-        with self._mutex:
-            found = {pair: self._merges[pair] for pair in wanted if pair in self._merges}
-        missing = [pair for pair in dict.fromkeys(wanted) if pair not in found]
-        if missing:
-            new = dict(zip(missing, _conflicts(git, missing), strict=True))
-            self._remember(self._merges, new, MOST_PAIRS)
-            found |= new
-        return found
-
-    def _remember(self, memory: dict[Key, Value], new: dict[Key, Value], most: int) -> None:
-        """Adds entries to a cache; removes the oldest beyond `most`."""
-        with self._mutex:
-            memory.update(new)
-            while len(memory) > most:
-                del memory[next(iter(memory))]
+        known = {pair: self._merges.get(pair) for pair in wanted}
+        missing = [pair for pair, files in known.items() if files is None]
+        new = dict(zip(missing, _conflicts(git, missing), strict=True)) if missing else {}
+        self._merges.add(new)
+        return {pair: files for pair, files in known.items() if files is not None} | new
 
 
 def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Branch, _Side]]:
@@ -173,6 +196,11 @@ def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Bra
 
 
 def _changes(git: Git, onto: str, commit: str) -> Changes:
+    if fast_forward.tree_of(git, commit, onto):
+        # Then the merge base is `onto`, and a git process that waits for questions can compare the two.
+        with trees.compared(git, onto, commit, "-z", "--name-status", "--no-renames") as pieces:
+            fields = decode(b"".join(pieces)).split("\0")[:-1]
+        return Changes.of(zip(fields[::2], fields[1::2], strict=True))
     fields = git.items("diff-tree", "-r", "-z", "--name-status", "--no-renames", "--merge-base", onto, commit)
     return Changes.of(zip(fields[::2], fields[1::2], strict=True))
 

@@ -148,16 +148,22 @@ class OpenMerges:
             repository.check_same(self.folders, project, state.project)
 
     def clear(self) -> None:
-        """Removes the worktrees of a service that was killed."""
+        """Removes the worktrees of a service that was killed; logs those that it cannot remove.
+
+        The next merge of their run tries again.
+        """
         for paths, state in list(self.store.all()):
             try:
                 self._remove(repository.find(self.folders, str(state.project)), paths.epic.parent)
-            except HeddleError as error:
-                log.warning("merge_not_removed", path=str(paths.worktree), error=error.message)
+            except (HeddleError, OSError) as error:
+                log.warning("merge_not_removed", path=str(paths.worktree), error=str(error))
         # A folder whose state was removed before the rest.
         for left in self.store.folder.glob("*"):
             if not list(left.glob("*.json")):
-                files.remove(left)
+                try:
+                    files.remove(left)
+                except OSError as error:
+                    log.warning("merge_not_removed", path=str(left), error=str(error))
 
     def _check_out(
         self, project: Project, run: RunName, opened: OpenedMerge, file: pb.ProjectFile

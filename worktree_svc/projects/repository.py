@@ -5,16 +5,16 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
 from heddle.worktree_paths import git_folder_of, read_record
-from worktree_svc.git import refs, user_revisions, waiting_processes
-from worktree_svc.git.command import Git, Output, decode, readable
+from worktree_svc.git import refs, user_revisions, user_settings, waiting_processes
+from worktree_svc.git.command import Git, decode, readable
 from worktree_svc.git.environment import EMAIL, NAME
 from worktree_svc.git.private_folders import Location, PrivateFolders
 from worktree_svc.git.waiting_processes import WaitingProcesses
@@ -65,22 +65,9 @@ class Project:
 
     def author(self) -> tuple[str, str]:
         """Returns the name and email from the repository's or the user's configuration, or Heddle's own."""
-        with self.asking_author() as author:
-            return author()
-
-    @contextmanager
-    def asking_author(self) -> Iterator[Callable[[], tuple[str, str]]]:
-        """Yields a function that returns the author, which git looks up in parallel with the block."""
-        with self.exposed_git.running("config", "--null", "--get-regexp", r"^user\.(name|email)$") as output:
-            yield lambda: _author(output())
-
-
-def _author(pairs: Output) -> tuple[str, str]:
-    found = dict(
-        entry.split("\n", 1) for entry in pairs.stdout.decode(errors="replace").split("\0") if "\n" in entry
-    )
-    name, email = found.get("user.name"), found.get("user.email")
-    return (name, email) if name and email else (NAME, EMAIL)
+        settings = user_settings.of(self.common)
+        name, email = (readable(settings.get(key, "")) for key in ("user.name", "user.email"))
+        return (name, email) if name and email else (NAME, EMAIL)
 
 
 def find(folders: PrivateFolders, path: str) -> Project:

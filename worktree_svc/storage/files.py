@@ -1,11 +1,23 @@
 """Safe file operations: a crash cannot leave writes incomplete, and agents cannot block removals."""
 
+import errno
 import os
 import shutil
 import stat
+import time
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from heddle.durable import sync_folder
+
+# How often the removal of a folder is tried while other processes create or remove files in it, and the seconds
+# between two tries.
+_REMOVALS: Final = 20
+_PAUSE: Final = 0.02
+_CHANGED: Final = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
+# Bytes that are compared at once.
+_PIECE: Final = 1 << 20
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -19,6 +31,14 @@ def write_atomically(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def replace(path: Path, text: str) -> None:
+    """Writes `path` like `write_atomically`, but a power failure may leave it empty: the caller must check it before use."""
+    scratch = _scratch(path)
+    with scratch.open("x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
 def copy_atomically(source: Path, target: Path) -> None:
     """Copies a file atomically: `target` is never incomplete. Never writes through a link."""
     scratch = _scratch(target)
@@ -27,13 +47,34 @@ def copy_atomically(source: Path, target: Path) -> None:
     scratch.replace(target)
 
 
+def are_equal(one: Path, other: Path) -> bool:
+    """Returns whether two files have the same content; False if one cannot be read."""
+    try:
+        with one.open("rb") as first, other.open("rb") as second:
+            if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
+                return False
+            return all(first.read(_PIECE) == piece for piece in iter(partial(second.read, _PIECE), b""))
+    except OSError:
+        return False
+
+
 def remove(path: Path) -> None:
-    """Removes a file, a link, a pipe or a whole folder. Idempotent; never follows a link."""
-    if path.is_dir() and not path.is_symlink():
+    """Removes a file, a link, a pipe or a whole folder. Idempotent; never follows a link.
+
+    A folder is also removed if other processes write to it meanwhile, such as a sandbox that is starting there.
+    Raises OSError if they do not stop, or if a file cannot be removed.
+    """
+    for left in reversed(range(_REMOVALS)):
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+            return
         unlock(path)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if error.errno not in _CHANGED or not left:
+                raise
+            time.sleep(_PAUSE)
 
 
 def unlock(folder: Path) -> list[Path]:

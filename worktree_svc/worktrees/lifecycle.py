@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -31,7 +31,7 @@ from worktree_svc.storage import disk, files
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.worktree_store import ChangesFound, WorktreePaths, WorktreeState, WorktreeStore
-from worktree_svc.worktrees import archives, rewind, set_aside
+from worktree_svc.worktrees import archives, rewind, set_aside, take_in
 from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
 from worktree_svc.worktrees.pool import WorktreePool
 
@@ -62,6 +62,8 @@ class Worktrees:
         earlier: AttemptName | None = None,
         merge: str = "",
         rewind_to: str = "",
+        needed: Sequence[str] = (),
+        resolve: bool = False,
     ) -> Ensured:
         """Creates or finds the worktree of the attempt's epic, cleans it for the attempt, provides its files.
 
@@ -69,7 +71,7 @@ class Worktrees:
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
         the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
-        revision.
+        revision. `needed` commits are merged into it; with `resolve`, the one that conflicts becomes `merge`.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -103,6 +105,8 @@ class Worktrees:
         if back_to:
             rewind.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
+        head, conflict = take_in.take_in(project, attempt, head, needed, resolve=resolve)
+        merge = merge or conflict
         state, created = self._make_ready(project, paths, state, head)
         if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
             kept = ""
@@ -186,7 +190,9 @@ class Worktrees:
                 self.store.save(paths, replace(state, cleaning=True))
                 failpoint("archive.after_state")
             failpoint("remove.before_move")
-            refs.update(project.git, [refs.RefUpdate(refs.branch_ref(epic.branch), head, None)])
+            branch = refs.branch_ref(epic.branch)
+            if not refs.is_exactly(project.git, branch, head):
+                refs.update(project.git, [refs.RefUpdate(branch, head, None)])
             failpoint("remove.after_move")
         with self.repositories.hold(project.common):
             checkouts.unregister(project, paths)
@@ -329,8 +335,11 @@ class Worktrees:
         return state, True
 
     def _fill(self, project: Project, paths: WorktreePaths) -> tuple[submodule_fill.Unfilled, ...]:
-        """Fills the submodules of a complete worktree; returns those that failed."""
-        return submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
+        """Fills the submodules of a worktree that was just reset; returns those that failed."""
+        folder = checkouts.find(project, paths)
+        if folder is None:
+            raise checkouts.damaged(paths)
+        return submodule_fill.fill(project, paths.worktree, paths.index, folder)
 
     def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
         """Makes the worktree exactly `head`; False if it had another user's files and was moved away."""

@@ -12,7 +12,6 @@ import structlog
 from heddle.errors import HeddleError
 from heddle.worktree_paths import view_of
 from worktree_svc.git import worktree_views
-from worktree_svc.git.private_folders import Stamp
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
 
@@ -22,8 +21,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _PAUSE: Final = 1.0
 _REST: Final = 50
 
-_Refs = list[tuple[str, Stamp]]
-
 
 class RefUpdates:
     """Renews the refs in the views of all worktrees after the refs of their projects have changed."""
@@ -32,7 +29,7 @@ class RefUpdates:
         self._store = store
         self._executor = executor
         # What each view shows.
-        self._shown: dict[Path, _Refs] = {}
+        self._shown: dict[Path, bytes] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -61,9 +58,9 @@ class RefUpdates:
                 log.warning("refs_not_shown", error=str(error))
             pause = max(_PAUSE, _REST * (time.monotonic() - began))
 
-    def _changed(self) -> list[tuple[WorktreePaths, _Refs]]:
+    def _changed(self) -> list[tuple[WorktreePaths, bytes]]:
         """Returns the worktrees whose projects have other refs than their views show, with these refs."""
-        stamps: dict[Path, _Refs] = {}
+        stamps: dict[Path, bytes] = {}
         changed = []
         existing = list(self._store.all())
         for paths, state in existing:

@@ -73,7 +73,8 @@ class TaskCommits:
         state = self.store.load(paths)
         (head,) = refs.read(project.git, refs.accepted_ref(epic))
         if head and accepted_history.is_of_attempt(project.git, head, attempt):
-            self._finish(project, paths, head)
+            # After a crash, the repeated call completes the first one.
+            self._finish(project, paths, head, None)
             return _committed(project.git, head, state)
         if state is None:
             raise checkouts.damaged(paths)
@@ -107,7 +108,7 @@ class TaskCommits:
             ],
         )
         failpoint("commit_task.after_move")
-        self._finish(project, paths, commit)
+        self._finish(project, paths, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
         return _committed(project.git, commit, state)
 
@@ -125,12 +126,12 @@ class TaskCommits:
 
         Raises an error if the change may not be accepted.
         """
-        with project.asking_author() as author, snapshots.writing(project, paths) as git:
+        with snapshots.writing(project, paths) as git:
             tree = snapshots.take(git, project, paths, state.head, own_files_only=True)
             parents = [state.head, *_merged(project, git, paths, tree, state)]
             acceptance.check(git, tree, parents, rules, partial(ignored_files.written, project, paths, spans))
             named = [argument for parent in parents for argument in ("-p", parent)]
-            return git.with_author(author()).text(
+            return git.with_author(project.author()).text(
                 "commit-tree", *named, tree, stdin=message.encode(errors="replace")
             )
 
@@ -144,12 +145,12 @@ class TaskCommits:
             log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
             return IgnoredFiles()
 
-    def _finish(self, project: Project, paths: WorktreePaths, commit: str) -> None:
-        """Puts the worktree on the new commit. After a crash, the repeated call does this."""
+    def _finish(self, project: Project, paths: WorktreePaths, commit: str, folder: Path | None) -> None:
+        """Puts the worktree on the new commit. `folder` is its git folder; None: it has to be checked first."""
         state = self.store.load(paths)
         if state is None or state.head == commit:
             return
-        checkouts.attach(project, paths, checkouts.repair(project, paths))
+        checkouts.attach(project, paths, folder or checkouts.repair(project, paths))
         worktree_views.refresh(paths.worktree, project.common, refs.branch_ref(paths.epic.branch))
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the attempt.

@@ -28,7 +28,6 @@ from acp.schema import (
 
 from agent_svc.agents.acp.forwarded_messages import METHOD
 from agent_svc.agents.acp.memory import Memory
-from agent_svc.agents.acp.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from agent_svc.agents.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.agents.acp.transcript import Transcript
 from agent_svc.agents.base.context_fill import with_context
@@ -38,6 +37,7 @@ from agent_svc.agents.base.permission_gate import permit
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from agent_svc.agents.claude import system_messages
 from agent_svc.agents.claude.background_tasks import Tasks
+from agent_svc.agents.claude.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from heddle import pb
 
 # In order of preference: an agent never asks again after an "always" answer.
@@ -125,7 +125,7 @@ class Client:
             return
         self.limit = limit
         if limit.reached:
-            self._host.note(f"Claude's {limit.kind} is reached.")
+            self._host.note(f"{limit.said}.")
 
     def _follow(self, message: dict[str, Any]) -> None:
         """Records the information about Claude's background tasks in a message."""
@@ -255,7 +255,7 @@ class Client:
 
     async def _require(self, path: str, tool: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
         target = relative_target(self._host.worktree, path)
-        call = ToolCall("", tool, target, kind, "")
+        call = ToolCall("", tool, target, kind, "", paths=(target,))
         if not await self._permitted(call):
             raise RequestError(-32600, f"not permitted: {tool} {target}")
         return call

@@ -6,9 +6,9 @@ from typing import Final
 from acp import RequestError
 
 from agent_svc.agents.acp.presets import Agent
-from agent_svc.agents.acp.rate_limits import RateLimit
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
+from agent_svc.agents.claude.rate_limits import RateLimit
 from heddle import pb
 from heddle.clock import utc_now
 
@@ -71,7 +71,7 @@ def reason(error: RequestError, agent: Agent, limit: RateLimit | None = None) ->
     if status in LOGIN_HELPS:
         return f"{ADVICE[status]} ({status}); log in: {agent.login}. {agent.name} said: {said}"
     if status == RATE_LIMITED and limit is not None and limit.reached:
-        return f"Claude's {limit.kind} is reached ({status}); wait for it to pass. {agent.name} said: {said}"
+        return f"{limit.said} ({status}); wait for it to pass. {agent.name} said: {said}"
     if status in ADVICE:
         return f"{ADVICE[status]} ({status}). {agent.name} said: {said}"
     return f"{agent.name} failed: {said}"

@@ -107,7 +107,8 @@ class Call:
     def described(self, worktree: Path) -> ToolCall:
         """Returns the call in the vocabulary that all agents share."""
         target, shown = self._target(worktree), self._shown_input(worktree)
-        return ToolCall(self.id, self._name(), target, self._does(), shown, self._parent)
+        paths = () if self._runs() or self._kind == "fetch" else self._relative_paths(worktree)
+        return ToolCall(self.id, self._name(), target, self._does(), shown, self._parent, paths)
 
     def _does(self) -> "pb.ToolKind.ValueType":
         known = tool_vocabulary.KINDS.get(self._own_name)
@@ -128,10 +129,13 @@ class Call:
             return self._command()
         if self._kind == "fetch":
             return self._field("url") or self._title
-        if paths := [relative_target(worktree, path) for path in self._paths()]:
+        if paths := self._relative_paths(worktree):
             # If there are several files, choose the one that most needs a permission.
             return next((path for path in paths if _delicate(path)), paths[0])
         return self._field(*PATTERN_KEYS) or (self._title if self._kind in NAMES else "")
+
+    def _relative_paths(self, worktree: Path) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(relative_target(worktree, path) for path in self._paths()))
 
     def _paths(self) -> list[str]:
         named = [self._field(*PATH_KEYS), *(diff.path for diff in self._diffs), *self._locations]

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 from agent_svc.agents.base import background_work, protocol
 from agent_svc.agents.base.host_driver import limited
 from agent_svc.agents.base.images import Picture, keep
+from agent_svc.agents.base.readable_folders import readable_folders
 from agent_svc.processes.process_table import children, parents
 from agent_svc.processes.supervisor import Servers, send
 from agent_svc.text import system
@@ -25,9 +26,6 @@ from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
-
-# How an answer begins if no operator gave it.
-UNANSWERED: Final = "no answer within"
 
 # The seconds that background processes have to end after SIGTERM, and between two checks.
 ENDING: Final = 2.0
@@ -97,6 +95,8 @@ class Host:
         # The agent's own id of the session to resume. Empty: start a new one.
         self.resume = opening.resume
         self.worktree = Path.cwd()
+        # The folders outside of the worktree that the agent may read without asking.
+        self.readable = readable_folders(self.worktree, os.environ)
         # Set once the session must end (SIGTERM): interrupt the agent and return.
         self.stopping = asyncio.Event()
         # The operator's messages to the agent, oldest first.
@@ -191,7 +191,7 @@ class Host:
             return await running_time.wait_for(answer, wait)
         except TimeoutError:
             resolved = pb.ApprovalResolved(
-                approval_id=approval, approved=False, message=f"{UNANSWERED} {wait:g} s"
+                approval_id=approval, approved=False, message=f"{protocol.UNANSWERED} {wait:g} s"
             )
             self.emit(pb.Event(approval_resolved=resolved))
             return resolved

@@ -88,7 +88,25 @@ class HostTranslator:
             return []
         if payload not in kinds.HOST:
             return self._out.feed(line + b"\n")
-        return limited(event)
+        return limited(_believable(event))
+
+
+def _believable(event: pb.Event) -> pb.Event:
+    """Returns `event` without what only the operator or the provider can say.
+
+    A host runs in the sandbox of its agent, whose commands can write to the host's output: a host can stop waiting for an
+    answer, but not give one, and usage never becomes less.
+    """
+    match event.WhichOneof("payload"):
+        case "approval_resolved":
+            told = event.approval_resolved
+            withdrawn = pb.ApprovalResolved(approval_id=told.approval_id, message=told.message)
+            return pb.Event(approval_resolved=withdrawn)
+        case "usage":
+            for field, value in event.usage.ListFields():
+                if isinstance(value, int) and value < 0:
+                    setattr(event.usage, field.name, 0)
+    return event
 
 
 def limited(event: pb.Event) -> list[pb.Event]:

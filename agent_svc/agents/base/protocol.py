@@ -40,6 +40,9 @@ from heddle import pb
 
 VERSION: Final = 1
 
+# How an answer begins if no operator gave it.
+UNANSWERED: Final = "no answer within"
+
 
 class Opening(NamedTuple):
     """The content of the first line."""

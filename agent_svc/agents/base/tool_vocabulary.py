@@ -2,8 +2,9 @@
 
 import json
 import os.path
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +97,8 @@ class ToolCall:
     input: str
     # The id of the call that started the sub-agent. Empty: the session's own agent made this call.
     parent: str = ""
+    # All files and folders that the call names, in the form of `target`. Empty: none, or only `target`.
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # The target is shown, matched and stored in places that do not allow a NUL.
@@ -131,6 +134,17 @@ class ToolCall:
         return self.kind in HARMLESS or (self.kind == pb.TOOL_KIND_OTHER and self.name in KINDS)
 
     @property
+    def looks_at(self) -> tuple[str, ...]:
+        """The absolute paths outside of the worktree that a call which reads or searches files names."""
+        if self.kind not in {pb.TOOL_KIND_READ, pb.TOOL_KIND_SEARCH}:
+            return ()
+        return tuple(path for path in self.paths if path.startswith("/"))
+
+    def split(self) -> "tuple[ToolCall, ...]":
+        """Returns the calls that this one consists of: one for each file that it names."""
+        return tuple(replace(self, target=path, paths=(path,)) for path in self.paths) or (self,)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names that a plan's patterns can match: the tool's own name, and the name for its kind."""
         family = FAMILIES.get(self.kind)
@@ -147,9 +161,22 @@ class ToolCall:
 def relative_target(worktree: Path, path: str) -> str:
     """Follows links and returns `path` relative to the worktree, or absolute if it is outside.
 
-    A path that names no file, such as a loop of links or a path with a NUL, is also returned
-    as absolute, so that it needs a permission.
+    Programs may read a path without its blanks, with `~` as the home folder, or with composed characters: it is
+    outside if one of these is. A path that names no file, such as a loop of links or a path with a NUL, is also
+    returned as absolute, so that it needs a permission.
     """
+    targets = [_relative_target(worktree, reading) for reading in _readings(path)]
+    return next((target for target in targets if target.startswith("/")), targets[0])
+
+
+def _readings(path: str) -> list[str]:
+    trimmed = path.strip()
+    known = trimmed == "~" or trimmed.startswith("~/")
+    expanded = os.path.expanduser(trimmed) if known else trimmed  # noqa: PTH111 (pathlib raises without a home)
+    return list(dict.fromkeys((path, expanded, unicodedata.normalize("NFC", expanded))))
+
+
+def _relative_target(worktree: Path, path: str) -> str:
     try:
         resolved, root = (worktree / path).resolve(), worktree.resolve()
         resolved.is_symlink()

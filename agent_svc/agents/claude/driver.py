@@ -36,7 +36,14 @@ class ClaudeDriver:
             return pb.AgentProgram(
                 name=self.kind.name, available=False, detail="not installed: pip install 'heddle[claude]'"
             )
-        return pb.AgentProgram(name=self.kind.name, available=True, version=_version(), detail=self._login())
+        found = self._login()
+        return pb.AgentProgram(
+            name=self.kind.name,
+            available=True,
+            version=_version(),
+            detail=found or "not logged in: run `claude` and log in, or set ANTHROPIC_API_KEY",
+            needs_login=not found,
+        )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return replace(
@@ -50,7 +57,7 @@ class ClaudeDriver:
         return HostTranslator()
 
     def _login(self) -> str:
-        """Returns how Claude will log in, or what to do to log in."""
+        """Returns how Claude will log in; empty if no login was found."""
         if named := next((name for name in LOGINS if self._environ.get(name)), None):
             return f"logs in with {named}"
         home = Path(self._environ.get("HOME") or Path.home())
@@ -59,7 +66,7 @@ class ClaudeDriver:
             return f"logged in by {folder / '.credentials.json'}"
         if sys.platform == "darwin":
             return "logs in with the keychain, where `claude` has been logged in"
-        return "not logged in: run `claude` and log in, or set ANTHROPIC_API_KEY"
+        return ""
 
 
 def _version() -> str:

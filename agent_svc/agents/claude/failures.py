@@ -7,6 +7,7 @@ from claude_agent_sdk import ResultMessage
 
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError
+from agent_svc.agents.claude.rate_limits import RateLimit
 from heddle import pb
 
 LOG_IN: Final = "log in with `claude` on the worker, or set ANTHROPIC_API_KEY for it"
@@ -25,6 +26,8 @@ _ADVICE: Final = {
     529: "the API is overloaded (529): try again later",
 }
 
+_RATE_LIMITED: Final = 429
+
 # The statuses for which waiting does not help.
 HOPELESS: Final = frozenset({401, 402, 403, 404})
 
@@ -40,14 +43,15 @@ _FIRST_RETRY: Final = 0.5
 
 
 def error_of(
-    result: ResultMessage, retry_after: float | None, retry_at: float | None = None
+    result: ResultMessage, retry_after: float | None, limit: RateLimit | None = None
 ) -> AgentFailedError | None:
     """Returns the exception for `result`; None if it is a success.
 
-    `retry_after` is the number of seconds that the API last asked Claude to wait. `retry_at` is
-    when the limit of a subscription ends, in seconds since 1970. Both are None if unknown.
+    `retry_after` is the number of seconds that the API last asked Claude to wait, `limit` the limit of a
+    subscription that Claude reported last. Both are None if unknown.
     """
-    reason = failure(result)
+    reached = limit if limit is not None and limit.reached else None
+    reason = failure(result, reached)
     if not reason:
         return None
     if result.subtype == _OVER_BUDGET:
@@ -56,7 +60,11 @@ def error_of(
         return AgentFailedError(reason)
     told = _told(result)
     return provider_failures.failure(
-        reason, result.api_error_status, told, retry_after=retry_after, retry_at=retry_at
+        reason,
+        result.api_error_status,
+        told,
+        retry_after=retry_after,
+        retry_at=reached.ends_at if reached else None,
     )
 
 
@@ -71,8 +79,11 @@ def wish(retry: Mapping[str, Any]) -> float | None:
     return delay if delay > 2 * own else None
 
 
-def failure(result: ResultMessage) -> str:
-    """Returns why `result` is not a success; empty if it is a success."""
+def failure(result: ResultMessage, reached: RateLimit | None = None) -> str:
+    """Returns why `result` is not a success; empty if it is a success.
+
+    `reached` is the limit of a subscription that ends later. None: there is none.
+    """
     if result.stop_reason == "refusal":
         return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
@@ -81,6 +92,8 @@ def failure(result: ResultMessage) -> str:
         return f"over its limit of {max(1, result.num_turns - 1)} turns: raise max_turns, or split the task"
     if result.subtype == _OVER_BUDGET:
         return "it has used up what was left of its budget"
+    if reached and result.api_error_status == _RATE_LIMITED:
+        return f"{reached.said} ({_RATE_LIMITED}); wait for it to pass. {_told(result)}"
     return api_failure(result.api_error_status, _told(result))
 
 

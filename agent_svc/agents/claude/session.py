@@ -13,7 +13,6 @@ from claude_agent_sdk import (
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
-    RateLimitEvent,
     ResultError,
     ResultMessage,
     StreamEvent,
@@ -93,8 +92,6 @@ class ClaudeSession:
         self._open: set[str] = set()
         # Seconds that the API last asked Claude to wait.
         self._retry_after: float | None = None
-        # When the rate limit that Claude has reached ends, in seconds since 1970.
-        self._retry_at: float | None = None
 
     async def hold(self) -> None:
         """Runs the session; returns once Claude has answered every message or the session must end."""
@@ -208,8 +205,6 @@ class ClaudeSession:
                 self._host.remember(self.id)
             case SystemMessage(subtype="api_retry"):
                 self._take_retry(message.data)
-            case RateLimitEvent() if message.rate_limit_info.status == "rejected":
-                self._retry_at = message.rate_limit_info.resets_at
             case ResultMessage():
                 self._take_result(message)
             case StreamEvent() | AssistantMessage() | UserMessage():
@@ -226,7 +221,7 @@ class ClaudeSession:
         # The result may include the usage of an interrupted call.
         self._call.settle(event.usage for event in used)
         self._host.emit(*used)
-        if error := error_of(result, self._retry_after, self._retry_at):
+        if error := error_of(result, self._retry_after, self._transcript.limit):
             raise error
         self._open.difference_update(result.user_message_uuids or self._open.copy())
 

@@ -23,6 +23,7 @@ from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.tool_vocabulary import ToolCall, readable
 from agent_svc.agents.claude import system_messages
 from agent_svc.agents.claude.plan_tasks import Tasks
+from agent_svc.agents.claude.rate_limits import RateLimit, rate_limit
 from agent_svc.agents.claude.tool_calls import tool_call
 from agent_svc.text import system, whole_characters
 from heddle import pb
@@ -51,6 +52,8 @@ class Transcript:
         self._tasks = Tasks()
         # By id: the input of each call that changes the plan. The plan is reported after the call has ended.
         self._planning: dict[str, dict[str, Any]] = {}
+        # The rate limit that Claude reported last. None: it reported none.
+        self.limit: RateLimit | None = None
 
     def take(self, message: Message) -> list[pb.Event]:
         """Returns the events of one message; empty for a message that people do not need to see."""
@@ -64,10 +67,16 @@ class Transcript:
                 return [event for block in blocks for event in self._answered(block)]
             case SystemMessage(subtype, data):
                 return [_note(text) for text in _of_system(subtype, data)]
-            case RateLimitEvent() if message.rate_limit_info.status == "rejected":
-                return [_note("Claude's rate limit is reached.")]
+            case RateLimitEvent():
+                return self._limited(rate_limit(message.rate_limit_info.raw))
             case _:
                 return []
+
+    def _limited(self, limit: RateLimit | None) -> list[pb.Event]:
+        if limit is None or limit == self.limit:
+            return []
+        self.limit = limit
+        return [_note(f"{limit.said}.")] if limit.reached else []
 
     def pictures(self, message: Message) -> list[Picture]:
         """Returns the pictures in the tool results of `message`, if the calls have not ended yet.

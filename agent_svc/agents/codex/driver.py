@@ -45,9 +45,13 @@ class CodexDriver:
             return pb.AgentProgram(
                 name=self.kind.name, available=False, detail=f"not found on PATH; {INSTALL}"
             )
-        detail = path if CodexHome(self._environ).ready else f"{path}; no login found: {LOG_IN}"
+        ready = CodexHome(self._environ).ready
         return pb.AgentProgram(
-            name=self.kind.name, available=True, version=npm_version(Path(path)), detail=detail
+            name=self.kind.name,
+            available=True,
+            version=npm_version(Path(path)),
+            detail=path if ready else f"{path}; no login found: {LOG_IN}",
+            needs_login=not ready,
         )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:

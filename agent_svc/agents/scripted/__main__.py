@@ -19,13 +19,18 @@ def main() -> int:
     stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
     request, resume = protocol.parse_opening(incoming.line() or b"")
     stage.greet()
+    limited = request.permissions.HasField("wait")
     player = Player(
-        stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]), answers=request.answers
+        stage,
+        Path.cwd(),
+        attempt=int(request.attempt.rpartition("/")[2]),
+        answers=request.answers,
+        patience=request.permissions.wait.ToNanoseconds() / 1e9 if limited else None,
     )
     # A resumed session starts at the question where it was paused, or at the first step if its files are lost.
     done = int(resume) if resume and request.files_kept else 0
     try:
-        for place, step in enumerate(request.script or rehearsal(request)):
+        for place, step in enumerate(request.script or rehearsal(request, Path.cwd())):
             if place >= done:
                 player.play(step, place)
     except ScriptFailedError as error:

@@ -14,7 +14,8 @@ class InputLines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._read = bytearray()
-        self._ended = False
+        # True: the other end has closed.
+        self.ended = False
 
     def line(self, seconds: float | None = None) -> bytes | None:
         """Returns the next line; None if no line arrived within `seconds` or the other end has closed.
@@ -25,13 +26,13 @@ class InputLines:
         until = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._read:
             left = None if until is None else max(0.0, until - time.monotonic())
-            if self._ended:
+            if self.ended:
                 time.sleep(left or 0.0)
                 return None
             if not select.select([self._descriptor], [], [], left)[0]:
                 return None
             data = os.read(self._descriptor, _BYTES)
             self._read += data
-            self._ended = not data
+            self.ended = not data
         line, _, self._read = self._read.partition(b"\n")
         return bytes(line)

@@ -32,14 +32,23 @@ class ToolFailedError(Exception):
 
 
 class Player:
-    """Plays steps in `worktree`. `attempt` counts from 1; `answers` contains answers to earlier questions."""
+    """Plays steps in `worktree`. `attempt` counts from 1; `answers` contains answers to earlier questions.
+
+    `patience` is the number of seconds after which a question counts as denied; None: it waits without a limit.
+    """
 
     def __init__(
-        self, stage: Stage, worktree: Path, attempt: int, answers: Iterable[pb.ApprovalAnswer] = ()
+        self,
+        stage: Stage,
+        worktree: Path,
+        attempt: int,
+        answers: Iterable[pb.ApprovalAnswer] = (),
+        patience: float | None = None,
     ) -> None:
         self._stage = stage
         self._worktree = worktree
         self._attempt = attempt
+        self._patience = patience
         # By question.
         self._answers = {each.approval.question: each for each in answers}
         # The index of the current step, from 0.
@@ -68,7 +77,7 @@ class Player:
         """Plays one step; raises ScriptFailedError if the step fails the session."""
         self._place = place
         kind = step.WhichOneof("step")
-        if kind is not None:
+        if kind is not None and self._attempt >= step.from_attempt:
             self._acts[kind](getattr(step, kind))
 
     def _say(self, step: pb.ScriptStep.Say) -> None:
@@ -169,7 +178,9 @@ class Player:
         answer = self._answers.pop(question, None) or self._asked(question)
         if answer is None:
             raise ScriptFailedError(f"no answer to: {question}")
-        if not answer.approved:
+        if not answer.approved and step.if_denied:
+            self._stage.speak(step.if_denied, pb.MESSAGE_KIND_TEXT)
+        elif not answer.approved:
             said = f": {answer.message}" if answer.message else ""
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")
 
@@ -178,10 +189,11 @@ class Player:
         self._approvals += 1
         approval = f"approval-{self._approvals}"
         self._stage.send(pb.Event(session_started=pb.SessionStarted(agent_session_id=str(self._place))))
-        self._stage.send(
-            pb.Event(approval_requested=pb.ApprovalRequested(approval_id=approval, question=question))
-        )
-        return self._stage.answer(approval)
+        asked = pb.ApprovalRequested(approval_id=approval, question=question)
+        if self._patience is not None:
+            asked.wait.FromNanoseconds(round(self._patience * 1e9))
+        self._stage.send(pb.Event(approval_requested=asked))
+        return self._stage.answer(approval, self._patience)
 
     def _fail(self, step: pb.ScriptStep.Fail) -> None:
         if not step.attempts or self._attempt <= step.attempts:

@@ -48,14 +48,22 @@ class Stage:
             self.send(pb.Event(message=pb.Message(kind=kind, text=piece, last=last)))
             self.pause(PIECE)
 
-    def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
-        """Waits for the operator's answer; None if agent_svc closed the connection."""
-        while line := self._incoming.line():
+    def answer(self, approval_id: str, patience: float | None = None) -> pb.ApprovalResolved | None:
+        """Waits for the operator's answer; None if agent_svc closed the connection.
+
+        After `patience` seconds, reports and returns a denial.
+        """
+        until = None if patience is None else time.monotonic() + patience
+        while line := self._incoming.line(None if until is None else until - time.monotonic()):
             event = protocol.parse_event(line)
             if event.approval_resolved.approval_id == approval_id:
                 return event.approval_resolved
             self._echo(event)
-        return None
+        if until is None or self._incoming.ended:
+            return None
+        denied = pb.ApprovalResolved(approval_id=approval_id, message=f"{protocol.UNANSWERED} {patience:g} s")
+        self.send(pb.Event(approval_resolved=denied))
+        return denied
 
     def wait(self, seconds: float) -> None:
         """Waits for `seconds` and repeats the operator's messages meanwhile."""

@@ -146,7 +146,7 @@ def worker_findings(worker: pb.Worker) -> list[Finding]:
         Finding(
             f"agent {agent.name} on {worker.name}",
             # Not every agent is needed; a plan that uses a missing one is rejected.
-            True if agent.available else None,
+            True if agent.available and not agent.needs_login else None,
             " ".join(filter(None, (agent.version, agent.detail))) or "can be started",
         )
         for agent in worker.agents

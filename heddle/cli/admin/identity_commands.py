@@ -31,9 +31,10 @@ def board_address(scheduler: str) -> str:
     return f"http://{host}:{int(port) + 3}"
 
 
-async def sign_in_link(client: HeddleClient, board: str) -> str:
-    """Returns an address that signs one browser in once."""
-    return f"{board}/sign-in?code={(await client.create_sign_in_code()).code}"
+async def sign_in_link(client: HeddleClient, board: str, page: str = "") -> str:
+    """Returns an address that signs one browser in once, and then shows `page`, a path; absent: the list of runs."""
+    link = f"{board}/sign-in?code={(await client.create_sign_in_code()).code}"
+    return f"{link}&next={page}" if page else link
 
 
 def has_desktop() -> bool:

@@ -44,7 +44,14 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
+def demo(
+    base: PortsOption = DEFAULT_PORT,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="How much faster than in real life the agents work.")
+    ] = 1.0,
+    *,
+    as_json: Json = False,
+) -> None:
     """Start the services, run the sample plan on a sample repository, and stay up until Ctrl-C."""
     home = Settings.read().home
     endpoints = Endpoints(base, home)
@@ -55,14 +62,14 @@ def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
         )
 
     async def play() -> None:
-        await _announce(endpoints, as_json)
-        await sample_run.play(endpoints, Settings.read(), as_json=as_json)
-        output.print_message(f"\nThe board stays up at {endpoints.board} until Ctrl-C")
+        await _announce(endpoints, as_json, opens=False)
+        await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
+    os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")
     _supervise(endpoints, play)
 
 
-async def _announce(endpoints: Endpoints, as_json: bool) -> None:
+async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) -> None:
     folder = Settings.read().home
     async with output.connect() as client:
         link = await sign_in_link(client, endpoints.board)
@@ -89,7 +96,8 @@ async def _announce(endpoints: Endpoints, as_json: bool) -> None:
     if others:
         output.line("In other terminals, first run:")
         output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    show(link)
+    if opens:
+        show(link)
 
 
 def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:

@@ -4,5 +4,7 @@ from typing import Final
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
+# `heddle apply --dry-run` found a difference.
+DIFFERS: Final = 3
 # Shells report 128 + 2 for a program that SIGINT ended.
 INTERRUPTED: Final = 130

@@ -46,6 +46,15 @@ def line(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
+def print_text(text: str) -> None:
+    """Prints text of several lines: unchanged into a file or pipe, with visible control characters on a terminal."""
+    if sys.stdout.isatty():
+        line(text.removesuffix("\n"))
+        return
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
 def print_json(message: Message) -> None:
     """Prints the canonical protobuf JSON of `message` on one line."""
     _write_json(MessageToJson(message, indent=None, ensure_ascii=not takes_utf8(sys.stdout)))

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 
 from heddle import pb
 from heddle.cli.console import output, words
+from heddle.cli.console.arguments import PlanInputs
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json
@@ -39,10 +40,11 @@ def check(
     base: Annotated[
         str, typer.Option(metavar="REF", help="With --repo: the commit to read it from. Default: HEAD.")
     ] = "",
+    inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     as_json: Json = False,
 ) -> None:
     """Show what a plan will do, or every error in it. Starts nothing and needs no server."""
-    found = plan_file.read(file)
+    found = plan_file.read(file, inputs)
     project = project_file.read(repo.expanduser(), base) if repo else None
     if project and project.loaded and project.loaded.problems:
         raise Failure(f"{project.loaded.describe()}\nas of {project.commit[:10]}", BAD_INPUT)
@@ -69,6 +71,7 @@ def simulate(
     max_parallel: Annotated[
         str, typer.Option(metavar="N,N", help="Maximum parallel sessions; one simulation for each number.")
     ] = "4,8,16",
+    inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     as_json: Json = False,
 ) -> None:
     """Estimate the duration and cost of a plan for several numbers of parallel sessions.
@@ -77,7 +80,7 @@ def simulate(
     agent in the newest runs of the server, if it can be reached. Starts nothing.
     """
     parallel = plan_simulation.parse_parallel(max_parallel)
-    found = plan_file.read(file)
+    found = plan_file.read(file, inputs)
     learned = output.run_async(plan_simulation.learn())
     rows = plan_simulation.simulate(found, learned, parallel)
     in_seconds = plan_simulation.knows_lengths(found, learned)

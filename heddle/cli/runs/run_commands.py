@@ -1,7 +1,7 @@
 """Commands that start, show, pause, resume and cancel runs."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ import typer
 
 from heddle import operator_queue, pb, urls
 from heddle.cli.console import event_lines, output, resource_names, tables, words
-from heddle.cli.console.arguments import AttemptArgument, RunArgument
+from heddle.cli.console.arguments import AttemptArgument, PlanInputs, RunArgument
 from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -19,6 +19,7 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
+from heddle.plan import writing
 from heddle.retained_log import from_oldest
 
 app = typer.Typer()
@@ -26,12 +27,20 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")
+    ] = None,
     *,
     repo: Annotated[
         str,
         typer.Option("--repo", metavar="PATH|URL", help="The git repository to work on; a URL is cloned."),
-    ],
+    ] = "",
+    again: Annotated[
+        str, typer.Option(metavar="RUN", help="Instead of FILE and --repo: run this run again.")
+    ] = "",
+    failed_only: Annotated[
+        bool, typer.Option("--failed-only", help="With --again: only what was not accepted and merged.")
+    ] = False,
     agent: Annotated[str, typer.Option(help="Agent to use instead of the plan's default.")] = "",
     max_parallel: Annotated[
         int, typer.Option(min=0, help="Maximum parallel sessions; 0: as many as there are slots.")
@@ -46,13 +55,13 @@ def run(
         bool, typer.Option("--allow-dirty", help="Start despite uncommitted changes; agents do not see them.")
     ] = False,
     request_id: Annotated[str, typer.Option(help="Idempotency key: the same ID returns the same run.")] = "",
+    inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a plan on a repository."""
+    """Run a plan on a repository, or run another run again."""
     request = pb.CreateRunRequest(
-        plan=plan_file.read(file),
-        project=repo if urls.is_url(repo) else _path(repo),
+        failed_only=failed_only,
         base_ref=base,
         agent=agent,
         max_parallel=max_parallel,
@@ -60,6 +69,7 @@ def run(
         allow_dirty=allow_dirty,
         request_id=request_id,
     )
+    request.MergeFrom(_subject(file, repo, again, inputs))
     created = output.run_async(_create(request))
     short = created.name.removeprefix("runs/")
     if created.HasField("base_behind") and not as_json:
@@ -101,9 +111,21 @@ def ls(
 
 
 @app.command()
-def show(run: RunArgument, as_json: Json = False) -> None:
+def show(
+    run: RunArgument,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan as it was given, instead.")] = False,
+    current: Annotated[
+        bool, typer.Option("--current", help="With --plan: the plan after all changes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show a run with its epics and tasks. With --json: only the run."""
     name = resource_names.run_name(run)
+    if plan:
+        output.run_async(_print_plan(name, current=current, as_json=as_json))
+        return
+    if current:
+        raise Failure("--current requires --plan", BAD_INPUT)
 
     async def fetched() -> tuple[pb.Run, list[pb.Epic], list[pb.Task]]:
         async with output.connect() as client:
@@ -248,6 +270,26 @@ def cancel(run: RunArgument, as_json: Json = False) -> None:
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
 
+def _subject(file: Path | None, repo: str, again: str, inputs: Sequence[str]) -> pb.CreateRunRequest:
+    """Returns what to run: a plan on a repository, or another run; raises Failure if both or neither are named."""
+    if again:
+        if file or repo or inputs:
+            raise Failure(
+                "--again takes neither FILE nor --repo nor --input: the plan and repository are those of RUN",
+                BAD_INPUT,
+            )
+        return pb.CreateRunRequest(again=resource_names.run_name(again))
+    if file is None:
+        raise Failure("name a plan FILE, or a run with --again", BAD_INPUT)
+    if not repo:
+        raise Failure("--repo is missing: the git repository to work on", BAD_INPUT)
+    given = plan_file.read_with_text(file, inputs)
+    project = repo if urls.is_url(repo) else _path(repo)
+    return pb.CreateRunRequest(
+        plan=given.plan, plan_text=given.text, plan_inputs=given.inputs, project=project
+    )
+
+
 def _path(repo: str) -> str:
     """Returns the absolute path of a repository; raises Failure if its name is not UTF-8."""
     path = str(Path(repo).expanduser().absolute())
@@ -271,6 +313,23 @@ async def _session_events(client: HeddleClient, name: str, after: int) -> AsyncI
             yield event
             after = event.sequence
         more = page.more
+
+
+async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
+    """Prints the first or the newest plan of a run: its text, or else its YAML form."""
+    async with output.connect() as client:
+        newest = await client.get_plan(name)
+        found = newest if current or newest.revision == 1 else await client.get_plan(name, revision=1)
+    if as_json:
+        output.print_json(found)
+        return
+    if found.revision != newest.revision:
+        changed = f"the plan was changed since, to revision {newest.revision}; --current prints that one"
+        output.print_message(f"note: {changed}")
+    if found.text and found.inputs:
+        values = ", ".join(f"{name}={words.plain(value)}" for name, value in sorted(found.inputs.items()))
+        output.print_message(f"note: its inputs were {values}")
+    output.print_text(found.text or writing.text_of(found.plan))
 
 
 async def _create(request: pb.CreateRunRequest) -> pb.Run:

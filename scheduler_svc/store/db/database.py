@@ -1,30 +1,17 @@
-"""The scheduler's database, with one writer that uses group commit, and concurrent readers.
-
-A commit costs an fsync, so functions that wait to write share one transaction.
-If one of them fails, the transaction is rolled back and all run again, each in a
-savepoint. The failure does not affect the others, and a group without failures
-needs no savepoints.
-"""
+"""The scheduler's database, with one writer that uses group commit, and concurrent readers."""
 
 import asyncio
-import queue
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
-import structlog
 
-from heddle import errors, pb
 from scheduler_svc.store.db.doorbell import Doorbell
-from scheduler_svc.store.db.engine import WRITES, is_sqlite, open_engine
-from scheduler_svc.store.db.events import collecting
+from scheduler_svc.store.db.engine import is_sqlite, open_engine
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.remote_doorbell import RemoteDoorbell
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+from scheduler_svc.store.db.writer import LOST, Guard, Job, Work, Writer, unavailable
 
 T = TypeVar("T")
 
@@ -32,36 +19,7 @@ T = TypeVar("T")
 Connection: TypeAlias = sa.Connection
 Row: TypeAlias = sa.Row[Any]
 
-Work: TypeAlias = Callable[[Connection], T]
-
-# Runs first in a transaction, and raises if this writer is not allowed to write.
-Guard: TypeAlias = Callable[[sa.Connection], None]
-
-# Maximum number of functions in one transaction; more would only delay the first of them.
-_LARGEST_GROUP: Final = 256
-
 _READERS: Final = 4
-
-# The connection or the disk failed, not the work: the whole group must run again. The last error occurs
-# when work continues on a broken connection.
-_LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
-
-
-@dataclass(frozen=True)
-class _Job:
-    work: Work[Any]
-    topics: tuple[str, ...]
-    guard: Guard | None
-    future: "asyncio.Future[Any]"
-
-
-def unavailable(error: Exception) -> errors.HeddleError:
-    """Returns the error for a database that is currently unavailable."""
-    cause = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return errors.HeddleError(
-        pb.ERROR_REASON_DATABASE_UNAVAILABLE,
-        f"the database cannot be used now: {cause[0] if cause else type(error).__name__}",
-    )
 
 
 class Database:
@@ -69,10 +27,16 @@ class Database:
 
     def __init__(self, url: str, doorbell: Doorbell) -> None:
         self.engine = open_engine(url)
+        # SQLite needs a transaction for a consistent view. On PostgreSQL each statement has its own, in or
+        # outside of one, so BEGIN and COMMIT would be two round trips for nothing.
+        self._reading = (
+            self.engine
+            if is_sqlite(self.engine)
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._doorbell = doorbell
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-reader")
-        self._writer: threading.Thread | None = None
+        self._writer: Writer | None = None
         self._remote: RemoteDoorbell | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,15 +53,14 @@ class Database:
         if not is_sqlite(self.engine):
             self._remote = RemoteDoorbell(self.engine, self._doorbell, self._loop)
             await asyncio.to_thread(self._remote.start)
-        self._writer = threading.Thread(target=self._write_groups, name="database-writer", daemon=True)
+        self._writer = Writer(self.engine, self._deliver)
         self._writer.start()
 
     async def close(self) -> None:
         """Writes the queued work, then closes every connection. Idempotent."""
         writer, self._writer = self._writer, None
         if writer:
-            self._queue.put(None)
-            await asyncio.to_thread(writer.join)
+            await asyncio.to_thread(writer.stop)
         if self._remote:
             await asyncio.to_thread(self._remote.stop)
         await asyncio.to_thread(self._readers.shutdown)
@@ -109,67 +72,44 @@ class Database:
         Raises the error of `work`, and rolls back only the changes of this work. Rings
         `topics` after the commit. `work` may run more than once: it must keep no state
         of an earlier run, and check the existing rows. `guard` runs once for all work of
-        a transaction that shares it; each caller receives its error.
+        a transaction that shares it; each caller receives its error. Waiting work that is
+        `Grouped` shares its statements too.
         """
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(work, topics, guard, future))
+        self._writer.put(Job(work, topics, guard, future))
         return await future
 
+    async def maintain(self, work: Work[T]) -> T:
+        """Runs `work` that removes old rows, in a transaction that on PostgreSQL does not delay the writer's."""
+        if self._writer is None:
+            raise unavailable(RuntimeError("it is not open"))
+        if is_sqlite(self.engine):
+            return await self.submit(work)
+        return await asyncio.to_thread(self._maintain, work)
+
+    def _maintain(self, work: Work[T]) -> T:
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except LOST as error:
+            raise unavailable(error) from error
+
     async def read(self, work: Work[T]) -> T:
-        """Runs `work` on a reader thread with one consistent view of the database."""
+        """Runs `work` on a reader thread, on SQLite with one consistent view of the database."""
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
         try:
-            with self.engine.connect() as connection, connection.begin():
+            with self._reading.connect() as connection, connection.begin():
                 return work(connection)
-        except _LOST as error:
+        except LOST as error:
             raise unavailable(error) from error
 
-    def _write_groups(self) -> None:
-        while (job := self._queue.get()) is not None:
-            group = [job]
-            last = False
-            while len(group) < _LARGEST_GROUP:
-                try:
-                    follower = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if follower is None:
-                    last = True
-                    break
-                group.append(follower)
-            self._deliver(group, self._transact(group))
-            if last:
-                return
-
-    def _transact(self, group: Sequence[_Job]) -> list[Any]:
-        """Returns the result of each job, or the exception to raise to its caller."""
-        try:
-            with self.engine.connect() as connection:
-                connection.execution_options(**{WRITES: True})
-                try:
-                    with connection.begin():
-                        return _run_bare(group, connection)
-                except _LOST:
-                    raise
-                except Exception as error:
-                    # Otherwise one of the jobs failed; the next lines find out which.
-                    if connection.invalidated:
-                        raise
-                    if len(group) == 1:
-                        return [error]
-                with connection.begin():
-                    return _run_apart(group, connection)
-        except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
-            log.warning("database_unavailable", error=str(error))
-            return [unavailable(error)] * len(group)
-
-    def _deliver(self, group: Sequence[_Job], outcomes: Sequence[Any]) -> None:
+    def _deliver(self, group: Sequence[Job], outcomes: Sequence[Any]) -> None:
         topics: dict[str, None] = {}
         for job, outcome in zip(group, outcomes, strict=True):
             if not isinstance(outcome, Exception):
@@ -189,26 +129,3 @@ class Database:
             self._loop.call_soon_threadsafe(settle)
         if self._remote and topics:
             self._remote.ring(topics)
-
-
-def _run_bare(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
-    for guard in {job.guard for job in group if job.guard}:
-        guard(connection)
-    with collecting(connection):
-        return [job.work(connection) for job in group]
-
-
-def _run_apart(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
-    outcomes: list[Any] = []
-    for job in group:
-        try:
-            with connection.begin_nested():
-                outcomes += _run_bare([job], connection)
-        except _LOST:
-            raise
-        except Exception as error:
-            if connection.invalidated:
-                raise
-            # The caller of `submit` raises it.
-            outcomes.append(error)
-    return outcomes

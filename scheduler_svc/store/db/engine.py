@@ -2,24 +2,34 @@
 
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from heddle.config import ConfigError
+from scheduler_svc.store.db import pipeline
 
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
+# Connections that are kept open: four readers, the writer, and the leader's lock.
+_POOL: Final = 6
+
 # Milliseconds after which PostgreSQL releases the locks of a frozen replica, which sends nothing more.
 SILENCE: Final = 3000
+
+_LIMIT_WRITER: Final = "SET {scope} idle_in_transaction_session_timeout = {silence}"
 
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
 
-# Gives up soon on a server that the network no longer reaches; the system's default is 15 minutes.
-_PATIENCE: Final = {
+# Parameters of libpq that the URL may override. Gives up soon on a server that the network no longer reaches, for
+# which the system's default is 15 minutes. A standby refuses writes, so it is not connected to.
+_CONNECTING: Final[dict[str, str | int]] = {
+    "fallback_application_name": "heddle",
+    "target_session_attrs": "read-write",
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -36,10 +46,10 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            return _open_sqlite(parsed, parsed.database)
+            return _with_queue(_open_sqlite(parsed, parsed.database))
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return _open_postgres(parsed)
+            return _with_queue(_open_postgres(parsed))
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -55,16 +65,76 @@ def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+def _with_queue(engine: sa.Engine) -> sa.Engine:
+    """Lets every statement see what its connection has queued before."""
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def send_queue(connection: sa.Connection, *_: object) -> None:
+        pipeline.flush(connection)
+
+    return engine
+
+
+def is_usable(connection: sa.Connection) -> bool:
+    """Returns False if an idle connection has been closed since it was last used."""
+    if is_sqlite(connection):
+        return True
+    return not connection.invalidated and _is_open(connection.connection.dbapi_connection)
+
+
+def open_writer(engine: sa.Engine) -> sa.Connection:
+    """Returns a connection whose every transaction writes. The caller invalidates it before it closes it."""
+    connection = engine.connect()
+    if is_sqlite(engine):
+        return connection.execution_options(**{WRITES: True})
+    try:
+        # For the whole session, which saves a statement in each transaction.
+        connection.exec_driver_sql(_LIMIT_WRITER.format(scope="SESSION", silence=SILENCE))
+        connection.commit()
+        # The driver would wait for the answer to its own BEGIN. The writer sends one with its first statements.
+        pipeline.begin_explicitly(connection)
+    except BaseException:
+        connection.invalidate()
+        connection.close()
+        raise
+    return connection
+
+
 def _open_postgres(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE)
+    # Not pool_pre_ping, which costs a round trip for each transaction.
+    engine = sa.create_engine(
+        url,
+        pool_size=_POOL,
+        connect_args={name: value for name, value in _CONNECTING.items() if name not in url.query},
+    )
+
+    @sa.event.listens_for(engine, "checkout")
+    def check(connection: Any, _record: object, _proxy: object) -> None:
+        if not _is_open(connection):
+            raise sa.exc.DisconnectionError
+
+    @sa.event.listens_for(engine, "handle_error")
+    def leave_standby(context: sa.engine.ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", "") == pipeline.READ_ONLY:
+            # The server has become a standby since the connection was made.
+            context.is_disconnect = True
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         # Only a writer holds locks that others wait for; a reader may pause between reads.
         if connection.get_execution_options().get(WRITES):
-            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE}")
+            connection.exec_driver_sql(_LIMIT_WRITER.format(scope="LOCAL", silence=SILENCE))
 
     return engine
+
+
+def _is_open(connection: Any) -> bool:
+    """Returns False if the server or the network has closed psycopg's connection. Needs no round trip."""
+    # The first call may read only the server's farewell.
+    for _ in range(2):
+        with suppress(connection.OperationalError):
+            connection.pgconn.consume_input()
+    return not connection.closed
 
 
 def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:

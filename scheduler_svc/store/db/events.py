@@ -1,7 +1,7 @@
 """A run's log: appends events and reads pages of events."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.store.db.statements import INSERT_EVENTS, TAKE_NUMBERS
+from scheduler_svc.store.db import pipeline
+from scheduler_svc.store.db.partitions import in_days_of_run
+from scheduler_svc.store.db.statements import INSERT_EVENT, TAKE_NUMBERS
 from scheduler_svc.store.db.tables import run_events
 from scheduler_svc.store.db.times import timestamp
 
@@ -31,19 +33,20 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
 
 @contextmanager
 def collecting(connection: sa.Connection) -> Iterator[None]:
-    """Collects the events that `append` receives inside the block, and writes them per run at its end.
+    """Collects the events that `append` receives inside the block, and writes them at its end.
 
     Writes nothing if the block raises.
     """
     appended: defaultdict[str, list[pb.Event]] = defaultdict(list)
-    connection.info[_APPENDED] = appended
+    # Kept, because a connection that has broken in the meantime has none.
+    info = connection.info
+    info[_APPENDED] = appended
     try:
         yield
-        # The order is always the same, so that transactions on the same runs cannot deadlock.
-        for run in sorted(appended):
-            _write(connection, run, appended[run])
+        if appended:
+            _write(connection, appended)
     finally:
-        del connection.info[_APPENDED]
+        info.pop(_APPENDED, None)
 
 
 def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> None:
@@ -57,24 +60,28 @@ def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> N
         connection.info[_APPENDED][each.run].append(each)
 
 
-def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
-    """Numbers and writes events of one run.
+def _write(connection: sa.Connection, appended: Mapping[str, Sequence[pb.Event]]) -> None:
+    """Numbers and writes the events of each run.
 
     The counter is in the run's row, so sequences follow the order of commits, and a
-    transaction that fails uses none.
+    transaction that fails uses none. The database numbers them, so that no result must be awaited.
     """
-    run = RunName.parse(name).run
-    last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
-    rows = []
-    for sequence, each in enumerate(events, last - len(events) + 1):
-        each.sequence = sequence
-        rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
-    connection.execute(INSERT_EVENTS, rows)
+    # The order is always the same, so that transactions on the same runs cannot deadlock.
+    for name in sorted(appended):
+        run, events = RunName.parse(name).run, appended[name]
+        pipeline.later(connection, TAKE_NUMBERS, {"of_run": run, "count": len(events)}, required=True)
+        for place, each in enumerate(events, 1 - len(events)):
+            # A copied event has the number of the log that it comes from.
+            each.ClearField("sequence")
+            row = {"of_run": run, "place": place, "event": each.SerializeToString()}
+            pipeline.later(connection, INSERT_EVENT, row)
 
 
 def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
     """Returns the oldest sequence in a run's log; the next future sequence if the log is empty."""
-    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run)
+    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(
+        run_events.c.run == run, *in_days_of_run(connection, run_events, run)
+    )
     oldest = connection.execute(chosen).scalar_one()
     return last + 1 if oldest is None else int(oldest)
 
@@ -84,16 +91,22 @@ def read_events(
 ) -> list[pb.Event]:
     """Returns events after a sequence, up to a limit; at least one if there are any."""
     rows = connection.execute(
-        sa.select(run_events.c.event)
-        .where(run_events.c.run == run, run_events.c.sequence > after)
+        sa.select(run_events.c.sequence, run_events.c.event)
+        .where(
+            run_events.c.run == run,
+            run_events.c.sequence > after,
+            *in_days_of_run(connection, run_events, run),
+        )
         .order_by(run_events.c.sequence)
         .limit(limit)
     )
     events: list[pb.Event] = []
     size = 0
-    for (data,) in rows:
+    for sequence, data in rows:
         size += len(data)
         if events and size > max_bytes:
             break
-        events.append(pb.Event.FromString(data))
+        found = pb.Event.FromString(data)
+        found.sequence = sequence
+        events.append(found)
     return events

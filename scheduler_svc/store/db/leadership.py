@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from heddle import errors, pb
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.engine import SILENCE, is_sqlite
 from scheduler_svc.store.db.tables import leadership
@@ -78,13 +79,20 @@ class AdvisoryLock:
 
     def try_acquire(self) -> bool:
         self.release()
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one():
+        connection = self._engine.connect()
+        try:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            is_held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one())
+            if is_held:
+                connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
+        except BaseException:
+            _end_session(connection)
+            raise
+        if is_held:
             self._connection = connection
-            connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
-            return True
-        connection.close()
-        return False
+        else:
+            connection.close()
+        return is_held
 
     def is_held(self) -> bool:
         with self._mutex:
@@ -99,9 +107,13 @@ class AdvisoryLock:
         with self._mutex:
             connection, self._connection = self._connection, None
             if connection is not None:
-                # Does not return the connection to the pool: the lock ends with the session.
-                connection.invalidate()
-                connection.close()
+                _end_session(connection)
+
+
+def _end_session(connection: sa.Connection) -> None:
+    """Closes a connection without returning it to the pool: a lock ends with its session."""
+    connection.invalidate()
+    connection.close()
 
 
 # PostgreSQL before version 14 has no such limit: a frozen leader keeps the lock there.
@@ -124,16 +136,23 @@ class Leadership:
         """Waits until this replica leads; returns its epoch, which is higher than all earlier ones and than `above()`.
 
         Workers may have seen a higher epoch than the database, if the database was restored from a backup.
+        If cancelled, does not keep the lock.
         """
         while True:
+            trying = asyncio.ensure_future(asyncio.to_thread(self._lock.try_acquire))
             try:
-                if await asyncio.to_thread(self._lock.try_acquire):
+                if await asyncio.shield(trying):
                     epoch = await self._database.submit(partial(_next_epoch, above=above()))
                     log.info("leading", epoch=epoch)
                     return epoch
             except (errors.HeddleError, sa.exc.DBAPIError, OSError) as error:
                 log.warning("cannot_lead_yet", error=str(error))
                 await self.release()
+            except asyncio.CancelledError:
+                # The thread would otherwise take the lock after this.
+                await asyncio.gather(trying, return_exceptions=True)
+                await self.release()
+                raise
             await asyncio.sleep(_RETRY)
 
     async def lost(self) -> None:
@@ -153,17 +172,28 @@ def _next_epoch(connection: sa.Connection, above: int) -> int:
     return int(connection.execute(raised).scalar_one())
 
 
+# The newest leader's epoch.
+NEWEST_EPOCH: Final = sa.select(leadership.c.epoch)
+
+
 def read_epoch(connection: sa.Connection) -> int:
     """Returns the newest leader's epoch; 0 before the first leader."""
-    return int(connection.execute(sa.select(leadership.c.epoch)).scalar_one())
+    return int(connection.execute(NEWEST_EPOCH).scalar_one())
 
 
 # FOR SHARE makes the next leader wait for this transaction; SQLite's writers wait anyway.
-_EPOCH = sa.select(leadership.c.epoch).with_for_update(read=True)
+_EPOCH = NEWEST_EPOCH.with_for_update(read=True)
+_IS_NEWEST = _EPOCH.where(leadership.c.epoch == sa.bindparam("of_epoch"))
 
 
 def check_epoch(connection: sa.Connection, epoch: int) -> None:
-    """Raises STALE_EPOCH if a newer leader exists. Runs first in every transaction of the loop."""
+    """Raises STALE_EPOCH if a newer leader exists. Runs first in every transaction of the loop.
+
+    If the connection queues, the check is queued too, and a newer leader makes the transaction run again.
+    """
+    if pipeline.queues(connection):
+        pipeline.later(connection, _IS_NEWEST, {"of_epoch": epoch}, required=True)
+        return
     newest = int(connection.execute(_EPOCH).scalar_one())
     if newest != epoch:
         raise errors.HeddleError(

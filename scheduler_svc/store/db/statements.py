@@ -24,6 +24,16 @@ def this(table: sa.Table) -> list[sa.ColumnElement[bool]]:
 ANY_ATTEMPT: Final = sa.select(attempts).where(*this(attempts))
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*this(attempts), attempts.c.ended_at.is_(None))
 
+# For the acceptance of a live attempt's task.
+ACCEPTING: Final = sa.select(
+    attempts.c.agent,
+    attempts.c.record,
+    attempts.c.usage,
+    attempts.c.cost_micros,
+    tasks.c.spec,
+    runs.c.unpushed,
+).where(*this(attempts), attempts.c.ended_at.is_(None), *this(tasks), *this(runs))
+
 # For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(
     runs.c.project,
@@ -54,11 +64,25 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.run == attempts.c.run,
 )
 
-# For the start of a task.
-RUN_OF_EPIC: Final = sa.select(
+# For the start of a task: what decides whether it may start, and the columns of its assignment.
+START: Final = sa.select(
     runs.c.state,
     runs.c.worker,
+    runs.c.project,
+    runs.c.base_commit,
+    runs.c.head_commit,
+    runs.c.project_file,
     epics.c.state.label("epic_state"),
+    epics.c.spec.label("epic_spec"),
+    epics.c.worktree_path,
+    epics.c.lease,
+    epics.c.set_up,
+    epics.c.rewind_to,
+    tasks.c.state.label("task_state"),
+    tasks.c.attempt_count,
+    tasks.c.spec,
+    tasks.c.resolves,
+    tasks.c.resume_from,
     sa.select(attempts.c.number)
     .where(
         attempts.c.run == sa.bindparam("of_run"),
@@ -67,14 +91,21 @@ RUN_OF_EPIC: Final = sa.select(
     )
     .exists()
     .label("has_live_attempt"),
-).where(*this(epics), runs.c.run == epics.c.run)
+).where(*this(tasks), epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic, runs.c.run == tasks.c.run)
 INSERT_CHUNK: Final = sa.insert(session_chunks)
-INSERT_EVENTS: Final = sa.insert(run_events)
 
 # Has another parameter, `count`: how many numbers to take.
 TAKE_NUMBERS: Final = (
-    sa.update(runs)
-    .where(*this(runs))
-    .values(sequence=runs.c.sequence + sa.bindparam("count"))
-    .returning(runs.c.sequence)
+    sa.update(runs).where(*this(runs)).values(sequence=runs.c.sequence + sa.bindparam("count"))
+)
+
+# After TAKE_NUMBERS. Has other parameters: the `event`, and its `place` before the last one: 0 for the last, -1 for
+# the one before it. The stored event has no sequence of its own.
+INSERT_EVENT: Final = sa.insert(run_events).from_select(
+    ["run", "sequence", "event"],
+    sa.select(
+        runs.c.run,
+        runs.c.sequence + sa.bindparam("place", type_=sa.Integer),
+        sa.bindparam("event", type_=sa.LargeBinary),
+    ).where(*this(runs)),
 )

@@ -9,6 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from heddle import pb
+
 metadata = sa.MetaData()
 
 
@@ -49,14 +51,20 @@ runs = sa.Table(
     # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
-    # pb.Plan as submitted, plus the permissions that the operator has granted for the whole run since.
+    # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The agent that replaces the default agent of its plans. Empty: none.
+    sa.Column("agent", sa.Text, nullable=False, server_default=""),
     # The actor who asked for it.
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # What the run's environment currently lacks. Empty: nothing.
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
     # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
+    # When its logs had been kept for long enough. Null: they are kept; also if it has been reopened since.
+    sa.Column("logs_expired_at", sa.BigInteger),
+    # pb.UsageTotals of its attempts that have ended. Null: they have used nothing.
+    sa.Column("usage", sa.LargeBinary),
     # Sequence of the newest event, assigned in the transaction that writes the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
@@ -66,6 +74,7 @@ runs = sa.Table(
     sa.Column("ended_at", sa.BigInteger),
     sa.Index("runs_by_age", "created_at", "run"),
     sa.Index("runs_by_end", "ended_at"),
+    sa.Index("runs_by_project", "project", "created_at", "run"),
 )
 
 epics = sa.Table(
@@ -106,6 +115,10 @@ epics = sa.Table(
     # True: the operator requested the merge; an epic with manual merge waits for that.
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
+    # As in runs.
+    sa.Column("usage", sa.LargeBinary),
+    # pb.BudgetHold. Null: none of its budgets keeps it from continuing.
+    sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
@@ -138,6 +151,8 @@ tasks = sa.Table(
     sa.Column("resume_from", sa.Integer),
     # True: it was accepted without a change, and its plan does not specify whether it should change anything.
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The needs of its spec, separated by spaces.
+    sa.Column("needs", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
@@ -145,6 +160,14 @@ tasks = sa.Table(
     # When its next attempt may start. 0: immediately.
     sa.Column("start_after", sa.BigInteger, nullable=False, server_default="0"),
     _key("run", "epic", parent="epics"),
+    sa.Index("tasks_by_state", "run", "epic", "state", "unchanged"),
+    # For the open questions of all runs.
+    sa.Index(
+        "tasks_waiting",
+        "run",
+        postgresql_where=sa.text(f"state = {pb.TASK_STATE_WAITING}"),
+        sqlite_where=sa.text(f"state = {pb.TASK_STATE_WAITING}"),
+    ),
 )
 
 attempts = sa.Table(
@@ -182,6 +205,14 @@ attempts = sa.Table(
     sa.Column("record", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", parent="tasks"),
     sa.Index("attempts_by_end", "ended_at"),
+    # For the live attempts of a run, and of an epic.
+    sa.Index(
+        "attempts_live",
+        "run",
+        "epic",
+        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL"),
+    ),
 )
 
 run_events = sa.Table(
@@ -217,6 +248,18 @@ requests = sa.Table(
     # The resource that the request created or changed.
     sa.Column("resource", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("requests_by_age", "created_at"),
+)
+
+project_totals = sa.Table(
+    "project_totals",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    # Cost of all attempts that have ended.
+    sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"),
+    # Cost of the accepted attempts that cost anything, and their number.
+    sa.Column("accepted_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("accepted_count", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 forecasts = sa.Table(
@@ -262,6 +305,7 @@ leader_requests = sa.Table(
     sa.Column("answer", sa.LargeBinary),
     # The google.rpc.Status if the request failed instead.
     sa.Column("error", sa.LargeBinary),
+    sa.Index("errands_by_end", "ended_at"),
 )
 
 tokens = sa.Table(
@@ -284,6 +328,15 @@ tokens = sa.Table(
     sa.Column("revoked_at", sa.BigInteger),
 )
 
+preferences = sa.Table(
+    "preferences",
+    metadata,
+    # The actor, such as user:ada.
+    sa.Column("user", sa.Text, primary_key=True),
+    # pb.Preferences
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+
 audit = sa.Table(
     "audit",
     metadata,
@@ -297,6 +350,7 @@ audit = sa.Table(
     sa.Column("peer", sa.Text, nullable=False),
     # Empty: the call was carried out.
     sa.Column("refusal", sa.Text, nullable=False),
+    sa.Index("audit_by_user", "user", "sequence"),
 )
 
 leadership = sa.Table(

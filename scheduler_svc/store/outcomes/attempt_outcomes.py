@@ -1,21 +1,19 @@
-"""Writes the progress and the outcome of an attempt. Every write is idempotent."""
+"""Writes the worktree and the outcome of an attempt. Every write is idempotent."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.agents import provider_of
-from heddle.errors import HeddleError
-from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName, RunName
 from scheduler_svc.model import transitions
-from scheduler_svc.model.session_summary import fold
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import (
-    INSERT_CHUNK,
+    ACCEPTING,
     LIVE_ATTEMPT,
     of,
 )
@@ -24,8 +22,9 @@ from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
-from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
+from scheduler_svc.store.rows import attempts, epics, holds, tasks, usage_totals
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
+from scheduler_svc.store.rows.usage_totals import Used
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
@@ -51,7 +50,11 @@ def record_worktree(
         _note_found(connection, attempt, ensured.found, now)
     if ensured.HasField("submodules_not_filled"):
         _note_unfilled(connection, attempt, ensured.submodules_not_filled, worker, now)
-    if not epics.note_worktree(connection, epic, worktree):
+    first = epics.note_worktree(connection, epic, worktree)
+    if ensured.taken_in:
+        # The work of other epics is not the epic's own.
+        epics.change(connection, epic, start_commit=ensured.taken_in)
+    if not first:
         return
     created = pb.WorktreeCreated(
         path=worktree.path,
@@ -86,142 +89,40 @@ def _note_unfilled(
     append(connection, [event(attempt, f"worker:{worker}", submodules_not_filled=unfilled)], now)
 
 
-def ingest(
-    connection: sa.Connection, attempt: AttemptName, events: Sequence[pb.Event], now: int
-) -> pb.SessionFinished | None:
-    """Stores a batch of a session's events, each exactly once; returns the session's result if included."""
-    row = _live(connection, attempt)
-    if row is None:
-        return None
-    fresh = [each for each in events if each.sequence > row.session_sequence]
-    if not fresh:
-        return None
-    if fresh[0].sequence != row.session_sequence + 1:
-        raise HeddleError(
-            pb.ERROR_REASON_INTERNAL,
-            f"the session's log jumps from {row.session_sequence} to {fresh[0].sequence}",
-        )
-    for each in fresh:
-        _name(each, attempt, row.agent)
-    connection.execute(
-        INSERT_CHUNK,
-        {
-            **attempt._asdict(),
-            "first_sequence": fresh[0].sequence,
-            "last_sequence": fresh[-1].sequence,
-            "events": pb.WatchSessionResponse(events=fresh).SerializeToString(),
-        },
-    )
-    before = pb.Attempt.FromString(row.record)
-    before.state = row.state
-    before.summary.ParseFromString(row.summary)
-    before.usage.ParseFromString(row.usage)
-    after = fold(before, fresh)
-    _note_setup(connection, attempt, fresh)
-    for each in fresh:
-        allowed_rules.take(connection, attempt, each.approval_resolved)
-    if any(map(_shows_a_model, fresh)):
-        holds.works(connection, provider_of(row.agent), now)
-    result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
-    dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
-    _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
-    _promote(connection, attempt, fresh, now)
-    _set_waiting(connection, attempt, was=row.state, now_is=after.state)
-    return result
-
-
-def _shows_a_model(said: pb.Event) -> bool:
-    """Returns whether an event can only occur after a response of the agent's model."""
-    return said.HasField("tool_started") or said.usage.output_tokens > 0
-
-
-def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
-    """Records the worktree in which a setup has succeeded, so that no later attempt runs it there again."""
-    for each in fresh:
-        if each.setup_finished.ok:
-            epics.change(connection, attempt.parent.parent, set_up=each.setup_finished.incarnation)
-
-
 def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
     return connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
 
 
-def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
-    """Fills in the fields that a worker can omit."""
-    each.run = f"runs/{attempt.run}"
-    each.epic, each.task, each.attempt = attempt.epic, attempt.task, attempt.number
-    if not each.actor:
-        each.actor = f"agent:{agent.partition(':')[0]}"
+class Acceptance(NamedTuple):
+    """The commit that the task of an attempt is accepted with, at `now`, in microseconds."""
+
+    attempt: AttemptName
+    committed: pb.CommitTaskResponse
+    now: int
 
 
-def _save(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    folded: pb.Attempt,
-    result: pb.SessionFinished | None,
-    *,
-    turn: int,
-) -> None:
-    values: dict[str, object] = {
-        "session_sequence": folded.session_sequence,
-        "summary": folded.summary.SerializeToString(),
-        "usage": folded.usage.SerializeToString(),
-        "cost_micros": folded.usage.cost_usd_micros,
-        "turn_micros": turn,
-        "record": pb.Attempt(
-            checks=folded.checks,
-            approvals=folded.approvals,
-            answers=folded.answers,
-            agent_session=folded.agent_session if folded.HasField("agent_session") else None,
-            background_stopped=folded.background_stopped,
-            found_ref=folded.found_ref,
-            allowed_rules=folded.allowed_rules,
-            submodules_not_filled=(
-                folded.submodules_not_filled if folded.HasField("submodules_not_filled") else None
-            ),
-        ).SerializeToString(),
-    }
-    if result is not None:
-        values["session_result"] = result.SerializeToString()
-    attempts.move(connection, attempt, transitions.ATTEMPT_REPORT[folded.state], now=None, **values)
-
-
-def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
-    """Copies the events that determine the run's outcome into the run's log."""
-    promoted: list[pb.Event] = []
-    for each in fresh:
-        kind = each.WhichOneof("payload")
-        if kind not in PROMOTED:
-            continue
-        copy = pb.Event()
-        copy.CopyFrom(each)
-        promoted.append(copy)
-        if kind == "approval_requested":
-            asked = pb.TaskWaiting(reason=each.approval_requested.question)
-            promoted.append(event(attempt, each.actor, task_waiting=asked))
-    append(connection, promoted, now)
-
-
-def _set_waiting(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    *,
-    was: "pb.AttemptState.ValueType",
-    now_is: "pb.AttemptState.ValueType",
-) -> None:
-    """Updates the task's state to match its attempt's state."""
-    waiting = now_is == pb.ATTEMPT_STATE_WAITING
-    if waiting != (was == pb.ATTEMPT_STATE_WAITING):
-        tasks.move(connection, attempt.parent, transitions.TASK_ASK if waiting else transitions.TASK_WORK)
+def accept_all(connection: sa.Connection, accepted: Sequence[Acceptance]) -> list[None]:
+    """Accepts the task of each attempt with its commit; does nothing for an attempt that has ended."""
+    rows = fetch(connection, [(ACCEPTING, of(each.attempt)) for each in accepted])
+    used = []
+    for each, found in zip(accepted, rows, strict=True):
+        for row in found:
+            _accept(connection, *each, row)
+            used.append(Used(each.attempt, row.usage, row.cost_micros, accepted=True))
+    usage_totals.add(connection, used)
+    return [None] * len(accepted)
 
 
 def accept(
     connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int
 ) -> None:
-    """Accepts the task with this attempt's commit; does nothing if the attempt has ended."""
-    row = _live(connection, attempt)
-    if row is None:
-        return
+    """Accepts the task of one attempt; like `accept_all`."""
+    accept_all(connection, [Acceptance(attempt, committed, now)])
+
+
+def _accept(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
+) -> None:
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
@@ -236,7 +137,7 @@ def accept(
         transitions.TASK_ACCEPT,
         reason=reason,
         commit_id=committed.commit,
-        unchanged=committed.no_changes and _says_nothing(connection, attempt),
+        unchanged=committed.no_changes and _says_nothing(row.spec),
     )
     holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
@@ -252,7 +153,8 @@ def accept(
         events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
     branch = attempt.parent.parent.branch
     refused = {branch: committed.push_error} if committed.push_error else {}
-    note_pushes(connection, RunName(attempt.run), [branch], refused)
+    if refused or row.unpushed is not None:
+        note_pushes(connection, RunName(attempt.run), [branch], refused)
     if committed.push_error:
         failed = pb.PushFailed(branch=branch, error=committed.push_error)
         events.append(event(attempt, "scheduler", push_failed=failed))
@@ -268,9 +170,9 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
     return f"it changed nothing that git keeps: git ignores {ignored.paths[0]}{more}"
 
 
-def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
-    """Returns whether the plan does not specify if the attempt's task must change anything."""
-    return get_spec(connection, attempt.parent).expect == pb.EXPECT_UNSPECIFIED
+def _says_nothing(spec: bytes) -> bool:
+    """Returns whether the plan does not specify if a task must change anything; `spec` is a pb.PlanTask."""
+    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
 
 def fail(
@@ -296,6 +198,7 @@ def fail(
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     counts = row.counts and outcome not in _UNCOUNTED
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}

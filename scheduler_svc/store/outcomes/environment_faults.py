@@ -17,11 +17,10 @@ _ACTOR: Final = "scheduler"
 Waiter: TypeAlias = AttemptName | EpicName | RunName
 
 
-def read_fault(connection: sa.Connection, run: RunName) -> str:
-    """Returns the recorded fault of the run; empty if there is none."""
-    return str(
-        connection.execute(sa.select(runs_table.c.fault).where(runs_table.c.run == run.run)).scalar_one()
-    )
+def read_faulty(connection: sa.Connection) -> set[RunName]:
+    """Returns the runs with a recorded fault."""
+    found = connection.execute(sa.select(runs_table.c.run).where(runs_table.c.fault != ""))
+    return {RunName(row.run) for row in found}
 
 
 def is_cancelling(connection: sa.Connection, run: RunName) -> bool:

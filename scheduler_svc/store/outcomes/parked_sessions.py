@@ -19,7 +19,8 @@ from scheduler_svc.store.db.tables import NEWEST_ATTEMPT
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.queries.resources import is_task
-from scheduler_svc.store.rows import allowed_rules, attempts, tasks
+from scheduler_svc.store.rows import allowed_rules, attempts, tasks, usage_totals
+from scheduler_svc.store.rows.usage_totals import Used
 
 
 def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
@@ -31,6 +32,7 @@ def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
         return False
     parked = transitions.ATTEMPT_END[pb.ATTEMPT_STATE_PARKED]
     attempts.move(connection, attempt, parked, now=now, reason="", counts=False)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     open_ones = pb.Attempt.FromString(row.record).approvals
     move = transitions.TASK_PARK if open_ones else transitions.TASK_PARK_ANSWERED
     tasks.move(connection, attempt.parent, move)

@@ -22,7 +22,8 @@ from scheduler_svc.store.db.tables import runs as runs_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.queries.resources import is_task
-from scheduler_svc.store.rows import attempts, holds, runs, tasks
+from scheduler_svc.store.rows import attempts, holds, runs, tasks, usage_totals
+from scheduler_svc.store.rows.usage_totals import Used
 
 
 def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, now: int) -> bool:
@@ -42,6 +43,7 @@ def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionF
         return False
     parked = transitions.ATTEMPT_END[pb.ATTEMPT_STATE_PARKED]
     attempts.move(connection, attempt, parked, now=now, reason=result.reason, counts=False)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     met = holds.meet(connection, provider_of(row.agent), result, now)
     tasks.move(
         connection,

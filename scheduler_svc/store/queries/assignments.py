@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, of
-from scheduler_svc.store.db.tables import attempts
+from heddle.plan.rules import SCRIPTED
+from scheduler_svc.model.status import TaskStatus
+from scheduler_svc.model.transitions import TASK_START
+from scheduler_svc.store.db.pipeline import fetch
+from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
+from scheduler_svc.store.db.tables import attempts, tasks
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,73 @@ class Assignment:
     merges: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
+    # The accepted commits of the tasks that it needs.
+    needed: Sequence[str] = ()
+    # True: its agent resolves a conflict with one of them.
+    resolves_needed: bool = False
+
+
+class Start(NamedTuple):
+    """What decides whether an attempt may start, and its assignment."""
+
+    run_state: "pb.RunState.ValueType"
+    epic_state: "pb.EpicState.ValueType"
+    epic_title: str
+    # True: the attempt is the next one of a pending task, and its epic has no live attempt.
+    is_next: bool
+    assignment: Assignment
+
+
+def read_starts(connection: sa.Connection, wanted: Sequence[tuple[AttemptName, int | None]]) -> list[Start]:
+    """Returns for each wanted attempt, given with the amount it may cost, what its start needs; one round trip."""
+    found = fetch(connection, [(START, of(attempt.parent)) for attempt, _ in wanted])
+    return [
+        _start(connection, attempt, share, row)
+        for (attempt, share), (row,) in zip(wanted, found, strict=True)
+    ]
+
+
+def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, row: Any) -> Start:
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    pending = TaskStatus(row.task_state) in TASK_START.sources
+    is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
+    spec = pb.PlanTask.FromString(row.spec)
+    # What an attempt continues is read only if it starts.
+    continued = _continued(connection, attempt, spec.agent, row.resume_from) if is_next else {}
+    if continued:
+        spec.permissions.allow.extend(_allowed_before(connection, attempt))
+    return Start(
+        run_state=row.state,
+        epic_state=row.epic_state,
+        epic_title=epic.title,
+        is_next=is_next,
+        assignment=Assignment(
+            **_common(attempt, row, depends=bool(epic.depends_on)),
+            spec=spec,
+            started=False,
+            session_sequence=0,
+            result=None,
+            stop_reason=None,
+            budget=share,
+            **(_of_needs(connection, attempt, epic, spec) if is_next else {}),
+            **continued,
+        ),
+    )
+
+
+def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
+    """Returns the fields of an assignment from the rows of its run, epic and task."""
+    return {
+        "project": row.project,
+        "base_commit": (depends and row.head_commit) or row.base_commit,
+        "worker": row.worker,
+        "project_file": pb.ProjectFile.FromString(row.project_file or b""),
+        "worktree_path": row.worktree_path,
+        "lease": pb.Lease.FromString(row.lease or b""),
+        "set_up": row.set_up,
+        "merges": attempt.parent.parent.parent.branch if row.resolves else "",
+        "rewind_to": row.rewind_to,
+    }
 
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
@@ -56,28 +127,47 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if row is None:
         return None
     spec = pb.PlanTask.FromString(row.spec)
-    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    depends = bool(epic.depends_on)
     continued = _continued(connection, attempt, spec.agent, row.resume_from)
     if continued:
         spec.permissions.allow.extend(_allowed_before(connection, attempt))
     return Assignment(
-        project=row.project,
-        base_commit=(depends and row.head_commit) or row.base_commit,
-        worker=row.worker,
-        project_file=pb.ProjectFile.FromString(row.project_file or b""),
-        worktree_path=row.worktree_path,
-        lease=pb.Lease.FromString(row.lease or b""),
-        set_up=row.set_up,
+        **_common(attempt, row, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
-        merges=attempt.parent.parent.parent.branch if row.resolves else "",
-        rewind_to=row.rewind_to,
+        **_of_needs(connection, attempt, epic, spec),
         **continued,
     )
+
+
+def _of_needs(
+    connection: sa.Connection, attempt: AttemptName, epic: pb.PlanEpic, spec: pb.PlanTask
+) -> dict[str, Any]:
+    """Returns the fields of an assignment about the tasks that its task needs."""
+    if not spec.needs:
+        return {}
+    return {
+        "needed": _needed(connection, attempt, spec.needs),
+        # The scripted agent cannot resolve conflicts.
+        "resolves_needed": epic.on_conflict == pb.ON_CONFLICT_AGENT and spec.agent != SCRIPTED,
+    }
+
+
+def _needed(connection: sa.Connection, attempt: AttemptName, needs: Sequence[str]) -> list[str]:
+    """Returns the accepted commits of tasks, given as EPIC/TASK; none for a task that the operator skipped."""
+    found: list[str] = []
+    for need in needs:
+        epic, _, task = need.partition("/")
+        chosen = sa.select(tasks.c.commit_id).where(
+            tasks.c.run == attempt.run, tasks.c.epic == epic, tasks.c.task == task, tasks.c.commit_id != ""
+        )
+        found += connection.execute(chosen).scalars()
+    return found
 
 
 # An attempt that ended in one of these states is resumed by the next attempt without a request.

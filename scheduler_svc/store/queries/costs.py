@@ -1,5 +1,6 @@
 """Reads the costs and budgets of resources, one level at a time."""
 
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -11,16 +12,23 @@ from scheduler_svc.model.usage import total
 from scheduler_svc.store.db.tables import ATTEMPT_OF_TASK, EPIC_OF_TASK, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp
 from scheduler_svc.store.queries import page_tokens
-from scheduler_svc.store.queries.spending import usage_by
+from scheduler_svc.store.queries.resources import RUN_COLUMNS
+from scheduler_svc.store.queries.spending import usage_by, usage_by_epic, usage_by_run
 
 _PAGE: Final = 100
 _LARGEST_PAGE: Final = 500
 
 
 def list_costs(
-    connection: sa.Connection, request: pb.ListCostsRequest, project_budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    project_budget: int | None,
+    projects: Collection[str] = (),
 ) -> pb.ListCostsResponse:
-    """Returns a page of the costs below the parent; raises NOT_FOUND. `project_budget` is in micros."""
+    """Returns a page of the costs below the parent; raises NOT_FOUND. `project_budget` is in micros.
+
+    If the parent is of no single project, the costs are those of `projects` only, unless that is empty.
+    """
     parent = request.parent
     match parent.count("/") if parent.startswith("runs/") else None:
         case 1:
@@ -29,19 +37,25 @@ def list_costs(
             return _tasks(connection, request, EpicName.parse(parent, wildcard=True))
         case number if number:
             return _sessions(connection, request, TaskName.parse(parent, wildcard=True))
+    visible = [runs.c.project.in_(projects)] if projects else []
+    if parent == ANY:
+        return _runs(connection, request, "", project_budget, *visible)
     if parent:
-        return _runs(connection, request, "" if parent == ANY else parent, project_budget)
-    return _projects(connection, request, project_budget)
+        return _runs(connection, request, parent, project_budget, runs.c.project == parent)
+    return _projects(connection, request, project_budget, *visible)
 
 
 def _projects(
-    connection: sa.Connection, request: pb.ListCostsRequest, budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    budget: int | None,
+    *within: sa.ColumnElement[bool],
 ) -> pb.ListCostsResponse:
-    chosen = sa.select(runs.c.project, sa.func.min(runs.c.started_at).label("started_at"))
+    chosen = sa.select(runs.c.project, sa.func.min(runs.c.started_at).label("started_at")).where(*within)
     if after := page_tokens.texts(request.page_token, 1):
         chosen = chosen.where(runs.c.project > after[0])
     rows, more = _page(connection, request, chosen.group_by(runs.c.project).order_by(runs.c.project))
-    sums = _Sums(connection, [runs.c.project])
+    sums = _Sums(connection, usage_by_run(connection, [runs.c.project], *within), [runs.c.project], *within)
     return pb.ListCostsResponse(
         costs=[_cost(row.project, row, sums.of(row.project), budget) for row in rows],
         next_page_token=page_tokens.token(rows[-1].project) if more else "",
@@ -50,18 +64,21 @@ def _projects(
 
 
 def _runs(
-    connection: sa.Connection, request: pb.ListCostsRequest, project: str, project_budget: int | None
+    connection: sa.Connection,
+    request: pb.ListCostsRequest,
+    project: str,
+    project_budget: int | None,
+    *within: sa.ColumnElement[bool],
 ) -> pb.ListCostsResponse:
-    """Returns a page of the runs of a project, or of all projects if `project` is empty."""
-    within = [runs.c.project == project] if project else []
-    chosen = sa.select(runs).where(*within).order_by(runs.c.created_at.desc(), runs.c.run.desc())
+    """Returns a page of the runs that are `within`: those of one project, or of several if `project` is empty."""
+    chosen = sa.select(*RUN_COLUMNS).where(*within).order_by(runs.c.created_at.desc(), runs.c.run.desc())
     if after := page_tokens.texts(request.page_token, 2):
         [created_at] = page_tokens.numbers(page_tokens.token(after[0]), 1) or [0]
         chosen = chosen.where(sa.tuple_(runs.c.created_at, runs.c.run) < (created_at, after[1]))
     rows, more = _page(connection, request, chosen)
     if project and not rows and not request.page_token:
         raise not_found(f"run of project {project}")
-    sums = _Sums(connection, [attempts.c.run], *within)
+    sums = _Sums(connection, usage_by_run(connection, [runs.c.run], *within), [attempts.c.run], *within)
     costs = [
         _cost(
             str(RunName(row.run)),
@@ -86,7 +103,8 @@ def _epics(connection: sa.Connection, request: pb.ListCostsRequest, run: RunName
         chosen = chosen.where(epics.c.place > after[0])
     sum_of_all = _of_run(connection, run)
     rows, more = _page(connection, request, chosen)
-    sums = _Sums(connection, [attempts.c.epic], attempts.c.run == run.run)
+    usage = usage_by_epic(connection, run.run)
+    sums = _Sums(connection, usage, [attempts.c.epic], attempts.c.run == run.run)
     costs = [
         _cost(
             str(run.epic(row.epic)),
@@ -118,7 +136,8 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
         chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
     sum_of_all = _of_epic(connection, epic)
     rows, more = _page(connection, request, chosen)
-    sums = _Sums(connection, [attempts.c.epic, attempts.c.task], *_within(attempts, epic))
+    key, within = [attempts.c.epic, attempts.c.task], _within(attempts, epic)
+    sums = _Sums(connection, usage_by(connection, key, *within), key, *within)
     costs = [
         _cost(
             str(TaskName(row.run, row.epic, row.task)),
@@ -148,7 +167,8 @@ def _sessions(
         chosen = chosen.where(sa.tuple_(*place) > tuple(after))
     sum_of_all = _of_task(connection, task)
     rows, more = _page(connection, request, chosen)
-    sums = _Sums(connection, [attempts.c.run], *_within(attempts, task))
+    key, within = [attempts.c.run], _within(attempts, task)
+    sums = _Sums(connection, usage_by(connection, key, *within), key, *within)
     costs = [
         _cost(
             str(AttemptName(row.run, row.epic, row.task, row.number)),
@@ -190,9 +210,13 @@ class _Sums:
     """The usage of attempts, and the unspent shares of the live ones, summed by a key."""
 
     def __init__(
-        self, connection: sa.Connection, key: list[sa.Column[Any]], *where: sa.ColumnElement[bool]
+        self,
+        connection: sa.Connection,
+        usage: Mapping[tuple[Any, ...], pb.UsageTotals],
+        key: list[sa.Column[Any]],
+        *where: sa.ColumnElement[bool],
     ) -> None:
-        self._usage = usage_by(connection, key, *where)
+        self._usage = usage
         left = attempts.c.share_micros - attempts.c.cost_micros
         chosen = (
             sa.select(sa.func.sum(left), *key)
@@ -235,7 +259,7 @@ def _cost(name: str, row: Any, spending: _Spending, budget: int | None, **more: 
 
 
 def _of_run(connection: sa.Connection, name: RunName) -> pb.Cost:
-    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    row = connection.execute(sa.select(*RUN_COLUMNS).where(runs.c.run == name.run)).one_or_none()
     if row is None:
         raise not_found(name)
     return _cost(str(name), row, _NOTHING, row.budget_micros, title=row.title, project=row.project)

@@ -11,6 +11,7 @@ from heddle.names import ANY, EpicName, RunName, TaskName
 from scheduler_svc.store.db.tables import ATTEMPT_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import (
+    RUN_COLUMNS,
     attempt_of,
     epics_of,
     is_epic,
@@ -26,7 +27,7 @@ def list_runs(
 ) -> pb.ListRunsResponse:
     """Returns a page of runs, newest first; only those of `projects` unless that is empty."""
     size = page_tokens.page_size(request.page_size, 50, 500)
-    chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
+    chosen = sa.select(*RUN_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(size + 1)
     if projects:
         chosen = chosen.where(runs.c.project.in_(projects))
     after = page_tokens.texts(request.page_token, 2)
@@ -99,10 +100,17 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
     return pb.ListAttemptsResponse(attempts=map(attempt_of, rows[:size]), next_page_token=more)
 
 
-def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
-    """Returns a page of the open questions of all runs, including parked attempts, oldest first."""
+def list_approvals(
+    connection: sa.Connection, request: pb.ListApprovalsRequest, projects: Collection[str] = ()
+) -> pb.ListApprovalsResponse:
+    """Returns a page of the open questions of all runs, including parked attempts, oldest first.
+
+    Only those of `projects` unless that is empty.
+    """
     size = page_tokens.page_size(request.page_size, 100, 500)
     waiting = sa.select(attempts).join(tasks, NEWEST_ATTEMPT).where(tasks.c.state == pb.TASK_STATE_WAITING)
+    if projects:
+        waiting = waiting.join(runs, runs.c.run == attempts.c.run).where(runs.c.project.in_(projects))
     asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
     asked.sort(key=_age)
     if after := page_tokens.texts(request.page_token, 3):

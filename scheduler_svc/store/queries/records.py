@@ -1,7 +1,7 @@
 """Reads the rows that commands base their decisions on."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -10,9 +10,9 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
-from scheduler_svc.store.db.statements import RUN_OF_EPIC, of
+from scheduler_svc.store.db.statements import this
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_attempt, is_epic
+from scheduler_svc.store.queries.resources import RUN_COLUMNS, is_attempt, is_epic
 
 Row = sa.Row[Any]
 
@@ -42,15 +42,6 @@ def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
     """Returns the status of an epic; raises NOT_FOUND."""
     row = epic_row(connection, name)
     return EpicStatus(row.state, MergeState(row.merge_state))
-
-
-def read_start(connection: sa.Connection, name: EpicName) -> Row:
-    """Returns the row that determines whether a task of an epic may start.
-
-    `state` and `worker` are those of the run. The row also has epic_state, and has_live_attempt, which is
-    true if any task of the epic has a live attempt.
-    """
-    return connection.execute(RUN_OF_EPIC, of(name)).one()
 
 
 def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
@@ -94,32 +85,28 @@ def is_open(connection: sa.Connection, run: str) -> bool:
     return connection.execute(chosen).one_or_none() is not None
 
 
-def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
-    """Returns all columns of an accepted attempt's run; None if it was not accepted or the run has ended."""
-    return connection.execute(
-        sa.select(runs)
-        .join(attempts, attempts.c.run == runs.c.run)
-        .where(
-            *is_attempt(name),
-            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
-            runs.c.ended_at.is_(None),
-        )
-    ).one_or_none()
+# The run of an accepted attempt, unless the run has ended.
+ACCEPTED_RUN: Final = (
+    sa.select(*RUN_COLUMNS)
+    .join(attempts, attempts.c.run == runs.c.run)
+    .where(*this(attempts), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED, runs.c.ended_at.is_(None))
+)
 
 
-def epics_in_play(connection: sa.Connection, run: str) -> Sequence[Any]:
-    """Returns the epics of a run whose commits could conflict or are merged, in the order of the plan."""
-    # An epic that already conflicts can still be merged.
-    done_for = [state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]
-    return connection.execute(
-        sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
-        .where(
-            epics.c.run == run,
-            epics.c.head_commit != "",
-            sa.or_(epics.c.state.not_in(done_for), epics.c.merge_state == MergeState.MERGED),
-        )
-        .order_by(epics.c.place)
-    ).all()
+# The epics of a run whose commits could conflict or are merged, in the order of the plan. An epic that already
+# conflicts can still be merged.
+EPICS_IN_PLAY: Final = (
+    sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
+    .where(
+        epics.c.run == sa.bindparam("of_run"),
+        epics.c.head_commit != "",
+        sa.or_(
+            epics.c.state.not_in([state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]),
+            epics.c.merge_state == MergeState.MERGED,
+        ),
+    )
+    .order_by(epics.c.place)
+)
 
 
 def live_attempts(connection: sa.Connection, run: str) -> list[Row]:
@@ -133,9 +120,14 @@ def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
     return connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
 
 
-def newest_runs(connection: sa.Connection, count: int) -> Sequence[Row]:
-    """Returns all columns of the runs that have not ended and of the `count` newest ones, the newest first."""
+def newest_runs(connection: sa.Connection, count: int, projects: Collection[str] = ()) -> Sequence[Row]:
+    """Returns RUN_COLUMNS of the runs that have not ended and of the `count` newest ones, the newest first.
+
+    If there are `projects`, the newest ones are theirs; runs of others that have not ended are returned too.
+    """
     newest = sa.select(runs.c.run).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(count)
+    if projects:
+        newest = newest.where(runs.c.project.in_(projects))
     return _runs_where(connection, sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(newest)))
 
 
@@ -148,10 +140,10 @@ def run_versions(connection: sa.Connection, known: Sequence[str]) -> dict[str, t
 
 
 def run_rows(connection: sa.Connection, names: Sequence[str]) -> Sequence[Row]:
-    """Returns all columns of these runs, the newest first."""
+    """Returns RUN_COLUMNS of these runs, the newest first."""
     return _runs_where(connection, runs.c.run.in_(names))
 
 
 def _runs_where(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> Sequence[Row]:
-    chosen = sa.select(runs).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
+    chosen = sa.select(*RUN_COLUMNS).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
     return connection.execute(chosen).all()

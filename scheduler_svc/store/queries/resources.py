@@ -1,5 +1,6 @@
 """Converts rows to resources of the API."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.session_summary import closed_lines
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
-from scheduler_svc.store.queries.spending import usage_by
+from scheduler_svc.store.queries.spending import usage_by_epic, usage_by_run
 
 Row = sa.Row[Any]
 
@@ -29,9 +30,15 @@ _COUNTED = {
 }
 
 
+# The columns of a run that its resource needs. The plan and the project's file are large, and not among them.
+RUN_COLUMNS = tuple(
+    column for column in runs.c if column.name not in {"plan", "project_file", "merge_checks"}
+)
+
+
 def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
     """Returns the run; raises NOT_FOUND."""
-    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    row = connection.execute(sa.select(*RUN_COLUMNS).where(runs.c.run == name.run)).one_or_none()
     if row is None:
         raise not_found(name)
     return runs_of(connection, [row])[0]
@@ -111,7 +118,11 @@ def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpa
         attempts.c.session_result.is_not(None),
     )
     results = connection.execute(chosen.order_by(attempts.c.number)).scalars()
-    ended = [pb.SessionFinished.FromString(each) for each in results]
+    return spans_of(pb.SessionFinished.FromString(each) for each in results)
+
+
+def spans_of(ended: Iterable[pb.SessionFinished]) -> list[pb.TimeSpan]:
+    """Returns when the agents of sessions worked, as their workers reported it."""
     return [
         pb.TimeSpan(start=each.agent_start_time, end=each.agent_end_time)
         for each in ended
@@ -152,38 +163,42 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
     rows = list(rows)
     keys = [row.run for row in rows]
     counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys))
-    usage = usage_by(connection, [attempts.c.run], attempts.c.run.in_(keys))
+    usage = usage_by_run(connection, [runs.c.run], runs.c.run.in_(keys))
     sizes = sa.select(epics.c.run, sa.func.count()).where(epics.c.run.in_(keys)).group_by(epics.c.run)
     epic_counts = {run: count for run, count in connection.execute(sizes)}  # noqa: C416 (rows are not tuples to mypy)
     return [
-        pb.Run(
-            name=str(RunName(row.run)),
-            title=row.title,
-            state=row.state,
-            reason=row.reason,
-            project=row.project,
-            base_ref=row.base_ref,
-            base_commit=row.base_commit,
-            branch=RunName(row.run).branch,
-            merge_into=row.merge_into,
-            max_parallel=row.max_parallel,
-            budget_usd_micros=row.budget_micros,
-            tasks=counts.get(row.run),
-            epic_count=epic_counts.get(row.run, 0),
-            usage=usage.get((row.run,)),
-            create_time=timestamp(row.created_at),
-            start_time=optional_timestamp(row.started_at),
-            end_time=optional_timestamp(row.ended_at),
-            sequence=row.sequence,
-            creator=row.creator,
-            fault=row.fault if row.ended_at is None else "",
-            unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
-            held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
-            base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
-            merge_hold=row.merge_hold,
-        )
-        for row in rows
+        run_of(row, counts.get(row.run), epic_counts.get(row.run, 0), usage.get((row.run,))) for row in rows
     ]
+
+
+def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.UsageTotals | None) -> pb.Run:
+    """Converts a row with RUN_COLUMNS to a run."""
+    return pb.Run(
+        name=str(RunName(row.run)),
+        title=row.title,
+        state=row.state,
+        reason=row.reason,
+        project=row.project,
+        base_ref=row.base_ref,
+        base_commit=row.base_commit,
+        branch=RunName(row.run).branch,
+        merge_into=row.merge_into,
+        max_parallel=row.max_parallel,
+        budget_usd_micros=row.budget_micros,
+        tasks=counts,
+        epic_count=epic_count,
+        usage=usage,
+        create_time=timestamp(row.created_at),
+        start_time=optional_timestamp(row.started_at),
+        end_time=optional_timestamp(row.ended_at),
+        sequence=row.sequence,
+        creator=row.creator,
+        fault=row.fault if row.ended_at is None else "",
+        unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
+        held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
+        base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
+        merge_hold=row.merge_hold,
+    )
 
 
 def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
@@ -194,11 +209,12 @@ def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
     run, keys = rows[0].run, [row.epic for row in rows]
     worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run)).scalar_one()
     counts = _counts(connection, tasks.c.epic, tasks.c.run == run, tasks.c.epic.in_(keys))
-    usage = usage_by(connection, [attempts.c.epic], attempts.c.run == run, attempts.c.epic.in_(keys))
-    return [_epic(row, worker, counts.get(row.epic), usage.get((row.epic,))) for row in rows]
+    usage = usage_by_epic(connection, run, epics.c.epic.in_(keys))
+    return [epic_of(row, worker, counts.get(row.epic), usage.get((row.epic,))) for row in rows]
 
 
-def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTotals | None) -> pb.Epic:
+def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTotals | None) -> pb.Epic:
+    """Converts a row of the epic table to an epic; `worker` is its run's."""
     spec = pb.PlanEpic.FromString(row.spec)
     conflict = pb.MergeConflicted.FromString(row.conflict or b"")
     lease = pb.Lease.FromString(row.lease or b"")
@@ -229,6 +245,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         ports=lease.ports,
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
         merge_hold=row.merge_hold,
+        budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
     )
 
 
@@ -250,10 +267,11 @@ def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
             ),
         )
         latest |= {(each.epic, each.task): attempt_of(each) for each in connection.execute(chosen)}
-    return [_task(row, latest.get((row.epic, row.task))) for row in rows]
+    return [task_of(row, latest.get((row.epic, row.task))) for row in rows]
 
 
-def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
+def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
+    """Converts a row of the task table to a task."""
     spec = pb.PlanTask.FromString(row.spec)
     return pb.Task(
         name=str(TaskName(row.run, row.epic, row.task)),
@@ -269,6 +287,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
         silence=spec.silence if spec.HasField("silence") else None,
         background_wait=background_wait(spec),
         expect=spec.expect,
+        needs=spec.needs,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,
@@ -278,7 +297,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
     )
 
 
-def attempt_of(row: Row) -> pb.Attempt:
+def attempt_of(row: Any) -> pb.Attempt:
     """Converts a row of the attempt table to an attempt."""
     attempt = pb.Attempt.FromString(row.record)
     attempt.name = str(AttemptName(row.run, row.epic, row.task, row.number))
@@ -297,7 +316,7 @@ def attempt_of(row: Row) -> pb.Attempt:
     return attempt
 
 
-def summary_of(row: Row) -> pb.SessionSummary:
+def summary_of(row: Any) -> pb.SessionSummary:
     """Returns the summary of an attempt for its card."""
     summary = pb.SessionSummary.FromString(row.summary)
     closed_lines(summary)
@@ -309,15 +328,23 @@ def summary_of(row: Row) -> pb.SessionSummary:
 def _counts(
     connection: sa.Connection, group: sa.Column[str], *where: sa.ColumnElement[bool]
 ) -> Mapping[str, pb.TaskCounts]:
-    found: dict[str, pb.TaskCounts] = {}
+    counted: defaultdict[str, dict[tuple[int, bool], int]] = defaultdict(dict)
     columns = (group, tasks.c.state, tasks.c.unchanged)
     for key, state, unchanged, count in connection.execute(
         sa.select(*columns, sa.func.count()).where(*where).group_by(*columns)
     ):
-        counts = found.setdefault(key, pb.TaskCounts())
+        counted[key][state, unchanged] = count
+    return {key: task_counts(each) for key, each in counted.items()}
+
+
+def task_counts(counted: Mapping[tuple[int, bool], int]) -> pb.TaskCounts:
+    """Returns the counts of tasks; `counted` has them by state and whether the task is marked as unchanged."""
+    counts = pb.TaskCounts()
+    for (state, unchanged), count in counted.items():
         counts.total += count
-        setattr(counts, _COUNTED[state], getattr(counts, _COUNTED[state]) + count)
+        field = _COUNTED[pb.TaskState.ValueType(state)]
+        setattr(counts, field, getattr(counts, field) + count)
         # A reopened task is no longer accepted.
         if unchanged and state == pb.TASK_STATE_ACCEPTED:
             counts.unchanged += count
-    return found
+    return counts

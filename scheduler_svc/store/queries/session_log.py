@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName
+from scheduler_svc.store.db.partitions import in_days_of_attempt
 from scheduler_svc.store.db.tables import attempts, session_chunks
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import is_attempt
@@ -77,7 +78,7 @@ def check_kept(after: int, last: int, events: Sequence[pb.Event], oldest: Callab
 
 def oldest_sequence(connection: sa.Connection, name: AttemptName, last: int) -> int:
     """Returns the oldest stored sequence of a session; the next future sequence if there is none."""
-    chosen = sa.select(sa.func.min(session_chunks.c.first_sequence)).where(*_of(name))
+    chosen = sa.select(sa.func.min(session_chunks.c.first_sequence)).where(*_of(connection, name))
     oldest = connection.execute(chosen).scalar_one()
     return last + 1 if oldest is None else int(oldest)
 
@@ -110,17 +111,18 @@ def list_session_events(
     return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last, oldest_sequence=oldest)
 
 
-def _of(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
+def _of(connection: sa.Connection, name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         session_chunks.c.run == name.run,
         session_chunks.c.epic == name.epic,
         session_chunks.c.task == name.task,
         session_chunks.c.number == name.number,
+        *in_days_of_attempt(connection, session_chunks, is_attempt(name)),
     )
 
 
-def _chunks_of(name: AttemptName) -> sa.Select[Any]:
-    return sa.select(session_chunks.c.events).where(*_of(name))
+def _chunks_of(connection: sa.Connection, name: AttemptName) -> sa.Select[Any]:
+    return sa.select(session_chunks.c.events).where(*_of(connection, name))
 
 
 def _forwards(
@@ -129,10 +131,10 @@ def _forwards(
     # The chunk that contains `after` starts at or before it; the key is first_sequence.
     begins = (
         sa.select(sa.func.max(session_chunks.c.first_sequence))
-        .where(*_of(name), session_chunks.c.first_sequence <= after + 1)
+        .where(*_of(connection, name), session_chunks.c.first_sequence <= after + 1)
         .scalar_subquery()
     )
-    chosen = _chunks_of(name).where(
+    chosen = _chunks_of(connection, name).where(
         session_chunks.c.first_sequence >= begins, session_chunks.c.last_sequence > after
     )
     data: list[bytes] = []
@@ -150,7 +152,7 @@ def _forwards(
 
 
 def _backwards(connection: sa.Connection, name: AttemptName, before: int, size: int) -> list[pb.Event]:
-    chosen = _chunks_of(name).where(session_chunks.c.first_sequence < before)
+    chosen = _chunks_of(connection, name).where(session_chunks.c.first_sequence < before)
     pages: list[list[pb.Event]] = []
     count = 0
     taken = 0

@@ -1,7 +1,7 @@
 """Reads the snapshot for decisions, which contains the runs that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -13,9 +13,10 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.session_summary import is_overdue
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
+from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.spending import spent_by_project, spent_by_task, typical_cost
-from scheduler_svc.store.rows.holds import provider_of_spec, read_providers
+from scheduler_svc.store.queries.spending import project_costs, spent_by_task
+from scheduler_svc.store.rows.holds import HOLDS, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
 
 # Columns are read by name.
@@ -23,6 +24,9 @@ Row: TypeAlias = Any
 
 # Number of tasks and epics that are cached as objects.
 _REMEMBERED: Final = 20_000
+
+# The runs of the tasks and epics that are cached.
+_cached_runs: Final[set[str]] = set()
 
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
@@ -57,6 +61,7 @@ _EPICS = (
         epics.c.budget_micros,
         epics.c.setup_failure,
         epics.c.rewind_to,
+        epics.c.budget_hold.is_not(None).label("over_budget"),
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -80,6 +85,7 @@ _TASKS = (
         attempts.c.cost_micros,
         attempts.c.turn_micros,
         tasks.c.resolves,
+        tasks.c.needs,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
@@ -97,6 +103,15 @@ _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).wher
 )
 
 
+# What every snapshot needs.
+STATEMENTS: Final[Sequence[tuple[sa.Select[Any], Parameters]]] = (
+    (_RUNS, {}),
+    (_EPICS, {}),
+    (_TASKS, {}),
+    (HOLDS, {}),
+)
+
+
 def observe(
     connection: sa.Connection,
     workers: Iterable[WorkerView],
@@ -111,17 +126,38 @@ def observe(
     is in microseconds; None: no task counts as held or paced. A session can be parked once
     its question is `park_after` microseconds old.
     """
-    going_on = connection.execute(_RUNS).all()
+    return snapshot_of(
+        connection,
+        fetch(connection, STATEMENTS),
+        workers,
+        project_budget=project_budget,
+        now=now,
+        park_after=park_after,
+    )
+
+
+def snapshot_of(
+    connection: sa.Connection,
+    found: Sequence[Sequence[Row]],
+    workers: Iterable[WorkerView],
+    *,
+    project_budget: int | None,
+    now: int | None,
+    park_after: int,
+) -> Snapshot:
+    """Like `observe`; `found` has the rows of STATEMENTS. Budgets, holds and questions need further queries."""
+    going_on, epic_rows, task_rows, hold_rows = found
+    _forget_ended({row.run for row in going_on})
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
-    task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
     # Without budgets, the queries that only budgets need are skipped.
     limited = any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows))
     spent = spent_by_task(connection, _GOING_ON) if limited else {}
     projects = {row.project for row in going_on}
-    by_project = {} if project_budget is None else spent_by_project(connection, projects)
-    typical = typical_cost(connection, projects) if spent or by_project else {}
-    providers = () if now is None else read_providers(connection, now)
+    by_project, typical = (
+        project_costs(connection, projects) if spent or project_budget is not None else ({}, {})
+    )
+    providers = () if now is None else providers_of(connection, hold_rows, now)
     of_task = _OfTask(
         spent=spent,
         providers=_provided(connection, {each.name for each in providers}) if providers else {},
@@ -271,7 +307,20 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         budget=row.budget_micros,
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
+        over_budget=row.over_budget,
     )
+
+
+def _forget_ended(going_on: set[str]) -> None:
+    """Empties the caches once a run has ended, because they would keep its tasks in all of their earlier states.
+
+    The tasks of other runs are cached again by the next snapshot.
+    """
+    if _cached_runs - going_on:
+        for cached in (_planned, _task, provider_of_spec):
+            cached.cache_clear()
+        _cached_runs.clear()
+    _cached_runs.update(going_on)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -306,6 +355,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         cost,
         turn,
         resolves,
+        needs,
         spent,
         paced,
         provider,
@@ -327,6 +377,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
         waived=bool(skipped_by) or unresolved,
         resolves=resolves,
+        needs=tuple(TaskName(run, *each.split("/")) for each in needs.split()),
         starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
         paced=paced,
         provider=provider,

@@ -18,6 +18,8 @@ class RunStand(NamedTuple):
     tasks: list[TaskStand]
     max_parallel: int
     worker: str
+    # Keys of the epics that wait for the operator's merge.
+    awaiting_merge: frozenset[str]
 
 
 def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
@@ -27,14 +29,40 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     if row is None:
         raise not_found(name)
     joined = tasks.join(epics, EPIC_OF_TASK).outerjoin(attempts, NEWEST_ATTEMPT)
+    # Only a waiting attempt's record is needed, and records are large.
+    record = sa.case((tasks.c.state == pb.TASK_STATE_WAITING, attempts.c.record))
     stands = (
-        sa.select(tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at)
+        sa.select(
+            tasks.c.epic,
+            tasks.c.task,
+            tasks.c.state,
+            tasks.c.estimate,
+            tasks.c.needs,
+            attempts.c.started_at,
+            attempts.c.ended_at,
+            record,
+        )
         .select_from(joined)
         .where(tasks.c.run == name.run)
         .order_by(epics.c.place, tasks.c.position)
     )
     found = [
-        TaskStand(epic, state, estimate, None if start is None else ((end or now) - start) / 1_000_000)
-        for epic, state, estimate, start, end in connection.execute(stands)
+        TaskStand(
+            epic,
+            state,
+            estimate,
+            None if start is None else ((end or _asked_at(record) or now) - start) / 1_000_000,
+            tuple(needs.split()),
+            task,
+        )
+        for epic, task, state, estimate, needs, start, end, record in connection.execute(stands)
     ]
-    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker)
+    in_wait = (epics.c.run == name.run) & (epics.c.state == pb.EPIC_STATE_AWAITING_MERGE)
+    awaiting = frozenset(connection.execute(sa.select(epics.c.epic).where(in_wait)).scalars())
+    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker, awaiting)
+
+
+def _asked_at(record: bytes | None) -> int | None:
+    """Returns when the oldest open question of an attempt was asked, in microseconds; None if none is open."""
+    asked = pb.Attempt.FromString(record).approvals if record else ()
+    return min((each.request_time.ToMicroseconds() for each in asked), default=None)

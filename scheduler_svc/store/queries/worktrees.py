@@ -139,3 +139,22 @@ def read_restorable(connection: sa.Connection, name: EpicName) -> Any:
     if row is None:
         raise not_found(name)
     return row
+
+
+def read_removable(connection: sa.Connection, name: EpicName) -> Row:
+    """Returns the row that decides on removing an epic's worktree, as `to_clean` does. Raises NOT_FOUND."""
+    chosen = sa.select(
+        runs.c.project,
+        runs.c.worker,
+        runs.c.project_file,
+        runs.c.ended_at,
+        runs.c.state,
+        epics.c.epic,
+        epics.c.worktree_path,
+        epics.c.lease,
+        sa.true().label("due"),
+    )
+    row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return row

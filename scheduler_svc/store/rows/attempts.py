@@ -1,16 +1,20 @@
 """Writes the rows of attempts."""
 
+from collections.abc import Mapping, Sequence
+
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
 from scheduler_svc.model.status import AttemptStatus, Move
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import attempts
-from scheduler_svc.store.rows.moves import make_move
+from scheduler_svc.store.rows.moves import make_move, make_moves
 
 _CHANGE = sa.update(attempts).where(*this(attempts))
 _STOP = _CHANGE.where(attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None))
+_UNREPORTED = (attempts.c.state == pb.ATTEMPT_STATE_STARTING, attempts.c.record == b"")
 _INSERT = sa.insert(attempts)
 
 
@@ -29,7 +33,7 @@ def insert(
         "usage": b"",
         "record": b"",
     }
-    connection.execute(_INSERT, row)
+    pipeline.later(connection, _INSERT, row)
 
 
 def move(
@@ -44,9 +48,23 @@ def move(
     make_move(connection, attempts, name, made, now=now, **values)
 
 
+def move_all(
+    connection: sa.Connection,
+    made: Move[AttemptStatus],
+    rows: Sequence[tuple[AttemptName, Mapping[str, object]]],
+    *,
+    unreported: bool = False,
+) -> None:
+    """Makes a move of many attempts and also sets the values of each, in the same columns; raises IllegalMoveError.
+
+    `unreported`: none of them may have reported anything before.
+    """
+    make_moves(connection, attempts, rows, made, *(_UNREPORTED if unreported else ()))
+
+
 def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:
     """Sets columns that are not part of the status."""
-    connection.execute(_CHANGE, of(name) | values)
+    pipeline.later(connection, _CHANGE, of(name) | values)
 
 
 def ask_to_stop(connection: sa.Connection, name: AttemptName, reason: str, *, counts: bool = True) -> bool:

@@ -1,4 +1,6 @@
-"""Stores who changed what, and which calls were refused. Rows are only added."""
+"""Stores who changed what, and which calls were refused. Rows are never changed, and removed only by age."""
+
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -6,6 +8,18 @@ from heddle import pb
 from heddle.identity.principals import Call
 from scheduler_svc.store.db.tables import audit
 from scheduler_svc.store.db.times import timestamp
+
+# Rows that one transaction removes: all writes share one writer.
+_AT_ONCE: Final = 500
+
+
+def prune(connection: sa.Connection, before: int) -> bool:
+    """Removes some of the entries of a time or earlier, the oldest first; returns whether more may be left."""
+    oldest = sa.select(audit.c.sequence, audit.c.at).order_by(audit.c.sequence).limit(_AT_ONCE)
+    expired = [row.sequence for row in connection.execute(oldest) if row.at <= before]
+    if expired:
+        connection.execute(sa.delete(audit).where(audit.c.sequence.in_(expired)))
+    return len(expired) == _AT_ONCE
 
 
 def record(

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import OPEN_TASK, MergeState
 from scheduler_svc.model.status import EpicStatus, Move
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics, tasks
-from scheduler_svc.store.rows.moves import change_of, make_move, try_move
+from scheduler_svc.store.rows.moves import make_move, move_seen, try_move
 
 _CHANGE = sa.update(epics).where(*this(epics))
 _MERGES = epics.c.merge_state == MergeState.MERGING
-_START = change_of(epics, transitions.EPIC_START).returning(epics.c.spec)
 
 
 def insert(connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
@@ -65,16 +65,37 @@ def await_merge(connection: sa.Connection, name: EpicName) -> bool:
     return try_move(connection, epics, name, waits, ~epics.c.merge_wanted, ~_has_open_tasks(name))
 
 
-def start(connection: sa.Connection, name: EpicName, now: int) -> pb.PlanEpic | None:
-    """Starts a ready epic and returns its plan; returns None and writes nothing if it is not ready."""
-    columns = transitions.EPIC_START.columns(now)
-    spec = connection.execute(_START, of(name) | columns).scalar_one_or_none()
-    return None if spec is None else pb.PlanEpic.FromString(spec)
+def start(connection: sa.Connection, name: EpicName, now: int) -> bool:
+    """Starts an epic that was read as ready; like `move_seen`."""
+    return move_seen(connection, epics, name, transitions.EPIC_START, now=now)
 
 
-def change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+def change(connection: sa.Connection, name: EpicName, **values: object) -> None:
+    """Sets columns that are not part of the status."""
+    pipeline.later(connection, _CHANGE, of(name) | values)
+
+
+def try_change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the epic does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def release_budgets(connection: sa.Connection, run: RunName) -> None:
+    """Forgets which used-up budgets keep the run's epics from continuing; those that still do are found again."""
+    held = sa.update(epics).where(epics.c.run == run.run, epics.c.budget_hold.is_not(None))
+    connection.execute(held.values(budget_hold=None))
+
+
+def change_unstarted(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+    """Sets columns that are not part of the status; returns False and writes nothing if the epic has started."""
+    unstarted = _CHANGE.where(epics.c.started_at.is_(None))
+    return bool(connection.execute(unstarted, of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: EpicName) -> bool:
+    """Removes an epic without tasks; returns False and changes nothing if it has started."""
+    chosen = sa.delete(epics).where(*this(epics), epics.c.started_at.is_(None))
+    return bool(connection.execute(chosen, of(name)).rowcount)
 
 
 def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:

@@ -4,7 +4,7 @@ The row of a hold that is over stays for a while. Until a session has shown that
 works again, only one session tries it, and another failure holds the provider for longer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from heddle import pb
 from heddle.agents import provider_of
 from scheduler_svc.policy.pauses import PROBE, hold_seconds
 from scheduler_svc.policy.snapshot import ProviderView
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.tables import attempts, holds, runs, tasks
 
 _MICROS: Final = 1_000_000
@@ -102,7 +103,7 @@ def _met(
 
 def works(connection: sa.Connection, provider: str, now: int) -> None:
     """Records that a provider has just accepted work; an active hold stays."""
-    connection.execute(_DELETE_OVER, {"of_provider": provider, "now": now})
+    pipeline.later(connection, _DELETE_OVER, {"of_provider": provider, "now": now})
 
 
 def remove(connection: sa.Connection, provider: str) -> bool:
@@ -110,13 +111,16 @@ def remove(connection: sa.Connection, provider: str) -> bool:
     return bool(connection.execute(sa.delete(holds).where(holds.c.provider == provider)).rowcount)
 
 
-def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, ...]:
-    """Returns the providers that are on hold, and those that have not accepted work since their hold."""
-    known = [
-        row
-        for row in connection.execute(sa.select(holds).order_by(holds.c.provider))
-        if row.needs_operator or now - row.until <= _FORGOTTEN
-    ]
+# The holds that are not forgotten yet, and older ones.
+HOLDS: Final = sa.select(holds).order_by(holds.c.provider)
+
+
+def providers_of(connection: sa.Connection, rows: Iterable[Any], now: int) -> tuple[ProviderView, ...]:
+    """Returns the providers that are on hold, and those that have not accepted work since their hold.
+
+    `rows` are those of HOLDS.
+    """
+    known = [row for row in rows if row.needs_operator or now - row.until <= _FORGOTTEN]
     if not known:
         return ()
     tried = _tried(connection, known, now)
@@ -131,14 +135,17 @@ def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, .
     )
 
 
-def list_holds(connection: sa.Connection, now: int) -> pb.ListHoldsResponse:
-    """Returns the active holds, with the number of tasks and the runs that wait for them."""
+def list_holds(connection: sa.Connection, now: int, projects: Collection[str] = ()) -> pb.ListHoldsResponse:
+    """Returns the active holds, with the number of tasks and the runs that wait for them.
+
+    Only tasks and runs of `projects` unless that is empty.
+    """
     waiting: dict[str, list[str]] = {}
     response = pb.ListHoldsResponse()
     for row in connection.execute(sa.select(holds).order_by(holds.c.provider)).all():
         if not _is_held(row, now):
             continue
-        waiting = waiting or _waiting(connection)
+        waiting = waiting or _waiting(connection, projects)
         hold = response.holds.add(
             provider=row.provider,
             cause=row.cause,
@@ -159,11 +166,13 @@ def provider_of_spec(spec: bytes) -> str:
     return provider_of(pb.PlanTask.FromString(spec).agent)
 
 
-def _waiting(connection: sa.Connection) -> dict[str, list[str]]:
+def _waiting(connection: sa.Connection, projects: Collection[str]) -> dict[str, list[str]]:
     """Returns, by provider, the runs of its pending tasks; each run once per task."""
+    active = sa.select(runs.c.run).where(runs.c.ended_at.is_(None))
+    if projects:
+        active = active.where(runs.c.project.in_(projects))
     pending = sa.select(tasks.c.run, tasks.c.spec).where(
-        tasks.c.run.in_(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))),
-        tasks.c.state == pb.TASK_STATE_PENDING,
+        tasks.c.run.in_(active), tasks.c.state == pb.TASK_STATE_PENDING
     )
     found: dict[str, list[str]] = {}
     for row in connection.execute(pending):

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import sqlalchemy as sa
@@ -70,20 +70,18 @@ def enter(connection: sa.Connection, request_id: str, request: Message, call: Ca
         )
 
 
-def read_open(connection: sa.Connection) -> list[LeaderRequest]:
-    """Returns the requests that have not ended, oldest first."""
-    chosen = sa.select(
+# The requests that have not ended, oldest first; each row has the fields of a LeaderRequest.
+OPEN_REQUESTS: Final = (
+    sa.select(
         leader_requests.c.id,
         leader_requests.c.method,
         leader_requests.c.request,
         leader_requests.c.actor,
         leader_requests.c.created_at,
     )
-    chosen = chosen.where(leader_requests.c.ended_at.is_(None))
-    return [
-        LeaderRequest(*row)
-        for row in connection.execute(chosen.order_by(leader_requests.c.created_at, leader_requests.c.id))
-    ]
+    .where(leader_requests.c.ended_at.is_(None))
+    .order_by(leader_requests.c.created_at, leader_requests.c.id)
+)
 
 
 def read_answer(connection: sa.Connection, request_id: str) -> bytes | None:

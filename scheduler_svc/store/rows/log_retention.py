@@ -1,4 +1,8 @@
-"""Finds, measures and removes expired logs of ended runs, a part at a time."""
+"""Finds, measures and removes old rows: expired logs of ended runs, and results of requests.
+
+On SQLite, the writer removes a part at a time. On PostgreSQL, rows go with the partition of their day (`partitions`),
+and what must be removed row by row is removed on a connection of its own, so that no write waits for it.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,27 +11,44 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.store.db.tables import attempts, run_events, runs, session_chunks
+from scheduler_svc.store.db.engine import is_sqlite
+from scheduler_svc.store.db.partitions import in_days_of_run
+from scheduler_svc.store.db.tables import attempts, requests, run_events, runs, session_chunks
 
-# Maximum number of rows per transaction, because all writes share one writer.
+# Maximum number of rows per transaction on SQLite, because all writes share one writer.
 _AT_ONCE: Final = 500
+
+_LOGS: Final = (run_events, session_chunks)
+
+# The run has ended, and its logs are kept.
+_IS_KEPT: Final = sa.and_(
+    runs.c.ended_at.is_not(None),
+    sa.or_(runs.c.logs_expired_at.is_(None), runs.c.logs_expired_at < runs.c.ended_at),
+)
 
 
 def expired(connection: sa.Connection, before: int) -> list[RunName]:
-    """Returns the runs that ended by a given time and still have logs, oldest first."""
-    logs = (
-        sa.select(table.c.run).where(table.c.run == runs.c.run).exists()
-        for table in (run_events, session_chunks)
-    )
-    chosen = sa.select(runs.c.run).where(runs.c.ended_at <= before, sa.or_(*logs))
+    """Returns the runs that ended by a given time and whose logs are still kept, oldest first."""
+    chosen = sa.select(runs.c.run).where(runs.c.ended_at <= before, _IS_KEPT)
     return [RunName(run) for run in connection.execute(chosen.order_by(runs.c.ended_at)).scalars()]
+
+
+def expired_between(connection: sa.Connection, after: int, before: int) -> list[RunName]:
+    """Returns the ended runs whose logs expired after one time and by another."""
+    chosen = sa.select(runs.c.run).where(
+        runs.c.ended_at.is_not(None),
+        ~_IS_KEPT,
+        runs.c.logs_expired_at > after,
+        runs.c.logs_expired_at <= before,
+    )
+    return [RunName(run) for run in connection.execute(chosen).scalars()]
 
 
 def weigh(connection: sa.Connection, run: RunName) -> pb.ExpiredLogs:
     """Returns the size of a run's logs in the database."""
     size = 0
     for column in (run_events.c.event, session_chunks.c.events):
-        total = sa.select(sa.func.sum(sa.func.length(column))).where(column.table.c.run == run.run)
+        total = sa.select(sa.func.sum(sa.func.length(column))).where(*_of(connection, column.table, run))
         size += connection.execute(total).scalar_one() or 0
     return pb.ExpiredLogs(run=str(run), database_bytes=size, sessions=len(sessions_of(connection, run)))
 
@@ -38,25 +59,43 @@ def sessions_of(connection: sa.Connection, run: RunName) -> Sequence[AttemptName
     return [AttemptName(*row) for row in connection.execute(sa.select(*key).where(attempts.c.run == run.run))]
 
 
-def prune_logs(connection: sa.Connection, run: RunName, before: int) -> bool:
-    """Removes some of a run's events, the oldest of each log first; returns whether more may be left.
+def mark_expired(connection: sa.Connection, run: RunName, before: int, now: int) -> bool:
+    """Records that a run's logs are no longer kept; returns False and does nothing if the run was reopened."""
+    change = sa.update(runs).where(runs.c.run == run.run, runs.c.ended_at <= before)
+    return bool(connection.execute(change.values(logs_expired_at=now)).rowcount)
 
-    Removes nothing if the run was reopened.
+
+def prune_logs(connection: sa.Connection, run: RunName) -> bool:
+    """Removes rows of a run's expired logs, the oldest of each log first; returns whether more may be left.
+
+    On PostgreSQL, removes all of them. Removes nothing if the logs are kept, because the run was reopened.
     """
-    ended = sa.select(runs.c.run).where(runs.c.run == run.run, runs.c.ended_at <= before)
-    if connection.execute(ended).one_or_none() is None:
+    kept = sa.select(runs.c.run).where(runs.c.run == run.run, sa.or_(runs.c.ended_at.is_(None), _IS_KEPT))
+    if connection.execute(kept).one_or_none() is not None:
         return False
-    oldest = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run.run)
-    first = connection.execute(oldest).scalar_one()
-    if first is not None:
-        some = (run_events.c.run == run.run, run_events.c.sequence < first + _AT_ONCE)
-        connection.execute(sa.delete(run_events).where(*some))
-        return True
-    key = list(session_chunks.primary_key.columns)
-    chunks = connection.execute(
-        sa.select(*key).where(session_chunks.c.run == run.run).order_by(*key).limit(_AT_ONCE)
-    ).all()
-    for chunk in chunks:
-        same = (column == value for column, value in zip(key, chunk, strict=True))
-        connection.execute(sa.delete(session_chunks).where(*same))
-    return bool(chunks)
+    if not is_sqlite(connection):
+        for table in _LOGS:
+            connection.execute(sa.delete(table).where(*_of(connection, table, run)))
+        return False
+    return any(_prune(connection, table, run) for table in _LOGS)
+
+
+def _of(connection: sa.Connection, table: sa.Table, run: RunName) -> tuple[sa.ColumnElement[bool], ...]:
+    return (table.c.run == run.run, *in_days_of_run(connection, table, run.run))
+
+
+def _prune(connection: sa.Connection, table: sa.Table, run: RunName) -> bool:
+    return _delete_some(connection, table, table.c.run == run.run)
+
+
+def _delete_some(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> bool:
+    """Removes the first rows by key that meet a condition; returns whether there were any."""
+    key = list(table.primary_key.columns)
+    some = sa.select(*key).where(*where).order_by(*key).limit(_AT_ONCE)
+    chosen = sa.tuple_(*key).in_(some) if len(key) > 1 else key[0].in_(some)
+    return bool(connection.execute(sa.delete(table).where(chosen)).rowcount)
+
+
+def forget_results(connection: sa.Connection, before: int) -> bool:
+    """Removes results of requests from before a time; returns whether more may be left."""
+    return _delete_some(connection, requests, requests.c.created_at < before)

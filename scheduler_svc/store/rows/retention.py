@@ -1,4 +1,4 @@
-"""How long worktrees and logs of ended runs are kept. Pure, except that the conditions are SQL."""
+"""How long worktrees and logs of ended runs, and the audit log, are kept. Pure, except that the conditions are SQL."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -20,10 +20,11 @@ _LONGEST_DAYS: Final = 36_500
 
 @dataclass(frozen=True)
 class Retention:
-    """Microseconds from the end of a run to the removal of its worktrees and logs."""
+    """Microseconds from the end of a run to the removal of its worktrees and logs, and those that audit entries stay."""
 
     worktrees: int
     logs: int
+    audit: int = 365 * _DAY
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -31,7 +32,7 @@ class Retention:
         return cls(
             *(
                 round(min(days, _LONGEST_DAYS) * _DAY)
-                for days in (settings.keep_worktrees, settings.keep_logs)
+                for days in (settings.keep_worktrees, settings.keep_logs, settings.keep_audit)
             )
         )
 

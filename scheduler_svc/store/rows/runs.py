@@ -9,10 +9,11 @@ from heddle.names import RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import Move, RunStatus
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics, runs
-from scheduler_svc.store.rows.moves import change_of, make_move, try_move
+from scheduler_svc.store.rows.moves import change_of, make_move, move_seen, try_move
 
 _CHANGE = sa.update(runs).where(*this(runs))
 
@@ -46,9 +47,19 @@ def try_to(
     return try_move(connection, runs, name, made, now=now, **values)
 
 
-def change(connection: sa.Connection, name: RunName, **values: object) -> bool:
+def change(connection: sa.Connection, name: RunName, **values: object) -> None:
+    """Sets columns that are not part of the status."""
+    pipeline.later(connection, _CHANGE, of(name) | values)
+
+
+def try_change(connection: sa.Connection, name: RunName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the run does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def start(connection: sa.Connection, name: RunName, now: int) -> bool:
+    """Starts a run that was read as pending; like `move_seen`."""
+    return move_seen(connection, runs, name, transitions.RUN_START, now=now)
 
 
 def reopen(connection: sa.Connection, name: RunName, actor: str, now: int) -> None:

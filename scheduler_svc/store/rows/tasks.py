@@ -8,16 +8,16 @@ from heddle import pb
 from heddle.names import AttemptName, EpicName, TaskName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.status import IllegalMoveError, Move, TaskStatus
+from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import tasks
 from scheduler_svc.store.rows.moves import change_of, make_move, try_move
 
 _CHANGE = sa.update(tasks).where(*this(tasks))
-_START = (
-    change_of(tasks, transitions.TASK_START)
-    .where(tasks.c.attempt_count == sa.bindparam("of_number") - 1)
-    .returning(tasks.c.spec)
+_START = change_of(tasks, transitions.TASK_START).where(
+    tasks.c.attempt_count == sa.bindparam("of_number") - 1
 )
+_UNSTARTED = (tasks.c.attempt_count == 0, tasks.c.state == pb.TASK_STATE_PENDING)
 _PUT_BACK = sa.update(tasks).where(
     tasks.c.run == sa.bindparam("of_run"),
     tasks.c.epic == sa.bindparam("of_epic"),
@@ -54,11 +54,16 @@ def move_from(
         raise IllegalMoveError(name, TaskStatus(state), made.event)
 
 
-def start(connection: sa.Connection, attempt: AttemptName) -> pb.PlanTask | None:
-    """Starts the next attempt of a pending task and returns its plan; None if `attempt` is not the next one."""
-    values = transitions.TASK_START.columns() | {"attempt_count": attempt.number}
-    spec = connection.execute(_START, of(attempt) | values).scalar_one_or_none()
-    return None if spec is None else pb.PlanTask.FromString(spec)
+def start(connection: sa.Connection, attempt: AttemptName) -> bool:
+    """Starts an attempt that was read as the next one of a pending task; returns False if it no longer is.
+
+    If the connection queues, such a change makes the transaction's work run again instead.
+    """
+    values = of(attempt) | transitions.TASK_START.columns() | {"attempt_count": attempt.number}
+    if pipeline.queues(connection):
+        pipeline.later(connection, _START, values, required=True)
+        return True
+    return bool(connection.execute(_START, values).rowcount)
 
 
 def put_back(connection: sa.Connection, epic: EpicName) -> None:
@@ -66,9 +71,25 @@ def put_back(connection: sa.Connection, epic: EpicName) -> None:
     connection.execute(_PUT_BACK, of(epic) | transitions.TASK_PUT_BACK.columns())
 
 
-def change(connection: sa.Connection, name: TaskName, **values: object) -> bool:
+def change(connection: sa.Connection, name: TaskName, **values: object) -> None:
+    """Sets columns that are not part of the status."""
+    pipeline.later(connection, _CHANGE, of(name) | values)
+
+
+def try_change(connection: sa.Connection, name: TaskName, **values: object) -> bool:
     """Sets columns that are not part of the status; returns False if the task does not exist."""
     return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def change_unstarted(connection: sa.Connection, name: TaskName, **values: object) -> bool:
+    """Sets columns of a task; returns False and writes nothing if it has started."""
+    return bool(connection.execute(_CHANGE.where(*_UNSTARTED), of(name) | values).rowcount)
+
+
+def delete_unstarted(connection: sa.Connection, name: TaskName) -> bool:
+    """Removes a task; returns False and changes nothing if it has started."""
+    chosen = sa.delete(tasks).where(*this(tasks), *_UNSTARTED)
+    return bool(connection.execute(chosen, of(name)).rowcount)
 
 
 def give_reason(connection: sa.Connection, name: TaskName, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.identity.principals import Principal
+from heddle.identity.token_file import reading_part
 from scheduler_svc.store.db.tables import tokens
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 
@@ -34,11 +36,12 @@ class NewToken(NamedTuple):
 
 
 def insert(connection: sa.Connection, token: NewToken, secret: str, now: int) -> pb.Token:
-    """Stores a token; returns it without the secret."""
+    """Stores a token; returns it without the secret. Of a session, the reading part can be found as well."""
+    stored = reading_part(secret) if token.kind is TokenKind.SESSION else secret
     row = {
         "id": token.id,
         "kind": token.kind,
-        "hash": _hash(secret),
+        "hash": _hash(stored),
         "user": token.owner.name,
         "role": token.owner.role,
         "projects": json.dumps(token.owner.projects),
@@ -51,9 +54,15 @@ def insert(connection: sa.Connection, token: NewToken, secret: str, now: int) ->
 
 
 def find(connection: sa.Connection, secret: str, now: int) -> Principal | None:
-    """Returns the owner of a valid token or session."""
-    row = connection.execute(_valid(now).where(tokens.c.hash == _hash(secret))).one_or_none()
-    return _owner(row) if row and row.kind != TokenKind.CODE else None
+    """Returns the owner of a valid token or session; as a viewer if `secret` is only the reading part of a session."""
+    hashes = {_hash(secret): False, _hash(reading_part(secret)): True}
+    for row in connection.execute(_valid(now).where(tokens.c.hash.in_(hashes))):
+        whole = hashes[row.hash]
+        if row.kind == TokenKind.SESSION:
+            return _owner(row) if whole else replace(_owner(row), role=pb.ROLE_VIEWER, reading=True)
+        if row.kind == TokenKind.TOKEN and not whole:
+            return _owner(row)
+    return None
 
 
 def redeem(connection: sa.Connection, code: str, now: int) -> Principal | None:
@@ -83,11 +92,21 @@ def revoke(connection: sa.Connection, token: str, now: int) -> None:
     connection.execute(sa.update(tokens).where(of, tokens.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
-def forget_expired(connection: sa.Connection, before: int) -> None:
-    """Removes tokens that expired or were revoked before a time."""
-    connection.execute(
-        sa.delete(tokens).where(sa.or_(tokens.c.expires_at < before, tokens.c.revoked_at < before))
+def keep_codes(connection: sa.Connection, user: str, count: int) -> None:
+    """Removes all codes of a user but the newest `count`."""
+    of = sa.and_(tokens.c.kind == TokenKind.CODE, tokens.c.user == user)
+    newest = (
+        sa.select(tokens.c.id).where(of).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(count)
     )
+    kept = connection.execute(newest).scalars().all()
+    connection.execute(sa.delete(tokens).where(of, tokens.c.id.not_in(kept)))
+
+
+def forget_expired(connection: sa.Connection, before: int, now: int) -> None:
+    """Removes tokens that expired or were revoked before a time, and all expired codes."""
+    old = sa.or_(tokens.c.expires_at < before, tokens.c.revoked_at < before)
+    codes = sa.and_(tokens.c.kind == TokenKind.CODE, tokens.c.expires_at < now)
+    connection.execute(sa.delete(tokens).where(sa.or_(old, codes)))
 
 
 def _valid(now: int) -> "sa.Select[tuple[object, ...]]":

@@ -6,6 +6,7 @@ Each attack also runs without a sandbox, where it must succeed; otherwise it wou
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -174,9 +175,22 @@ async def test_attacks_fail_in_the_sandbox(folder: Path) -> None:
 
 
 async def test_attacks_fail_where_proc_is_shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a container forbids a new /proc, other processes are visible and can be ended, but nothing more."""
+    """If a container forbids a new /proc, other processes are visible and can be ended, but nothing more.
+
+    A socket in a closed folder of another user, whom a user namespace does not know, prevents no sandbox.
+    """
     need_sandbox()
     monkeypatch.setattr(bubblewrap, "WAYS", bubblewrap.WAYS[1:])
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(closed / "s"))
+        if os.geteuid() == 0:
+            os.chown(closed, 65534, 65534)
+        await _attacks_fail(folder)
+
+
+async def _attacks_fail(folder: Path) -> None:
     async with ground(folder, HEDDLE_SANDBOX="required") as it:
         before = around(folder)
         assert await it.attack(ATTACKS | SANDBOX_ONLY) == {"signal"}

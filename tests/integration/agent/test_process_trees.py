@@ -12,11 +12,13 @@ import pytest
 
 from agent_svc.processes import supervised, supervisor
 from agent_svc.sandbox.bubblewrap import PROGRAM
+from agent_svc.sessions import session as session_module
 from heddle import pb
 from tests.support.agents import (
     DEADLINE,
     AgentProcess,
     Agents,
+    HeldTimer,
     agents,
     all_gone,
     ending,
@@ -99,11 +101,16 @@ async def test_end_of_agent_ends_leftovers(tmp_path: Path, mark: str, hider: str
 
 
 @HIDERS
-async def test_timeout_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
+async def test_timeout_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, hider: str, sandbox: str
+) -> None:
     """A session that exceeds its time limit ends with its whole process tree."""
+    monkeypatch.setattr(session_module, "Timer", HeldTimer)
     async with agents(tmp_path, HEDDLE_SANDBOX=sandbox) as worker:
-        attempt = await start_hidden(worker, hider, mark, timeout=1)
-        assert ending(await worker.events(attempt)) == ("TIMED_OUT", "over its time limit of 1 s")
+        attempt = await start_hidden(worker, hider, mark, timeout=90)
+        assert HeldTimer.newest.seconds == 90
+        HeldTimer.newest.end()
+        assert ending(await worker.events(attempt)) == ("TIMED_OUT", "over its time limit of 90 s")
         assert living(mark) == []
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from agent_svc.processes import supervised
+from agent_svc.processes import process_table, supervised
 from tests.support.agents import DEADLINE
 from tests.support.scheduler import eventually
 
@@ -92,3 +94,47 @@ async def test_a_search_for_orphans_ends_them(monkeypatch: pytest.MonkeyPatch) -
     async with asyncio.timeout(DEADLINE):
         await supervised.Supervisors()._gone(0, clean=False, marker="")
     assert not psutil.pid_exists(orphan)
+
+
+def test_a_supervisor_starts_without_slow_imports(tmp_path: Path) -> None:
+    """A supervisor starts without the modules that would take longer to import than the interpreter to start."""
+    slow = {
+        "asyncio",
+        "contextlib",
+        "enum",
+        "json",
+        "re",
+        "signal",
+        "socket",
+        "subprocess",
+        "threading",
+        "typing",
+    }
+    shown = tmp_path / "shown.py"
+    shown.write_text(
+        "import sys\nfrom agent_svc.processes import supervisor\n"
+        "def main(arguments):\n    print(*sys.modules)\n    sys.stdout.flush()\n    return 3\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", supervised.START, str(shown), supervised.ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert "agent_svc.processes.supervisor" in ran.stdout.split()
+    assert slow.isdisjoint(ran.stdout.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_descendants_are_found_without_the_table_of_all_processes() -> None:
+    """The list that the kernel keeps for a process names the same descendants as the table of all processes."""
+    command = ["sh", "-c", "(sh -c 'echo ready; exec sleep 60'; :) & wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        found = process_table.near_descendants(process.pid)
+        assert sorted(found) == sorted(process_table.descendants(process.pid))
+        assert len(found) >= 2
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process_table.near_descendants(process.pid) == []

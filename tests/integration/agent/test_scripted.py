@@ -207,3 +207,29 @@ async def test_rehearses_without_script(worker: Agents) -> None:
     assert "Build a bridge" in "".join(event.message.text for event in payloads(events, "message"))
     assert "usage" not in kinds(events)
     assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_an_agent_continues_after_a_denial_if_its_script_says_so(worker: Agents) -> None:
+    """A question that no one answers in time counts as denied; the agent says what it does instead, and continues."""
+    ask = Step.Ask(question="May I?", if_denied="Then I choose the safe way.")
+    script = [Step(ask=ask), Step(write=Step.WriteFile(path="safe.txt", text="yes"))]
+    permissions = pb.Permissions(wait=seconds(0.2))
+    events = await worker.run(script=script, permissions=permissions)
+    (asked,) = payloads(events, "approval_requested")
+    assert asked.approval_requested.wait == seconds(0.2)
+    (denied,) = payloads(events, "approval_resolved")
+    assert denied.approval_resolved.message == "no answer within 0.2 s"
+    assert (
+        "".join(event.message.text for event in payloads(events, "message")) == "Then I choose the safe way."
+    )
+    assert (worker.worktree / "safe.txt").read_text() == "yes"
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_steps_can_wait_for_a_later_attempt(worker: Agents) -> None:
+    """A step with `from_attempt` is skipped in earlier attempts, and played from that attempt on."""
+    script = [Step(write=Step.WriteFile(path="fixed.txt", text="yes"), from_attempt=2)]
+    await worker.run(script=script, number=1)
+    assert not (worker.worktree / "fixed.txt").exists()
+    await worker.run(script=script, number=2)
+    assert (worker.worktree / "fixed.txt").exists()

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from heddle import pb
 from tests.support.agents import DEADLINE, all_gone, attempt_name, ending, output, payloads
 from tests.support.codex import KEY, codex
 from tests.support.models.turns import Call, Failure, Turn
+from tests.support.ports import free_ports
 
 
 def bash(command: str) -> Call:
@@ -275,9 +275,7 @@ async def test_commands_do_not_get_the_log_level_of_codex(tmp_path: Path) -> Non
 async def test_an_unreachable_api_is_an_outage(tmp_path: Path) -> None:
     """If the model's API is unreachable, codex does not retry forever."""
     async with codex(tmp_path) as it:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            port = unused.getsockname()[1]
-        it.configure(f"http://127.0.0.1:{port}/v1")
+        it.configure(f"http://127.0.0.1:{free_ports(1)[0]}/v1")
         events = await it.worker.run("codex", environment={**it.environment, "HEDDLE_CODEX_PATIENCE": "0.2"})
     outcome, why = ending(events)
     assert outcome == "PROVIDER_UNAVAILABLE"

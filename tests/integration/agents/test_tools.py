@@ -7,8 +7,9 @@ import pytest
 
 from agent_svc.agents.base.tool_vocabulary import KINDS
 from heddle import pb
-from tests.support.agents import ending, payloads
-from tests.support.claude import environment
+from tests.support.acp_adapter import adapter
+from tests.support.agents import ending, payloads, seconds
+from tests.support.claude import claude, environment
 from tests.support.models.anthropic import anthropic_model
 from tests.support.models.turns import Call, Turn
 from tests.support.programs import need_package
@@ -128,3 +129,36 @@ async def test_planning_and_delegating_need_no_permission(agent: str, tmp_path: 
     assert delegated.parent_tool_call_id == ""
     said = {event.message.text: event.message.parent_tool_call_id for event in payloads(events, "message")}
     assert agent != "claude" or said["I write."] == delegated.tool_call_id
+
+
+@pytest.mark.parametrize("agent", CLAUDE_KINDS)
+async def test_reading_outside_of_the_worktree_needs_a_permission(agent: str, tmp_path: Path) -> None:
+    """A file of the user is asked for, however its path is written; the plan can allow a folder; toolchains are open."""
+    worker = claude if agent == "claude" else adapter
+    # A sandbox would hide the files of this test.
+    async with worker(tmp_path, HEDDLE_SANDBOX="off") as it:
+        home, worktree = Path(it.environment["HOME"]), it.worker.worktree
+        for name in ("notes/private.txt", "shared/open.txt", ".cargo/registry/crate.txt"):
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(f"content of {name}")
+        (worktree / "inside.txt").write_text("content of inside.txt")
+        (worktree / "link.txt").symlink_to(home / "notes" / "private.txt")
+        asked = [str(home / "notes/private.txt"), "~/notes/private.txt", str(worktree / "link.txt")]
+        opened = [
+            "inside.txt",
+            "~/shared/open.txt",
+            str(home / ".cargo/registry/crate.txt"),
+            "/etc/os-release",
+        ]
+        reads = [called("Read", file_path=str(worktree / path)) for path in opened[:1]]
+        reads += [called("Read", file_path=path) for path in (*opened[1:], *asked)]
+        it.model.play([*reads, Turn("Done.")], "")
+        permissions = pb.Permissions(allow=["Read(~/shared/**)"], wait=seconds(0.2))
+        events = await it.worker.run(agent, environment=it.environment, permissions=permissions)
+    assert ending(events) == ("SUCCEEDED", "")
+    questions = [event.approval_requested.target for event in payloads(events, "approval_requested")]
+    assert questions == [str((home / "notes/private.txt").resolve())] * len(asked)
+    results = "\n".join(event.tool_finished.result for event in payloads(events, "tool_finished"))
+    for name in ("inside.txt", "shared/open.txt", ".cargo/registry/crate.txt"):
+        assert f"content of {name}" in results
+    assert "content of notes" not in results

@@ -1,26 +1,43 @@
 """`heddle demo`, the command behind `make run`."""
 
-import random
 import socket
 from pathlib import Path
 
-from heddle.cli.admin import ports
 from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import gone, running
+from tests.support.ports import free_base
 from tests.support.repositories import git
+
+# What the demo is for, in the order in which it happens. One more task than the plan has is accepted: an
+# agent has resolved the conflict.
+SHOWN = (
+    "&next=/runs/todo-list-",
+    "asks: May a shared link be opened without an account?",
+    "check 'Todo tests' failed",
+    "in todo/commands.py",
+    "no answer within",
+    "resolve-1/1: accepted",
+    "The model's answer was cut off",
+    "web-api: merged into",
+    "Release 1.0 has waited for your decision; the demo merges it",
+    "succeeded (22/22 tasks accepted",
+    "until Ctrl-C. Next",
+)
 
 
 async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
-    """The demo avoids ports in use, shows the sample run until it ends, and stops on Ctrl-C."""
+    """The demo avoids ports in use, links to its run, needs no one until the run ends, and stops on Ctrl-C."""
     home = tmp_path / "home"
-    wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)), home)
+    wanted = Endpoints(free_base(), home)
     with socket.create_server(("127.0.0.1", wanted.ui.port)):
-        async with running("demo", "--ports", str(wanted.base), env={"HEDDLE_HOME": str(home)}) as demo:
+        async with running(
+            "demo", "--ports", str(wanted.base), "--speed", "40", env={"HEDDLE_HOME": str(home)}
+        ) as demo:
             await demo.says("Heddle is up")
             assert f"port {wanted.ui.port} (ui) is in use" in demo.err
             assert wanted.board not in demo.out
-            await demo.says("9/9 tasks accepted")
-            await demo.says("until Ctrl-C")
+            for shown in SHOWN:
+                await demo.says(shown)
             children = demo.descendants()
             demo.interrupt()
             assert await demo.exit_code() == 0

@@ -1,20 +1,17 @@
 """Heddle with certificates: all connections between its processes use mutual TLS."""
 
-import random
 from pathlib import Path
 
-from heddle.cli.admin import ports
 from heddle.cli.admin.ports import Endpoints
 from tests.integration.cli.server import QUICK, Server
 from tests.support import certificates
 from tests.support.commands import run, running
+from tests.support.ports import free_base
 
 
 async def test_only_who_has_a_certificate_is_served(tmp_path: Path) -> None:
     """A plan runs through all four services; a client without a valid certificate receives a clear error."""
-    endpoints = Endpoints(
-        ports.find_free(random.SystemRandom().randrange(32_000, 34_000, 10)), tmp_path / "home"
-    )
+    endpoints = Endpoints(free_base(), tmp_path / "home")
     mine = certificates.environment(certificates.make(tmp_path / "mine"))
     other = certificates.environment(certificates.make(tmp_path / "other"))
     plain = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import os
-import random
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from heddle.cli.admin.health import is_serving, is_web_serving
 from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import DEADLINE, Command, gone, run, running
 from tests.support.fake_services import write_services
+from tests.support.ports import free_base
 from tests.support.repositories import git, make_repository
 
 DIES = "raise SystemExit('no database')"
@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def endpoints() -> Endpoints:
-    return Endpoints(ports.find_free(random.SystemRandom().randrange(20_000, 30_000, 10)), Path("/nowhere"))
+    return Endpoints(free_base(), Path("/nowhere"))
 
 
 def below(endpoints: Endpoints, env: Mapping[str, str]) -> Endpoints:
@@ -86,7 +86,7 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
 
 async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
     """A second `up` with its own folder and ports does not disturb the first."""
-    other = Endpoints(ports.find_free(endpoints.base + 10), Path("/nowhere"))
+    other = Endpoints(free_base(), Path("/nowhere"))
     async with (
         running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,
         running("up", "--ports", str(other.base), "--json", env=environment(tmp_path)) as second,
@@ -115,7 +115,7 @@ async def test_second_on_the_same_home_is_refused(tmp_path: Path, endpoints: End
     env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env) as first:
         await first.says("Heddle is up")
-        code, _, err = await run("up", "--ports", str(ports.find_free(endpoints.base + 10)), env=env)
+        code, _, err = await run("up", "--ports", str(free_base()), env=env)
         assert code == 1
         assert f"in use by a Heddle at {endpoints.scheduler.address} (pid {first.process.pid})" in err
         assert "HEDDLE_HOME=" in err

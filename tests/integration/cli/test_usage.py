@@ -63,13 +63,28 @@ async def test_wrong_names_need_no_server(arguments: list[str]) -> None:
     assert "use RUN" in err
 
 
+async def test_the_version_is_printed_in_both_forms() -> None:
+    """`heddle --version`, which people try first, prints what `heddle version` prints."""
+    for arguments in (["--version"], ["version"]):
+        assert await run(*arguments, env=NOWHERE) == (0, f"heddle {heddle.__version__}\n", "")
+
+
+async def test_a_shell_completes_commands() -> None:
+    """A shell gets the commands that begin with what was typed, and `--show-completion` prints what asks for them."""
+    typed = {"_HEDDLE_COMPLETE": "complete_bash", "COMP_WORDS": "heddle work", "COMP_CWORD": "1"}
+    assert await run(env=NOWHERE | typed) == (0, "worktrees\n", "")
+    code, out, _ = await run("--show-completion", "bash", env=NOWHERE)
+    assert code == 0
+    assert "_HEDDLE_COMPLETE=complete_bash" in out
+
+
 async def test_plan_check_tells_what_a_plan_will_do() -> None:
     """The output contains waves, order, critical path, bounds and duration; no server is needed."""
     code, out, err = await run("plan", "check", str(samples.PLAN), "--max-parallel", "2", env=NOWHERE)
     assert code == 0, err
-    assert "1. backend-api, frontend-ui, database" in out
-    assert out.index("1. list-books") < out.index("2. search") < out.index("3. serve")
-    assert "Critical path: backend-api" in out
+    assert "1. storage, web-page, sharing, due-dates, export, reminders, tags" in out
+    assert out.index("1. schema") < out.index("2. add-and-list") < out.index("3. archive")
+    assert "Critical path: storage → web-api → release" in out
     assert "Lower bound with 2 in parallel: " in out
     assert "Estimated duration: " in out
 

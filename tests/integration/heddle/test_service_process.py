@@ -49,6 +49,25 @@ def test_other_processes_of_the_user_cannot_read_a_service(tmp_path: Path, prote
     assert ("Permission denied" in found.stderr) is protected
 
 
+@pytest.mark.parametrize(("shared", "left"), [("", []), ("HEDDLE_TOKEN", ["HEDDLE_TOKEN"])])
+def test_programs_of_a_service_do_not_get_its_secrets(tmp_path: Path, shared: str, left: list[str]) -> None:
+    """The environment of git and the like, which others can read, has no secrets but those meant for agents."""
+    program = (
+        "import os, subprocess; from heddle import service_process; from heddle.config import Settings;"
+        " service_process.protect(Settings.read()); subprocess.run(['env'], check=True)"
+    )
+    environment = {
+        **os.environ,
+        "HEDDLE_HOME": str(tmp_path / "home"),
+        "HEDDLE_TOKEN": "canary-4b1d",
+        "HEDDLE_DATABASE_URL": "sqlite:////tmp/canary-4b1d",
+        "HEDDLE_AGENT_ENV": shared,
+    }
+    arguments = [sys.executable, "-c", program]
+    shown = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout
+    assert [line.partition("=")[0] for line in shown.splitlines() if "canary-4b1d" in line] == left
+
+
 async def test_agents_write_with_the_umask_of_the_user(tmp_path: Path) -> None:
     """The service's own files are private to its user, but what an agent writes has the user's umask."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX="off")

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from heddle import errors, pb
+from heddle import channels, errors, pb
 from heddle.channels import open_channel
 from heddle.config import ConfigError, Tls
 from heddle.identity.guard import SchedulerOnly
@@ -68,6 +70,35 @@ async def test_new_certificates_count_without_a_restart(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await is_served(address, scheduler)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_client_uses_renewed_certificates_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After all files were replaced, a client reconnects with the new ones, and calls that were open continue."""
+    monkeypatch.setattr(channels, "LOOK", 0.0)
+    own = certificates.make(tmp_path / "set", "worker-local")
+    certificates.make(tmp_path / "new")
+    scheduler = certificates.of(tmp_path / "set", "scheduler")
+    first = Server(FakeWorker().service(), "127.0.0.1:0", own)
+    await first.start()
+    async with open_channel(first.address, scheduler) as channel:
+        stub = AgentServiceStub(channel)
+        assert (await stub.GetWorker(pb.GetWorkerRequest(), timeout=20)).HasField("worker")
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        states = aiter(watch)
+        assert (await anext(states)).status == health_pb2.HealthCheckResponse.SERVING
+        for file in (tmp_path / "new").iterdir():
+            file.rename(tmp_path / "set" / file.name)
+        assert (await stub.GetWorker(pb.GetWorkerRequest(), timeout=20)).HasField("worker")
+        await first.stop()
+        assert (await anext(states)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        second = Server(FakeWorker().service(), first.address, own)
+        await second.start()
+        answer = await stub.GetWorker(pb.GetWorkerRequest(), timeout=20, wait_for_ready=True)
+        assert answer.HasField("worker")
+        await second.stop()
 
 
 async def test_incomplete_files_keep_the_present_certificates(tmp_path: Path) -> None:

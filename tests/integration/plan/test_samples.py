@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_svc.agents.scripted.rehearsal import rehearsal
 from heddle import pb, samples
 from heddle.plan import analysis
 from heddle.plan.file import load
@@ -13,7 +14,7 @@ from tests.support.repositories import git
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    path = tmp_path / "bookshelf"
+    path = tmp_path / "todo"
     samples.make_sample_repository(path)
     return path
 
@@ -46,10 +47,20 @@ def check(command: str, worktree: Path) -> None:
 
 
 def test_every_check_passes_and_the_epics_merge(repository: Path, plan: pb.Plan) -> None:
-    """Each task, played in order, changes something and passes its checks; the three branches merge cleanly."""
-    for epic in plan.epics:
+    """Each task, played in order, passes its checks; all branches merge, but for the conflict that an agent resolves."""
+    base = git(repository, "rev-parse", "main")
+    for epic in in_order(plan):
         worktree = repository.parent / epic.key
-        git(repository, "worktree", "add", "--quiet", "-b", epic.key, str(worktree), "main")
+        git(
+            repository,
+            "worktree",
+            "add",
+            "--quiet",
+            "-b",
+            epic.key,
+            str(worktree),
+            "main" if epic.depends_on else base,
+        )
         for task in analysis.planned_order(epic):
             for step in task.script:
                 play(step, worktree)
@@ -57,27 +68,77 @@ def test_every_check_passes_and_the_epics_merge(repository: Path, plan: pb.Plan)
                 check(each.run, worktree)
             git(worktree, "add", "--all")
             git(worktree, "commit", "--quiet", "--message", task.key)
-    for epic in plan.epics:
-        git(repository, "merge", "--quiet", "--no-edit", epic.key)
+        if not merged(repository, epic.key):
+            assert git(repository, "diff", "--name-only", "--diff-filter=U") == "todo/commands.py"
+            request = pb.StartSessionRequest(attempt=f"runs/r/epics/{epic.key}/tasks/resolve-1/attempts/1")
+            for step in rehearsal(request, repository):
+                play(step, repository)
+            git(repository, "commit", "--quiet", "--all", "--no-edit")
+            conflicted = epic.key
+    assert conflicted == "reminders"
     for command in {each.run for epic in plan.epics for task in epic.tasks for each in task.checks}:
         check(command, repository)
     assert git(repository, "status", "--porcelain") == ""
 
 
+def in_order(plan: pb.Plan) -> list[pb.PlanEpic]:
+    """Returns the epics so that each comes after those that it depends on."""
+    epics = {epic.key: epic for epic in plan.epics}
+    return [epics[key] for wave in analysis.analyse(plan, parallel=1).waves for key in wave]
+
+
+def merged(repository: Path, branch: str) -> bool:
+    try:
+        git(repository, "merge", "--quiet", "--no-edit", branch)
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
 def test_the_plan_shows_what_heddle_can_do(plan: pb.Plan) -> None:
-    """The sample has three parallel epics of three tasks, one retry, and every kind of item of a board."""
-    assert [epic.title for epic in plan.epics] == ["Backend API", "Frontend UI", "Database"]
-    assert all(len(epic.tasks) == 3 for epic in plan.epics)
-    result = analysis.analyse(plan, parallel=3)
-    assert len(result.waves) == 1
-    assert result.overlaps == ()
-    steps = [step for epic in plan.epics for task in epic.tasks for step in task.script]
-    kinds = {step.WhichOneof("step") for step in steps}
-    assert kinds >= {"say", "think", "write", "edit", "run", "screenshot", "usage", "wait", "fail"}
-    [failing] = [
-        task for epic in plan.epics for task in epic.tasks for step in task.script if step.HasField("fail")
+    """The sample has what a first look at Heddle should show, and no question that waits without a limit."""
+    assert len(plan.epics) == 9
+    assert [sorted(overlap[:2]) for overlap in analysis.analyse(plan, parallel=6).overlaps] == [
+        ["export", "reminders"]
     ]
-    assert failing.retries == 1
+    tasks = [task for epic in plan.epics for task in epic.tasks]
+    steps = [step for task in tasks for step in task.script]
+    kinds = {step.WhichOneof("step") for step in steps}
+    assert kinds >= {
+        "say",
+        "think",
+        "write",
+        "edit",
+        "run",
+        "screenshot",
+        "usage",
+        "wait",
+        "fail",
+        "ask",
+        "plan",
+    }
+    assert [task.retries for task in tasks if any(step.HasField("fail") for step in task.script)] == [1]
+    assert [task.retries for task in tasks if any(step.from_attempt == 2 for step in task.script)] == [1]
+    asking = [task for task in tasks if any(step.HasField("ask") for step in task.script)]
+    assert all(task.permissions.HasField("wait") for task in asking)
+    assert all(step.ask.if_denied for step in steps if step.HasField("ask"))
+    assert [epic.key for epic in plan.epics if epic.merge == pb.MERGE_POLICY_MANUAL] == ["release"]
+    spent = sum(step.usage.cost_usd_micros for step in steps)
+    assert 0.25 < spent / plan.budget_usd_micros < 0.9
+
+
+def test_a_faster_plan_waits_shorter(plan: pb.Plan) -> None:
+    """A factor shortens the pauses, estimates and questions of a plan, and leaves the plan itself unchanged."""
+    quick = samples.faster(plan, 10)
+    before, after = (pauses(each) for each in (plan, quick))
+    assert sum(after) == pytest.approx(sum(before) / 10)
+    links = next(task for epic in quick.epics for task in epic.tasks if task.key == "links")
+    assert links.permissions.wait.ToTimedelta().total_seconds() == 7.5
+
+
+def pauses(plan: pb.Plan) -> list[float]:
+    steps = (step for epic in plan.epics for task in epic.tasks for step in task.script)
+    return [step.wait.duration.ToTimedelta().total_seconds() for step in steps if step.HasField("wait")]
 
 
 def test_making_the_repository_twice_changes_nothing(repository: Path) -> None:
@@ -91,7 +152,7 @@ def test_making_the_repository_twice_changes_nothing(repository: Path) -> None:
 
 def test_an_interrupted_making_is_finished(tmp_path: Path) -> None:
     """Files without a commit, or a repository without a commit, are completed."""
-    path = tmp_path / "bookshelf"
+    path = tmp_path / "todo"
     path.mkdir()
     (path / "README.md").write_text("half")
     git(path, "init", "--quiet")
@@ -112,18 +173,18 @@ def test_says_that_git_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The error says that git is not installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(samples.SampleError, match="git is not installed"):
-        samples.make_sample_repository(tmp_path / "bookshelf")
+        samples.make_sample_repository(tmp_path / "todo")
 
 
 def test_says_that_the_place_cannot_be_written(tmp_path: Path) -> None:
     """A file in place of the parent folder causes a plain error."""
     (tmp_path / "file").touch()
     with pytest.raises(samples.SampleError, match="cannot write"):
-        samples.make_sample_repository(tmp_path / "file" / "bookshelf")
+        samples.make_sample_repository(tmp_path / "file" / "todo")
 
 
 def test_makes_a_repository_inside_another(tmp_path: Path) -> None:
     """The sample has its own history, even inside another repository."""
     git(tmp_path, "init", "--quiet")
-    samples.make_sample_repository(tmp_path / "bookshelf")
-    assert git(tmp_path / "bookshelf", "rev-list", "--count", "HEAD") == "1"
+    samples.make_sample_repository(tmp_path / "todo")
+    assert git(tmp_path / "todo", "rev-list", "--count", "HEAD") == "1"

@@ -8,6 +8,8 @@ import pytest
 
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.store.db import engine, leadership
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import Doorbell
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.scheduler import Scheduler, scheduling, serving_fake
 
@@ -30,6 +32,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(module, "SILENCE", 60_000)
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+async def bell() -> Doorbell:
+    return Doorbell()
+
+
+@pytest.fixture
+async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]:
+    opened = Database(database_url, bell)
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -85,25 +85,41 @@ async def test_sessions_are_told_what_is_left(worker: FakeWorker, scheduler: Sch
     assert left == {"a/tasks/one/attempts/1": 40_000, "a/tasks/two/attempts/1": 20_000}
 
 
-async def test_an_agent_that_stops_itself_pauses_the_run_too(
+async def test_a_task_at_its_budget_holds_its_epic_and_no_other(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """A session that stops itself at its budget is treated like one that was stopped."""
+    """The other epic is merged meanwhile; only then is the run paused, and another budget lets the epic continue."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
-        return pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="nothing is left")
+        over = session.name.epic == "a" and session.name.number == 1
+        # An agent that stops itself at its budget is treated like one that was stopped.
+        return pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET if over else pb.OUTCOME_SUCCEEDED)
 
     worker.play = play
     plan = make_plan({"a": ["one"], "b": ["one"]})
     plan.epics[0].tasks[0].budget_usd_micros = 20_000
     run = await scheduler.create(plan, max_parallel=1)
 
-    await scheduler.until(run, paused)
+    events = await scheduler.until(run, paused)
 
+    assert [event.task for event in events if event.HasField("budget_reached")] == ["one"]
+    assert [event.epic for event in events if event.HasField("merge_finished")] == ["b"]
     held = await scheduler.run(run)
     assert "task a/one" in held.reason
     assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_PENDING
+    name = f"{run}/epics/a/tasks/one"
+    [hold] = [
+        epic.budget_hold for epic in (await scheduler.epics(run)).values() if epic.HasField("budget_hold")
+    ]
+    assert (hold.name, hold.budget_usd_micros, hold.spent_usd_micros) == (name, 20_000, 30_000)
+    assert hold.reason in held.reason
+
+    request = pb.ResumeRunRequest(name=run, budget_of=name, budget_usd_micros=90_000)
+    await scheduler.api.ResumeRun(request)
+    await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    assert not any(epic.HasField("budget_hold") for epic in (await scheduler.epics(run)).values())
 
 
 async def test_a_new_budget_for_an_epic_is_checked(scheduler: Scheduler) -> None:

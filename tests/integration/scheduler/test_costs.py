@@ -97,6 +97,23 @@ async def test_costs_add_up_at_every_level_and_by_model(
             assert {page.total.usage.cost_usd_micros for page in pages} == {whole.total.usage.cost_usd_micros}
 
 
+async def test_costs_are_summed_by_day_person_and_agent(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Charts get the cost and sessions of each day, person, agent and project; another project has none."""
+    worker.play = spend
+    await scheduler.finished(await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}, retries=1)))
+    daily = (await scheduler.api.ListDailyCosts(pb.ListDailyCostsRequest(days=2))).costs
+    # The test may run at midnight, and then the sessions are of two days.
+    assert sum(each.cost_usd_micros for each in daily) == 61_000
+    assert sum(each.sessions for each in daily) == 3
+    assert {(each.user, each.agent, each.project) for each in daily} == {
+        ("user:ada", "scripted", "/repository")
+    }
+    request = pb.ListDailyCostsRequest(project="/elsewhere")
+    assert not (await scheduler.api.ListDailyCosts(request)).costs
+    with pytest.raises(grpc.aio.AioRpcError, match="from 1 to 366"):
+        await scheduler.api.ListDailyCosts(pb.ListDailyCostsRequest(days=400))
+
+
 @pytest.mark.parametrize(
     ("parent", "code"),
     [

@@ -4,7 +4,8 @@ import asyncio
 import signal
 from pathlib import Path
 
-from tests.support.fleet import Fleet, free_ports
+from tests.support.fleet import Fleet
+from tests.support.ports import free_ports
 from tests.support.scheduler import eventually
 
 

@@ -51,14 +51,14 @@ async def test_exception_in_one_conductor_leaves_others_running(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected exception while an attempt is conducted fails only that attempt, with a readable reason."""
-    real = attempt_outcomes.accept
+    real = attempt_outcomes.accept_all
 
-    def broken(connection: Any, attempt: Any, **rest: Any) -> None:
-        if attempt.epic == "a":
+    def broken(connection: Any, accepted: Any) -> Any:
+        if any(each.attempt.epic == "a" for each in accepted):
             raise ZeroDivisionError("no such thing")
-        real(connection, attempt, **rest)
+        return real(connection, accepted)
 
-    monkeypatch.setattr(attempt_outcomes, "accept", broken)
+    monkeypatch.setattr(attempt_outcomes, "accept_all", broken)
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one", "two"]}))
 
     await scheduler.finished(run)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError, from_rpc
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
+from scheduler_svc.store.db.tables import audit
+from scheduler_svc.store.db.times import micros
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 FILE = pb.ProjectFile(setup=["npm ci"], ports=2, teardown=["make down"])
@@ -152,6 +155,22 @@ async def test_an_archived_worktree_is_restored_and_kept_again(
     assert worker.called("StartSession")[-1].setup.commands == ["npm ci"]
 
 
+async def test_a_worktree_is_removed_before_its_time(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """The worktree of an ended run is archived and removed on request, can be restored, and a repetition changes nothing."""
+    run, _ = await ended_run(scheduler)
+    epic = f"{run}/epics/b"
+    worker.dirty = {epic}
+    request = pb.RemoveEpicWorktreeRequest(name=f"{epic}/worktree")
+    removed = (await scheduler.api.RemoveEpicWorktree(request)).worktree
+    assert removed.state == pb.EPIC_WORKTREE_STATE_ARCHIVED
+    assert removed.archive_commit
+    assert (await scheduler.api.RemoveEpicWorktree(request)).worktree == removed
+    assert (await restore(scheduler, epic)).state == pb.EPIC_WORKTREE_STATE_PRESENT
+
+    missing = pb.RemoveEpicWorktreeRequest(name=f"{run}/epics/none/worktree")
+    assert (await refused(scheduler.api.RemoveEpicWorktree(missing))).reason == pb.ERROR_REASON_NOT_FOUND
+
+
 async def test_a_run_that_goes_on_keeps_everything(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
@@ -265,3 +284,31 @@ async def test_house_is_kept_without_being_asked(
             await eventually(is_told)
     assert {call.epic.split("/")[3] for call in worker.called("RemoveWorktree")} == {"a", "b"}
     assert len(worker.called("DeleteSessions")) == 1
+
+
+async def test_old_entries_of_the_audit_log_are_removed(scheduler: Scheduler, clock: Clock) -> None:
+    """Entries older than HEDDLE_KEEP_AUDIT days are removed, in portions; others stay, in their order."""
+
+    async def made_at() -> list[int]:
+        return await scheduler.app.database.read(
+            lambda connection: list(
+                connection.execute(sa.select(audit.c.at).order_by(audit.c.sequence)).scalars()
+            )
+        )
+
+    def add(connection: sa.Connection) -> None:
+        row = dict.fromkeys(("user", "method", "resource", "request_id", "peer", "refusal"), "")
+        connection.execute(sa.insert(audit), [{**row, "at": micros(clock())} for _ in range(1_001)])
+
+    await scheduler.app.database.submit(add)
+    clock.pass_days(200)
+    await ended_run(scheduler)
+    clock.pass_days(164.9)
+    await collect(scheduler)
+    assert len(await made_at()) > 1_001
+    clock.pass_days(0.2)
+    kept = micros(clock()) - 365 * 86_400_000_000
+    await collect(scheduler)
+    left = await made_at()
+    assert left
+    assert min(left) > kept

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -64,6 +65,14 @@ async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) ->
         with pytest.raises(errors.HeddleError):
             async for _ in client.watch_run("runs/x"):
                 pass
+    async with grpc.aio.insecure_channel(scheduler.address) as channel:
+        reflection: Any = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call.read()
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_the_actor_is_the_owner_of_the_token(scheduler: Scheduler, admin: HeddleClient) -> None:
@@ -111,10 +120,10 @@ async def test_a_token_for_one_project_reaches_no_other(scheduler: Scheduler, ad
                 await call(other.name)
             assert caught.value.code is grpc.StatusCode.PERMISSION_DENIED
         assert "limited to /repository" in (await refusal(limited, new_run("/other"))).message
-        with pytest.raises(errors.HeddleError, match="not about one project"):
-            await limited.list_workers()
-        with pytest.raises(errors.HeddleError, match="all projects"):
-            await limited.create_sign_in_code()
+        assert "/other" not in caught.value.message
+        with pytest.raises(errors.HeddleError) as unknown:
+            await limited.get_run("runs/absent")
+        assert unknown.value.message == caught.value.message
 
 
 async def test_a_revoked_token_ends_at_once(scheduler: Scheduler, admin: HeddleClient) -> None:
@@ -139,18 +148,50 @@ async def test_a_revoked_token_ends_at_once(scheduler: Scheduler, admin: HeddleC
 async def test_a_browser_signs_in_once_per_code(
     scheduler: Scheduler, admin: HeddleClient, web: HeddleClient
 ) -> None:
-    """A code begins one session, as its creator; the session can change runs, and ends when it signs out."""
+    """A code begins one session, as its creator. It changes runs with the whole token only, and ends when it signs out."""
     code = (await admin.create_sign_in_code()).code
     session = await web.sign_in(code)
     assert session.user == (await admin.get_caller()).user
     with pytest.raises(errors.HeddleError, match="was used"):
         await web.sign_in(code)
     async with using(scheduler, session.token) as browser:
-        assert (await browser.create_run(new_run())).creator == session.user
+        run = await browser.create_run(new_run())
+        assert run.creator == session.user
+        async with using(scheduler, token_file.reading_part(session.token)) as reading:
+            assert (await reading.get_run(run.name)).name == run.name
+            assert (await reading.get_caller()).role == pb.ROLE_VIEWER
+            assert "this browser can only read" in (await refusal(reading, new_run())).message
+            more = await web.sign_in((await reading.create_sign_in_code()).code)
+            assert more.role == pb.ROLE_VIEWER
+            await reading.sign_out()
         assert [token.session for token in await admin.list_tokens()] == [True]
-        await browser.sign_out()
         with pytest.raises(errors.HeddleError, match="revoked"):
             await browser.list_runs()
+
+
+async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: HeddleClient) -> None:
+    """What one person has chosen is not what another gets; without a choice it is empty, and too long ones are refused."""
+    assert await admin.get_preferences() == pb.Preferences()
+    chosen = pb.Preferences(
+        agent="claude", editor="vscode", theme=pb.THEME_DARK, notify=[pb.OCCASION_WAITING]
+    )
+    await admin.update_preferences(pb.Preferences(agent="codex"))
+    assert await admin.update_preferences(chosen) == chosen
+    assert await admin.get_preferences() == chosen
+    made = await admin.create_token(pb.CreateTokenRequest(user="ada", role=pb.ROLE_VIEWER))
+    async with using(scheduler, made.secret) as ada:
+        assert await ada.get_preferences() == pb.Preferences()
+    with pytest.raises(errors.HeddleError, match="200 characters"):
+        await admin.update_preferences(pb.Preferences(agent="a" * 201))
+
+
+async def test_a_user_has_a_limited_number_of_codes(admin: HeddleClient, web: HeddleClient) -> None:
+    """A caller cannot fill the database with codes: of the unused ones, the newest 20 work."""
+    codes = [(await admin.create_sign_in_code()).code for _ in range(21)]
+    with pytest.raises(errors.HeddleError, match="unknown"):
+        await web.sign_in(codes[0])
+    for code in (codes[1], codes[20]):
+        assert (await web.sign_in(code)).token
 
 
 async def test_a_code_is_no_token(scheduler: Scheduler, admin: HeddleClient) -> None:

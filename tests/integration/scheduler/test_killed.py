@@ -7,6 +7,7 @@ from pathlib import Path
 from heddle import pb
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
+from tests.support.seed import SEED
 
 KILLS = 4
 TASKS = ("one", "two", "three", "four")
@@ -14,9 +15,7 @@ TASKS = ("one", "two", "three", "four")
 
 async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     """SIGKILL at random moments: every task is committed once and in order, and its agent ran once."""
-    seed = random.SystemRandom().randrange(1_000_000)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     repository = make_repository(tmp_path / "repository")
     (played := tmp_path / "played").mkdir()
     writable = {"HEDDLE_SANDBOX_WRITABLE": str(played)}
@@ -47,12 +46,12 @@ async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path
             await watching
         ended = await client.get_run(run.name)
 
-    assert ended.state == pb.RUN_STATE_SUCCEEDED, f"seed {seed}: {ended.reason}"
-    assert [event.sequence for event in watched] == list(range(1, len(watched) + 1)), f"seed {seed}"
+    assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+    assert [event.sequence for event in watched] == list(range(1, len(watched) + 1))
     runs = {path.name: path.read_text().count("run") for path in played.iterdir()}
-    assert len(runs) == 8, f"seed {seed}"
-    assert set(runs.values()) == {1}, f"seed {seed}: {runs}"
+    assert len(runs) == 8
+    assert set(runs.values()) == {1}, runs
     for key in ("a", "b"):
         branch = f"heddle/{run.name.removeprefix('runs/')}/epics/{key}"
         log = git(repository, "log", "--first-parent", "--reverse", "--format=%s", f"main..{branch}")
-        assert log.split("\n") == [f"{key}-{task}" for task in TASKS], f"seed {seed}"
+        assert log.split("\n") == [f"{key}-{task}" for task in TASKS]

@@ -132,7 +132,7 @@ async def test_a_manual_merge_waits_and_a_dropped_epic_lets_the_run_succeed(
     assert not worker.called("MergeBranch")
     assert {epic.state for epic in (await scheduler.epics(run)).values()} == {pb.EPIC_STATE_AWAITING_MERGE}
     dropped = await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/b"))
-    assert (dropped.epic.state, dropped.epic.reason) == (pb.EPIC_STATE_DROPPED, "dropped by user:ada")
+    assert (dropped.epic.state, dropped.epic.reason) == (pb.EPIC_STATE_DROPPED, "dropped by ada")
     await scheduler.api.RetryMerge(pb.RetryMergeRequest(name=f"{run}/epics/a"))
     with pytest.raises(grpc.aio.AioRpcError, match="can be dropped"):
         await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/a"))

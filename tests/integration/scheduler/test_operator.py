@@ -72,7 +72,7 @@ async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, sch
     answer = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
 
     assert answer.run.state == pb.RUN_STATE_CANCELLED
-    assert answer.run.reason == "cancelled by user:ada"
+    assert answer.run.reason == "cancelled by ada"
     assert not worker.live
     tasks = await scheduler.tasks(run)
     assert tasks["a/one"].latest_attempt.state == pb.ATTEMPT_STATE_STOPPED
@@ -114,7 +114,7 @@ async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
     stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name))).attempt
 
     assert stopped.state == pb.ATTEMPT_STATE_STOPPED
-    assert stopped.reason == "stopped by user:ada"
+    assert stopped.reason == "stopped by ada"
     assert name not in {session.request.attempt for session in worker.live}
     await scheduler.finished(run)
     tasks = await scheduler.tasks(run)

@@ -32,6 +32,7 @@ REQUESTS: dict[str, Any] = {
     "StopAttempt": pb.StopAttemptRequest(name=ATTEMPT),
     "ResolveApproval": pb.ResolveApprovalRequest(attempt=ATTEMPT, approval_id="a1", approved=True),
     "RestoreEpicWorktree": pb.RestoreEpicWorktreeRequest(name=f"{EPIC}/worktree"),
+    "RemoveEpicWorktree": pb.RemoveEpicWorktreeRequest(name=f"{EPIC}/worktree"),
     "CollectGarbage": pb.CollectGarbageRequest(),
     "LiftHold": pb.LiftHoldRequest(provider="anthropic"),
 }
@@ -56,7 +57,7 @@ def of(request: Any, run: str, request_id: str = "used") -> Any:
 
 
 # The leader keeps the ids of what only it can do apart; of two answers to a question, the first is final.
-APART = {"RestoreEpicWorktree", "CollectGarbage", "ResolveApproval"}
+APART = {"RestoreEpicWorktree", "RemoveEpicWorktree", "CollectGarbage", "ResolveApproval"}
 
 
 @pytest.mark.parametrize("method", sorted(REQUESTS.keys() - APART))

@@ -230,14 +230,14 @@ async def test_deposed_leader_can_neither_write_nor_command(
             connection.exec_driver_sql("UPDATE leadership SET epoch = epoch + 1")
 
         await database.submit(usurp)
-        written: list[str] = []
+
+        def retitle(connection: Any) -> None:
+            connection.exec_driver_sql("UPDATE runs SET title = 'stale'")
 
         with pytest.raises(HeddleError) as caught:
-            await database.submit(
-                lambda _: written.append("stale"), guard=lambda connection: check_epoch(connection, 1)
-            )
+            await database.submit(retitle, guard=lambda connection: check_epoch(connection, 1))
         assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
-        assert not written
+        assert (await scheduler.run(run)).title == "Sample plan"
         gate.open.set()
         events = await scheduler.finished(run)  # this requires that it leads again
 

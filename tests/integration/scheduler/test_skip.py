@@ -32,7 +32,7 @@ async def test_skipped_pending_task_never_runs(worker: FakeWorker, scheduler: Sc
 
     skipped = (await scheduler.api.SkipTask(skip(task, request_id="s1"))).task
 
-    assert (skipped.state, skipped.reason) == (pb.TASK_STATE_SKIPPED, "skipped by user:ada")
+    assert (skipped.state, skipped.reason) == (pb.TASK_STATE_SKIPPED, "skipped by ada")
     assert (await scheduler.api.SkipTask(skip(task))).task == skipped
     await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run))
     events = await scheduler.finished(run)

@@ -14,7 +14,7 @@ from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.migrate import _SCRIPTS, migrate
 from scheduler_svc.store.db.tables import metadata
-from scheduler_svc.store.outcomes import attempt_outcomes
+from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from tests.chaos.core import Core
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 
@@ -42,7 +42,7 @@ def begin_run(url: str) -> None:
     core.write(core.end(min(core.processes), pb.OUTCOME_SUCCEEDED))
     (running,) = core.processes
     started = pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1))
-    core.write(lambda connection: attempt_outcomes.ingest(connection, running, [started], core.now))
+    core.write(lambda connection: ingest(connection, [Batch(running, [started], core.now)]))
     core.close()
 
 

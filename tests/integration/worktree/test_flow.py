@@ -44,6 +44,8 @@ async def test_a_run_of_three_epics_leaves_commits_in_order_and_the_checkout_alo
     assert fingerprint(worker.project) == before
     assert list((worker.home / "worktrees").iterdir()) == []
     assert worker.git("worktree", "list").count("\n") == 0
+    # The empty folder stays: a `git worktree add` that has just looked for it would fail.
+    assert list((worker.project / ".git" / "worktrees").iterdir()) == []
     assert worker.git("for-each-ref", "refs/heddle/attempts") == ""
 
 

@@ -12,7 +12,7 @@ import pytest
 from heddle import pb
 from heddle.names import AttemptName
 from tests.support import worktrees
-from tests.support.fleet import free_ports
+from tests.support.ports import free_ports
 from tests.support.repositories import fast_import, git
 from tests.support.worktrees import Worker, attempt, refused
 from worktree_svc.projects import mirrors

@@ -1,11 +1,15 @@
 """A merge of several branches is checked out to be tested, and the target moves only afterwards."""
 
+import errno
 from pathlib import Path
+
+import pytest
 
 from heddle import pb
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
+from worktree_svc.storage import files
 
 RUN, TARGET = "runs/r1", "heddle/r1/merged"
 
@@ -126,6 +130,30 @@ async def test_a_restart_leaves_no_open_merge(tmp_path: Path, project: Path) -> 
         assert not path.parent.exists()
         assert not half.exists()
         assert str(path) not in second.git("worktree", "list")
+        assert (await second.stub.OpenMerge(request(second, "one"))).path == str(path)
+
+
+async def test_a_merge_that_cannot_be_removed_does_not_stop_the_next_service(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that cannot be removed, as another user's, leave the next service running; the next merge removes them."""
+    async with worktrees.worker(tmp_path / "home", project) as first:
+        await work(first, "one", one="1\n")
+        path = Path((await first.stub.OpenMerge(request(first, "one"))).path)
+        half = path.parent.with_name("r2")
+        half.mkdir()
+    remove = files.remove
+
+    def refuse(each: Path) -> None:
+        if each in {path, half}:
+            raise PermissionError(errno.EACCES, "Permission denied", str(each))
+        remove(each)
+
+    monkeypatch.setattr(files, "remove", refuse)
+    async with worktrees.worker(tmp_path / "home", project) as second:
+        assert path.exists()
+        assert half.exists()
+        monkeypatch.setattr(files, "remove", remove)
         assert (await second.stub.OpenMerge(request(second, "one"))).path == str(path)
 
 

@@ -215,3 +215,36 @@ async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
     (path / "README.md").write_text("other\n")
     assert worker.git("show", f"{(await worker.commit(attempt(number=2))).commit}:README.md") == "other"
     assert git(path, "status", "--short") == ""
+
+
+async def test_files_that_a_power_failure_emptied_are_written_again(worker: Worker) -> None:
+    """A view's files are not synced to disk; a call that continues the attempt repairs them and keeps its work."""
+    path = await worker.ready(attempt())
+    (path / "README.md").write_text("work\n")
+    own, view = git_folder_of(path), view_of(path)
+    for file in (view / "config", view / "objects/info/alternates", own / "gitdir", own / "commondir"):
+        assert file.stat().st_size
+        file.write_text("")
+    git_fails(path, "status")
+    assert await worker.ready(attempt()) == path
+    assert git(path, "status", "--short") == " M README.md"
+    assert git(path, "log", "-1", "--format=%s") == "Start"
+    assert (await worker.commit(attempt())).diff_stat.files == 1
+
+
+async def test_a_branch_that_someone_moved_is_reset(worker: Worker) -> None:
+    """The next attempt begins on its branch at the accepted commit, whatever the branch had become."""
+    path = await worker.ready(attempt())
+    accepted = git(path, "rev-parse", "HEAD")
+    branch = f"refs/heads/{attempt().parent.parent.branch}"
+    (worker.project / "more.txt").write_text("more\n")
+    worker.git("add", "--all")
+    worker.git("commit", "--quiet", "--message=More")
+    for number, change in enumerate(
+        (("update-ref", branch, "main"), ("symbolic-ref", branch, "refs/heads/main")), 2
+    ):
+        worker.git(*change)
+        assert await worker.ready(attempt(number=number)) == path
+        assert worker.git("rev-parse", branch) == git(path, "rev-parse", "HEAD") == accepted
+        assert git(path, "symbolic-ref", "HEAD") == branch
+        assert worker.git("log", "-1", "--format=%s", "main") == "More"

@@ -128,3 +128,68 @@ def test_pictures_are_named_and_not_spelled_out() -> None:
     raw = call(rawOutput=[image])
     assert "QUJD" not in raw.result()
     assert "12 bytes" in raw.result()
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ({}, False),
+        ({"status": "in_progress"}, True),
+        ({"rawInput": {"a": 1}}, True),
+        ({"locations": [{"path": "/w/a"}]}, True),
+        ({"content": diff("/w/a", "x", "y")}, True),
+        ({"content": text("x")}, False),
+        ({"kind": "execute"}, False),
+        ({"kind": "execute", "rawInput": {"description": "x"}}, False),
+        ({"kind": "execute", "rawInput": {"command": "ls"}}, True),
+    ],
+)
+def test_a_pending_call_is_shown_once_its_input_is_known(said: dict[str, Any], *, known: bool) -> None:
+    """Any input, place or diff is enough, except that a command must be known; a call that runs is shown anyway."""
+    assert call(**said).known() is known
+
+
+def test_the_parts_of_a_result_are_told_apart() -> None:
+    """Terminals and pictures are found among the other parts of a result."""
+    picture = {"type": "content", "content": {"type": "image", "data": "aGk=", "mimeType": "image/png"}}
+    made = call(content=[*text("x"), picture, {"type": "terminal", "terminalId": "t1"}])
+    assert made.terminals() == ["t1"]
+    assert [block.data for block in made.pictures()] == ["aGk="]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "shown"),
+    [
+        ("move", "Move", pb.TOOL_KIND_EDIT),
+        ("think", "Think", pb.TOOL_KIND_OTHER),
+        ("switch_mode", "SwitchMode", pb.TOOL_KIND_OTHER),
+    ],
+)
+def test_kinds_without_a_target(kind: str, name: str, shown: int) -> None:
+    """Each kind of the protocol has a name and a kind in Heddle's vocabulary."""
+    described = call(kind=kind, title="x").described(WORKTREE)
+    assert (described.name, described.kind) == (name, shown)
+
+
+def test_a_call_of_several_files_shows_the_most_delicate() -> None:
+    """A file outside the worktree or one that git obeys comes first, otherwise the first one."""
+
+    def target(*paths: str) -> str:
+        return call(kind="read", locations=[{"path": path} for path in paths]).described(WORKTREE).target
+
+    assert target("/w/a", "/w/b") == "a"
+    assert target("/w/a", "/etc/hosts", "/w/b") == "/etc/hosts"
+    assert target("/w/a", "/w/.git/config") == ".git/config"
+
+
+def test_the_parent_of_a_call_is_kept() -> None:
+    """Later reports of a sub-agent's call may omit the call that started the sub-agent."""
+    made = call(rawInput={"a": 1}, _meta={"claudeCode": {"parentToolUseId": "p"}})
+    made.learn(ToolCallProgress.model_validate({"toolCallId": "1", "sessionUpdate": "tool_call_update"}))
+    assert made.described(WORKTREE).parent == "p"
+
+
+def test_an_edit_of_several_files_is_a_write_only_if_all_are_new() -> None:
+    """One changed file among new ones makes the call an edit."""
+    both = [*diff("/w/a", None, "x"), *diff("/w/b", "x", "y")]
+    assert call(kind="edit", content=both).described(WORKTREE).name == "Edit"

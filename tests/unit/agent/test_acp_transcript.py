@@ -165,3 +165,54 @@ def test_a_resumed_session_pays_for_nothing_twice(session: Session) -> None:
     later = Session()
     later.transcript.spending.total = memory.spent
     assert cost(later, 0.015) == [5_000]
+
+
+def test_open_calls_are_named(session: Session) -> None:
+    """A command is named by its text, any other call by its label, until it ends."""
+    session.call(toolCallId="1", kind="execute", rawInput={"command": "make"}, status="in_progress")
+    session.call(toolCallId="2", kind="read", locations=[{"path": "/w/a"}], status="in_progress")
+    assert session.transcript.open_calls() == ["make", "Read a"]
+    session.progress(toolCallId="1", status="completed")
+    assert session.transcript.open_calls() == ["Read a"]
+
+
+def test_a_call_begins_once(session: Session) -> None:
+    """A question about a call reports its beginning if nothing has, and never after its end."""
+    session.call(kind="execute", status="pending")
+    [begun] = session.transcript.begin("1")
+    assert begun.tool_started.tool_call_id == "1"
+    assert session.transcript.begin("1") == []
+    session.progress(status="completed")
+    assert session.transcript.begin("1") == []
+
+
+def test_a_terminal_belongs_to_the_call_that_shows_it(session: Session) -> None:
+    """The output of a terminal is that of the call whose content names it."""
+    session.call(toolCallId="1", kind="execute", rawInput={"command": "ls"})
+    session.call(
+        toolCallId="2",
+        kind="execute",
+        rawInput={"command": "make"},
+        content=[{"type": "terminal", "terminalId": "t"}],
+    )
+    assert session.transcript.call_of_terminal("t") == "2"
+    assert session.transcript.call_of_terminal("u") == ""
+
+
+def test_a_call_that_the_turn_left_open_has_failed(session: Session) -> None:
+    """After the end of a turn, later reports of its calls are ignored, and its plans are numbered."""
+    session.call(kind="execute", rawInput={"command": "make"})
+    [ended] = [event for event in session.transcript.end_turn(None) if event.HasField("tool_finished")]
+    assert (ended.tool_finished.ok, ended.tool_finished.result) == (False, "the turn ended before it did")
+    assert session.transcript.call("1").status == "failed"
+    assert session.progress(status="completed") == []
+    entry = {"content": "x", "priority": "low", "status": "pending"}
+    plans = [session.say("plan", entries=[entry])[0].tool_started.tool_call_id for _ in range(2)]
+    assert plans == ["plan-1", "plan-2"]
+
+
+def test_the_context_of_the_model_is_known_after_its_first_report(session: Session) -> None:
+    """Both sizes are zero, which means unknown, until the agent reports them."""
+    assert session.transcript.context == (0, 0)
+    session.say("usage_update", used=7, size=9)
+    assert session.transcript.context == (7, 9)

@@ -31,6 +31,7 @@ from claude_agent_sdk import (
 from agent_svc.agents.claude.failures import api_failure, error_of, failure, wish
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
+from agent_svc.agents.claude.rate_limits import RateLimit
 from agent_svc.agents.claude.tool_calls import tool_call
 from agent_svc.agents.claude.transcript import Transcript
 from agent_svc.agents.claude.usage import Spending
@@ -256,8 +257,11 @@ def test_tells_limits_apart(
     ended: ResultMessage, outcome: "pb.Outcome.ValueType", retry_after: float | None
 ) -> None:
     """A used-up budget and a busy or unreachable provider are not failures of the task."""
-    error = error_of(ended, 7, 1_800_000_000)
+    error = error_of(ended, 7, RateLimit(reached=True, kind="five-hour limit", ends_at=1_800_000_000))
     assert error is not None
+    assert str(error).startswith("Claude's five-hour limit is reached (429)") is (
+        ended.api_error_status == 429
+    )
     assert (error.outcome, error.retry_after) == (outcome, retry_after)
     assert (error.retry_at is None) is (retry_after is None)
 

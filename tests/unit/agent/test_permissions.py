@@ -1,11 +1,17 @@
 """How a policy decides about a call."""
 
+import os
+import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from agent_svc.agents.base.permissions import Verdict, decide
+from agent_svc.agents.base.permission_gate import judged
+from agent_svc.agents.base.permissions import Verdict, decide, runs_anything
+from agent_svc.agents.base.readable_folders import IN_HOME, SHARED, SYSTEM, readable_folders
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.claude.tool_calls import tool_call
 from heddle import pb
 from heddle.plan.permission_patterns import rule_for
 
@@ -123,3 +129,134 @@ def test_a_long_command_has_a_bounded_cost() -> None:
     """A command of thousands of parts is compared only as far as a decision needs, and never taken for harmless."""
     strict = policy(pb.PERMISSION_DECISION_ALLOW, deny=["Bash(git push:*)"])
     assert verdict(strict, "Bash", "; ".join(f"echo {number}" for number in range(4_000))) is ASK
+
+
+@pytest.mark.parametrize(
+    ("permissions", "anything"),
+    [
+        (policy(), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW), True),
+        (policy(pb.PERMISSION_DECISION_DENY), False),
+        (policy(allow=["Bash(*)"]), True),
+        (policy(allow=["Bash(make:*)"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write"]), True),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write", "Bash(git push:*)"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["mcp__*"]), False),
+        (policy(pb.PERMISSION_DECISION_ALLOW, deny=["Write("]), False),
+    ],
+)
+def test_any_command_may_run_only_without_a_rule_about_commands(
+    permissions: pb.Permissions, *, anything: bool
+) -> None:
+    """All commands are allowed by a pattern or the default, unless a denial is about commands or malformed."""
+    assert runs_anything(permissions) is anything
+
+
+def test_a_call_with_two_names_is_denied_by_either() -> None:
+    """An agent's own name of a tool and the usual one are both compared with a denial, and with an exact approval."""
+    strict = policy(pb.PERMISSION_DECISION_ALLOW, deny=["WebFetch"])
+    for names in (["fetch_url", "WebFetch"], ["WebFetch", "fetch_url"]):
+        assert decide(strict, names, "https://x/", writes_inside=False, reads=False).verdict is DENY
+    doubtful = policy(allow=[rule_for("Bash", "git $verb")], deny=["Bash(git push:*)"])
+    for names in (["shell", "Bash"], ["Bash", "shell"]):
+        assert decide(doubtful, names, "git $verb", writes_inside=False, reads=False).verdict is ALLOW
+
+
+def reading(paths: Sequence[str], tool: str = "Read") -> ToolCall:
+    return ToolCall("1", tool, paths[0], pb.TOOL_KIND_READ, "", paths=tuple(paths))
+
+
+def test_reading_outside_needs_a_permission() -> None:
+    """Reading is free in the worktree and in the folders of toolchains; elsewhere, the policy decides."""
+    folders = [Path("/usr"), Path("/srv/ada/.cargo")]
+
+    def verdict_of(*paths: str, rules: pb.Permissions | None = None) -> tuple[str, Verdict]:
+        part, decision = judged(rules or policy(), reading(paths), folders)
+        return part.target, decision.verdict
+
+    assert verdict_of("src/a.py") == ("src/a.py", ALLOW)
+    assert verdict_of("/usr/include/a.h") == ("/usr/include/a.h", ALLOW)
+    assert verdict_of("/usr2/a") == ("/usr2/a", ASK)
+    assert verdict_of("/srv/ada/notes") == ("/srv/ada/notes", ASK)
+    # Each file of a call counts, whatever their order.
+    assert verdict_of("/usr/a", "/srv/ada/notes", "b") == ("/srv/ada/notes", ASK)
+    assert verdict_of("/srv/ada/b", rules=policy(allow=["Read(/srv/ada/b)"])) == ("/srv/ada/b", ALLOW)
+    assert verdict_of("/srv/ada/b", "/srv/ada/c", rules=policy(allow=["Read(/srv/ada/b)"]))[1] is ASK
+    assert verdict_of("/srv/ada/b", rules=policy(pb.PERMISSION_DECISION_DENY))[1] is DENY
+    assert verdict_of("/usr/a", rules=policy(pb.PERMISSION_DECISION_DENY))[1] is ALLOW
+    assert verdict_of("/usr/a.pem", rules=policy(deny=["Read(*.pem)"]))[1] is DENY
+
+
+def test_a_search_without_a_folder_is_inside() -> None:
+    """The text that a search looks for is no path, even if it begins like one."""
+    call = ToolCall("1", "Grep", "/api/users", pb.TOOL_KIND_SEARCH, "")
+    assert judged(policy(), call, [])[1].verdict is ALLOW
+
+
+def test_folders_that_are_open(tmp_path: Path) -> None:
+    """Open are the system, toolchains of the home, linked folders and the session's own, but never all of the home."""
+    home, shared, scratch = tmp_path / "home", tmp_path / "cache", tmp_path / "scratch"
+    own = home / ".claude" / "projects" / "-w-run-epic"
+    for folder in (home / ".cargo" / "registry", shared, scratch, own):
+        folder.mkdir(parents=True)
+    environment = {
+        "HOME": str(home),
+        "TMPDIR": str(scratch),
+        SHARED: os.pathsep.join([str(shared), "/absent"]),
+    }
+    found = readable_folders(Path("/w/run/epic"), environment)
+    assert {folder for folder in found if tmp_path in folder.parents} == {
+        home / ".cargo" / "registry",
+        shared,
+        scratch,
+        own,
+    }
+    assert Path("/usr").resolve() in found
+    assert not {Path("/"), Path("/home"), Path("/etc"), Path("/proc"), home} & set(found)
+    # Without a home there is nothing to open in it.
+    assert all(len(folder.parts) > 1 for folder in readable_folders(Path("/w"), {"HOME": "/"}))
+
+
+def test_a_path_is_outside_if_one_reading_of_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents expand ~, strip blanks and compose characters; the path that needs a permission counts."""
+    worktree, home = tmp_path / "worktree", tmp_path / "home"
+    worktree.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    composed = unicodedata.normalize("NFC", "e\u0301")
+    (worktree / composed).symlink_to(home)
+    assert relative_target(worktree, "~/a") == str(home / "a")
+    assert relative_target(worktree, "~") == str(home)
+    assert relative_target(worktree, f" {home}/a\n") == str(home / "a")
+    assert relative_target(worktree, f"{unicodedata.normalize('NFD', composed)}/a") == str(home / "a")
+    assert relative_target(worktree, "~a") == "~a"
+    assert relative_target(worktree, " a") == " a"
+
+
+def test_the_documented_folders_are_complete() -> None:
+    """docs/agents.md lists every folder that needs no permission."""
+    text = (Path(__file__).parents[3] / "docs" / "agents.md").read_text()
+    assert f"- the system: {', '.join(f'`{name}`' for name in SYSTEM)};" in text
+    listed = ", ".join(f"`~/{name}`" for name in IN_HOME)
+    assert f"- toolchains and packages in the home folder: {listed}." in text
+
+
+@pytest.mark.parametrize(
+    ("told", "path"),
+    [
+        ({"pattern": "src/**/*.py"}, ""),
+        ({"pattern": "/etc/*.conf"}, "/etc"),
+        ({"pattern": "/etc/passwd"}, "/etc/passwd"),
+        ({"pattern": "/*"}, "/"),
+        ({"pattern": "../x/*"}, "/x"),
+        ({"pattern": "*/../../x"}, "/"),
+        ({"pattern": "{/etc,/srv}/*"}, "/"),
+        ({"pattern": "*.py", "path": "/srv"}, "/srv"),
+        ({"pattern": "*.py", "path": "src"}, "src"),
+        ({"pattern": "../../x/*", "path": "src"}, "/x"),
+    ],
+)
+def test_a_glob_is_judged_by_the_folder_that_it_searches(told: dict[str, str], path: str) -> None:
+    """A glob without wildcards at its beginning names a folder, as a path does."""
+    found = tool_call(Path("/tree"), "1", "Glob", told)
+    assert found.paths == ((path,) if path else ())
+    assert found.target == (path or told["pattern"])

@@ -1,5 +1,7 @@
 import json
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_nee
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
+from heddle.identity import certificates
 from heddle.names import EpicName
 from heddle.testing.driver_stage import make_worktree
 from heddle.worktree_paths import git_folder_of, record_file_of, view_of
@@ -188,7 +191,7 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     """All sockets are hidden but those of name resolution, in a shown folder, and in a writable folder."""
     shown, writable, other = (tmp_path / name / "s.sock" for name in ("shown", "writable", "other"))
     names = Path("/run/systemd/resolve/io.systemd.Resolve")
-    monkeypatch.setattr(bubblewrap, "sockets", lambda: [shown, writable, other, names])
+    monkeypatch.setattr(bubblewrap, "sockets", lambda **_: [shown, writable, other, names])
     for path in (shown, writable):
         path.parent.mkdir()
     rules = Rules(tmp_path / "home", writable=(writable.parent,), visible=(shown.parent,))
@@ -197,3 +200,46 @@ def test_sockets_for_names_and_those_that_the_operator_shows_stay_open(
     resolved = bubblewrap.described(rules, Resident(tmp_path / "w", tmp_path / "s", {})).resolved()
     assert {path for path in (shown, writable, other, names) if path in resolved} == {other}
     assert resolved[other].hidden
+
+
+def test_every_key_of_a_certificate_set_and_every_file_of_a_secret_is_hidden(tmp_path: Path) -> None:
+    """`heddle certs` writes the keys of all services into one folder: an agent of one could use those of others."""
+    written = certificates.make_set(tmp_path / "certificates", ["localhost"], ["local"])
+    (tmp_path / "certificates" / "notes.txt").write_text("not secret")
+    token = tmp_path / "token-of-operator"
+    token.write_text("secret")
+    environ = {
+        "HEDDLE_HOME": str(tmp_path / "home"),
+        "HEDDLE_TLS_CERT": str(tmp_path / "certificates" / "worker-local.pem"),
+        "HEDDLE_TLS_KEY": str(tmp_path / "certificates" / "worker-local-key.pem"),
+        "HEDDLE_TLS_CA": str(tmp_path / "certificates" / "ca.pem"),
+        "HEDDLE_TOKEN_FILE": str(token),
+    }
+    rules = Rules.of(Settings.read(environ), environ)
+    assert set(rules.secrets) == {*(path for path in written if path.name.endswith("-key.pem")), token}
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o710, 0o701])
+def test_a_socket_out_of_reach_needs_no_mount(monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """In a user namespace, root reaches nothing in a closed folder of another user, and could not hide it there."""
+    # Everyone may enter the folders above it, unlike those of pytest.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        path = Path(name, "closed", "s.sock")
+        path.parent.mkdir()
+        path.parent.chmod(mode)
+        monkeypatch.setattr(bubblewrap, "sockets", lambda: [path])
+        rules, resident = Rules(Path(name, "home")), Resident(Path(name, "w"), Path(name, "s"), {})
+
+        def hidden(*, maps_one_user: bool) -> bool:
+            return path in bubblewrap.described(rules, resident, maps_one_user=maps_one_user).resolved()
+
+        assert hidden(maps_one_user=True)
+        monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+        monkeypatch.setattr(os, "getegid", lambda: 4_000_000)
+        monkeypatch.setattr(os, "getgroups", list)
+        assert hidden(maps_one_user=True) is bool(mode & 0o001)
+        assert hidden(maps_one_user=False)
+        group = path.parent.stat().st_gid
+        monkeypatch.setattr(os, "getgroups", lambda: [group])
+        assert hidden(maps_one_user=True) is bool(mode & 0o011)

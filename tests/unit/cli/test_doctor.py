@@ -25,6 +25,17 @@ def test_the_write_boundary_is_told_with_what_mends_it(held: bool) -> None:
     assert "bwrap is not on PATH" in finding.detail
 
 
+@pytest.mark.parametrize(
+    ("available", "needs_login", "ok"), [(True, False, True), (True, True, None), (False, False, None)]
+)
+def test_an_agent_without_a_login_is_not_good(available: bool, needs_login: bool, ok: bool | None) -> None:
+    """Doctor marks only agents that can work; for others it says what is missing."""
+    program = pb.AgentProgram(name="claude", available=available, needs_login=needs_login, detail="log in")
+    found = worker_findings(pb.Worker(name="workers/w", connected=True, agents=[program]))
+    (finding,) = [each for each in found if each.subject == "agent claude on workers/w"]
+    assert (finding.ok, finding.detail) == (ok, "log in")
+
+
 def test_a_repository_is_looked_at_as_work_does(tmp_path: Path) -> None:
     """Doctor reports low disk space for the repository's folder and a missing folder."""
     there = make_repository(tmp_path / "repository")

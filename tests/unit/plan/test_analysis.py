@@ -184,3 +184,19 @@ def test_lengths_ahead_are_those_of_the_longest_chain() -> None:
     edges: dict[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
     ahead = graph.lengths_ahead(edges, {"a": 1, "b": 20, "c": 3, "d": 400})
     assert ahead == {"a": 421, "b": 420, "c": 403, "d": 400}
+
+
+def test_needs_lengthen_the_critical_path_and_the_schedule() -> None:
+    """A chain of work can change epics after any task; a task starts only after those that it needs."""
+    plan = pb.Plan(name="Needs")
+    for key, lengths in (("a", (5, 1)), ("b", (2, 3))):
+        epic = plan.epics.add(key=key)
+        for place, seconds in enumerate(lengths):
+            epic.tasks.add(key=f"t{place}").estimate.seconds = seconds
+    plan.epics[1].tasks[1].needs.append("a/t0")
+    plan.epics[0].tasks[1].needs.append("b/t1")
+    found = analysis.analyse(plan, 2)
+    assert (found.critical_path, found.critical_length) == (("a", "b", "a"), 9.0)
+    assert found.makespan == found.lower_bound == 9.0
+    spans = analysis.played(plan, analysis.task_lengths(plan), 2)
+    assert spans == {"a": [(0.0, 5.0), (8.0, 9.0)], "b": [(0.0, 2.0), (5.0, 8.0)]}

@@ -1,5 +1,6 @@
 """Reading a plan file returns a plan or all errors with their lines."""
 
+import io
 import os
 from pathlib import Path
 
@@ -258,11 +259,44 @@ def test_refuses_a_file_that_is_too_large(tmp_path: Path) -> None:
     assert problem.message == "is larger than 4 MiB, the maximum for a plan"
 
 
+@pytest.mark.parametrize(("beyond", "refused"), [(0, False), (1, True), (100, True)])
+def test_the_size_of_standard_input(monkeypatch: pytest.MonkeyPatch, beyond: int, *, refused: bool) -> None:
+    """Standard input is read up to one byte more than the largest file, which shows whether it is too large."""
+    text = GOOD.encode()
+    given = io.BytesIO(text + b"#" * (reading.MAX_FILE_BYTES + beyond - len(text)))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(given))
+    loaded = load(Path("-"))
+    assert [problem.message for problem in loaded.problems] == [
+        "is larger than 4 MiB, the maximum for a plan"
+    ] * refused
+    assert given.tell() == reading.MAX_FILE_BYTES + min(beyond, 1)
+
+
+def test_a_file_is_read_up_to_one_byte_beyond_its_limit(tmp_path: Path) -> None:
+    """A file of any size costs only the memory of the largest one."""
+    path = tmp_path / "big"
+    with path.open("wb") as big:
+        big.truncate(reading.MAX_FILE_BYTES + 100)
+    content, found = reading.content_of(path, "plan")
+    assert (len(content), found) == (reading.MAX_FILE_BYTES + 1, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [("", (1, 1)), (b"name: x\nepics: \xe4", (2, 1)), (b"\xe4", (1, 1)), (b"\0", (0, 0))],
+)
+def test_the_place_of_an_error_of_a_whole_file(content: str | bytes, place: tuple[int, int]) -> None:
+    """A file that is empty or not UTF-8 is reported at the beginning of a line, a binary one as a whole."""
+    [problem] = parse(content, "p").problems
+    assert (problem.line, problem.column) == place
+
+
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:
     """A folder, a missing file and an unreadable file each have their own message."""
     assert "is a folder" in load(tmp_path).describe()
     assert load(tmp_path / "none.yaml").describe() == f"{tmp_path / 'none.yaml'}: does not exist"
-    assert "cannot be read" in load(tmp_path / ("x" * 300)).describe()
+    assert load(tmp_path / ("x" * 300)).describe().endswith(": cannot be read: File name too long")
+    assert "cannot be read: embedded null" in load(Path("a\0b")).describe()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -330,3 +330,48 @@ def test_an_unknown_agent_is_told_the_nearest_or_all() -> None:
     """Names are suggested, but no prefix such as `acp:`; without a similar name, all forms are listed."""
     assert rules.agent_problem("claud") == "'claud' is not a known agent, did you mean claude?"
     assert (rules.agent_problem("zzz") or "").startswith("'zzz' is not a known agent; use ")
+
+
+def needing(**needs: list[str]) -> pb.Plan:
+    """Returns epics a and b with tasks one and two; the keyword a_two has the needs of a/two."""
+    plan = pb.Plan(name="Needs")
+    for key in ("a", "b"):
+        epic = plan.epics.add(key=key)
+        for task in ("one", "two"):
+            epic.tasks.add(key=task, prompt="Go", needs=needs.get(f"{key}_{task}", []))
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("need", "message"),
+    [
+        ("a/one", "is in the same epic"),
+        ("b/ono", "there is no task 'b/ono', did you mean b/one?"),
+        ("b", "use EPIC/TASK"),
+        ("b/one/x", "use EPIC/TASK"),
+    ],
+)
+def test_a_need_names_a_task_of_another_epic(need: str, message: str) -> None:
+    """Anything else is an error at its place in the list."""
+    (found,) = rules.violations(needing(a_two=[need]))
+    assert found.field == "epics[0].tasks[1].needs[0]"
+    assert message in found.description
+
+
+def test_a_need_is_listed_once() -> None:
+    """The second mention is an error."""
+    (found,) = rules.violations(needing(a_two=["b/one", "b/one"]))
+    assert (found.field, "listed twice" in found.description) == ("epics[0].tasks[1].needs[1]", True)
+
+
+def test_tasks_that_wait_for_each_other_are_named_with_the_path() -> None:
+    """The path goes through needs, the order in an epic, and depends_on; a plan without such a circle is valid."""
+    assert not rules.violations(needing(a_two=["b/one"], b_two=["a/one"]))
+    (found,) = rules.violations(needing(a_one=["b/two"], b_one=["a/two"]))
+    assert found.field == "epics[0].tasks[0].needs"
+    path = "a/one → b/two (needs) → b/one (order) → a/two (needs) → a/one (order)"
+    assert found.description == f"these tasks wait for each other: {path}"
+    plan = needing(a_one=["b/one"])
+    plan.epics[1].depends_on.append("a")
+    (found,) = rules.violations(plan)
+    assert "a/one → b/one (needs) → a/two (depends_on) → a/one (order)" in found.description

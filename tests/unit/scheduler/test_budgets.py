@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
-from scheduler_svc.policy.actions import FinishRun, PauseRun, StartTask, StopAttempt
+from scheduler_svc.policy.actions import FinishRun, HoldEpic, PauseRun, StartTask, StopAttempt
 from scheduler_svc.policy.budgets import dollars, used_up
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.simulated_runs import Board
@@ -27,6 +27,10 @@ def stopped(actions: list[object]) -> list[str]:
 
 def paused(actions: list[object]) -> list[str]:
     return [action.reason for action in actions if isinstance(action, PauseRun)]
+
+
+def held(actions: list[object]) -> list[HoldEpic]:
+    return [action for action in actions if isinstance(action, HoldEpic)]
 
 
 def test_what_is_left_lets_work_go_on() -> None:
@@ -55,18 +59,55 @@ def test_a_runs_budget_stops_all_of_it() -> None:
     assert not any(isinstance(action, StartTask) for action in actions)
 
 
-def test_an_epics_budget_stops_only_its_session() -> None:
-    """Sessions of other epics continue to their end; the run starts no new ones."""
+def test_an_epics_budget_holds_only_its_epic() -> None:
+    """Its session is stopped, the others continue and start new ones, and the operator is told once how to continue."""
     run = a_run(
-        with_spent(an_epic("a", RUNNING, budget=10), 10), an_epic("b", RUNNING), an_epic("c", PENDING)
+        with_spent(an_epic("a", RUNNING, PENDING, budget=10), 10, 0),
+        an_epic("b", RUNNING),
+        an_epic("c", PENDING),
     )
+    board = Board(a_snapshot(run))
 
-    actions = decide(a_snapshot(run))
+    actions = board.settle()
 
     assert stopped([*actions]) == ["a/t1"]
-    assert "epic a" in paused([*actions])[0]
-    assert paused([*actions])[0].endswith("heddle resume r --of a --budget-usd 0.00002")
-    assert not any(isinstance(action, StartTask) for action in actions)
+    assert paused([*actions]) == []
+    assert [action.attempt.epic for action in actions if isinstance(action, StartTask)] == ["c"]
+    [hold] = held([*actions])
+    assert hold.spent is not None
+    assert (hold.epic.epic, hold.spent.budget, hold.spent.spent) == ("a", 10, 10)
+    assert hold.reason.endswith("heddle resume r --of a --budget-usd 0.00002")
+    board.end_attempt(run.epics[0].tasks[0].name, PENDING)
+    assert board.settle() == []
+
+
+def test_a_run_is_paused_once_only_held_epics_are_left() -> None:
+    """The run waits for the operator when no other epic works, merges or can start; a blocked one cannot."""
+    a = with_spent(an_epic("a", PENDING, budget=10), 10)
+    blocked = an_epic("b", PENDING, depends_on=("a",), state=pb.EPIC_STATE_BLOCKED)
+    for other in (
+        an_epic("c", RUNNING),
+        an_epic("c", PENDING),
+        an_epic("c", ACCEPTED),
+        an_epic("c", PENDING, state=pb.EPIC_STATE_BLOCKED),
+        an_epic("c", ACCEPTED, state=pb.EPIC_STATE_AWAITING_MERGE, merge=pb.MERGE_POLICY_MANUAL),
+    ):
+        assert paused([*decide(a_snapshot(a_run(a, blocked, other)))]) == []
+    ended = an_epic("c", ACCEPTED, state=pb.EPIC_STATE_SUCCEEDED, merged=True)
+
+    [reason] = paused([*decide(a_snapshot(a_run(a, blocked, ended)))])
+
+    assert "epic a" in reason
+
+
+def test_an_epic_is_released_when_its_budget_suffices() -> None:
+    """A held epic whose budget is raised, or whose rest was skipped, continues."""
+    a = with_spent(an_epic("a", PENDING, budget=20, over_budget=True), 10)
+
+    actions = decide(a_snapshot(a_run(a)))
+
+    assert [hold.spent for hold in held([*actions])] == [None]
+    assert [type(action) for action in actions][-1] is StartTask
 
 
 def test_a_tasks_budget_counts_all_of_its_attempts() -> None:
@@ -77,7 +118,7 @@ def test_a_tasks_budget_counts_all_of_its_attempts() -> None:
     actions = decide(a_snapshot(a_run(replace(epic, tasks=(task,)))))
 
     assert "--of a/t1" in paused([*actions])[0]
-    assert len(actions) == 1
+    assert [type(action) for action in actions] == [HoldEpic, PauseRun]
 
 
 def test_a_projects_budget_counts_other_runs() -> None:

@@ -14,7 +14,7 @@ from scheduler_svc.store.rows.retention import Retention
 class Term:
     """A leader's term with worktrees to clean."""
 
-    retention = Retention(worktrees=0, logs=0)
+    retention = Retention(worktrees=0, logs=0, audit=0)
 
     def __init__(self, count: int) -> None:
         self._rows = [SimpleNamespace(epic=f"e{number}") for number in range(count)]

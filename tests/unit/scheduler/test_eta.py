@@ -115,3 +115,29 @@ def test_tasks_that_took_no_time_count_as_such() -> None:
     assert forecast(PLAN, fresh, 1).remaining.ToMilliseconds() == 10_000
     estimated = [accepted("b", 10, 0), accepted("b", 10, 20), pending("a", 50)]
     assert forecast(PLAN, estimated, 1).remaining.ToMilliseconds() == 50_000
+
+
+def waiting(epic: str, estimate: float | None, took: float) -> TaskStand:
+    return TaskStand(epic, pb.TASK_STATE_WAITING, estimate, took)
+
+
+def test_work_after_a_question_is_told_apart() -> None:
+    """What starts only after an answer includes the epics that depend on it, and does not shrink while the question waits."""
+    tasks = [waiting("a", 60, 10), pending("a", 30), running("b", 500, 20), pending("c", 40)]
+    found = forecast(PLAN, tasks, 4)
+    assert found.remaining.ToSeconds() == 480
+    assert found.after_operator.ToSeconds() == 50 + 30 + 40
+
+
+def test_an_epic_that_waits_for_its_merge_blocks_those_after_it() -> None:
+    """A wanted merge has no work of its own: what depends on it starts after the operator has acted, or nothing does."""
+    found = forecast(PLAN, [accepted("a", 60, 60), accepted("b", 5, 5), pending("c", 40)], 4, {"a"})
+    assert found.after_operator.ToSeconds() == 40
+    ended = forecast(PLAN, [accepted("a", 60, 60), accepted("b", 5, 5), accepted("c", 4, 4)], 4, {"b"})
+    assert ended.HasField("after_operator")
+    assert ended.after_operator.ToSeconds() == 0
+
+
+def test_nothing_waits_where_nobody_is_asked() -> None:
+    """Without a wait, no part of the rest depends on the operator."""
+    assert not forecast(PLAN, [running("a", 60, 10)], 4).HasField("after_operator")

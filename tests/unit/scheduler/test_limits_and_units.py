@@ -52,16 +52,21 @@ def test_times_are_microseconds() -> None:
 def test_retention_is_in_days() -> None:
     """Settings are days and parts of days; longer than a hundred years is a hundred years."""
     for days, kept in (("1", DAY), ("0.5", DAY // 2), ("36500", 36_500 * DAY), ("36501", 36_500 * DAY)):
-        settings = Settings.read({"HEDDLE_KEEP_WORKTREES": days, "HEDDLE_KEEP_LOGS": "2"})
+        settings = Settings.read(
+            {"HEDDLE_KEEP_WORKTREES": days, "HEDDLE_KEEP_LOGS": "2", "HEDDLE_KEEP_AUDIT": "3"}
+        )
         retention = Retention.of(settings)
-        assert (retention.worktrees, retention.logs) == (kept, 2 * DAY)
+        assert (retention.worktrees, retention.logs, retention.audit) == (kept, 2 * DAY, 3 * DAY)
     failed = SimpleNamespace(state=pb.EPIC_STATE_FAILED, restored_at=None, ended_at=7)
-    assert Retention(worktrees=5, logs=9).remove_at(failed) == 12
+    assert Retention(worktrees=5, logs=9, audit=9).remove_at(failed) == 12
     assert (
-        Retention(worktrees=5, logs=9).remove_at(SimpleNamespace(**{**vars(failed), "restored_at": 8})) == 13
+        Retention(worktrees=5, logs=9, audit=9).remove_at(
+            SimpleNamespace(**{**vars(failed), "restored_at": 8})
+        )
+        == 13
     )
     merged = SimpleNamespace(**{**vars(failed), "state": pb.EPIC_STATE_SUCCEEDED})
-    assert Retention(worktrees=5, logs=9).remove_at(merged) == 7
+    assert Retention(worktrees=5, logs=9, audit=9).remove_at(merged) == 7
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ RUN_CONFLICT | pending running paused cancelling: merging | merge=conflicted | m
 RUN_REOPEN | ended: settled | running merge=none | reason ended_at merge_hold
 RUN_JUDGE_AGAIN | failed: settled | running | reason ended_at
 EPIC_READY | blocked: none | ready
+EPIC_BLOCK | ready: none | blocked
 EPIC_START | ready: none | running |  | started_at
 EPIC_AWAIT_MERGE | blocked ready running: none | awaiting_merge
 EPIC_MERGE | blocked ready running awaiting_merge: none | merging merge=merging
@@ -61,6 +62,7 @@ TASK_PARK | running waiting | waiting | reason
 TASK_PARK_ANSWERED | running waiting | pending | reason
 TASK_SUSPEND | running waiting | pending
 TASK_ANSWERED | waiting | pending
+TASK_LOSE_NEED | pending | failed | pace
 TASK_STOP_PARKED | pending waiting | failed
 TASK_SKIP | pending | skipped
 TASK_SKIP_PARKED | pending waiting | skipped

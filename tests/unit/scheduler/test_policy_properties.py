@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc.policy import decision
+from heddle.plan import task_graph
+from heddle.plan.task_graph import EpicTasks
+from scheduler_svc.policy import decision, needs
 from scheduler_svc.policy.actions import FinishEpic, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
@@ -48,6 +50,7 @@ def runs(draw: st.DrawFn, key: str) -> RunView:
                 tasks=tasks,
             )
         )
+    epics = draw(with_needs(epics))
     return RunView(
         name=name,
         state=pb.RUN_STATE_PENDING,
@@ -56,6 +59,27 @@ def runs(draw: st.DrawFn, key: str) -> RunView:
         epics=tuple(epics),
         merge_into=draw(st.sampled_from(["", "main"])),
     )
+
+
+@st.composite
+def with_needs(draw: st.DrawFn, epics: list[EpicView]) -> list[EpicView]:
+    """Adds needs between tasks of different epics, in any direction that does not make tasks wait for each other."""
+    for _ in range(draw(st.integers(0, 4)) if len(epics) > 1 else 0):
+        epic, other = draw(st.permutations(range(len(epics))))[:2]
+        place = draw(st.integers(0, len(epics[epic].tasks) - 1))
+        needed = draw(st.sampled_from(epics[other].tasks)).name
+        tasks = list(epics[epic].tasks)
+        tasks[place] = replace(tasks[place], needs=(*tasks[place].needs, needed))
+        tried = [*epics]
+        tried[epic] = replace(epics[epic], tasks=tuple(tasks))
+        if not task_graph.cycle(task_graph.dependencies(waits(tried))):
+            epics = tried
+    return epics
+
+
+def waits(epics: list[EpicView]) -> list[EpicTasks]:
+    run = RunView(RunName("r"), pb.RUN_STATE_PENDING, "one", 1, tuple(epics))
+    return needs.epic_tasks(run)
 
 
 @st.composite
@@ -106,6 +130,8 @@ class World:
             assert merged.issuperset(epic.depends_on)
             before = epic.tasks[: [task.name for task in epic.tasks].index(action.attempt.parent)]
             assert all(task.state in ENDED for task in before)
+            needed = self.board.task(action.attempt.parent).needs
+            assert all(self.board.task(name).state == pb.TASK_STATE_ACCEPTED for name in needed)
         if isinstance(action, FinishEpic):
             assert all(task.state in ENDED for task in self.board.epic(action.epic).tasks)
 
@@ -130,9 +156,10 @@ class World:
 
     def _could_use_a_slot(self, run: RunView, epic: EpicView) -> bool:
         merged = {each.name.epic for each in run.epics if each.merged}
-        pending = any(task.state == pb.TASK_STATE_PENDING for task in epic.tasks)
+        pending = [task for task in epic.tasks if task.state == pb.TASK_STATE_PENDING]
         return (
-            pending
+            bool(pending)
+            and all(self.board.task(name).state == pb.TASK_STATE_ACCEPTED for name in pending[0].needs)
             and merged.issuperset(epic.depends_on)
             and not any(task.live_attempt for task in epic.tasks)
         )

@@ -164,3 +164,15 @@ class TestBoard:
         board.act(end)
         assert board.ended == {RUN: end}
         assert board.snapshot.runs == ()
+
+
+def test_a_simulated_task_waits_for_what_it_needs() -> None:
+    """The duration is that of the chain through both epics, in the scheduler's own policy too."""
+    plan = pb.Plan(name="Needs")
+    for key in ("a", "b"):
+        epic = plan.epics.add(key=key)
+        for place in range(2):
+            epic.tasks.add(key=f"t{place}", prompt="Go").estimate.seconds = 10
+    plan.epics[1].tasks[0].needs.append("a/t0")
+    plan.epics[0].tasks[1].needs.append("b/t1")
+    assert play(plan, 4).makespan == 40.0

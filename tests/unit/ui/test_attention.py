@@ -257,3 +257,28 @@ def test_an_item_says_whether_it_waits() -> None:
         ("run", False),
         ("unchanged", False),
     ]
+
+
+def test_an_epic_over_its_budget_waits_while_its_run_continues() -> None:
+    """It says whose budget to raise, and from what; a run that is paused for it has an item of its own."""
+    hold = pb.BudgetHold(
+        name="runs/r/epics/pay", budget_usd_micros=5, spent_usd_micros=6, reason="the budget is used up"
+    )
+    epic = pb.Epic(name="runs/r/epics/pay", key="pay", state=pb.EPIC_STATE_RUNNING, budget_hold=hold)
+    running = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_RUNNING)
+    [item] = attention.conflicts(running, [epic])
+    assert (item["kind"], item["waits"], item["of"]) == ("budget", True, "runs/r/epics/pay")
+    assert (item["budget"], item["spent"], item["reason"]) == (5, 6, "the budget is used up")
+    paused = pb.Run(name="runs/r", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
+    assert list(attention.conflicts(paused, [epic])) == []
+
+
+def test_a_planned_merge_waits_and_a_conflict_does_not() -> None:
+    """A merge that the plan leaves to the operator blocks work, so it comes first and cannot be dismissed."""
+    run = pb.Run(name="runs/r", state=pb.RUN_STATE_RUNNING)
+    epics = [
+        pb.Epic(name="runs/r/epics/a", key="a", state=pb.EPIC_STATE_AWAITING_MERGE),
+        pb.Epic(name="runs/r/epics/b", key="b", state=pb.EPIC_STATE_CONFLICTED, conflict_files=["x"]),
+    ]
+    items = list(attention.conflicts(run, epics))
+    assert [(item["kind"], item["waits"]) for item in items] == [("merge", True), ("conflict", False)]

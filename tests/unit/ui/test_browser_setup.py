@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests import browser_setup, system_packages
 
@@ -47,8 +46,9 @@ def test_playwrights_build_without_a_window_is_preferred(
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     monkeypatch.delenv("HEDDLE_CHROMIUM", raising=False)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with sync_playwright() as playwright:
-        whole = Path(playwright.chromium.executable_path)
+    whole = browser_setup._full_build()
+    # Each question to Playwright starts a program.
+    monkeypatch.setattr(browser_setup, "_full_build", lambda: whole)
     assert browser_setup.chromium_path() is None
     whole.parent.mkdir(parents=True)
     whole.touch()

@@ -5,7 +5,9 @@ import re
 from tests.unit.repo.files import ROOT
 
 UI = ROOT / "ui_svc"
-PUBLIC = re.compile(r"^from nicegui import (?:ui|app|Client)(?:, (?:ui|app|Client))*$")
+PUBLIC = re.compile(
+    r"^from nicegui import (?:ui|app|Client)(?:, (?:ui|app|Client))*$|^from nicegui\.(?:events|element|elements\.\w+)"
+)
 NAMES = re.compile(r"\bwindow\.(?:socket|path_prefix|did_handshake)\b|\bVue:")
 
 

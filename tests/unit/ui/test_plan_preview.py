@@ -34,6 +34,7 @@ def test_a_good_plan_is_told_ahead() -> None:
         {"title": "one", "from": 0, "to": 60},
         {"title": "Second", "from": 60, "to": 90},
     ]
+    assert outlook["undeclared"] == 1
     assert outlook["epics"][2]["spans"] == [{"title": "one", "from": 90, "to": 100}]
 
 

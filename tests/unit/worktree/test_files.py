@@ -69,6 +69,44 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "precious" / "file").exists()
 
 
+def written_meanwhile(monkeypatch: pytest.MonkeyPatch, folder: Path, times: int) -> None:
+    """Creates a file in `folder` between its listing and its removal, the first `times` times."""
+    rmdir, left = os.rmdir, [None] * times
+
+    def late(path: str, *, dir_fd: int | None = None) -> None:
+        if left and Path(path).name == folder.name:
+            left.pop()
+            (folder / "late").touch()
+        rmdir(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", late)
+
+
+@pytest.mark.parametrize("times", [1, 19])
+def test_a_folder_that_others_still_write_to_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """A file that appears during the removal, as of a sandbox that is starting there, is removed too."""
+    monkeypatch.setattr(files, "_PAUSE", 0)
+    folder = tmp_path / "folder"
+    (folder / "inside").mkdir(parents=True)
+    written_meanwhile(monkeypatch, folder, times)
+    files.remove(folder)
+    assert not folder.exists()
+
+
+def test_a_removal_ends_though_others_never_stop_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal gives up with the error of the system after some tries."""
+    monkeypatch.setattr(files, "_PAUSE", 0)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    written_meanwhile(monkeypatch, folder, 20)
+    with pytest.raises(OSError, match="not empty"):
+        files.remove(folder)
+
+
 def test_closed_folders_are_opened_and_foreign_files_are_returned(tmp_path: Path) -> None:
     """Folders without permissions become accessible at any depth; paths of other users are returned."""
     root = os.geteuid() == 0

@@ -4,8 +4,9 @@ import git.cmd
 import pytest
 
 from heddle import pb
-from worktree_svc.git.command import GitVersionError, Output, check_version, failure
+from worktree_svc.git.command import Output, failure
 from worktree_svc.git.environment import forget_inherited
+from worktree_svc.git.version import GitVersionError, check_version
 
 
 def test_only_harmless_variables_of_git_are_inherited() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from heddle.errors import HeddleError
 from tests.support.repositories import git, make_repository
+from worktree_svc.git import refs
 from worktree_svc.git.command import Git
 from worktree_svc.git.waiting_processes import WaitingProcesses
 
@@ -134,3 +135,31 @@ def test_a_failed_comparison_is_an_error(project: Path) -> None:
             repository.diff_tree(empty, tree, "--patch") as pieces,
         ):
             list(pieces)
+
+
+def test_one_process_moves_refs_again_and_again(project: Path) -> None:
+    """Heddle's refs are moved by one process; a refused or interrupted transaction changes nothing, and the next one succeeds."""
+    with waiting(project, WaitingProcesses()) as repository:
+        head = git(project, "rev-parse", "HEAD")
+        one, two = "refs/heddle/kept/one", "refs/heads/heddle/r1/two"
+        refs.update(repository, [refs.RefUpdate(one, head, refs.ABSENT)])
+        (mover,) = running(project)
+        git(project, "commit", "--quiet", "--allow-empty", "--message=More")
+        newer = git(project, "rev-parse", "HEAD")
+        refs.update(repository, [refs.RefUpdate(one, newer, head), refs.RefUpdate(two, newer, refs.ABSENT)])
+        git(project, "pack-refs", "--all")
+        refs.update(repository, [refs.RefUpdate(two, head, newer)])
+        assert running(project) == [mover]
+        refused = [refs.RefUpdate(two, newer, head), refs.RefUpdate(one, head, refs.ABSENT)]
+        assert "already exists" in refs.try_update(repository, refused).stderr
+        assert refs.read(repository, one, two) == [newer, head]
+        assert running(project) == []
+        refs.update(repository, [refs.RefUpdate(two, newer, head)])
+        (process,) = (child.process for _, child in repository.waiting._waiting)
+        assert process.stdin is not None
+        process.stdin.write(f"start\0update {two}\0{head}\0{newer}\0".encode())
+        process.stdin.close()  # as when the service is killed
+        process.wait(20)
+        assert refs.read(repository, one, two) == [newer, newer]
+        refs.update(repository, [refs.RefUpdate(two, head, newer)])
+        assert refs.read(repository, two) == [head]

@@ -1,4 +1,4 @@
-"""Reads the rate limit of a subscription that Claude's adapter reports as data. Pure."""
+"""Reads the rate limit of a subscription, which Claude Code and its adapter report as data. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +36,11 @@ class RateLimit:
     kind: str
     # When the limit ends, in seconds since 1970. None: unknown.
     ends_at: float | None
+
+    @property
+    def said(self) -> str:
+        """Says that the limit is reached, without a full stop."""
+        return f"Claude's {self.kind} is reached"
 
 
 def rate_limit(told: object) -> RateLimit | None:

@@ -1,0 +1,41 @@
+"""Starts attempts, all that one decision starts with a handful of statements."""
+
+from collections.abc import Sequence
+
+from heddle import pb
+from scheduler_svc.policy.actions import StartTask
+from scheduler_svc.store.db.database import Connection
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.queries.assignments import Assignment, read_starts
+from scheduler_svc.store.rows import attempts, epics, runs, tasks
+
+_ACTOR = "scheduler"
+
+_RUNS = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
+
+
+def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) -> list[Assignment | None]:
+    """Writes the starts that still apply; returns the assignment of each, None if it does not apply."""
+    starts = read_starts(connection, [(action.attempt, action.share) for action in actions])
+    # Resources that an earlier start of this call has started.
+    begun: set[object] = set()
+    started: list[Assignment | None] = []
+    for action, start in zip(actions, starts, strict=True):
+        attempt, assignment = action.attempt, start.assignment
+        epic, run = attempt.parent.parent, attempt.parent.parent.parent
+        applies = start.is_next and start.run_state in _RUNS and epic not in begun
+        if not applies or not tasks.start(connection, attempt):
+            started.append(None)
+            continue
+        agent = assignment.spec.agent
+        attempts.insert(connection, attempt, assignment.worker, agent, share=action.share, now=now)
+        events = []
+        if start.run_state == pb.RUN_STATE_PENDING and run not in begun and runs.start(connection, run, now):
+            events.append(event(run, _ACTOR, run_started=pb.RunStarted()))
+        if start.epic_state == pb.EPIC_STATE_READY and epics.start(connection, epic, now):
+            events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=start.epic_title)))
+        begun |= {epic, run}
+        title = pb.TaskStarted(title=assignment.spec.title, agent=agent, worker=assignment.worker)
+        append(connection, [*events, event(attempt, _ACTOR, task_started=title)], now)
+        started.append(assignment)
+    return started

@@ -1,0 +1,84 @@
+"""A worker in a process of its own, whose sessions report at a fixed rate until it ends.
+
+python -m tests.bench.live_worker SESSIONS EVENTS_A_SECOND    prints its address, and serves until its input ends
+"""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, Final
+
+from heddle import logs, pb
+from heddle.config import Settings
+from heddle.serving import Server
+from heddle.testing.fake_agents import FakeAgents
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
+from tests.bench.subjects import event_kinds
+from tests.support.services import new_socket
+
+SEED: Final = 7
+
+
+@asynccontextmanager
+async def live_worker(sessions: int, rate: float) -> AsyncIterator[str]:
+    """Runs the process; yields its address. `rate` is the events a second of all sessions together."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.live_worker", str(sessions), str(rate)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+class LiveAgents(FakeAgents):
+    """Makes each event when it is due, and keeps none: the sessions never end."""
+
+    # Seconds between two events of a session.
+    period = 1.0
+    _random = random.Random(SEED)
+
+    async def WatchSession(
+        self, request: pb.AgentServiceWatchSessionRequest, context: Any
+    ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        session = self._session(request.attempt)
+        if not request.after_sequence:
+            yield pb.AgentServiceWatchSessionResponse(events=session.events, resume_sequence=1)
+        kinds = event_kinds()
+        due = time.monotonic() + self._random.random() * self.period
+        for sequence in count(max(request.after_sequence, 1) + 1):
+            await asyncio.sleep(due - time.monotonic())
+            due += self.period
+            event = pb.Event(sequence=sequence)
+            event.MergeFrom(next(kinds))
+            event.time.FromNanoseconds(time.time_ns())
+            yield pb.AgentServiceWatchSessionResponse(events=[event], resume_sequence=sequence)
+
+
+async def _forever(_session: FakeSession) -> pb.SessionFinished:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _serve(sessions: int, rate: float) -> None:
+    LiveAgents.period = sessions / rate
+    server = Server(FakeWorker(slots=sessions, play=_forever).service(LiveAgents), new_socket())
+    await server.start()
+    print(server.address, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await server.stop()
+
+
+if __name__ == "__main__":
+    logs.configure(Settings.read({"HEDDLE_LOG_LEVEL": "warning"}), "bench")
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
