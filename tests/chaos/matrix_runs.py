@@ -91,6 +91,10 @@ class MatrixRuns:
                 # An agent that can never continue a session would have none stored.
                 command = f"acp:{sys.executable} {acp_agent.__file__} --load"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, command))
+            case "take_in":
+                plan = self._plan({"a": ["one"], "b": ["one"]})
+                plan.epics[1].tasks[0].needs.append("a/one")
+                return partial(self._play, plan=plan)
             case "rewind":
                 return self._go_back
             case "artifact":

@@ -252,7 +252,10 @@ def attach(project: Project, paths: WorktreePaths, folder: Path) -> None:
         for path in folder.glob(pattern):
             files.remove(path)
     head = f"ref: {refs.branch_ref(paths.epic.branch)}\n"
-    if _text(folder / "HEAD") != head:
+    if _text(folder / "HEAD") == head:
+        # Its time tells sessions without a sandbox that this service changed the worktree.
+        os.utime(folder / "HEAD")
+    else:
         files.write_atomically(folder / "HEAD", head)
     registration = find_at(project, paths.worktree)
     if registration and _text(registration / "HEAD") != head:

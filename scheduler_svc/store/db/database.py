@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
+import structlog
 
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.engine import is_sqlite, open_engine
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.remote_doorbell import RemoteDoorbell
 from scheduler_svc.store.db.writer import LOST, Guard, Job, Work, Writer, unavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -104,10 +107,18 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         try:
-            with self._reading.connect() as connection, connection.begin():
-                return work(connection)
+            return self._read_once(work)
+        except LOST as error:
+            # The server may have closed idle connections just now; the pool then opens new ones.
+            log.info("read_again", error=str(error))
+        try:
+            return self._read_once(work)
         except LOST as error:
             raise unavailable(error) from error
+
+    def _read_once(self, work: Work[T]) -> T:
+        with self._reading.connect() as connection, connection.begin():
+            return work(connection)
 
     def _deliver(self, group: Sequence[Job], outcomes: Sequence[Any]) -> None:
         topics: dict[str, None] = {}
