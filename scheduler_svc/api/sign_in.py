@@ -46,10 +46,12 @@ _LIMITED: Final = frozenset(
         "IdentityService.GetCaller",
         "IdentityService.SignOut",
         "IdentityService.CreateSignInCode",
+        "IdentityService.GetPreferences",
+        "IdentityService.UpdatePreferences",
     }
 )
-# Its parent may be a project, and the parents of several projects have limited results.
-_COSTS: Final = "SchedulerService.ListCosts"
+# Calls that name a project in one field, or none: then their results are limited as well.
+_COSTS: Final = {"SchedulerService.ListCosts": "parent", "SchedulerService.ListDailyCosts": "project"}
 _SEVERAL: Final = frozenset({"", ANY})
 _RESOURCE_FIELDS: Final = ("name", "parent", "attempt")
 
@@ -112,7 +114,7 @@ class SignIn:
         allowed = call.principal.projects
         if not allowed or call.method in _LIMITED:
             return
-        if call.method == _COSTS and request.parent in {*_SEVERAL, *allowed}:
+        if call.method in _COSTS and getattr(request, _COSTS[call.method]) in {*_SEVERAL, *allowed}:
             return
         if await self._project(request) not in allowed:
             # The same whether or not the run exists, and without its project: a guess must not find out.

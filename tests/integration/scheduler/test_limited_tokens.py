@@ -146,6 +146,15 @@ async def test_lists_contain_the_own_projects(scheduler: Scheduler, operator: st
         costs = [cost.name for parent in ("", "-") for cost in (await client.list_costs(parent)).costs]
         assert costs == ["/repository", own.name]
         assert [cost.name for cost in (await client.list_costs("/repository")).costs] == [own.name]
+        assert {cost.project for cost in await client.list_daily_costs()} <= {"/repository"}
+        assert {cost.project for cost in await client.list_daily_costs(project="/repository")} <= {
+            "/repository"
+        }
+        with pytest.raises(errors.HeddleError, match="limited to /repository"):
+            await client.list_daily_costs(project=OTHER)
+        assert (
+            await client.update_preferences(pb.Preferences(editor="vscode")) == await client.get_preferences()
+        )
         assert await client.list_workers()
         assert await client.list_approvals() == []
         assert await client.list_holds() == []
