@@ -10,6 +10,7 @@ from agent_svc.servicer import AgentServicer
 from agent_svc.sessions.registry import Sessions
 from agent_svc.sessions.standalone_checks import StandaloneChecks
 from agent_svc.sessions.worker_context import WorkerContext
+from heddle import metrics
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.fencing import EpochFence
@@ -38,6 +39,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         supervisors=Supervisors(held.processes),
     )
     fence = EpochFence(settings.home / "agent_epoch")
+    metrics.show_disk(settings.home)
     sessions = Sessions(
         Spool(settings.home),
         catalogue or default_catalogue(),

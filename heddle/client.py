@@ -9,18 +9,18 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_identity import IdentityCalls
 from heddle.client_plans import PlanCalls
 from heddle.config import Tls
-from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
+from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.
 __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 
-# Timeouts in seconds: of calls that wait for processes to end, and of calls that clone.
+# Timeout in seconds of calls that wait for processes to end.
 STOP_TIMEOUT: Final = 600.0
-CLONE_TIMEOUT: Final = 900.0
 
 # Timeout in seconds of calls that run git in many worktrees.
 LOOK_TIMEOUT: Final = 120.0
@@ -37,7 +37,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient(PlanCalls):
+class HeddleClient(IdentityCalls, PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
@@ -73,51 +73,6 @@ class HeddleClient(PlanCalls):
     async def close(self) -> None:
         """Ends the connection and every call on it. Idempotent."""
         await self._channel.close()
-
-    async def get_caller(self) -> pb.GetCallerResponse:
-        """Returns who this client is to the scheduler."""
-        return await self._caller.call(self._identity.GetCaller, pb.GetCallerRequest())
-
-    async def get_preferences(self) -> pb.Preferences:
-        """Returns what the owner of this client's token has chosen for the web app."""
-        answer = await self._caller.call(self._identity.GetPreferences, pb.GetPreferencesRequest())
-        return answer.preferences
-
-    async def update_preferences(self, preferences: pb.Preferences) -> pb.Preferences:
-        """Replaces the preferences of the owner of this client's token."""
-        request = pb.UpdatePreferencesRequest(preferences=preferences)
-        return (await self._caller.call(self._identity.UpdatePreferences, request)).preferences
-
-    async def create_token(self, request: pb.CreateTokenRequest) -> pb.CreateTokenResponse:
-        """Creates a token; only this response has its secret."""
-        return await self._caller.call(self._identity.CreateToken, request)
-
-    async def list_tokens(self) -> list[pb.Token]:
-        """Returns the valid tokens and sessions of browsers, the newest first."""
-        return list((await self._caller.call(self._identity.ListTokens, pb.ListTokensRequest())).tokens)
-
-    async def revoke_token(self, name: str) -> None:
-        """Ends a token or a browser's session."""
-        await self._caller.call(self._identity.RevokeToken, pb.RevokeTokenRequest(name=name))
-
-    async def create_sign_in_code(self) -> pb.CreateSignInCodeResponse:
-        """Returns a code with which one browser can sign in once as the owner of this client's token."""
-        return await self._caller.call(self._identity.CreateSignInCode, pb.CreateSignInCodeRequest())
-
-    async def sign_in(self, code: str) -> pb.SignInResponse:
-        """Exchanges a code for the token of a browser's session; only the web app may do so."""
-        return await self._caller.call(self._identity.SignIn, pb.SignInRequest(code=code))
-
-    async def sign_out(self) -> None:
-        """Revokes the token of this client."""
-        await self._caller.call(self._identity.SignOut, pb.SignOutRequest())
-
-    async def list_audit_entries(
-        self, *, before: int = 0, user: str = "", page_size: int = 0
-    ) -> list[pb.AuditEntry]:
-        """Returns changes and refusals, the newest first; those below the sequence `before` if it is not 0."""
-        request = pb.ListAuditEntriesRequest(before_sequence=before, user=user, page_size=page_size)
-        return list((await self._caller.call(self._identity.ListAuditEntries, request)).entries)
 
     async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
         """Creates a run, or returns the one that the same `request_id` created before."""

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from heddle import pb
-from heddle.rpc_caller import Caller
+from heddle import pb, urls
+from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller
 
 if TYPE_CHECKING:
     # Exists only in the stub file.
@@ -24,6 +24,25 @@ class PlanCalls:
     async def apply_plan(self, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
         """Replaces the plan of a run; with `validate_only`, only returns what would change."""
         return await self._caller.mutate(self._stub.ApplyPlan, request)
+
+    async def create_schedule(self, request: pb.CreateScheduleRequest) -> pb.Schedule:
+        """Creates a schedule, or returns the one that the same `request_id` created before."""
+        timeout = CLONE_TIMEOUT if urls.is_url(request.run.project) else CALL_TIMEOUT
+        return (await self._caller.mutate(self._stub.CreateSchedule, request, timeout=timeout)).schedule
+
+    async def list_schedules(self) -> list[pb.Schedule]:
+        """Returns all schedules by name."""
+        request = pb.ListSchedulesRequest()
+        return list((await self._caller.call(self._stub.ListSchedules, request)).schedules)
+
+    async def update_schedule(self, name: str, *, paused: bool) -> pb.Schedule:
+        """Pauses or resumes a schedule."""
+        request = pb.UpdateScheduleRequest(name=name, paused=paused)
+        return (await self._caller.mutate(self._stub.UpdateSchedule, request)).schedule
+
+    async def delete_schedule(self, name: str) -> None:
+        """Deletes a schedule; its runs stay."""
+        await self._caller.mutate(self._stub.DeleteSchedule, pb.DeleteScheduleRequest(name=name))
 
     async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
         """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""

@@ -63,6 +63,12 @@ def _address(value: str) -> str:
     return value
 
 
+def _host_and_port(value: str) -> str:
+    if is_socket(value):
+        raise ValueError("it takes host:port, as 127.0.0.1:7404")
+    return _address(value)
+
+
 def _workers(value: str) -> tuple[WorkerAddress, ...]:
     workers = []
     for entry in value.split(","):
@@ -120,6 +126,8 @@ class Settings(BaseSettings):
     """The data folder, which contains everything that Heddle writes."""
     listen: Annotated[str, AfterValidator(lambda value: value and _address(value))] = ""
     """host:port or unix:PATH of the service that reads these settings; absent: its own default."""
+    metrics: Annotated[str, AfterValidator(lambda value: value and _host_and_port(value))] = ""
+    """host:port under which the service shows its metrics to Prometheus; absent: it shows none."""
     ui_hosts: _Names = ()
     """Host names under which ui_svc answers, in addition to loopback and the host that it listens on."""
     scheduler: _Address = f"127.0.0.1:{DEFAULT_PORT}"

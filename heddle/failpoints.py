@@ -38,6 +38,7 @@ COMMITS: Final = (
     "removed",
     "released",
     "restored",
+    "advance_schedule",
     "end_request",
     "forget_requests",
     "mark_expired",
@@ -74,7 +75,7 @@ CALLS: Final = (
 )
 
 # Changes of worktree_svc to a repository and to its stored state.
-MOVES: Final = ("commit_task", "keep", "archive", "reset", "rewind", "merge", "remove")
+MOVES: Final = ("commit_task", "keep", "archive", "reset", "rewind", "take_in", "merge", "remove")
 STEPS: Final = (
     "ensure.after_claim",
     "keep.after_state",

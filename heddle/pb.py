@@ -16,6 +16,7 @@ from heddle.v1.plan_difference_pb2 import *
 from heddle.v1.plan_pb2 import *
 from heddle.v1.project_pb2 import *
 from heddle.v1.run_pb2 import *
+from heddle.v1.schedule_pb2 import *
 from heddle.v1.scheduler_service_pb2 import *
 from heddle.v1.task_pb2 import *
 from heddle.v1.usage_pb2 import *

@@ -14,6 +14,8 @@ from heddle.backoff import Backoff
 
 # Timeout of a call in seconds; calls that wait for processes to end have a longer one.
 CALL_TIMEOUT: Final = 60.0
+# The same for calls that clone.
+CLONE_TIMEOUT: Final = 900.0
 
 # Seconds before the second try of a call.
 FIRST_PAUSE: Final = 0.1

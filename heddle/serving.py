@@ -24,6 +24,7 @@ from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
 from heddle.config import ConfigError, Tls
 from heddle.identity import access
 from heddle.identity.guard import Guard, GuardInterceptor
+from heddle.metrics import CallMetrics, exposed
 from heddle.tls_files import TlsFiles
 from heddle.urls import is_loopback
 
@@ -71,7 +72,7 @@ class Server:
         # Workers have one caller, the scheduler.
         limits = CallLimits() if service.guard.takes_tokens else None
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), GuardInterceptor(service.guard, limits)],
+            interceptors=[CallMetrics(), ErrorInterceptor(), GuardInterceptor(service.guard, limits)],
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -162,9 +163,16 @@ def check_listener(address: str, tls: Tls | None, guard: Guard) -> None:
         )
 
 
-async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
-    """Serves until a signal; raises AddressInUseError if it cannot listen."""
-    server = Server(service, address, tls)
+async def serve(service: Service, address: str, tls: Tls | None = None, *, metrics: str = "") -> None:
+    """Serves until a signal; raises AddressInUseError if it cannot listen, and ConfigError.
+
+    `metrics` is the host:port of the service's metrics; empty: it serves none.
+    """
+    with exposed(metrics, tls):
+        await _serve(Server(service, address, tls))
+
+
+async def _serve(server: Server) -> None:
     ending = asyncio.Event()
 
     def on_signal() -> None:

@@ -16,7 +16,7 @@ def main() -> int:
         logs.configure(settings, "scheduler")
         service_process.protect(settings)
         address = settings.listen or f"127.0.0.1:{DEFAULT_PORT}"
-        asyncio.run(serve(build(settings).service(), address, settings.tls))
+        asyncio.run(serve(build(settings).service(), address, settings.tls, metrics=settings.metrics))
     except (ConfigError, AddressInUseError) as error:
         print(error, file=sys.stderr)  # noqa: T201 (for whoever started this process)
         return 2

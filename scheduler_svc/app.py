@@ -9,11 +9,13 @@ from typing import Final
 import grpc
 import structlog
 
+from heddle import pb
 from heddle.backoff import Backoff
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.identity.guard import Guard
+from heddle.identity.principals import Call
 from heddle.serving import Service
 from heddle.v1 import identity_service_pb2, scheduler_service_pb2
 from heddle.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
@@ -21,6 +23,7 @@ from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to
 from scheduler_svc.api.identity_servicer import IdentityServicer
 from scheduler_svc.api.servicer import SchedulerServicer
 from scheduler_svc.api.sign_in import sign_in
+from scheduler_svc.commands.create_run import create_run
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
@@ -105,6 +108,13 @@ def build(
     # Micros; None: no limit.
     project_budget = round(settings.project_budget_usd * 1_000_000) or None
     retention = Retention.of(settings)
+
+    async def start_run(request: pb.CreateRunRequest, call: Call, now: int) -> pb.Run:
+        suffix = new_suffix()
+        return await create_run(
+            database, workers, request, suffix, call=call, now=now, project_budget=project_budget
+        )
+
     loop = Loop(
         database,
         doorbell,
@@ -115,6 +125,7 @@ def build(
         project_budget=project_budget,
         park_after=round(settings.park_after * 1_000_000),
         retention=retention,
+        start_run=start_run,
     )
     servicer = SchedulerServicer(
         database,
@@ -122,6 +133,7 @@ def build(
         workers,
         clock,
         new_suffix,
+        start_run=start_run,
         project_budget=project_budget,
         retention=retention,
     )

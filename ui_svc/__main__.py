@@ -43,7 +43,10 @@ def main() -> int:
     # The server stops on these signals and then raises them again; an orderly stop is not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    asyncio.run(_serve(settings, listener))
+    try:
+        asyncio.run(_serve(settings, listener))
+    except ConfigError as error:
+        return _complain(str(error), 2)
     return 0
 
 
@@ -52,6 +55,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     import structlog  # noqa: PLC0415 (see above)
     import uvicorn  # noqa: PLC0415 (see above)
 
+    from heddle.metrics import exposed  # noqa: PLC0415 (see above)
     from ui_svc.app import build  # noqa: PLC0415 (see above)
 
     config = uvicorn.Config(
@@ -63,8 +67,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
-    log.info("serving", address=settings.listen or DEFAULT_LISTEN)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    with exposed(settings.metrics, settings.tls):
+        log.info("serving", address=settings.listen or DEFAULT_LISTEN)
+        await uvicorn.Server(config).serve(sockets=[listener])
     log.info("stopped")
 
 

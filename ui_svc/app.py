@@ -17,9 +17,9 @@ from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
 from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
-from ui_svc.feeds.rooms import accept_origins, scope_of
 from ui_svc.pages import frame, not_found, run, runs
 from ui_svc.pages.manage import pages
+from ui_svc.web.nicegui_parts import accept_origins, scope_of
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
 DEFAULT_LISTEN: Final = f"127.0.0.1:{DEFAULT_PORT + 3}"

@@ -30,7 +30,7 @@ def main() -> int:
 async def serve_with(settings: Settings) -> None:
     """Builds the service and serves it."""
     address = settings.listen or sockets.address(settings.home, "worktree")
-    await serve(build(settings), address, settings.tls)
+    await serve(build(settings), address, settings.tls, metrics=settings.metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import structlog
 
-from heddle import data_folder
+from heddle import data_folder, metrics
 from heddle.config import Settings
 from heddle.identity.guard import SchedulerOnly
 from heddle.serving import Service
@@ -41,6 +41,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
     log.info("git_found", version=version.check_version())
     lock = _lock_home(settings.home)
+    metrics.show_disk(settings.home)
     executor = KeyedExecutor()
     store = WorktreeStore(settings.home / "worktrees")
     waiting = WaitingProcesses()

@@ -189,9 +189,13 @@ class Spool:
         return sorted(found)
 
     def disk_use(self, names: Iterable[AttemptName]) -> int:
-        """Returns the disk space that sessions use, in bytes."""
-        found = (path for name in names for path in self.folder(name).path.rglob("*"))
-        return sum(path.lstat().st_blocks * _BLOCK for path in found)
+        """Returns the disk space that sessions use, in bytes, without what is removed in the meantime."""
+        size = 0
+        for name in names:
+            for path in self.folder(name).path.rglob("*"):
+                with suppress(FileNotFoundError):
+                    size += path.lstat().st_blocks * _BLOCK
+        return size
 
     def remove(self, names: Iterable[AttemptName]) -> None:
         """Removes sessions and the parent folders that become empty. Idempotent."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from prometheus_client import Gauge
 
 from agent_svc.agents.base.driver import Driver
 from agent_svc.agents.catalogue import Catalogue
@@ -27,6 +28,11 @@ from heddle.names import AttemptName
 from heddle.worktree_paths import find_worktree
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_SESSIONS: Final = Gauge("heddle_sessions", "Sessions that have not ended.")
+_SPOOL: Final = Gauge(
+    "heddle_spool_bytes", "Size of the spools of all sessions that the scheduler has not released."
+)
 
 # Seconds after the grace period that a drain waits for sessions to be written to disk.
 DRAIN_MARGIN: Final = 10.0
@@ -65,6 +71,8 @@ class Sessions:
         self._draining = False
         self._running: dict[AttemptName, Session] = {}
         self._lives: set[asyncio.Task[None]] = set()
+        _SESSIONS.set_function(lambda: len(self._running))
+        _SPOOL.set_function(lambda: spool.disk_use(spool.names()))
         for name in spool.names():
             folder = spool.folder(name)
             if folder.result() is None:

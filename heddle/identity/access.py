@@ -14,12 +14,12 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         pb.ROLE_VIEWER: """
             GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
-            ListDailyCosts ListEpicWorktrees ListHolds ListWorkers
+            ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
             CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
             RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
-            CollectGarbage LiftHold
+            CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule
         """,
     },
     "IdentityService": {

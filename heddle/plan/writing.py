@@ -24,6 +24,9 @@ _PLAIN_STEPS: Final = {
     "wait": "duration",
 }
 
+# Ends of lines of YAML that are none of a plan.
+_BREAKS: Final = frozenset("\r\x85\u2028\u2029")
+
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -78,13 +81,18 @@ def _step(step: pb.ScriptStep) -> object:
     kind = step.WhichOneof("step")
     if kind is None:
         return {}
-    value = getattr(step, kind)
+    shared = {"from_attempt": step.from_attempt} if step.from_attempt else {}
+    return {kind: _step_value(kind, getattr(step, kind)), **shared}
+
+
+def _step_value(kind: str, value: Any) -> object:
     if kind == "ignore_sigterm":
-        return {kind: True}
-    if kind in _PLAIN_STEPS:
-        plain = getattr(value, _PLAIN_STEPS[kind])
-        return {kind: _duration(plain) if isinstance(plain, Duration) else plain}
-    return {kind: plain_of(value)}
+        return True
+    plain = _PLAIN_STEPS.get(kind, "")
+    if plain and all(field.name == plain for field, _ in value.ListFields()):
+        found = getattr(value, plain)
+        return _duration(found) if isinstance(found, Duration) else found
+    return plain_of(value)
 
 
 def _duration(value: Duration) -> str:
@@ -113,7 +121,10 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         style = "|" if "\n" in text else None
-        if style is None and scalars.value_of(text) != text:
+        if not _BREAKS.isdisjoint(text):
+            # PyYAML writes these as they are, but reads them as the end of a line, except if they are escaped.
+            style = '"'
+        elif style is None and scalars.value_of(text) != text:
             style = "'"
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -12,7 +12,7 @@ name: First run
 
 _DRY_RUN: Final = """\
 # A dry run: no agent is ready on your workers, so the scripted one only writes notes into a branch of its
-# own. It costs nothing and needs no account. With a real agent, name it here: `agent: claude`.
+# own. It costs nothing and needs no account. Once a real agent is ready, name it under `agent`.
 name: First run (dry run)
 """
 

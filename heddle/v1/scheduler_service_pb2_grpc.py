@@ -258,6 +258,26 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
                 _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/CreateSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListSchedules',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/UpdateSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DeleteSchedule',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListWorkers',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
@@ -798,6 +818,45 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSchedule(self, request, context):
+        """Creates a schedule, which runs a plan at recurring times with the caller as the
+        creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+        - FAILED_PRECONDITION: as CreateRun.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Lists the schedules by name. Not paged, because there are few.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+        Idempotent.
+
+        - NOT_FOUND: no such schedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such schedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWorkers(self, request, context):
         """Lists the workers as the scheduler sees them.
         """
@@ -1012,6 +1071,26 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.LiftHold,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.SerializeToString,
+            ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -2145,6 +2224,114 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/LiftHold',
             heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/CreateSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.CreateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListSchedules',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/UpdateSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DeleteSchedule',
+            heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DeleteScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

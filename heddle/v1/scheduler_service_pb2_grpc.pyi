@@ -396,6 +396,28 @@ class SchedulerServiceStub:
     - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
       with the same request_id.
     """
+    CreateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CreateScheduleRequest, _scheduler_service_pb2.CreateScheduleResponse]
+    """Creates a schedule, which runs a plan at recurring times with the caller as the
+    creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+    - FAILED_PRECONDITION: as CreateRun.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    ListSchedules: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListSchedulesRequest, _scheduler_service_pb2.ListSchedulesResponse]
+    """Lists the schedules by name. Not paged, because there are few."""
+    UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateScheduleRequest, _scheduler_service_pb2.UpdateScheduleResponse]
+    """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+    Idempotent.
+
+    - NOT_FOUND: no such schedule.
+    """
+    DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DeleteScheduleRequest, _scheduler_service_pb2.DeleteScheduleResponse]
+    """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such schedule.
+    """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """Lists the workers as the scheduler sees them."""
 
@@ -766,6 +788,28 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
     - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
       with the same request_id.
+    """
+    CreateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CreateScheduleRequest, _scheduler_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
+    """Creates a schedule, which runs a plan at recurring times with the caller as the
+    creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+    - FAILED_PRECONDITION: as CreateRun.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    ListSchedules: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListSchedulesRequest, _scheduler_service_pb2.ListSchedulesResponse]  # type: ignore[assignment]
+    """Lists the schedules by name. Not paged, because there are few."""
+    UpdateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateScheduleRequest, _scheduler_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
+    """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+    Idempotent.
+
+    - NOT_FOUND: no such schedule.
+    """
+    DeleteSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DeleteScheduleRequest, _scheduler_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
+    """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such schedule.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers as the scheduler sees them."""
@@ -1380,6 +1424,52 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
         - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
           with the same request_id.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSchedule(
+        self,
+        request: _scheduler_service_pb2.CreateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.CreateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.CreateScheduleResponse]]:
+        """Creates a schedule, which runs a plan at recurring times with the caller as the
+        creator. The run is validated as by CreateRun. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_PLAN, INVALID_FIELD: nothing was created.
+        - FAILED_PRECONDITION: as CreateRun.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSchedules(
+        self,
+        request: _scheduler_service_pb2.ListSchedulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListSchedulesResponse, _abc.Awaitable[_scheduler_service_pb2.ListSchedulesResponse]]:
+        """Lists the schedules by name. Not paged, because there are few."""
+
+    @_abc_1.abstractmethod
+    def UpdateSchedule(
+        self,
+        request: _scheduler_service_pb2.UpdateScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.UpdateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.UpdateScheduleResponse]]:
+        """Pauses or resumes a schedule. Times that pass while it is paused are not missed.
+        Idempotent.
+
+        - NOT_FOUND: no such schedule.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSchedule(
+        self,
+        request: _scheduler_service_pb2.DeleteScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DeleteScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.DeleteScheduleResponse]]:
+        """Deletes a schedule. Its runs stay, and running ones continue. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such schedule.
         """
 
     @_abc_1.abstractmethod

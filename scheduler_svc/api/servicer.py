@@ -11,14 +11,12 @@ from heddle.clock import Clock
 from heddle.errors import invalid_field
 from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
-from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
+from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.commands.add_task import add_task
-from scheduler_svc.commands.apply_plan import apply_plan
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
-from scheduler_svc.commands.create_run import create_run
+from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
@@ -40,7 +38,7 @@ from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.spending import daily_costs
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import plans, requests
+from scheduler_svc.store.rows import requests
 from scheduler_svc.store.rows.holds import list_holds
 from scheduler_svc.store.rows.retention import Retention
 
@@ -53,7 +51,7 @@ _PAGE_BYTES: Final = 1 << 20
 _DAY: Final = 24 * 3600 * 1_000_000
 
 
-class SchedulerServicer(SchedulerServiceServicer):
+class SchedulerServicer(PlanMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -64,31 +62,24 @@ class SchedulerServicer(SchedulerServiceServicer):
         clock: Clock,
         new_suffix: Callable[[], str],
         *,
+        start_run: StartRun,
         project_budget: int | None,
         retention: Retention,
     ) -> None:
         self._database = database
+        self._now = lambda: micros(clock())
         self._store = StoreCalls(database, doorbell, self._now)
         self._doorbell = doorbell
         self._workers = workers
-        self._clock = clock
         self._new_suffix = new_suffix
+        self._start_run = start_run
         self._project_budget = project_budget
         self._retention = retention
 
     # Runs.
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Context) -> pb.CreateRunResponse:
-        run = await create_run(
-            self._database,
-            self._workers,
-            request,
-            self._new_suffix(),
-            call=current_call(),
-            now=self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.CreateRunResponse(run=run)
+        return pb.CreateRunResponse(run=await self._start_run(request, current_call(), self._now()))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         name = RunName.parse(request.name)
@@ -104,15 +95,6 @@ class SchedulerServicer(SchedulerServiceServicer):
         projects = caller().projects
         async for answer in runs_stream.watch_runs(self._database, self._doorbell, newest, projects):
             yield answer
-
-    async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
-        return await self._store.read(plans.read, RunName.parse(request.name), request.revision)
-
-    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Context) -> pb.ApplyPlanResponse:
-        database, workers, budget = self._database, self._workers, self._project_budget
-        return await apply_plan(
-            database, workers, request, current_call(), self._now(), project_budget=budget
-        )
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
@@ -214,17 +196,6 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._store.read(lists.list_tasks, request=request)
-
-    async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
-        task = await add_task(
-            self._database,
-            self._workers,
-            request,
-            current_call(),
-            self._now(),
-            project_budget=self._project_budget,
-        )
-        return pb.AddTaskResponse(task=task)
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)
@@ -414,9 +385,6 @@ class SchedulerServicer(SchedulerServiceServicer):
         return response
 
     # Help.
-
-    def _now(self) -> int:
-        return micros(self._clock())
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent and a budget that applies can stop the agent."""

@@ -1,11 +1,11 @@
 """Creates a run: checks everything first, then writes it in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from heddle import pb, urls
 from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
@@ -47,6 +47,10 @@ class _Base:
     file: pb.ProjectFile | None = None
     # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
+
+
+# Creates a run for a call at a time, in microseconds.
+StartRun: TypeAlias = Callable[[pb.CreateRunRequest, Call, int], Awaitable[pb.Run]]
 
 
 async def create_run(

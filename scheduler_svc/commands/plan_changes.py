@@ -151,6 +151,8 @@ class _Writer:
             epics.change(self._connection, self._run.epic(key), place=place)
         for key in reordered:
             self._order(key)
+        if any(each.field == "budget_usd" for change in self._found.changes for each in change.fields):
+            epics.release_budgets(self._connection, self._run)
         append(self._connection, self._events, self._now)
         self._reopen()
 
@@ -203,7 +205,7 @@ class _Writer:
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
         late = not {"depends_on", "on_failure"}.isdisjoint(fields)
-        write = epics.change_unstarted if late else epics.change
+        write = epics.change_unstarted if late else epics.try_change
         if not write(self._connection, name, **values):
             raise _overtaken(change)
         if "depends_on" in fields:

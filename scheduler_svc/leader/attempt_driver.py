@@ -5,6 +5,7 @@ After an interruption, the next leader therefore repeats the same steps from the
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
@@ -27,6 +29,7 @@ from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
+from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.db.writer import Grouped
@@ -88,7 +91,7 @@ class AttemptDriver:
                 return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
-            await self._fail(stopped, pb.DiscardAttemptResponse())
+            await self._fail(assignment, stopped, pb.DiscardAttemptResponse())
             return
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
@@ -103,7 +106,7 @@ class AttemptDriver:
             result = await self._ended_by_error(
                 assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
             )
-        await self._fail(result, await self._discard(assignment))
+        await self._fail(assignment, result, await self._discard(assignment))
 
     async def _assignment(self) -> Assignment | None:
         return await self._term.read(partial(read_assignment, attempt=self._attempt))
@@ -227,17 +230,14 @@ class AttemptDriver:
                 worker = self._term.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
                 failpoint("WatchSession.before_call")
-                stream = worker.agent.WatchSession(request)
-                async for answer in stream:
-                    failpoint("WatchSession.after_call")
-                    if not answer.events:
-                        continue
-                    result = await self._ingest(answer, has_budget=assignment.budget is not None)
-                    after = answer.events[-1].sequence
-                    if result is not None:
-                        self._stored = True
-                        stream.cancel()
-                        return result
+                async with aclosing(joined(worker.agent.WatchSession(request))) as stream:
+                    async for answer in stream:
+                        failpoint("WatchSession.after_call")
+                        result = await self._ingest(answer, assignment)
+                        after = answer.events[-1].sequence
+                        if result is not None:
+                            self._stored = True
+                            return result
             except grpc.aio.AioRpcError as error:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
@@ -252,17 +252,22 @@ class AttemptDriver:
             await backoff.wait()
 
     async def _ingest(
-        self, answer: pb.AgentServiceWatchSessionResponse, *, has_budget: bool
+        self, answer: pb.AgentServiceWatchSessionResponse, assignment: Assignment
     ) -> pb.SessionFinished | None:
-        """Stores a batch. The next one is read only after that, so a slow database leaves the rest in the spool."""
+        """Stores a batch. The next one is taken only after that, so a slow database leaves the rest in the spool."""
         topics = [str(self._attempt), summaries(self._run)]
-        if has_budget and any(event.HasField("usage") for event in answer.events):
+        reports = [event.usage for event in answer.events if event.HasField("usage")]
+        if reports and assignment.budget is not None:
             topics.append(LOOP)
         if any(event.WhichOneof("payload") in PROMOTED for event in answer.events):
             topics.append(self._run)
         batch = Batch(self._attempt, answer.events, self._term.now(), self._new_agent)
         self._new_agent = ""
-        return await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
+        result = await self._term.write("ingest", Grouped(ingest, batch, answer.ByteSize()), *topics)
+        said = answer.events[-1].time.ToMicroseconds()
+        metrics.INGEST_LAG.observe(max(0, self._term.now() - said) / 1e6)
+        metrics.used(assignment.spec.agent, reports)
+        return result
 
     async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
         spec = assignment.spec
@@ -287,6 +292,8 @@ class AttemptDriver:
         acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
         accept = Grouped(attempt_outcomes.accept_all, acceptance)
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
+        metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
+        metrics.PUSH_FAILURES.inc(bool(committed.push_error))
 
     async def _park(self, result: pb.SessionFinished) -> bool:
         """Records that the session is parked; returns False if the attempt must end instead."""
@@ -307,7 +314,9 @@ class AttemptDriver:
         await stop_session(self._term, self._attempt, assignment.worker, reason)
         return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
 
-    async def _fail(self, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse) -> None:
+    async def _fail(
+        self, assignment: Assignment, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse
+    ) -> None:
         end = partial(
             attempt_outcomes.fail,
             attempt=self._attempt,
@@ -317,6 +326,7 @@ class AttemptDriver:
             now=self._term.now(),
         )
         await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
+        metrics.attempt_ended(assignment.spec.agent, result.outcome)
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
         """Keeps the changes of a failed attempt. Only logs an error, because EnsureWorktree then keeps them."""

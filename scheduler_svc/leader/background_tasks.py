@@ -12,7 +12,15 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue, session_stop
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import (
+    attempt_driver,
+    cleanup,
+    housekeeping,
+    merge_queue,
+    scheduled_runs,
+    session_stop,
+)
 from scheduler_svc.leader.conflict_forecast import ConflictForecasts
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import FinishRun
@@ -35,8 +43,9 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term) -> None:
+    def __init__(self, term: Term, start_run: StartRun) -> None:
         self._term = term
+        self._start_run = start_run
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
@@ -94,9 +103,13 @@ class BackgroundTasks:
                 self.clean(run)
             for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
-            await housekeeping.forget_old(self._term)
+            await housekeeping.forget_old(self._term, at_once=False)
 
         self._begin("keep_house", "", begin)
+
+    def start_schedules(self) -> None:
+        """Starts the runs of schedules that are due."""
+        self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""
@@ -139,6 +152,7 @@ class BackgroundTasks:
                 worktree.archive_commit = archived
                 done.worktrees.append(worktree)
         removed, problems = await self._expire(at_once=True)
+        await housekeeping.forget_old(self._term, at_once=True)
         done.logs.extend(logs for logs in found.logs if logs.run in removed)
         done.problems.extend(problems)
         return done

@@ -18,8 +18,10 @@ from scheduler_svc.model.states import MergeState
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append
-from scheduler_svc.store.queries.records import accepted_run, epics_in_play, is_open
-from scheduler_svc.store.rows.forecasts import read_forecast, write_forecast
+from scheduler_svc.store.db.pipeline import fetch
+from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.queries.records import ACCEPTED_RUN, EPICS_IN_PLAY, is_open
+from scheduler_svc.store.rows.forecasts import FORECAST, forecast_of, write_forecast
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -77,11 +79,15 @@ class ConflictForecasts:
 
 def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
     """Returns the input of the forecast; None unless the attempt was accepted and its run has not ended."""
-    run = accepted_run(connection, attempt)
-    if run is None:
+    of_run = {"of_run": attempt.run}
+    found, rows, before = fetch(
+        connection, [(ACCEPTED_RUN, of(attempt)), (EPICS_IN_PLAY, of_run), (FORECAST, of_run)]
+    )
+    if not found:
         return None
+    (run,) = found
     in_play = {}
-    for row in epics_in_play(connection, run.run):
+    for row in rows:
         name = EpicName(attempt.run, row.epic)
         touches = tuple(pb.PlanEpic.FromString(row.spec).touches)
         merged = row.merge_state == MergeState.MERGED
@@ -92,7 +98,7 @@ def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
         base=run.head_commit or run.base_commit,
         upstream=run.merge_into or run.base_branch,
         in_play=in_play,
-        before=read_forecast(connection, attempt.run),
+        before=forecast_of(before),
     )
 
 

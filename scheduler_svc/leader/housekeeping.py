@@ -114,16 +114,19 @@ async def _prune(term: Term, run: RunName) -> None:
         pass
 
 
-async def forget_old(term: Term) -> None:
-    """Removes old audit entries and results of requests, and whole days of expired logs."""
+async def forget_old(term: Term, *, at_once: bool) -> None:
+    """Removes old audit entries and results of requests, and whole days of expired logs; `at_once` as above."""
     now = term.now()
     while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
         pass
     await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
+    prune_audit = partial(audit.prune, before=now - term.retention.audit)
     if not term.divides_logs:
-        while await term.write("prune_audit", partial(audit.prune, before=now - term.retention.audit)):
+        while await term.write("prune_audit", prune_audit):
             pass
         return
+    while at_once and await term.maintain(prune_audit):
+        pass
     await term.maintain(partitions.ensure)
     for unused in await term.read(partial(partitions.unused, audit_before=now - term.retention.audit)):
         try:

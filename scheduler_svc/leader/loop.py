@@ -13,6 +13,8 @@ from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act_on
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
@@ -56,6 +58,7 @@ class Loop:
         project_budget: int | None,
         park_after: int,
         retention: Retention,
+        start_run: StartRun,
     ) -> None:
         self._database = database
         self._observe = partial(_observe, project_budget=project_budget, park_after=park_after)
@@ -66,7 +69,9 @@ class Loop:
         self._should_retry = should_retry
         self._clock = clock
         self._retention = retention
+        self._start_run = start_run
         self._changed_workers: dict[str, pb.Worker] = {}
+        self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
 
     async def run(self) -> None:
@@ -81,8 +86,9 @@ class Loop:
                 should_retry=self._should_retry,
                 retention=self._retention,
             )
-            background = BackgroundTasks(term)
+            background = BackgroundTasks(term, self._start_run)
             self._workers.lead(epoch)
+            metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
             try:
                 await self._serve(term, background)
@@ -92,6 +98,7 @@ class Loop:
             finally:
                 holding.cancel()
                 self._workers.lead(0)
+                metrics.lead(0)
                 await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
@@ -104,14 +111,18 @@ class Loop:
 
     async def _serve(self, term: Term, background: BackgroundTasks) -> None:
         """Schedules until a newer leader exists, then returns."""
-        keep_house_at = 0.0
+        keep_house_at = schedules_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not background.deposed.is_set():
                 if time.monotonic() >= keep_house_at:
                     keep_house_at = time.monotonic() + _KEEP_HOUSE
                     background.keep_house()
+                if time.monotonic() >= schedules_at:
+                    schedules_at = time.monotonic() + _SAFETY_TICK
+                    background.start_schedules()
                 try:
-                    await self._tick(term, background)
+                    with metrics.TICK_SECONDS.time():
+                        await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                         self._workers.refused(error)
@@ -133,6 +144,7 @@ class Loop:
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
             background.answer_request(request)

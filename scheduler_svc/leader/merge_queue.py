@@ -15,6 +15,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import RunName
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.merge_calls import MergeCalls
 from scheduler_svc.leader.term import Term
 from scheduler_svc.store.db.doorbell import LOOP
@@ -168,6 +169,8 @@ class _Target:
             now=self._term.now(),
         )
         await self._term.write("record_merged", write, LOOP, str(self._context.run))
+        metrics.MERGES.labels("merged").inc(len(parts))
+        metrics.PUSH_FAILURES.inc(sum(map(bool, refused.values())))
 
     async def _conflicted(self, source: Source, found: pb.MergeBranchResponse.Conflict) -> None:
         count = len(found.files)
@@ -181,6 +184,7 @@ class _Target:
             target_commit=found.target_commit,
         )
         await self._not_merged(source, conflict, reason)
+        metrics.MERGES.labels("conflicted").inc()
 
     async def _rejected(
         self,
@@ -204,6 +208,7 @@ class _Target:
             target_commit=target_commit,
         )
         await self._not_merged(source, conflict, reason)
+        metrics.MERGES.labels("checks_failed").inc()
 
     async def _not_merged(self, source: Source, conflict: pb.MergeConflicted, reason: str) -> None:
         write = partial(
@@ -243,6 +248,7 @@ class _Target:
             now=self._term.now(),
         )
         await self._term.write("record_merge_failure", write, LOOP, str(self._context.run))
+        metrics.MERGES.labels("failed").inc()
 
 
 def _halves(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import grpc
 import structlog
+from prometheus_client import Gauge
 
 from heddle import errors, fencing, pb
 from heddle.channels import open_channel
@@ -39,6 +40,12 @@ _AWAY: Final = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
 )
+
+
+_CONNECTED: Final = Gauge("heddle_worker_connected", "1 while the worker answers, otherwise 0.", ["worker"])
+_FULL: Final = Gauge("heddle_worker_full", "1 while the worker's disk accepts no new work.", ["worker"])
+_SLOTS: Final = Gauge("heddle_worker_slots", "Sessions that the worker runs at the same time.", ["worker"])
+_SESSIONS: Final = Gauge("heddle_worker_sessions", "Sessions that the worker runs now.", ["worker"])
 
 
 @dataclass
@@ -210,11 +217,20 @@ class Workers:
             worker.state.reason = error.message
         # Its name in the settings, which resources and pins use.
         worker.state.name = f"workers/{worker.name}"
+        _show(worker.state)
         if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
             log.info(
                 "worker_changed", worker=worker.name, connected=worker.state.connected, full=worker.state.full
             )
             self.on_change(worker.state)
+
+
+def _show(worker: pb.Worker) -> None:
+    name = worker.name.removeprefix("workers/")
+    _CONNECTED.labels(name).set(worker.connected)
+    _FULL.labels(name).set(bool(worker.full))
+    _SLOTS.labels(name).set(worker.slots)
+    _SESSIONS.labels(name).set(worker.running_sessions)
 
 
 def no_worker(message: str) -> HeddleError:

@@ -42,7 +42,7 @@ async def live_worker(sessions: int, rate: float) -> AsyncIterator[str]:
 
 
 class LiveAgents(FakeAgents):
-    """Makes each event when it is due, and keeps none: the sessions never end."""
+    """Makes events when they are due, and keeps none: the sessions never end."""
 
     # Seconds between two events of a session.
     period = 1.0
@@ -55,14 +55,20 @@ class LiveAgents(FakeAgents):
         if not request.after_sequence:
             yield pb.AgentServiceWatchSessionResponse(events=session.events, resume_sequence=1)
         kinds = event_kinds()
-        due = time.monotonic() + self._random.random() * self.period
-        for sequence in count(max(request.after_sequence, 1) + 1):
-            await asyncio.sleep(due - time.monotonic())
-            due += self.period
-            event = pb.Event(sequence=sequence)
-            event.MergeFrom(next(kinds))
-            event.time.FromNanoseconds(time.time_ns())
-            yield pb.AgentServiceWatchSessionResponse(events=[event], resume_sequence=sequence)
+        due = time.time() + self._random.random() * self.period
+        sequences = count(max(request.after_sequence, 1) + 1)
+        while True:
+            await asyncio.sleep(due - time.time())
+            answer = pb.AgentServiceWatchSessionResponse()
+            # A slow reader gets all that is due in one message, as from a spool, each with the time at which it was due.
+            while due <= time.time():
+                event = answer.events.add(sequence=next(sequences))
+                event.MergeFrom(next(kinds))
+                event.time.FromNanoseconds(round(due * 1e9))
+                due += self.period
+            if answer.events:
+                answer.resume_sequence = answer.events[-1].sequence
+                yield answer
 
 
 async def _forever(_session: FakeSession) -> pb.SessionFinished:

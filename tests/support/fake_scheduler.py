@@ -241,6 +241,28 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.LiftHoldResponse(resumed_runs=[RUN])
 
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Any
+    ) -> pb.CreateScheduleResponse:
+        self._note(request)
+        return pb.CreateScheduleResponse(schedule=pb.Schedule(name="schedules/s"))
+
+    async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Any) -> pb.ListSchedulesResponse:
+        self._note(request)
+        return pb.ListSchedulesResponse(schedules=[pb.Schedule(name="schedules/s")])
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Any
+    ) -> pb.UpdateScheduleResponse:
+        self._note(request)
+        return pb.UpdateScheduleResponse(schedule=pb.Schedule(name=request.name, paused=request.paused))
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Any
+    ) -> pb.DeleteScheduleResponse:
+        self._note(request)
+        return pb.DeleteScheduleResponse()
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])

@@ -33,9 +33,9 @@ class Postgres:
         self._server = server
         self._url = sa.make_url(server.get_uri())
 
-    def new_database(self, name: str) -> str:
-        """Creates an empty database; returns its URL in SQLAlchemy's form."""
-        self._execute(f"CREATE DATABASE {name}")
+    def new_database(self, name: str, template: str = "template1") -> str:
+        """Creates a database as a copy of another one, by default an empty one; returns its URL in SQLAlchemy's form."""
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         made = self._url.set(drivername="postgresql+psycopg", database=name)
         return made.render_as_string(hide_password=False)
 

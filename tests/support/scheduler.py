@@ -15,6 +15,7 @@ from heddle.testing.fake_worker import FakeWorker
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from scheduler_svc.app import App, build
 from tests.support.callers import ADA
+from tests.support.migrated import sqlite_file
 from tests.support.services import new_socket
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ async def scheduling(
         "HEDDLE_DATABASE_URL": database_url,
         "HEDDLE_WORKERS": f"local={worker_address}+{worker_address}",
     }
+    file = home / "heddle.db"
+    if not database_url and not file.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(sqlite_file())
     app = build(Settings.read(settings), **{"guard": ADA, **parts})
     server = Server(app.service(), "127.0.0.1:0")
     await server.start()

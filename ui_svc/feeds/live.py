@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from nicegui import core
-
 from heddle import errors
 from heddle.client import HeddleClient
 from heddle.names import AttemptName, RunName
@@ -15,6 +13,7 @@ from ui_svc.feeds.rooms import Rooms
 from ui_svc.feeds.run_feeds import RunFeed, RunsFeed
 from ui_svc.feeds.session_feed import SessionFeed
 from ui_svc.views import View
+from ui_svc.web import nicegui_parts
 
 ALL_RUNS: Final = "runs"
 ATTENTION: Final = "attention"
@@ -44,12 +43,12 @@ class Live:
 
     def register(self) -> None:
         """Registers the handlers of the browser's socket events."""
-        core.sio.on("heddle_look_at_attention", self._look_at_attention)
-        core.sio.on("heddle_look_at_runs", self._look_at_runs)
-        core.sio.on("heddle_look_at_run", self._look_at_run)
-        core.sio.on("heddle_look_at_session", self._look_at_session)
-        core.sio.on("heddle_look_away", self._look_away)
-        core.sio.on("heddle_hidden", self._set_hidden)
+        nicegui_parts.on("heddle_look_at_attention", self._look_at_attention)
+        nicegui_parts.on("heddle_look_at_runs", self._look_at_runs)
+        nicegui_parts.on("heddle_look_at_run", self._look_at_run)
+        nicegui_parts.on("heddle_look_at_session", self._look_at_session)
+        nicegui_parts.on("heddle_look_away", self._look_away)
+        nicegui_parts.on("heddle_hidden", self._set_hidden)
 
     async def close(self) -> None:
         """Ends all feeds."""

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-import nicegui
 from fastapi import FastAPI
-from jinja2 import FileSystemLoader
-from nicegui import client
 
+from ui_svc.web import nicegui_parts
 from ui_svc.web.assets import Assets
 
 _HERE: Final = Path(__file__).resolve().parents[1] / "web"
@@ -15,18 +13,10 @@ _HERE: Final = Path(__file__).resolve().parents[1] / "web"
 DIST: Final = _HERE / "dist"
 ICON: Final = _HERE / "static" / "icon.svg"
 
-# The NiceGUI scripts that a page needs: the socket, and the script that connects it with our pages.
-_FRAMEWORK: Final = ("socket.io.min.js", "nicegui.js")
-
 
 def install(app: FastAPI) -> None:
     """Serves scripts and styles, and replaces NiceGUI's page template with ours."""
-    framework = Path(nicegui.__file__).parent / "static"
-    assets = Assets(
-        {name: (framework / name).read_bytes() for name in _FRAMEWORK}
-        | {path.name: path.read_bytes() for path in sorted(DIST.iterdir())}
-    )
+    built = {path.name: path.read_bytes() for path in sorted(DIST.iterdir())}
+    assets = Assets(nicegui_parts.scripts() | built)
     app.include_router(assets.router())
-    templates = client.templates.env
-    templates.loader = FileSystemLoader(_HERE / "templates")
-    templates.globals["assets"] = assets.paths
+    nicegui_parts.replace_page(_HERE / "templates", {"assets": assets.paths})

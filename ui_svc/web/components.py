@@ -1,13 +1,9 @@
 """The Vue components: each page is one component, so updates never pass through Python elements.
 
-modules/pages.js defines their tags.
+src/main.ts defines their tags.
 """
 
 from nicegui import ui
-from nicegui.elements import codemirror
-
-# The import serves the module's script: the form for a run loads the script and creates no element.
-EDITOR = codemirror.__name__
 
 
 class RunsPage(ui.element):

@@ -68,13 +68,21 @@ def remove(path: Path) -> None:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
             return
-        unlock(path)
         try:
-            shutil.rmtree(path)
+            _remove_folder(path)
         except OSError as error:
             if error.errno not in _CHANGED or not left:
                 raise
             time.sleep(_PAUSE)
+
+
+def _remove_folder(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        # Rare, and looking at the permissions of all files first would take as long as the removal.
+        unlock(path)
+        shutil.rmtree(path)
 
 
 def unlock(folder: Path) -> list[Path]:

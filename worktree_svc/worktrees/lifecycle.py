@@ -71,8 +71,7 @@ class Worktrees:
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
         the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
-        revision. The commits that it has `needed` are merged into it; with `resolve`, a conflict of one of them
-        becomes `merge`.
+        revision. `needed` commits are merged into it; with `resolve`, the one that conflicts becomes `merge`.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -106,9 +105,8 @@ class Worktrees:
         if back_to:
             rewind.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
-        if needed:
-            head, conflict = take_in.take_in(project, attempt, head, needed, resolve=resolve)
-            merge = merge or conflict
+        head, conflict = take_in.take_in(project, attempt, head, needed, resolve=resolve)
+        merge = merge or conflict
         state, created = self._make_ready(project, paths, state, head)
         if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
             kept = ""

@@ -32,7 +32,7 @@ def take_in(
     """
     epic = attempt.parent.parent
     conflicts: list[Conflict] = []
-    if by_hand := _merged_by_hand(project, epic, head, commits):
+    if commits and (by_hand := _merged_by_hand(project, epic, head, commits)):
         head = _move(project, epic, head, by_hand)
     for commit in commits:
         if refs.is_ancestor(project.git, commit, head):

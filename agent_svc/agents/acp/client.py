@@ -1,6 +1,7 @@
 """Answers the requests of an ACP agent: permissions, files and terminals in its worktree."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,7 @@ from agent_svc.agents.base.permission_gate import permit
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from agent_svc.agents.claude import system_messages
 from agent_svc.agents.claude.background_tasks import Tasks
+from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from heddle import pb
 
@@ -50,6 +52,8 @@ class Client:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        # For Claude's adapter; other agents have no such folders.
+        host.readable += result_folders(host.worktree, os.environ)
         self.transcript = Transcript(host.worktree, time.monotonic)
         # True while a session is loaded: the agent then repeats its earlier messages.
         self.replaying = False

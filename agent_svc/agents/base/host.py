@@ -96,7 +96,7 @@ class Host:
         self.resume = opening.resume
         self.worktree = Path.cwd()
         # The folders outside of the worktree that the agent may read without asking.
-        self.readable = readable_folders(self.worktree, os.environ)
+        self.readable = readable_folders(os.environ)
         # Set once the session must end (SIGTERM): interrupt the agent and return.
         self.stopping = asyncio.Event()
         # The operator's messages to the agent, oldest first.

@@ -5,7 +5,6 @@ Compilers, libraries and packages are read all the time, and contain no secrets.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -71,24 +70,21 @@ IN_HOME: Final = (
     *("micromamba", "miniconda3", "miniforge3"),
 )
 
-_TMP: Final = Path("/tmp")  # noqa: S108 (where programs look for it; see `_of_session`)
+_TMP: Final = Path("/tmp")  # noqa: S108 (where programs look for it; see `_temporary`)
 
 
-def readable_folders(worktree: Path, environment: Mapping[str, str]) -> tuple[Path, ...]:
+def readable_folders(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Returns the existing folders, resolved; `environment` is that of the agent's host."""
     home = Path(environment.get("HOME", "/"))
     # Without a home, or with the root as home, nothing can be told from its name.
     named = [home / name for name in IN_HOME] if len(home.parts) > 1 else []
     shared = [Path(path) for path in environment.get(SHARED, "").split(os.pathsep) if path]
-    found = (*map(Path, SYSTEM), *named, *shared, *_of_session(worktree, home, environment))
+    found = (*map(Path, SYSTEM), *named, *shared, *_temporary(environment))
     return tuple(dict.fromkeys(path.resolve() for path in found if path.exists()))
 
 
-def _of_session(worktree: Path, home: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Yields the folders for temporary files, and where Claude Code stores long results of its tools."""
-    own = re.sub(r"[^A-Za-z0-9]", "-", str(worktree.resolve()))
-    yield _TMP / f"claude-{os.getuid()}" / own
-    yield Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "projects" / own
+def _temporary(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Yields the session's folders for temporary files."""
     if scratch := environment.get("TMPDIR"):
         yield Path(scratch)
         # In a sandbox, /tmp is the same folder; without one, it has the files of others.

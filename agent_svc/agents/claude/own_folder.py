@@ -1,5 +1,6 @@
 """The folder of Claude Code in its user's home."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from agent_svc.sandbox.own_folder import Credential, OwnFolder
 
 # Claude shortens the name of a project's folder to this length, and adds a hash.
 _LONGEST: Final = 200
+
+_TMP: Final = Path("/tmp")  # noqa: S108 (where the program stores them)
 
 # Answers one word, without settings, tools or servers: before a call, Claude renews a login that expires in five minutes.
 _RENEW: Final = (
@@ -66,3 +69,11 @@ CLAUDE_FOLDER: Final = OwnFolder(
     ),
     records=records,
 )
+
+
+def result_folders(worktree: Path, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Returns the existing folders in which Claude Code stores long results of its tools, resolved."""
+    own = re.sub(r"[^A-Za-z0-9]", "-", str(worktree.resolve()))
+    home = Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/"), ".claude"))
+    found = (_TMP / f"claude-{os.getuid()}" / own, home / "projects" / own)
+    return tuple(path.resolve() for path in found if path.exists())

@@ -28,6 +28,7 @@ from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.agents.claude.model_calls import OpenCall, tokens_of
 from agent_svc.agents.claude.options import claude_options
+from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.permission_hook import Guard
 from agent_svc.agents.claude.transcript import Transcript
 from agent_svc.agents.claude.usage import Spending
@@ -75,6 +76,7 @@ class ClaudeSession:
     def __init__(self, host: Host, resume: str) -> None:
         self.id = resume
         self._host = host
+        host.readable += result_folders(host.worktree, os.environ)
         self._resume = resume
         self._transcript = Transcript(host.worktree, time.monotonic)
         self._spending = Spending()

@@ -63,6 +63,13 @@ class Endpoints:
         """The address of the web app."""
         return f"http://{self.ui.address}"
 
+    def metrics(self, endpoint: Endpoint, first: str) -> str:
+        """Returns the host:port of a service's metrics if the scheduler's is `first`; empty if that is."""
+        host, _, port = first.rpartition(":")
+        # In the order of the documentation. Port 0 is any free one.
+        place = (self.scheduler, self.worktree, self.agent, self.ui).index(endpoint)
+        return first and f"{host}:{int(port) + place if int(port) else 0}"
+
     def environment(self) -> dict[str, str]:
         """Returns the environment variables of every service and client of this Heddle."""
         return {"HEDDLE_SCHEDULER": self.scheduler.address, "HEDDLE_WORKER_NAME": "local"}

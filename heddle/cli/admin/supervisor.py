@@ -139,6 +139,7 @@ class Supervisor:
             **self._endpoints.environment(),
             "HEDDLE_HOME": str(self._settings.home),
             "HEDDLE_LISTEN": endpoint.address,
+            "HEDDLE_METRICS": self._endpoints.metrics(endpoint, self._settings.metrics),
             "PYTHONUNBUFFERED": "1",
             # gRPC's fork handlers can deadlock in a child that only execs.
             "GRPC_ENABLE_FORK_SUPPORT": "0",

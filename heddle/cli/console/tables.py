@@ -41,6 +41,22 @@ def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
     return table
 
 
+def schedules(listed: Iterable[pb.Schedule], now: datetime) -> Table:
+    """Returns a row for each schedule."""
+    table = _table("SCHEDULE", "CRON", "TIME ZONE", "NEXT", "LAST RUN", "PROJECT", "WHY")
+    for each in listed:
+        table.add_row(
+            each.name.removeprefix("schedules/"),
+            SafeText(each.cron),
+            SafeText(each.time_zone),
+            "paused" if each.paused else words.moment(each.next_time, now),
+            each.last_run.removeprefix("runs/"),
+            SafeText(each.project),
+            SafeText(words.plain(each.problem)),
+        )
+    return table
+
+
 def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) -> Table:
     """Returns a row for each epic, and below it one for each of its tasks in planned order."""
     table = _table("EPIC / TASK", "STATE", "TITLE", "ATTEMPTS", "TIME", "COST", "COMMIT", "WHY")

@@ -117,7 +117,7 @@ def moment(time: Timestamp, now: datetime) -> str:
 
 
 def date_and_time(time: Timestamp) -> str:
-    """Returns a past time with its date, in the time zone of this machine."""
+    """Returns a time with its date, in the time zone of this machine."""
     return f"{time.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 

@@ -27,6 +27,8 @@ _EXISTING: Final = sa.text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = CAST(:parent AS regclass)"
 )
+# Whoever waits for the lock of a table also makes all others wait behind it.
+_IMPATIENT: Final = sa.text("SET LOCAL lock_timeout = '2s'")
 _TODAY: Final = sa.text("SELECT (now() AT TIME ZONE 'UTC')::date")
 
 
@@ -42,7 +44,11 @@ class Partition(NamedTuple):
 
 
 def ensure(connection: sa.Connection) -> None:
-    """Makes the partitions of today and of the next days, where they are missing. PostgreSQL only."""
+    """Makes the partitions of today and of the next days, where they are missing. PostgreSQL only.
+
+    Raises OperationalError soon if a table is in use for long; nothing is lost until the days that exist are over.
+    """
+    connection.execute(_IMPATIENT)
     today: date = connection.execute(_TODAY).scalar_one()
     for table in TABLES:
         existing = set(connection.execute(_EXISTING, {"parent": table}).scalars())
@@ -118,7 +124,7 @@ def _kept(partition: Partition) -> sa.Select[Any]:
 
 def drop(connection: sa.Connection, partition: Partition) -> None:
     """Removes a partition with its rows; raises OperationalError soon if the table is in use."""
-    connection.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
+    connection.execute(_IMPATIENT)
     connection.execute(sa.text(f"DROP TABLE {partition.name}"))
 
 

@@ -77,24 +77,6 @@ runs = sa.Table(
     sa.Index("runs_by_project", "project", "created_at", "run"),
 )
 
-# The plans that a run was given, one after the other.
-plans = sa.Table(
-    "plans",
-    metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    # From 1.
-    sa.Column("revision", sa.Integer, primary_key=True),
-    # pb.Plan
-    sa.Column("plan", sa.LargeBinary, nullable=False),
-    # The file from which it was read. Empty: unknown.
-    sa.Column("text", sa.Text, nullable=False),
-    # A JSON object with the values of the inputs in the text.
-    sa.Column("inputs", sa.Text, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    _key("run", parent="runs"),
-)
-
 epics = sa.Table(
     "epics",
     metadata,

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 import structlog
+from prometheus_client import Counter, Histogram
 
 from heddle import errors, pb
 from scheduler_svc.store.db import pipeline
@@ -40,6 +41,17 @@ _LARGEST_BYTES: Final = 16 << 20
 # The connection or the disk failed, not the work: the whole group must run again. The last error occurs
 # when work continues on a broken connection.
 LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
+
+
+_SECONDS: Final = Histogram("heddle_database_transaction_seconds", "Duration of a writing transaction.")
+_JOBS: Final = Histogram(
+    "heddle_database_transaction_jobs",
+    "Pieces of work that shared a writing transaction.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+)
+_UNAVAILABLE: Final = Counter(
+    "heddle_database_failures", "Transactions that the database was unavailable for."
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,10 @@ class Writer:
     def _write_groups(self) -> None:
         try:
             while group := self._next_group():
-                self._deliver(group, self._transact(group))
+                _JOBS.observe(len(group))
+                with _SECONDS.time():
+                    outcomes = self._transact(group)
+                self._deliver(group, outcomes)
         finally:
             self._disconnect()
 
@@ -141,6 +156,7 @@ class Writer:
             self._disconnect()
             # The others may lead to the same server.
             self._engine.dispose()
+            _UNAVAILABLE.inc()
             problem = unavailable(error)
             log.warning("database_unavailable", error=problem.message)
             return [problem] * len(group)

@@ -1,7 +1,7 @@
 """Reads the rows that commands base their decisions on."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
+from scheduler_svc.store.db.statements import this
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import RUN_COLUMNS, is_attempt, is_epic
 
@@ -84,32 +85,28 @@ def is_open(connection: sa.Connection, run: str) -> bool:
     return connection.execute(chosen).one_or_none() is not None
 
 
-def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
-    """Returns RUN_COLUMNS of an accepted attempt's run; None if it was not accepted or the run has ended."""
-    return connection.execute(
-        sa.select(*RUN_COLUMNS)
-        .join(attempts, attempts.c.run == runs.c.run)
-        .where(
-            *is_attempt(name),
-            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
-            runs.c.ended_at.is_(None),
-        )
-    ).one_or_none()
+# The run of an accepted attempt, unless the run has ended.
+ACCEPTED_RUN: Final = (
+    sa.select(*RUN_COLUMNS)
+    .join(attempts, attempts.c.run == runs.c.run)
+    .where(*this(attempts), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED, runs.c.ended_at.is_(None))
+)
 
 
-def epics_in_play(connection: sa.Connection, run: str) -> Sequence[Any]:
-    """Returns the epics of a run whose commits could conflict or are merged, in the order of the plan."""
-    # An epic that already conflicts can still be merged.
-    done_for = [state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]
-    return connection.execute(
-        sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
-        .where(
-            epics.c.run == run,
-            epics.c.head_commit != "",
-            sa.or_(epics.c.state.not_in(done_for), epics.c.merge_state == MergeState.MERGED),
-        )
-        .order_by(epics.c.place)
-    ).all()
+# The epics of a run whose commits could conflict or are merged, in the order of the plan. An epic that already
+# conflicts can still be merged.
+EPICS_IN_PLAY: Final = (
+    sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
+    .where(
+        epics.c.run == sa.bindparam("of_run"),
+        epics.c.head_commit != "",
+        sa.or_(
+            epics.c.state.not_in([state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]),
+            epics.c.merge_state == MergeState.MERGED,
+        ),
+    )
+    .order_by(epics.c.place)
+)
 
 
 def live_attempts(connection: sa.Connection, run: str) -> list[Row]:

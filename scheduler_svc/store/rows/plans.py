@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError, not_found
 from heddle.names import RunName
-from scheduler_svc.store.db.tables import plans
+from scheduler_svc.store.db.plan_tables import plans
 from scheduler_svc.store.db.times import timestamp
 
 

@@ -91,7 +91,9 @@ async def test_files_of_the_worktree(worker: Agents) -> None:
     """The agent can write files inside the worktree and read them, in full or a range of lines."""
     path = worker.worktree / "new" / "a.txt"
     (worker.worktree / "lines").write_text("one\ntwo\nthree\n")
-    events = await play(worker, f"write {path}", f"read {worker.worktree / 'lines'}", "read /no/such/file")
+    events = await play(
+        worker, f"write {path}", f"read {worker.worktree / 'lines'}", f"read {worker.worktree / 'no'}"
+    )
     assert path.read_text() == "from the agent\n"
     assert said(events) == f"wrote {path}\nread: two\nrefused: Resource not found\n"
 

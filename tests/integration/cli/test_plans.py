@@ -84,3 +84,29 @@ epics:
     assert (await server.heddle("watch", run["name"].removeprefix("runs/")))[0] == 1
     code, _, err = await server.heddle("run", server.plan(text), "--again", short)
     assert (code, "--again takes neither FILE nor --repo" in err) == (2, True)
+
+
+async def test_a_schedule_is_created_paused_and_deleted(server: Server) -> None:
+    """A plan with inputs gets its values when the schedule is created; the list says when it is due."""
+    plan = server.plan(
+        "name: Nightly ${{ inputs.area }}\ninputs: {area: {required: true}}\n"
+        "epics: [{key: a, tasks: [{key: t, script: [{say: hi}]}]}]\n"
+    )
+    options = ("--cron", "0 3 * * *", "--project", str(server.repository()), "--time-zone", "Europe/Berlin")
+    code, _, err = await server.heddle("schedule", "create", plan, *options)
+    assert (code, "inputs.area: needs a value: --input area=VALUE" in err) == (2, True)
+    code, out, err = await server.heddle("schedule", "create", plan, *options, "--input", "area=api")
+    assert (code, "due next at" in err) == (0, True)
+    name = out.strip()
+    assert name.startswith("nightly-api-")
+    code, out, _ = await server.heddle("schedule", "list")
+    assert (code, name in out, "Europe/Berlin" in out) == (0, True, True)
+    assert await server.heddle("schedule", "pause", name) == (0, f"{name} paused\n", "")
+    assert (await server.heddle("schedule", "resume", name))[1].startswith(f"{name} due next at")
+    assert await server.heddle("schedule", "delete", name) == (0, f"{name} deleted\n", "")
+    code, _, err = await server.heddle("schedule", "delete", name)
+    assert (code, "does not exist" in err) == (2, True)
+    code, _, err = await server.heddle(
+        "schedule", "create", plan, "--input", "area=api", *options, "--cron", "x"
+    )
+    assert (code, "cron: takes five fields" in err) == (2, True)

@@ -10,6 +10,7 @@ from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.store.db import engine, leadership
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
+from tests.support.migrated import apply_migrations, sqlite_file
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.scheduler import Scheduler, scheduling, serving_fake
 
@@ -22,16 +23,33 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The name of a database with the newest schema, from which others are copied."""
+    apply_migrations(postgres.new_database("migrated"))
+    return "migrated"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database of each kind. PostgreSQL waits longer than usual for a silent writer or leader."""
+    """A database of each kind with the newest schema. PostgreSQL waits longer than usual for a silent writer or leader."""
     if request.param == "sqlite":
+        (tmp_path / "heddle.db").write_bytes(sqlite_file())
         return f"sqlite:///{tmp_path / 'heddle.db'}"
     # On a busy machine, a thread may not run for seconds.
     for module in (engine, leadership):
         monkeypatch.setattr(module, "SILENCE", 60_000)
     server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database(f"test_{next(_numbers)}")
+    return server.new_database(f"test_{next(_numbers)}", request.getfixturevalue("migrated"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'heddle.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database(f"empty_{next(_numbers)}")
 
 
 @pytest.fixture

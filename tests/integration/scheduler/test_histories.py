@@ -287,16 +287,16 @@ def fill_old_schema(connection: sa.Connection) -> None:
         connection.execute(text, {name: values[name] for name in names})
 
 
-async def test_a_history_of_the_release_before_is_carried_over(database_url: str) -> None:
+async def test_a_history_of_the_release_before_is_carried_over(empty_database_url: str) -> None:
     """After the migration, logs and audit entries are still read, totals are filled in, and new rows can be added."""
-    engine = open_engine(database_url)
+    engine = open_engine(empty_database_url)
     migrate(engine, "0023")
     with engine.connect() as connection:
         connection.execution_options(**{WRITES: True})
         with connection.begin():
             fill_old_schema(connection)
     engine.dispose()
-    opened = Database(database_url, Doorbell())
+    opened = Database(empty_database_url, Doorbell())
     await opened.open()
     try:
 

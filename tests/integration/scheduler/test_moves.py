@@ -91,6 +91,7 @@ RESETS: dict[Move[Any], dict[str, object]] = {
     transitions.TASK_ACCEPT: {"reason": "", **PACE},
     transitions.TASK_FAIL: PACE,
     transitions.TASK_FAIL_ONCE: PACE,
+    transitions.TASK_LOSE_NEED: PACE,
     transitions.TASK_PARK: {"reason": ""},
     transitions.TASK_PARK_ANSWERED: {"reason": ""},
     transitions.TASK_PUT_BACK: {"reason": ""},

@@ -18,6 +18,7 @@ ATTEMPT = f"{TASK}/attempts/1"
 # A valid request for every method that takes a request_id.
 REQUESTS: dict[str, Any] = {
     "CreateRun": pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository"),
+    "ApplyPlan": pb.ApplyPlanRequest(name="RUN", plan=make_plan({"a": ["one"], "b": ["one"]})),
     "UpdateRun": pb.UpdateRunRequest(name="RUN", max_parallel=2),
     "PauseRun": pb.PauseRunRequest(name="RUN"),
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),
@@ -34,6 +35,11 @@ REQUESTS: dict[str, Any] = {
     "RestoreEpicWorktree": pb.RestoreEpicWorktreeRequest(name=f"{EPIC}/worktree"),
     "RemoveEpicWorktree": pb.RemoveEpicWorktreeRequest(name=f"{EPIC}/worktree"),
     "CollectGarbage": pb.CollectGarbageRequest(),
+    "CreateSchedule": pb.CreateScheduleRequest(
+        cron="0 3 * * *", run=pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository")
+    ),
+    "UpdateSchedule": pb.UpdateScheduleRequest(name="schedules/s", paused=True),
+    "DeleteSchedule": pb.DeleteScheduleRequest(name="schedules/s"),
     "LiftHold": pb.LiftHoldRequest(provider="anthropic"),
 }
 

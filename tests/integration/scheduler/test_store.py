@@ -108,9 +108,9 @@ async def test_what_attempts_have_cost_is_filled_in(database_url: str) -> None:
     engine.dispose()
 
 
-async def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
+async def test_replicas_that_start_together_migrate_once(empty_database_url: str) -> None:
     """Several processes may migrate an empty database to head at the same time."""
-    engines = [open_engine(database_url) for _ in range(4)]
+    engines = [open_engine(empty_database_url) for _ in range(4)]
     await asyncio.gather(*(asyncio.to_thread(migrate, engine) for engine in engines))
     with engines[0].connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM leadership")).scalar_one() == 1

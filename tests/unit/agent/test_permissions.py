@@ -11,6 +11,7 @@ from agent_svc.agents.base.permission_gate import judged
 from agent_svc.agents.base.permissions import Verdict, decide, runs_anything
 from agent_svc.agents.base.readable_folders import IN_HOME, SHARED, SYSTEM, readable_folders
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.tool_calls import tool_call
 from heddle import pb
 from heddle.plan.permission_patterns import rule_for
@@ -204,17 +205,17 @@ def test_folders_that_are_open(tmp_path: Path) -> None:
         "TMPDIR": str(scratch),
         SHARED: os.pathsep.join([str(shared), "/absent"]),
     }
-    found = readable_folders(Path("/w/run/epic"), environment)
+    assert result_folders(Path("/w/run/epic"), environment) == (own,)
+    found = readable_folders(environment)
     assert {folder for folder in found if tmp_path in folder.parents} == {
         home / ".cargo" / "registry",
         shared,
         scratch,
-        own,
     }
     assert Path("/usr").resolve() in found
     assert not {Path("/"), Path("/home"), Path("/etc"), Path("/proc"), home} & set(found)
     # Without a home there is nothing to open in it.
-    assert all(len(folder.parts) > 1 for folder in readable_folders(Path("/w"), {"HOME": "/"}))
+    assert all(len(folder.parts) > 1 for folder in readable_folders({"HOME": "/"}))
 
 
 def test_a_path_is_outside_if_one_reading_of_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

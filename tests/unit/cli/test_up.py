@@ -23,6 +23,16 @@ def test_environment_is_what_the_services_read() -> None:
     assert endpoints.board == "http://127.0.0.1:7503"
 
 
+def test_each_service_has_a_port_for_its_metrics() -> None:
+    """The ports of the metrics follow the first one in the documented order; port 0 stays any free one."""
+    endpoints = Endpoints(7400, Path("/h"))
+    order = (endpoints.scheduler, endpoints.worktree, endpoints.agent, endpoints.ui)
+    found = [endpoints.metrics(each, "127.0.0.1:7410") for each in order]
+    assert found == [f"127.0.0.1:{port}" for port in (7410, 7411, 7412, 7413)]
+    assert endpoints.metrics(endpoints.ui, "127.0.0.1:0") == "127.0.0.1:0"
+    assert endpoints.metrics(endpoints.ui, "") == ""
+
+
 def test_port_in_use_is_named_with_a_way_out() -> None:
     """The message names the port, the process that uses it, and ports that are free."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

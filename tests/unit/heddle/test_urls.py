@@ -49,3 +49,41 @@ def test_what_is_not_cloned_is_said_without_its_password(url: str) -> None:
         urls.identity(url)
     assert "s3cret" not in str(raised.value)
     assert "s3cret" not in urls.redacted(f"fatal: unable to access '{url}'")
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("http://Example.com:80//a//b.git/", "http://example.com/a/b"),
+        ("git://example.com:9418/a", "git://example.com/a"),
+        ("ssh://git@example.com:2222/a.git", "ssh://example.com:2222/a"),
+        ("git@Example.com:a/b.git", "ssh://example.com/a/b"),
+    ],
+)
+def test_the_form_that_is_compared(url: str, canonical: str) -> None:
+    """The default port of each protocol is left out, and any other stays; slashes before the path stay one."""
+    assert urls.identity(url) == canonical
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a", "example.com:a", "x://y"])
+def test_each_form_of_a_url_is_one(url: str) -> None:
+    """A protocol, the short form of ssh and an unknown protocol are all recognized."""
+    assert urls.is_url(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("0.0.0.0", False),  # noqa: S104 (compared, not listened on)
+        ("192.0.2.7", False),
+        ("localhost.example", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_loopback(host: str, *, loopback: bool) -> None:
+    """Every loopback address counts, of the names only localhost, and text that is neither does not."""
+    assert urls.is_loopback(host) is loopback

@@ -286,3 +286,37 @@ def test_allows_nothing_else(text: str, command: str) -> None:
 def test_finds_the_parts_within_constructs(command: str, expected: list[str] | None) -> None:
     """Each simple command of a construct is one part, and quoted text is none."""
     assert parts(command) == expected
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git --upload-pack=x fetch",
+        "fd -x rm",
+        "fdfind --exec rm",
+        "rg --pre x y",
+        "tree -o x",
+        "sed -i s/a/b/ x",
+        "gsed --in-place s/a/b/ x",
+        "yq -i . x",
+        "awk -f x",
+        "gawk -p x",
+        "tar -I x -cf y",
+        "tar --rsh-command=x -tf y",
+        "curl -o x https://example.com",
+        "curl --dump-header x https://example.com",
+        "wget -O x https://example.com",
+        "wget --use-askpass=x https://example.com",
+        "rsync -e x a b",
+        "man -P x y",
+        "less -o x y",
+        "npm --script-shell=x test",
+        "time -o x make",
+    ],
+)
+def test_an_option_that_writes_or_runs_something_is_not_covered(command: str) -> None:
+    """A pattern for a program allows it, but none of its options that write files or run other programs."""
+    program, option, *_ = command.split()
+    pattern = Pattern.parse(f"Bash({program}:*)")
+    assert pattern.allows("Bash", command.replace(f" {option}", ""))
+    assert not pattern.allows("Bash", command)

@@ -26,6 +26,9 @@ AWKWARD = st.sampled_from(
         "{a}",
         "'",
         "x\n",
+        "0\x85",
+        "a\n\u2028b",
+        "a\r\nb",
     ]
 )
 PROMPTS = (TEXTS | AWKWARD).filter(lambda text: text.strip() != "")

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message
 
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import LOOPBACK, SameOrigin, accepted_hosts, is_own
-from ui_svc.feeds.rooms import accept_origins
+from ui_svc.web.nicegui_parts import accept_origins
 
 ANSWER = PlainTextResponse("ok")
 

@@ -31,11 +31,11 @@ def test_a_good_plan_is_told_ahead() -> None:
     assert outlook["critical_path"] == ["api", "ship"]
     assert [(each["epic"], each["other"]) for each in outlook["overlaps"]] == [("api", "web")]
     assert outlook["epics"][0]["spans"] == [
-        {"title": "one", "from": 0, "to": 60},
-        {"title": "Second", "from": 60, "to": 90},
+        {"title": "one", "from": 0, "to": 60, "needs": []},
+        {"title": "Second", "from": 60, "to": 90, "needs": []},
     ]
     assert outlook["undeclared"] == 1
-    assert outlook["epics"][2]["spans"] == [{"title": "one", "from": 90, "to": 100}]
+    assert outlook["epics"][2]["spans"] == [{"title": "one", "from": 90, "to": 100, "needs": []}]
 
 
 def test_one_agent_at_a_time_takes_as_long_as_all_the_work() -> None:

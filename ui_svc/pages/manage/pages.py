@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from nicegui import client as nicegui_client
-
 from heddle.client import HeddleClient
 from ui_svc.pages.manage import (
     about,
@@ -17,6 +15,7 @@ from ui_svc.pages.manage import (
     workers,
     worktrees,
 )
+from ui_svc.web.nicegui_parts import page_templates
 
 _BUILDERS: Final = {
     "/workers": workers.build,
@@ -32,6 +31,6 @@ _BUILDERS: Final = {
 
 def install(client: HeddleClient) -> None:
     """Serves each page of the navigation; `client` acts as whoever sent the request."""
-    template.install(nicegui_client.templates.env, _BUILDERS)
+    template.install(page_templates(), _BUILDERS)
     for place in layout.PLACES:
         layout.install(place, client, _BUILDERS[place.path])

@@ -1,13 +1,12 @@
 """Gives the pages with forms NiceGUI's own template, which loads Quasar; all others keep the lean one."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
-import nicegui
 from jinja2 import BaseLoader, Environment, TemplateNotFound
 
-_NICEGUI: Final = Path(nicegui.__file__).parent / "templates"
+from ui_svc.web.nicegui_parts import own_template
+
 _CHOICE: Final = '{% if request.url.path in form_pages %}{% include "forms.html" %}{% else %}{% include "lean.html" %}{% endif %}'
 
 
@@ -25,7 +24,7 @@ class PageTemplates(BaseLoader):
             case "index.html":
                 return _CHOICE, None, None
             case "forms.html":
-                path = _NICEGUI / "index.html"
+                path = own_template()
                 return path.read_text(), str(path), None
             case "lean.html":
                 return self._lean.get_source(environment, "index.html")

@@ -1,5 +1,5 @@
 // The pages, by the tag of the element that the web app makes of each.
-import "./nicegui";
+import "./browser/nicegui";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/parts.css";
@@ -8,14 +8,9 @@ import "./styles/session.css";
 import "./styles/log.css";
 import "./styles/runs.css";
 import "./styles/attention.css";
-import "./styles/timeline.css";
-import "./styles/replay.css";
 import "./styles/changes.css";
-import "./styles/palette.css";
 import "./styles/new_run.css";
-import "./styles/report.css";
-import "./styles/conflicts.css";
-import "./styles/costs.css";
+import "./styles/print.css";
 import CostsPage from "./costs/CostsPage.vue";
 import NotFoundPage from "./frame/NotFoundPage.vue";
 import NewRunPage from "./newRun/NewRunPage.vue";

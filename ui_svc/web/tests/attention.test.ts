@@ -1,6 +1,13 @@
 import { assert, test, vi } from "vitest";
 
-const item = (kind, waits) => ({ key: kind, kind, waits, title: "Shop", run: "runs/r", reason: `${kind}.` });
+const item = (kind: string, waits: any) => ({
+  key: kind,
+  kind,
+  waits,
+  title: "Shop",
+  run: "runs/r",
+  reason: `${kind}.`,
+});
 const OPEN = [item("environment", true), item("held", true), item("budget", true)];
 const OVER = [item("task", false), item("push", false)];
 const first: any = { feed: "f", number: 1, items: [...OPEN, ...OVER] };
@@ -17,14 +24,14 @@ const kept = new Map();
 const shown: string[][] = [];
 vi.stubGlobal("addEventListener", () => {});
 vi.stubGlobal("localStorage", {
-  getItem: (key) => kept.get(key) ?? null,
-  setItem: (key, value) => kept.set(key, value),
+  getItem: (key: string) => kept.get(key) ?? null,
+  setItem: (key: string, value: any) => kept.set(key, value),
 });
 vi.stubGlobal(
   "Notification",
   class {
     static permission = "granted";
-    constructor(title, options) {
+    constructor(title: any, options: any) {
       shown.push([title, options.body]);
     }
   },

@@ -49,7 +49,7 @@ test("line numbers count on each side alone, from where the hunk begins", () => 
 });
 
 test("names: renamed, quoted with octal bytes, and with a space", () => {
-  const names = (text) => parseDiff(text).map(({ was, name, note }) => [was, name, note]);
+  const names = (text: string) => parseDiff(text).map(({ was, name, note }) => [was, name, note]);
   assert.deepEqual(names("diff --git a/old b/new\nrename from old\nrename to new\n"), [["old", "new", ""]]);
   assert.deepEqual(names('diff --git "a/\\303\\244" "b/\\303\\244"\n'), [["", "ä", ""]]);
   assert.deepEqual(names("diff --git a/a b b/a b\nnew file mode 100644\nBinary files differ\n"), [

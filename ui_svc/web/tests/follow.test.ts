@@ -10,7 +10,7 @@ window.socket = {
   off: (event, handler) =>
     handlers.set(
       event,
-      handlers.get(event).filter((each) => each !== handler),
+      handlers.get(event).filter((each: any) => each !== handler),
     ),
   emit() {},
   timeout: () => ({
@@ -23,8 +23,8 @@ window.socket = {
 const { follow } = await import("../src/browser/follow");
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
-const send = (frame) =>
-  handlers.get("frame").forEach((handler) => handler({ room: "r", feed: "f", ...frame }));
+const send = (frame: any) =>
+  handlers.get("frame").forEach((handler: any) => handler({ room: "r", feed: "f", ...frame }));
 
 async function following() {
   const seen = { frames: [] as number[], snapshots: 0 };

@@ -11,7 +11,7 @@ const now = (attempt: any = { name: `${TASK}/attempts/1`, state: "accepted", dif
   tasks: new Map([[TASK, { name: TASK, epic: EPIC, attempt }]]),
   epics: new Map([[EPIC, { name: EPIC, depends_on: [], conflict_files: [] }]]),
 });
-const turns = (...kinds) =>
+const turns = (...kinds: any[]) =>
   kinds.map((kind, place) => ({
     type: kind[0],
     epic: "e",
@@ -20,9 +20,9 @@ const turns = (...kinds) =>
     time: place + 1,
     ...kind[1],
   }));
-const at = (...kinds) => pastOf(now(), turns(...kinds), kinds.length);
-const asks = (id) => ["approval_requested", { approval_id: id }];
-const answered = (id) => ["approval_resolved", { approval_id: id }];
+const at = (...kinds: any[]) => pastOf(now(), turns(...kinds), kinds.length);
+const asks = (id: any) => ["approval_requested", { approval_id: id }];
+const answered = (id: any) => ["approval_resolved", { approval_id: id }];
 
 // [what it is about, turns, state of the task, state of its attempt]
 const STATES: any[] = [

@@ -2,8 +2,8 @@ import { assert, test } from "vitest";
 import { createScale, ticks } from "../src/model/timelineScale";
 
 const MINUTE = 60_000;
-const span = (from, to, waits: any[] = []) => ({ from: from * MINUTE, to: to * MINUTE, waits });
-const gaps = (spans) =>
+const span = (from: any, to: any, waits: any[] = []) => ({ from: from * MINUTE, to: to * MINUTE, waits });
+const gaps = (spans: any) =>
   createScale(spans, 100 * MINUTE, true).gaps.map(({ from, to }) => [from / MINUTE, to / MINUTE]);
 
 // [what it is about, spans in minutes, gaps in minutes]

@@ -10,7 +10,7 @@ const spansOf = (turns: any[]) => {
 };
 
 test("in an active run, the critical path goes back from the epic with most tasks left over dependencies", () => {
-  const span = (key, epic, from, to) => ({ key, epic, from, to, waits: [] }) as any;
+  const span = (key: string, epic: any, from: any, to: any) => ({ key, epic, from, to, waits: [] }) as any;
   const spans = [
     span("base", "a", 0, 5),
     span("merge a", "a", 5, 6),
@@ -18,11 +18,11 @@ test("in an active run, the critical path goes back from the epic with most task
     span("long 1", "c", 6, 8),
     span("long 2", "c", 8, null),
   ];
-  const needs = { b: ["a"], c: ["a"] };
+  const needs: Record<string, string[]> = { b: ["a"], c: ["a"] };
   const path = criticalPath(
     spans,
     (key) => needs[key] ?? [],
-    (key) => ({ b: 1, c: 3 })[key] ?? 0,
+    (key) => (({ b: 1, c: 3 }) as Record<string, number>)[key] ?? 0,
   );
   assert.deepEqual([...path], ["long 2", "long 1", "merge a", "base"]);
 });

@@ -84,7 +84,7 @@ for (const [state, tasks, group] of GROUPS) {
     assert.strictEqual(
       groupOf(
         { state },
-        tasks.map((each) => ({ state: each })),
+        tasks.map((each: any) => ({ state: each })),
       ),
       group,
     );

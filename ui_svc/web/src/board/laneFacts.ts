@@ -13,6 +13,8 @@ export function stateOf(store: RunData, epic: Epic): Look {
   return isPaused(store) ? status(RUN, "paused") : status(EPIC, "ready");
 }
 
+export type LaneFacts = ReturnType<typeof useLane>;
+
 export function useLane(props: Readonly<{ store: RunData; name: string }>) {
   const epic = computed((): Epic => props.store.epics.get(props.name)!);
   const tasks = computed(() => props.store.tasksOf(props.name));

@@ -1,4 +1,5 @@
 // Calls of the web app's HTTP endpoints. A failed call throws a Problem.
+import { pathPrefix } from "./nicegui";
 import { nextCall, noteSignIn } from "./signIn";
 
 export class Problem extends Error {
@@ -15,7 +16,7 @@ export class Problem extends Error {
 // What a caught error says.
 export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-export const apiUrl = (path: string) => `${window.path_prefix ?? ""}/api/${path}`;
+export const apiUrl = (path: string) => `${pathPrefix()}/api/${path}`;
 
 export const get = (path: string) => call(path, {});
 

@@ -13,6 +13,13 @@ export interface News {
   [content: string]: any;
 }
 
+// Whether there is content, and why it may be out of date or missing.
+export interface FeedStatus {
+  ready: boolean;
+  stale: string;
+  failure: string;
+}
+
 interface Feed {
   // The event that joins, and the event of the frames.
   ask: string;
@@ -27,7 +34,7 @@ interface Feed {
 const ANSWER_TIMEOUT = 15000;
 
 export function follow({ ask, event, room, data = () => ({}), onSnapshot, onFrame }: Feed) {
-  const status = reactive({ ready: false, stale: "", failure: "" });
+  const status = reactive<FeedStatus>({ ready: false, stale: "", failure: "" });
   let feed: string | null = null;
   let number = 0;
   let turn = 0;

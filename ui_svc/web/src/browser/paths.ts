@@ -1,2 +1,4 @@
 // Paths of the web app, which may be served below one.
-export const href = (path: string) => `${window.path_prefix ?? ""}${path}`;
+import { pathPrefix } from "./nicegui";
+
+export const href = (path: string) => `${pathPrefix()}${path}`;

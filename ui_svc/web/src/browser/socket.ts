@@ -1,27 +1,15 @@
 // The socket that NiceGUI keeps open to the web app; it reconnects by itself.
 import { ref } from "vue";
 import { get } from "./api";
+import { openedSocket, type Socket } from "./nicegui";
 
 // Whether the web app can be reached now.
 export const online = ref(true);
 
-// What we use of socket.io's client.
-export interface Socket {
-  connected: boolean;
-  on(event: string, handler: (message: any) => void): void;
-  off(event: string, handler: (message: any) => void): void;
-  emit(event: string, message: object): void;
-  timeout(milliseconds: number): { emitWithAck(event: string, message: object): Promise<any> };
-}
-
 let opened: Promise<Socket> | undefined;
 
 export function socket(): Promise<Socket> {
-  opened ??= new Promise<Socket>((resolve) => {
-    // It is created once the page's outermost component is mounted: later than ours.
-    const look = () => (window.socket ? resolve(window.socket) : setTimeout(look, 5));
-    look();
-  }).then((it) => {
+  opened ??= openedSocket().then((it) => {
     const tellHidden = () => it.emit("heddle_hidden", { hidden: document.hidden });
     it.on("connect", () => {
       online.value = true;

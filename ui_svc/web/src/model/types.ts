@@ -31,7 +31,8 @@ export interface Usage {
   models?: (Usage & { model: string })[];
 }
 
-export type TaskCounts = Record<TaskState | "total", number>;
+// `unchanged`: accepted without a change.
+export type TaskCounts = Record<TaskState | "total", number> & { unchanged?: number };
 
 export interface Forecast {
   remaining: number | null;
@@ -111,6 +112,9 @@ export interface Question {
   target: string;
 }
 
+// A question as a card or an item has it.
+export type Asked = Partial<Question>;
+
 export interface Summary {
   attempt: string;
   state: AttemptState;
@@ -152,6 +156,8 @@ export interface Attempt {
   diff: DiffStat | null;
   usage: Usage;
   checks: Check[];
+  // The differences from the epic's previously accepted task, of an attempt in full.
+  since?: any;
   summary: Summary | null;
   session_sequence?: number;
 }

@@ -1,4 +1,5 @@
 // The address of a run's page: its view, and the session that is open over it.
+import { pathPrefix } from "../browser/nicegui";
 import { href } from "../browser/paths";
 
 export const VIEWS = [
@@ -23,7 +24,7 @@ export interface At {
 const REPLAYED = new Set(["board", "timeline"]);
 
 export function readAddress(run: string): At {
-  const path = decoded(location.pathname.slice((window.path_prefix ?? "").length + 1));
+  const path = decoded(location.pathname.slice(pathPrefix().length + 1));
   const rest = path.slice(run.length + 1);
   const session = rest.startsWith("epics/") ? path : "";
   // Below a session is the view that it was opened from.

@@ -35,6 +35,8 @@ export const pageTitle = ref("Heddle");
 
 let link: ReturnType<typeof follow> | null = null;
 
+export type Attention = ReturnType<typeof useAttention>;
+
 export function useAttention() {
   link ??= begin();
   return {

@@ -2,7 +2,7 @@
 // the card that shows it is redrawn.
 import { reactive, ref, shallowReactive, shallowRef } from "vue";
 import { post } from "../browser/api";
-import { follow, type News } from "../browser/follow";
+import { follow, type FeedStatus, type News } from "../browser/follow";
 import { ATTEMPT_LIVE } from "../model/status";
 import type { Epic, Run, RunParts, Summary, Task } from "../model/types";
 import { viewsOf, type Views } from "./runViews";
@@ -14,7 +14,7 @@ export interface RunData extends RunParts, Views {
   summaries: ReadonlyMap<string, Summary>;
   // Requests for an attempt that have not taken effect yet: "stopping", "allowing", "denying".
   pending: ReadonlyMap<string, string>;
-  status: ReturnType<typeof follow>["status"];
+  status: FeedStatus;
   stop: (attempt: string) => Promise<void>;
   resolve: (attempt: string, id: string, approved: boolean, message: string, scope: string) => Promise<void>;
 }

@@ -3,6 +3,13 @@ import { computed } from "vue";
 import type { Epic, Task } from "../model/types";
 import { ATTEMPT_LIVE, groupOf, GROUPS } from "../model/status";
 
+// The place of an epic on the board.
+export interface LanePlace {
+  name: string;
+  index: number;
+  group: string;
+}
+
 export type Views = ReturnType<typeof viewsOf>;
 
 interface Parts {
@@ -15,7 +22,7 @@ interface Parts {
 export function viewsOf({ epics, tasks, order }: Parts) {
   const tasksOf = (epic: string) => (order.get(epic) ?? []).flatMap((each) => tasks.get(each) ?? []);
 
-  const lanes = computed(() => {
+  const lanes = computed((): LanePlace[] => {
     const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
     return [...epics.values()]
       .map((epic) => ({ name: epic.name, index: epic.index, group: groupOf(epic, tasksOf(epic.name)) }))

@@ -30,14 +30,18 @@ export interface Log {
   // The tool_started of each call.
   calls: Map<string, LogEvent>;
   replay?: boolean;
+  // Of a live log.
+  events?: LogEvent[];
+  // Whether the first messages and calls are only in the log.
+  skipped?: boolean;
+  // The oldest event that is still kept.
+  keptFrom?: number;
 }
 
 export interface LiveLog extends Log {
   attempt: string;
   events: LogEvent[];
-  // Whether the first messages and calls are only in the log.
   skipped: boolean;
-  // The oldest event that is still kept.
   keptFrom: number;
 }
 

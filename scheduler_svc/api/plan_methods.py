@@ -1,0 +1,88 @@
+"""The methods of SchedulerService about plans and schedules."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from heddle import pb
+from heddle.identity.principals import current_call
+from heddle.names import RunName
+from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
+from scheduler_svc.api.store_calls import StoreCalls
+from scheduler_svc.commands.add_task import add_task
+from scheduler_svc.commands.apply_plan import apply_plan
+from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
+from scheduler_svc.pools.workers import Workers
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.rows import plans, schedules
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class PlanMethods(SchedulerServiceServicer):
+    """Part of SchedulerServicer, which sets the attributes."""
+
+    _database: Database
+    _store: StoreCalls
+    _workers: Workers
+    _new_suffix: Callable[[], str]
+    _start_run: StartRun
+    _project_budget: int | None
+    # Returns the time in microseconds.
+    _now: Callable[[], int]
+
+    async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
+        return await self._store.read(plans.read, RunName.parse(request.name), request.revision)
+
+    async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Context) -> pb.ApplyPlanResponse:
+        database, workers, budget = self._database, self._workers, self._project_budget
+        return await apply_plan(
+            database, workers, request, current_call(), self._now(), project_budget=budget
+        )
+
+    async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
+        task = await add_task(
+            self._database,
+            self._workers,
+            request,
+            current_call(),
+            self._now(),
+            project_budget=self._project_budget,
+        )
+        return pb.AddTaskResponse(task=task)
+
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Context
+    ) -> pb.CreateScheduleResponse:
+        made = await create_schedule(
+            self._database,
+            self._start_run,
+            request,
+            self._new_suffix(),
+            call=current_call(),
+            now=self._now(),
+        )
+        return pb.CreateScheduleResponse(schedule=made)
+
+    async def ListSchedules(
+        self, request: pb.ListSchedulesRequest, context: Context
+    ) -> pb.ListSchedulesResponse:
+        return pb.ListSchedulesResponse(schedules=await self._store.read(schedules.listed))
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Context
+    ) -> pb.UpdateScheduleResponse:
+        schedule = schedule_id(request.name)
+        work = partial(update_schedule, schedule=schedule, paused=request.paused, now=self._now())
+        read = partial(schedules.read, schedule=schedule)
+        return pb.UpdateScheduleResponse(schedule=await self._store.once(request, request.name, work, read))
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Context
+    ) -> pb.DeleteScheduleResponse:
+        work = partial(schedules.delete, schedule=schedule_id(request.name))
+        await self._store.once(request, request.name, work, lambda _connection: None)
+        return pb.DeleteScheduleResponse()
