@@ -150,7 +150,7 @@ def test_with_tls_readers_need_a_certificate(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(own.authority))
     trusting.check_hostname = False
     with exposed("127.0.0.1:0", own) as address:
-        with pytest.raises((urllib.error.URLError, ConnectionError)):
+        with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
             read(address, trusting)
         trusting.load_cert_chain(other.certificate, other.key)
         assert "python_info" in read(address, trusting)
