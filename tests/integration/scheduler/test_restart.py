@@ -196,7 +196,8 @@ async def test_connections_that_the_database_cuts_are_renewed(postgres: Postgres
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
-    engine = sa.create_engine(url)
+    # Without a pool, no connection stays open if the test fails.
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -208,11 +209,32 @@ async def test_connections_that_the_database_cuts_are_renewed(postgres: Postgres
             assert len(connection.execute(sa.text(cut)).all()) >= 2
         gate.open.set()
         events = await scheduler.finished(run)
-    engine.dispose()
 
     assert events[-1].run_finished.outcome == pb.OUTCOME_SUCCEEDED
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert set(gate.played.values()) == {1}
+
+
+async def test_a_read_whose_connection_the_database_cuts_is_read_again(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """If PostgreSQL closes the connection in the middle of a read, the reader gets its answer from a new one."""
+    read_by: list[int] = []
+
+    def read(connection: Any) -> int:
+        read_by.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if len(read_by) == 1:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        return read_by[-1]
+
+    async with (
+        serving_fake(FakeWorker()) as address,
+        scheduling(address, tmp_path, postgres.new_database("cut_read")) as scheduler,
+    ):
+        answer = await scheduler.app.database.read(read)
+
+    first, second = read_by
+    assert answer == second != first
 
 
 async def test_deposed_leader_can_neither_write_nor_command(

@@ -1,5 +1,6 @@
 """A database of an older release, with an active run."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,17 @@ def begin_run(url: str) -> None:
 
 def copy_back(newest: str, url: str, revision: str) -> None:
     """Copies a database of the newest schema into an empty one of an older schema, without unknown columns."""
-    source, target = open_engine(newest), open_engine(url)
-    migrate(target, revision)
-    old = sa.MetaData()
-    old.reflect(target)
-    with source.connect() as reading, reading.begin(), target.connect() as writing:
+    with ExitStack() as stack:
+        # Also after an error: an open connection would fail the tests that follow.
+        source, target = open_engine(newest), open_engine(url)
+        stack.callback(source.dispose)
+        stack.callback(target.dispose)
+        migrate(target, revision)
+        old = sa.MetaData()
+        old.reflect(target)
+        reading = stack.enter_context(source.connect())
+        stack.enter_context(reading.begin())
+        writing = stack.enter_context(target.connect())
         writing.execution_options(**{WRITES: True})
         with writing.begin():
             writing.execute(sa.delete(old.tables["leadership"]))
@@ -60,16 +67,9 @@ def copy_back(newest: str, url: str, revision: str) -> None:
                 rows = [row._asdict() for row in reading.execute(sa.select(table))]
                 known = old.tables.get(table.name)
                 if rows and known is not None:
-                    writing.execute(
-                        sa.insert(known),
-                        # PostgreSQL fills in the day of a row itself.
-                        [
-                            {column.name: row[column.name] for column in known.columns if column.name in row}
-                            for row in rows
-                        ],
-                    )
-    source.dispose()
-    target.dispose()
+                    # PostgreSQL fills in the day of a row itself.
+                    names = {column.name for column in known.columns} & rows[0].keys()
+                    writing.execute(sa.insert(known), [{name: row[name] for name in names} for row in rows])
 
 
 @pytest.fixture(scope="module")
