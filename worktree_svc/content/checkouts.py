@@ -254,7 +254,7 @@ def attach(project: Project, paths: WorktreePaths, folder: Path) -> None:
     head = f"ref: {refs.branch_ref(paths.epic.branch)}\n"
     if _text(folder / "HEAD") == head:
         # Its time tells sessions without a sandbox that this service changed the worktree.
-        os.utime(folder / "HEAD")
+        os.utime(folder / "HEAD", follow_symlinks=False)
     else:
         files.write_atomically(folder / "HEAD", head)
     registration = find_at(project, paths.worktree)
