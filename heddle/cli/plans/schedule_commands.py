@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb, urls
+from heddle import pb
 from heddle.cli.console import output, tables, words
-from heddle.cli.console.arguments import PlanInputs
+from heddle.cli.console.arguments import (
+    AgentOption,
+    AllowDirtyOption,
+    BaseOption,
+    MaxParallelOption,
+    MergeIntoOption,
+    PlanInputs,
+    project_of,
+)
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -52,19 +60,11 @@ def create(
     missed: Annotated[
         Missed, typer.Option(help="For times that passed while no scheduler was running: skip, or run once.")
     ] = Missed.SKIP,
-    agent: Annotated[str, typer.Option(help="Agent to use instead of the plan's default.")] = "",
-    max_parallel: Annotated[
-        int, typer.Option(min=0, help="Maximum parallel sessions; 0: as many as there are slots.")
-    ] = 0,
-    base: Annotated[
-        str, typer.Option(metavar="REF", help="The commit or branch to start from. Default: HEAD.")
-    ] = "",
-    merge_into: Annotated[
-        str, typer.Option(metavar="BRANCH", help="A branch to update once everything is merged.")
-    ] = "",
-    allow_dirty: Annotated[
-        bool, typer.Option("--allow-dirty", help="Start despite uncommitted changes; agents do not see them.")
-    ] = False,
+    agent: AgentOption = "",
+    max_parallel: MaxParallelOption = 0,
+    base: BaseOption = "",
+    merge_into: MergeIntoOption = "",
+    allow_dirty: AllowDirtyOption = False,
     inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     request_id: Annotated[str, typer.Option(help="Idempotency key: one schedule is created per ID.")] = "",
     as_json: Json = False,
@@ -81,7 +81,7 @@ def create(
             plan=given.plan,
             plan_text=given.text,
             plan_inputs=given.inputs,
-            project=project if urls.is_url(project) else str(Path(project).expanduser().absolute()),
+            project=project_of(project),
             base_ref=base,
             agent=agent,
             max_parallel=max_parallel,

@@ -8,9 +8,19 @@ from typing import Annotated
 
 import typer
 
-from heddle import operator_queue, pb, urls
+from heddle import operator_queue, pb
 from heddle.cli.console import event_lines, output, resource_names, tables, words
-from heddle.cli.console.arguments import AttemptArgument, PlanInputs, RunArgument
+from heddle.cli.console.arguments import (
+    AgentOption,
+    AllowDirtyOption,
+    AttemptArgument,
+    BaseOption,
+    MaxParallelOption,
+    MergeIntoOption,
+    PlanInputs,
+    RunArgument,
+    project_of,
+)
 from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -41,19 +51,11 @@ def run(
     failed_only: Annotated[
         bool, typer.Option("--failed-only", help="With --again: only what was not accepted and merged.")
     ] = False,
-    agent: Annotated[str, typer.Option(help="Agent to use instead of the plan's default.")] = "",
-    max_parallel: Annotated[
-        int, typer.Option(min=0, help="Maximum parallel sessions; 0: as many as there are slots.")
-    ] = 0,
-    base: Annotated[
-        str, typer.Option(metavar="REF", help="The commit or branch to start from. Default: HEAD.")
-    ] = "",
-    merge_into: Annotated[
-        str, typer.Option(metavar="BRANCH", help="A branch to update once everything is merged.")
-    ] = "",
-    allow_dirty: Annotated[
-        bool, typer.Option("--allow-dirty", help="Start despite uncommitted changes; agents do not see them.")
-    ] = False,
+    agent: AgentOption = "",
+    max_parallel: MaxParallelOption = 0,
+    base: BaseOption = "",
+    merge_into: MergeIntoOption = "",
+    allow_dirty: AllowDirtyOption = False,
     request_id: Annotated[str, typer.Option(help="Idempotency key: the same ID returns the same run.")] = "",
     inputs: PlanInputs = [],  # noqa: B006 (typer copies the default)
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
@@ -284,21 +286,9 @@ def _subject(file: Path | None, repo: str, again: str, inputs: Sequence[str]) ->
     if not repo:
         raise Failure("--repo is missing: the git repository to work on", BAD_INPUT)
     given = plan_file.read_with_text(file, inputs)
-    project = repo if urls.is_url(repo) else _path(repo)
     return pb.CreateRunRequest(
-        plan=given.plan, plan_text=given.text, plan_inputs=given.inputs, project=project
+        plan=given.plan, plan_text=given.text, plan_inputs=given.inputs, project=project_of(repo)
     )
-
-
-def _path(repo: str) -> str:
-    """Returns the absolute path of a repository; raises Failure if its name is not UTF-8."""
-    path = str(Path(repo).expanduser().absolute())
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        advice = "its name is not UTF-8. Rename the folder, or use a symbolic link to it"
-        raise Failure(f"{path} cannot be used: {advice}", BAD_INPUT) from None
-    return path
 
 
 def _events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
