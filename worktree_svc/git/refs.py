@@ -50,8 +50,16 @@ def branch_ref(branch: str) -> str:
 
 
 def accepted_ref(epic: EpicName) -> str:
-    """Returns the ref of an epic's last accepted commit; only CommitTask moves it, unlike the epic's branch."""
+    """Returns the ref of an epic's last accepted commit; only `accepting` moves it, unlike the epic's branch."""
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
+
+
+def accepting(epic: EpicName, commit: str, old: str) -> list[RefUpdate]:
+    """Returns the updates that make `commit` an epic's last accepted one instead of `old`, and move its branch there."""
+    return [
+        RefUpdate(accepted_ref(epic), commit, old),
+        RefUpdate(branch_ref(epic.branch), commit, None),
+    ]
 
 
 def merged_ref(run: RunName) -> str:

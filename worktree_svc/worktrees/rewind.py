@@ -30,8 +30,7 @@ def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> N
         project.git,
         [
             refs.RefUpdate(refs.rewound_ref(attempt), head, refs.ABSENT),
-            refs.RefUpdate(refs.accepted_ref(epic), back_to, head),
-            refs.RefUpdate(refs.branch_ref(epic.branch), back_to, None),
+            *refs.accepting(epic, back_to, head),
         ],
     )
     failpoint("rewind.after_move")

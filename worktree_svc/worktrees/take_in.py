@@ -80,13 +80,7 @@ def _merged_by_hand(project: Project, epic: EpicName, head: str, commits: Sequen
 
 def _move(project: Project, epic: EpicName, head: str, new: str) -> str:
     failpoint("take_in.before_move")
-    refs.update(
-        project.git,
-        [
-            refs.RefUpdate(refs.accepted_ref(epic), new, head),
-            refs.RefUpdate(refs.branch_ref(epic.branch), new, None),
-        ],
-    )
+    refs.update(project.git, refs.accepting(epic, new, head))
     failpoint("take_in.after_move")
     log.info("taken_in", epic=str(epic), before=head, commit=new)
     return new

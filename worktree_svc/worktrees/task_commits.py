@@ -100,13 +100,7 @@ class TaskCommits:
         snapshots.own(project, head, commit)
         self.check_epoch(epoch)
         failpoint("commit_task.before_move")
-        refs.update(
-            project.git,
-            [
-                refs.RefUpdate(refs.accepted_ref(epic), commit, head),
-                refs.RefUpdate(refs.branch_ref(epic.branch), commit, None),
-            ],
-        )
+        refs.update(project.git, refs.accepting(epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
