@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 
 from heddle.config import ConfigError, Tls
+from heddle.rpc_handlers import wrapped
 from heddle.urls import is_loopback
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -101,11 +102,10 @@ class CallMetrics(grpc.aio.ServerInterceptor):
         if handler is None or not handler_call_details.method.startswith("/heddle."):
             return handler
         _, service, method = handler_call_details.method.split("/")
-        coders = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, service, method), *coders)
-        return grpc.unary_stream_rpc_method_handler(
-            _streaming(handler.unary_stream, service, method), *coders
+        return wrapped(
+            handler,
+            lambda call: _unary(call, service, method),
+            lambda call: _streaming(call, service, method),
         )
 
 

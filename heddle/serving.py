@@ -25,6 +25,7 @@ from heddle.config import ConfigError, Tls
 from heddle.identity import access
 from heddle.identity.guard import Guard, GuardInterceptor
 from heddle.metrics import CallMetrics, exposed
+from heddle.rpc_handlers import wrapped
 from heddle.tls_files import TlsFiles
 from heddle.urls import is_loopback
 
@@ -209,13 +210,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or handler_call_details.method.startswith(access.OPEN_SERVICE):
             return handler
         method = handler_call_details.method
-        coders = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, method), *coders)
-        if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
-        # Only reflection, which the guard may refuse.
-        return grpc.stream_stream_rpc_method_handler(_streaming(handler.stream_stream, method), *coders)
+        return wrapped(handler, lambda call: _unary(call, method), lambda call: _streaming(call, method))
 
 
 def _unary(call: Any, method: str) -> Any:

@@ -13,6 +13,7 @@ from heddle.call_limits import CallLimits
 from heddle.errors import HeddleError
 from heddle.identity import access, certificates
 from heddle.identity.principals import SCHEDULER, Call, Principal, enter
+from heddle.rpc_handlers import wrapped
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -94,16 +95,14 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(access.OPEN_SERVICE):
             return handler
-        parse, serialize = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary:
-            unary = self._unary(handler.unary_unary, method, parse)
-            return grpc.unary_unary_rpc_method_handler(unary, None, serialize)
-        if handler.unary_stream:
-            streaming = self._streaming(handler.unary_stream, method, parse)
-            return grpc.unary_stream_rpc_method_handler(streaming, None, serialize)
-        # Reflection; its requests are small, and are read one after the other.
-        both = self._streaming(handler.stream_stream, method, None)
-        return grpc.stream_stream_rpc_method_handler(both, parse, serialize)
+        # Requests of reflection are small, and are read one after the other.
+        parse = None if handler.stream_stream else handler.request_deserializer
+        return wrapped(
+            handler,
+            lambda call: self._unary(call, method, parse),
+            lambda call: self._streaming(call, method, parse),
+            raw=True,
+        )
 
     async def _admit(
         self, raw: Any, context: Context, method: str, parse: Callable[[bytes], Any] | None
