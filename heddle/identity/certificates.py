@@ -36,11 +36,6 @@ def identities(auth_context: Mapping[str, Iterable[bytes]]) -> set[str]:
     return {text for name in names if (text := name.decode(errors="replace")).startswith(SCHEME)}
 
 
-def is_encrypted(auth_context: Mapping[str, Iterable[bytes]]) -> bool:
-    """Returns whether a gRPC connection uses mutual TLS."""
-    return list(auth_context.get("transport_security_type", ())) == [b"ssl"]
-
-
 def make_set(folder: Path, hosts: Iterable[str], workers: Iterable[str]) -> list[Path]:
     """Writes an authority, and a certificate and key for each service and for clients; returns the files.
 
