@@ -109,7 +109,9 @@ class Database:
         try:
             return self._read_once(work)
         except LOST as error:
-            # The server may have closed idle connections just now; the pool then opens new ones.
+            if not getattr(error, "connection_invalidated", False):
+                raise unavailable(error) from error
+            # The server has closed an open connection; the pool then opens new ones.
             log.info("read_again", error=str(error))
         try:
             return self._read_once(work)
