@@ -1,16 +1,17 @@
 """The page about this Heddle: its version, and what `heddle doctor` says."""
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
 from heddle import __version__, pb
-from heddle.cli.admin.doctor import worker_findings
-from heddle.cli.admin.machine_checks import Finding, machine
 from heddle.config import Settings
 from ui_svc.pages.manage.layout import badge, facts, section, text
 from ui_svc.pages.manage.person import Person
+
+if TYPE_CHECKING:
+    from heddle.cli.admin.machine_checks import Finding
 
 _STATES: Final = {
     True: ("Good", "ok", "check"),
@@ -21,6 +22,10 @@ _STATES: Final = {
 
 async def build(person: Person) -> None:
     """Adds versions and findings; those about the machine are for operators."""
+    # The commands' library takes a tenth of a second, which no other page needs.
+    from heddle.cli.admin.doctor import worker_findings  # noqa: PLC0415 (see above)
+    from heddle.cli.admin.machine_checks import Finding, machine  # noqa: PLC0415 (see above)
+
     workers = await person.call(lambda client: client.list_workers())
     with section("Heddle"):
         connected = sum(each.connected for each in workers)
@@ -45,7 +50,7 @@ async def build(person: Person) -> None:
         _findings("The machine of the web app", "The same checks as `heddle doctor` makes there.", here)
 
 
-def _findings(title: str, about: str, found: list[Finding]) -> None:
+def _findings(title: str, about: str, found: "list[Finding]") -> None:
     # What must be fixed comes first, then what works.
     found = sorted(found, key=lambda each: (False, True, None).index(each.ok))
     with section(title, about):
