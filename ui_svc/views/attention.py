@@ -52,10 +52,7 @@ def over_budget(run: pb.Run, epic: pb.Epic) -> View:
     return {
         "key": f"{hold.name}:budget:{hold.budget_usd_micros}",
         **_kind("budget"),
-        "run": run.name,
-        "run_title": run.title,
-        "epic": epic.name,
-        "title": epic.title or epic.key,
+        **_of_epic(run, epic),
         "reason": hold.reason,
         "of": hold.name,
         "budget": hold.budget_usd_micros,
@@ -117,10 +114,7 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
         yield {
             "key": f"{epic.name}:{kind}:{epic.head_commit}",
             **_kind(kind),
-            "run": run.name,
-            "run_title": run.title,
-            "epic": epic.name,
-            "title": epic.title or epic.key,
+            **_of_epic(run, epic),
             "reason": operator_queue.merge_reason(epic),
             "saved": epic.branch if kind == "conflict" else "",
             "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
@@ -232,6 +226,16 @@ def _part(event: pb.Event) -> str:
 def _whole(run: pb.Run) -> View:
     """Returns which run an item is about, for an item about the whole run."""
     return {"run": run.name, "run_title": run.title, "title": run.title}
+
+
+def _of_epic(run: pb.Run, epic: pb.Epic) -> View:
+    """Returns which epic an item is about, for an item about the whole epic."""
+    return {
+        "run": run.name,
+        "run_title": run.title,
+        "epic": epic.name,
+        "title": epic.title or epic.key,
+    }
 
 
 def _place(name: AttemptName, parts: RunParts | None) -> View:

@@ -125,34 +125,24 @@ def _has_work(retention: Retention, now: int) -> sa.ColumnElement[bool]:
 
 def read_restorable(connection: sa.Connection, name: EpicName) -> Any:
     """Returns the row that decides on restoring an epic's worktree; `state` is the run's. Raises NOT_FOUND."""
-    chosen = sa.select(
-        runs.c.project,
-        runs.c.worker,
-        runs.c.project_file,
-        runs.c.ended_at,
-        runs.c.state,
-        epics.c.worktree_path,
-        epics.c.archive_commit,
-        epics.c.restored_at,
-    )
-    row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
-    if row is None:
-        raise not_found(name)
-    return row
+    return _read_epic(connection, name, epics.c.archive_commit, epics.c.restored_at)
 
 
 def read_removable(connection: sa.Connection, name: EpicName) -> Row:
     """Returns the row that decides on removing an epic's worktree, as `to_clean` does. Raises NOT_FOUND."""
+    return _read_epic(connection, name, epics.c.epic, epics.c.lease, sa.true().label("due"))
+
+
+def _read_epic(connection: sa.Connection, name: EpicName, *more: sa.ColumnElement[Any]) -> Row:
+    """Returns what every decision about an epic's worktree needs, and `more` columns. Raises NOT_FOUND."""
     chosen = sa.select(
         runs.c.project,
         runs.c.worker,
         runs.c.project_file,
         runs.c.ended_at,
         runs.c.state,
-        epics.c.epic,
         epics.c.worktree_path,
-        epics.c.lease,
-        sa.true().label("due"),
+        *more,
     )
     row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
     if row is None:

@@ -36,9 +36,7 @@ def try_move(
 
     `now` is in microseconds. The row must also meet `conditions`.
     """
-    change = change_of(table, move)
-    if conditions:
-        change = change.where(*conditions)
+    change = _change(table, move, conditions)
     return bool(connection.execute(change, of(name) | move.columns(now) | values).rowcount)
 
 
@@ -58,9 +56,7 @@ def move_seen(
     """
     if not pipeline.queues(connection):
         return try_move(connection, table, name, move, *conditions, now=now, **values)
-    change = change_of(table, move)
-    if conditions:
-        change = change.where(*conditions)
+    change = _change(table, move, conditions)
     pipeline.later(connection, change, of(name) | move.columns(now) | values, required=True)
     return True
 
@@ -106,6 +102,12 @@ def make_moves(
         row = connection.execute(_status_of(table), of(name)).one()
         if any(getattr(row, column) != value for column, value in move.to.items()):
             raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
+
+
+def _change(table: sa.Table, move: Move[Any], conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Update:
+    """Like `change_of`, for conditions that are built for each call."""
+    change = change_of(table, move)
+    return change.where(*conditions) if conditions else change
 
 
 @cache
