@@ -5,27 +5,15 @@ python -m tests.bench.link TARGET MILLISECONDS    prints its address, and forwar
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
+from tests.bench.child import child
 from tests.support.proxy import Proxy
 
 
-@asynccontextmanager
-async def slow_link(target: str, milliseconds: float) -> AsyncIterator[str]:
+def slow_link(target: str, milliseconds: float) -> AbstractAsyncContextManager[str]:
     """Runs the process; yields its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.link", target, str(milliseconds)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.stdin.close()
-        await process.wait()
+    return child("tests.bench.link", target, milliseconds)
 
 
 async def _forward(target: str, milliseconds: float) -> None:

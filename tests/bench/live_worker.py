@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from typing import Any, Final
 
@@ -18,27 +18,16 @@ from heddle.serving import Server
 from heddle.testing.fake_agents import FakeAgents
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
+from tests.bench.child import child
 from tests.bench.subjects import event_kinds
 from tests.support.services import new_socket
 
 SEED: Final = 7
 
 
-@asynccontextmanager
-async def live_worker(sessions: int, rate: float) -> AsyncIterator[str]:
+def live_worker(sessions: int, rate: float) -> AbstractAsyncContextManager[str]:
     """Runs the process; yields its address. `rate` is the events a second of all sessions together."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.live_worker", str(sessions), str(rate)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.stdin.close()
-        await process.wait()
+    return child("tests.bench.live_worker", sessions, rate)
 
 
 class LiveAgents(FakeAgents):
