@@ -108,11 +108,16 @@ class Server:
 
     async def start(self) -> None:
         """Starts serving; health reports SERVING once the service's own start is done."""
+        # Without it, the library reports SERVING for the server as a whole from the beginning.
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
         await self._service.start()
-        for name in ("", *self._service.names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=self.address)
+
+    async def _report(self, status: int) -> None:
+        for name in ("", *self._service.names):
+            await self._health.set(name, status)
 
     async def stop(self) -> None:
         """Drains and closes. Idempotent."""

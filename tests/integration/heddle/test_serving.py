@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -56,21 +57,23 @@ async def test_a_raised_error_arrives_as_the_same_error() -> None:
     assert error.metadata == {"resource": "p"}
 
 
-async def test_health_says_not_serving_while_a_service_drains() -> None:
-    """Health reports NOT_SERVING from the start of a drain, so that load balancers send no more calls."""
+async def test_health_says_serving_only_between_start_and_drain() -> None:
+    """Health reports SERVING, for the server and each service, once it has started, and until it begins to drain."""
     told: list[int] = []
 
-    async def drain() -> None:
+    async def ask() -> None:
         async with grpc.aio.insecure_channel(server.address) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            # The stubs of the health package lack its methods.
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]  # set by gRPC at run time
-            told.append(answer.status)
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            for name in ("", NAME):
+                answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=20)
+                told.append(answer.status)
 
-    server = Server(Service([NAME], _register, ANYTHING, drain=drain), "127.0.0.1:0")
+    server = Server(Service([NAME], _register, ANYTHING, start=ask, drain=ask), "127.0.0.1:0")
     await server.start()
+    await ask()
     await server.stop()
-    assert told == [health_pb2.HealthCheckResponse.NOT_SERVING]
+    no, yes = health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING
+    assert told == [no, no, yes, yes, no, no]
 
 
 async def test_a_stream_may_fail_after_its_first_message() -> None:
