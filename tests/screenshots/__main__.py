@@ -38,6 +38,9 @@ KEPT: Final = {
     "report-finished-1440-light": "report.png",
 }
 
+# The pages of the navigation with forms and tables.
+MANAGE: Final = ("workers", "worktrees", "projects", "spending", "people", "audit", "settings", "about")
+
 # ms; a busy machine is slow, not wrong.
 _PATIENCE: Final = 120_000
 
@@ -112,6 +115,8 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"report-{state}", f"/{run}/report", "main")
     yield View("costs", "/costs", "main")
     yield View("new-run", "/new", ".cm-content")
+    for key in MANAGE:
+        yield View(key, f"/{key}", "main .m-head ~ *")
     yield View("not-found", "/runs/none-such", "main")
 
 
