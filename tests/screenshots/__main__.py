@@ -19,6 +19,7 @@ from tests.browser_setup import ADVICE, chromium_path
 from tests.e2e.conftest import FLAGS
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.waits import wait_until
 from tests.screenshots import scenes
 from tests.support.repositories import make_repository
 
@@ -147,7 +148,7 @@ def _picture(page: Page, url: str, ready: str, file: Path) -> None:
     page.goto(url)
     page.wait_for_selector(ready)
     # What is read after the first paint, then fonts and pictures.
-    page.wait_for_function("!document.querySelector('main .skeleton, .skeleton-lines')")
+    wait_until(page, "!document.querySelector('main .skeleton, .skeleton-lines')")
     page.wait_for_load_state("load")
     page.wait_for_timeout(700)
     page.screenshot(path=file)
