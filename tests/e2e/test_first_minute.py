@@ -71,7 +71,9 @@ def test_the_first_run_of_the_example_succeeds(newcomer: Page, tmp_path: Path) -
     # On a machine where an agent is logged in, the real example would spend money.
     dry = {"yaml": example_plan([]), "agent": "scripted", "dry_run": True}
     _answer_with(newcomer, "**/api/plan:example", dry)
+    _answer_with(newcomer, "**/api/workers", WORKERS)
     newcomer.goto("/")
+    expect(newcomer.locator(".first-steps li").first).to_contain_text("codex is ready.")
     newcomer.get_by_role("link", name="Start the first run").click()
     newcomer.get_by_label("Repository").fill(str(tmp_path / "garden"))
     expect(newcomer.get_by_text("Ready. Your checkout is not touched.")).to_be_visible()
