@@ -37,6 +37,8 @@ export type TaskCounts = Record<TaskState | "total", number> & { unchanged?: num
 export interface Forecast {
   remaining: number | null;
   at_least: number | null;
+  // The part of `remaining` that starts only after the operator has acted; null if no epic waits.
+  after_operator: number | null;
   critical_path?: string[];
   // How many tasks it was estimated from.
   measured: number;
