@@ -25,6 +25,7 @@ COMMITS: Final = (
     "ingest",
     "accept",
     "fail",
+    "hand_over",
     "park",
     "suspend",
     "record_merge_check",

@@ -20,6 +20,7 @@ from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leader import metrics
+from scheduler_svc.leader.draft_handover import hand_over, prompt_of_round
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
@@ -178,7 +179,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=merge_prompt(ensured, await self._prompt(spec)),
+            prompt=merge_prompt(ensured, await self._prompt(assignment)),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
@@ -213,10 +214,13 @@ class AttemptDriver:
             waits=True,
         )
 
-    async def _prompt(self, spec: pb.PlanTask) -> str:
+    async def _prompt(self, assignment: Assignment) -> str:
         """Returns the agent's prompt, with the cause of the last failure unless the agent is scripted."""
+        spec = assignment.spec
         if self._attempt.number == 1 or spec.agent == SCRIPTED:
             return spec.prompt
+        if assignment.draft and (prompt := await prompt_of_round(self._term, self._attempt, spec)):
+            return prompt
         failed = await self._term.read(partial(get_last_failed, name=self._attempt.parent))
         return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
@@ -270,6 +274,9 @@ class AttemptDriver:
         return result
 
     async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
+        if assignment.draft:
+            await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
+            return
         spec = assignment.spec
         # Only a later attempt needs to read what agents did before it.
         spans = (
