@@ -55,6 +55,7 @@ CALLS: Final = (
     "WatchSession",
     "GetSession",
     "StopSession",
+    "ListSessions",
     "ParkSession",
     "CommitTask",
     "DiscardAttempt",
