@@ -56,6 +56,7 @@ CALLS: Final = (
     "WatchSession",
     "GetSession",
     "StopSession",
+    "ListSessions",
     "ParkSession",
     "CommitTask",
     "DiscardAttempt",

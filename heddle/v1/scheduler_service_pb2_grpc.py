@@ -468,7 +468,10 @@ class SchedulerServiceServicer:
 
     def CancelRun(self, request, context):
         """Stops all sessions of the run and ends it. Returns when all of its processes are
-        gone. Accepted work stays on its branches. Idempotent.
+        gone. If that waits for a worker that cannot be reached, it returns after ten
+        seconds with the state CANCELLING, and waits_for says what ends the wait: the
+        worker's sessions end when its lease expires, and then the run ends. Accepted work
+        stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -643,7 +646,9 @@ class SchedulerServiceServicer:
     def StopAttempt(self, request, context):
         """Ends a session. Returns when the agent and all its descendants are gone. The
         attempt then counts as failed, and the task is not retried automatically. For a
-        parked session, it ends the wait. Idempotent.
+        parked session, it ends the wait. If its worker cannot be reached, it returns
+        after ten seconds with an attempt that has not ended; it ends when the worker is
+        back or its lease has expired. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """

@@ -153,7 +153,10 @@ class SchedulerServiceStub:
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -275,7 +278,9 @@ class SchedulerServiceStub:
     StopAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -566,7 +571,10 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -688,7 +696,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     StopAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]  # type: ignore[assignment]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -1054,7 +1064,10 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CancelRunResponse, _abc.Awaitable[_scheduler_service_pb2.CancelRunResponse]]:
         """Stops all sessions of the run and ends it. Returns when all of its processes are
-        gone. Accepted work stays on its branches. Idempotent.
+        gone. If that waits for a worker that cannot be reached, it returns after ten
+        seconds with the state CANCELLING, and waits_for says what ends the wait: the
+        worker's sessions end when its lease expires, and then the run ends. Accepted work
+        stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -1254,7 +1267,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.StopAttemptResponse, _abc.Awaitable[_scheduler_service_pb2.StopAttemptResponse]]:
         """Ends a session. Returns when the agent and all its descendants are gone. The
         attempt then counts as failed, and the task is not retried automatically. For a
-        parked session, it ends the wait. Idempotent.
+        parked session, it ends the wait. If its worker cannot be reached, it returns
+        after ten seconds with an attempt that has not ended; it ends when the worker is
+        back or its lease has expired. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """

@@ -268,7 +268,10 @@ def set_limit(
 
 @app.command()
 def cancel(run: RunArgument, as_json: Json = False) -> None:
-    """Cancel a run and all of its sessions. Accepted work stays on its branches."""
+    """Cancel a run and all of its sessions. Accepted work stays on its branches.
+
+    If one of its workers cannot be reached, says what the run waits for and returns.
+    """
     name = resource_names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
@@ -351,6 +354,8 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
         output.print_json(run)
     else:
         output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
+        if run.waits_for:
+            output.line(f"waits: {words.plain(run.waits_for)}")
 
 
 def _details(run: pb.Run) -> Iterator[str]:
@@ -363,5 +368,7 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"merge on hold: {words.plain(run.merge_hold)}"
     if run.reason:
         yield f"reason: {run.reason}"
+    if run.waits_for:
+        yield f"waits: {words.plain(run.waits_for)}"
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

@@ -59,6 +59,8 @@ runs = sa.Table(
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # What the run's environment currently lacks. Empty: nothing.
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    # Which worker it waits for, and what ends the wait. Empty: none.
+    sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
     # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
     # When its logs had been kept for long enough. Null: they are kept; also if it has been reopened since.
