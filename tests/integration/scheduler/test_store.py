@@ -313,6 +313,29 @@ async def test_a_failed_attempt_keeps_what_it_changed_and_asks_nothing(database:
     assert not (await database.read(queue)).approvals
 
 
+@pytest.mark.parametrize(("outcome", "paced"), [(pb.OUTCOME_FAILED, True), (pb.OUTCOME_INTERRUPTED, False)])
+async def test_only_an_attempt_that_counts_delays_the_next(
+    database: Database, outcome: "pb.Outcome.ValueType", paced: bool
+) -> None:
+    """After an attempt that failed at once, the next one waits a second; after an interruption it begins at once."""
+    await start_attempt(database)
+    await database.submit(
+        lambda connection: attempt_outcomes.fail(
+            connection,
+            ATTEMPT,
+            pb.SessionFinished(outcome=outcome),
+            pb.DiscardAttemptResponse(),
+            should_retry=lambda *_: True,
+            now=2_500_000,
+        )
+    )
+    events = await database.read(lambda connection: read_events(connection, "sample", 0, 100, 1 << 20))
+    [failed] = [each.task_failed for each in events if each.HasField("task_failed")]
+    assert failed.will_retry
+    assert failed.HasField("retry_time") is paced
+    assert failed.retry_time.ToMicroseconds() == (3_500_000 if paced else 0)
+
+
 async def test_request_is_recalled_with_its_resource(database: Database) -> None:
     """A repeated request_id returns its resource, or is refused for other content; an empty one is ignored."""
     request = pb.PauseRunRequest(name="runs/sample", request_id="r")
