@@ -130,9 +130,9 @@ async def test_same_request_id_is_the_same_run(server: Server) -> None:
 async def test_a_new_budget(server: Server) -> None:
     """A resume may set a new budget of the run, an epic or a task; a budget of zero is rejected."""
     name = await server.begin(LONG)
-    assert (await server.heddle("resume", name, "--budget-usd", "2.5"))[0] == 0
+    assert (await server.heddle("resume", name, "--budget-usd", "2.3"))[0] == 0
     _, out, _ = await server.heddle("show", name, "--json")
-    assert Parse(out, pb.Run()).budget_usd_micros == 2_500_000
+    assert Parse(out, pb.Run()).budget_usd_micros == 2_300_000
     assert (await server.heddle("resume", name, "--of", "api", "--budget-usd", "1"))[0] == 0
     assert (await server.heddle("resume", name, "--of", "api/one", "--budget-usd", "1"))[0] == 0
     _, out, _ = await server.heddle("events", name)

@@ -31,6 +31,7 @@ from scheduler_svc.store.outcomes.session_ingest import Batch
 from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
+from scheduler_svc.store.queries.task_progress import read_stand
 from scheduler_svc.store.rows import requests
 from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan
@@ -334,6 +335,13 @@ async def test_only_an_attempt_that_counts_delays_the_next(
     assert failed.will_retry
     assert failed.HasField("retry_time") is paced
     assert failed.retry_time.ToMicroseconds() == (3_500_000 if paced else 0)
+
+
+async def test_the_time_of_a_running_attempt_has_parts_of_seconds(database: Database) -> None:
+    """An estimate of what is left subtracts the time since the attempt began, to the microsecond."""
+    await start_attempt(database)
+    stand = await database.read(partial(read_stand, name=RUN, now=3_500_001))
+    assert [task.took for task in stand.tasks] == [1.500001, None, None]
 
 
 async def test_request_is_recalled_with_its_resource(database: Database) -> None:

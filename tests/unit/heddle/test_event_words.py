@@ -105,6 +105,15 @@ def test_what_fixes_a_failure_follows_it() -> None:
             ),
             "failed: no; another attempt follows in 30s; its work is stored at refs/y",
         ),
+        (
+            pb.Event(
+                time=Timestamp(seconds=100, nanos=750_000_000),
+                task_failed=pb.TaskFailed(
+                    reason="no", will_retry=True, retry_time=Timestamp(seconds=102, nanos=250_000_000)
+                ),
+            ),
+            "failed: no; another attempt follows in 1.5s",
+        ),
         (pb.Event(task_waiting=pb.TaskWaiting(reason="May I?")), "waits for you: May I?"),
         (
             pb.Event(task_waiting=pb.TaskWaiting(reason="rate limited", until=Timestamp(seconds=1))),

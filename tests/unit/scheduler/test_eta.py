@@ -41,6 +41,15 @@ def test_estimates_are_corrected_by_what_tasks_took() -> None:
     assert found.measured_tasks == 1
 
 
+def test_parts_of_seconds_count() -> None:
+    """Estimates are told to the millisecond."""
+    found = forecast(PLAN, [pending("a", 1.2504), pending("b", 0.5), pending("c", 0.25)], 4)
+    assert (found.remaining.ToMilliseconds(), found.at_least.ToMilliseconds()) == (1_500, 1_500)
+    waiting = TaskStand("a", pb.TASK_STATE_WAITING, 2.5, 0.75)
+    found = forecast(PLAN, [waiting, pending("c", 0.25)], 4)
+    assert found.after_operator.ToMilliseconds() == 2_000
+
+
 def test_quick_tasks_say_little_of_long_ones() -> None:
     """Very short tasks do not shorten the estimate of a task of an hour."""
     found = forecast(PLAN, [accepted("a", 10, 0.1)] * 3 + [running("b", 3600, 60)], 4)
