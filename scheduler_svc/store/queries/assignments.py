@@ -56,6 +56,8 @@ class Assignment:
     needed: Sequence[str] = ()
     # True: its agent resolves a conflict with one of them.
     resolves_needed: bool = False
+    # True: its agent drafts a plan.
+    draft: bool = False
 
 
 class Start(NamedTuple):
@@ -116,6 +118,7 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "worktree_path": row.worktree_path,
         "lease": pb.Lease.FromString(row.lease or b""),
         "set_up": row.set_up,
+        "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
         "rewind_to": row.rewind_to,
     }

@@ -1,6 +1,6 @@
 """Reads a session's log, which the scheduler stores as chunks of events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -109,6 +109,13 @@ def list_session_events(
             check_kept(after, last, events, lambda: oldest)
         more = bool(events) and events[-1].sequence < last
     return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last, oldest_sequence=oldest)
+
+
+def whole_log(connection: sa.Connection, name: AttemptName) -> Iterator[pb.Event]:
+    """Yields all events of a session that are kept, in their order; holds one chunk of its log at a time."""
+    chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence)
+    for chunk in connection.execute(chosen).scalars():
+        yield from pb.WatchSessionResponse.FromString(chunk).events
 
 
 def _of(connection: sa.Connection, name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:

@@ -180,6 +180,27 @@ export interface Task {
   since?: number | null;
 }
 
+// A kind of agent that a worker can start.
+export interface Agent {
+  name: string;
+  // Its program was found.
+  available: boolean;
+  // It can work: nothing says that it is not logged in either.
+  ready: boolean;
+  version: string;
+  // What was found, or what to do.
+  detail: string;
+}
+
+export interface Worker {
+  name: string;
+  slots: number;
+  running: number;
+  connected: boolean;
+  reason: string;
+  agents: Agent[];
+}
+
 // A provider that is on hold.
 export interface Hold {
   provider: string;
