@@ -175,6 +175,22 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
             assert page.evaluate("document.querySelector('.session').scrollWidth") <= 390
 
 
+def test_the_tail_of_a_card_shows_whole_lines(page: Page, busy: str) -> None:
+    """However tall a card is, its last lines are not cut in the middle of a line."""
+    page.goto(f"/{busy}")
+    tail = page.locator('.card:has([data-attempt$="epics/search/tasks/ranking/attempts/1"]) .card-tail')
+    expect(tail.locator("div").nth(4)).to_be_attached()
+    for height in range(80, 100):
+        rest = tail.evaluate(
+            """(it, height) => {
+              it.parentElement.style.flex = `0 0 ${height}px`;
+              return it.offsetHeight % 18;
+            }""",
+            height,
+        )
+        assert rest == 0, height
+
+
 def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: str) -> None:
     """J and k move from card to card; a question mark lists the keys."""
     page.goto(f"/{busy}")
