@@ -55,14 +55,17 @@ class Fleet:
         self._updating = asyncio.Lock()
 
     async def run(self) -> None:
-        """Follows the database until cancelled."""
+        """Follows the database until cancelled, or until the scheduler shuts down."""
         with self._doorbell.listen(_TOPIC) as bell:
             while True:
                 try:
                     await self.update()
+                    await bell.wait(_LOOK)
                 except HeddleError as error:
+                    if error.reason == pb.ERROR_REASON_DRAINING:
+                        return
                     log.warning("fleet_not_read", error=error.message)
-                await bell.wait(_LOOK)
+                    await asyncio.sleep(_LOOK)
 
     async def update(self) -> None:
         """Applies the fleet of the database to this replica's workers."""
