@@ -87,11 +87,13 @@ class App:
     async def drain(self) -> None:
         """Ends watches and the loop; sessions continue on their workers. Idempotent."""
         self._doorbell.close()
-        for task in (self._following, self._leading):
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        tasks = [task for task in (self._leading, self._following) if task]
+        # Both at once, before either notices that the doorbell is closed: a term ends in order only once.
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
         self._following = self._leading = None
         await self.workers.close()
         await self.database.close()
