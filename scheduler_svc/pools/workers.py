@@ -337,6 +337,11 @@ def _show(worker: pb.Worker) -> None:
     _SESSIONS.labels(name).set(worker.running_sessions)
 
 
+def known_branches(commits: Mapping[str, str]) -> list[pb.KnownBranch]:
+    """Returns branches and their last commits in the form of requests."""
+    return [pb.KnownBranch(branch=branch, commit=commit) for branch, commit in commits.items()]
+
+
 def no_worker(message: str) -> HeddleError:
     """Returns the error for work that no worker can do at the moment."""
     return HeddleError(pb.ERROR_REASON_NO_WORKER, message)
