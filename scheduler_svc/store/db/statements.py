@@ -48,6 +48,7 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,
@@ -83,6 +84,7 @@ START: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     sa.select(attempts.c.number)
     .where(
         attempts.c.run == sa.bindparam("of_run"),
