@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT: Final = 7400
 
+# Seconds after the grace period that a worker needs to stop its sessions once its lease has expired.
+LEASE_MARGIN: Final = 5.0
+
 _PREFIX: Final = "HEDDLE_"
 _TLS_NAMES: Final = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
 
@@ -134,7 +137,7 @@ class Settings(BaseSettings):
     """host:port or unix:PATH that clients and ui_svc call."""
     ui_behind_proxy: bool = False
     """Whether a proxy in front of the web app provides TLS, so that it may listen for other machines without."""
-    token: str = Field("", repr=False)
+    token: str = Field(default="", repr=False)
     """The token with which clients sign in. The scheduler accepts it as that of the operator. Absent: the
     token in the file `token` in `home`, which the scheduler creates."""
     database_url: str = Field(default_factory=lambda read: f"sqlite:///{read['home'] / 'heddle.db'}")
@@ -178,7 +181,7 @@ class Settings(BaseSettings):
     """Seconds between SIGTERM and SIGKILL of an agent."""
     drain: _Seconds = 0
     """Seconds that running sessions get to finish when their worker is shut down."""
-    lease: _Seconds = 3600
+    lease: _Seconds = 300
     """Seconds for which a worker's sessions continue without a leader; 0: no limit."""
     agent_memory: _Count = 0
     """Bytes that an agent and its descendants may use in total; 0: no limit."""
@@ -243,6 +246,11 @@ class Settings(BaseSettings):
         if self.tls_cert and self.tls_key and self.tls_ca:
             return Tls(self.tls_cert, self.tls_key, self.tls_ca)
         return None
+
+    @property
+    def longest_lease(self) -> float:
+        """Seconds after the last contact to a leader by which all sessions of a worker have ended; 0: no limit."""
+        return self.lease and self.lease + self.stop_grace + LEASE_MARGIN
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -104,7 +104,7 @@ def build(
     """Creates the scheduler, which opens nothing before `start`. `guard` is absent outside of tests."""
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
-    workers = Workers(settings.workers, settings.tls)
+    workers = Workers(settings.workers, settings.tls, settings.longest_lease)
     # Micros; None: no limit.
     project_budget = round(settings.project_budget_usd * 1_000_000) or None
     retention = Retention.of(settings)

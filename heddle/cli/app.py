@@ -12,7 +12,7 @@ from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
-from heddle.cli.plans import apply_command, plan_commands, schedule_commands
+from heddle.cli.plans import apply_command, draft_command, plan_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
     cost_commands,
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 for part in (
     up,
+    draft_command,
     run_commands,
     apply_command,
     task_commands,

@@ -304,6 +304,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "worker_joined": lambda e: f"worker {e.worker} joined with {count(e.slots, 'slot')}",
     "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",
     "worker_full": lambda e: f"worker {e.worker} takes no new work: {e.reason}",
+    "run_waits": lambda e: f"waits: {e.reason}" if e.reason else "no longer waits for a worker",
     "environment_fault": lambda e: f"waiting without using up a retry: {e.message}",
     "environment_recovered": lambda e: f"resumed after {span(e.waited)}: what was missing is available again",
 }

@@ -180,6 +180,9 @@ class Task(AgentOptions):
     needs: list[str] | None = Field(
         default=None, description="Tasks of other epics, as EPIC/TASK, that must be accepted first."
     )
+    source: str | None = Field(
+        default=None, description="Where the work is described, such as docs/search.md#Ranking, or a URL."
+    )
     agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."

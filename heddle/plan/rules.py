@@ -124,6 +124,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
 def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
     yield from text_rules.title(f"{path}.title", task.title)
     yield from _prompt(f"{path}.prompt", task)
+    yield from text_rules.title(f"{path}.source", task.source)
     if task.HasField("estimate"):
         yield from text_rules.positive(f"{path}.estimate", task.estimate)
     yield from _agent(f"{path}.agent", task.agent)

@@ -649,6 +649,7 @@ class PlanTask(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     MCP_SERVERS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
@@ -679,6 +680,10 @@ class PlanTask(_message.Message):
     effort: _builtins.str
     """The model's reasoning effort: low, medium, high, xhigh or max. Absent: the
     default's.
+    """
+    source: _builtins.str
+    """Where the work is described: a file and a heading in it ("docs/search.md#Ranking"),
+    or a URL. For people. Absent: nowhere.
     """
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
@@ -758,11 +763,12 @@ class PlanTask(_message.Message):
         tools: _abc.Iterable[_builtins.str] | None = ...,
         mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -66,6 +66,26 @@ class SchedulerServiceStub:
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
+    DraftPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
+    """
     GetRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]
     """- NOT_FOUND: no such run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]
@@ -133,7 +153,10 @@ class SchedulerServiceStub:
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -255,7 +278,9 @@ class SchedulerServiceStub:
     StopAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -459,6 +484,26 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
+    DraftPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]  # type: ignore[assignment]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]  # type: ignore[assignment]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
+    """
     GetRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such run."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]  # type: ignore[assignment]
@@ -526,7 +571,10 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -648,7 +696,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     StopAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]  # type: ignore[assignment]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -857,6 +907,38 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def DraftPlan(
+        self,
+        request: _scheduler_service_pb2.DraftPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DraftPlanResponse, _abc.Awaitable[_scheduler_service_pb2.DraftPlanResponse]]:
+        """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+        reads the project, may not change it, and hands over a plan. Errors of the plan go
+        back to the agent, for as many rounds as the request allows; warnings go back once.
+        The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+        by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+          long.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+          agent; the message says what to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDraft(
+        self,
+        request: _scheduler_service_pb2.GetDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetDraftResponse, _abc.Awaitable[_scheduler_service_pb2.GetDraftResponse]]:
+        """Returns what the agent of a draft has handed over: its newest valid plan, or if
+        there is none, the newest text with its errors.
+
+        - NOT_FOUND: no such run, or the run is not a draft.
+        """
+
+    @_abc_1.abstractmethod
     def GetRun(
         self,
         request: _scheduler_service_pb2.GetRunRequest,
@@ -982,7 +1064,10 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CancelRunResponse, _abc.Awaitable[_scheduler_service_pb2.CancelRunResponse]]:
         """Stops all sessions of the run and ends it. Returns when all of its processes are
-        gone. Accepted work stays on its branches. Idempotent.
+        gone. If that waits for a worker that cannot be reached, it returns after ten
+        seconds with the state CANCELLING, and waits_for says what ends the wait: the
+        worker's sessions end when its lease expires, and then the run ends. Accepted work
+        stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -1182,7 +1267,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.StopAttemptResponse, _abc.Awaitable[_scheduler_service_pb2.StopAttemptResponse]]:
         """Ends a session. Returns when the agent and all its descendants are gone. The
         attempt then counts as failed, and the task is not retried automatically. For a
-        parked session, it ends the wait. Idempotent.
+        parked session, it ends the wait. If its worker cannot be reached, it returns
+        after ten seconds with an attempt that has not ended; it ends when the worker is
+        back or its lease has expired. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """

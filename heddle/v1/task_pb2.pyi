@@ -81,6 +81,7 @@ class Task(_message.Message):
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     EXPECT_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
@@ -102,6 +103,8 @@ class Task(_message.Message):
     """The accepted commit. Absent until accepted."""
     expect: _plan_pb2.Expect.ValueType
     """Resolved. Absent: neither the task nor the plan's defaults set it."""
+    source: _builtins.str
+    """Where its work is described, as in PlanTask."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
         """Resolved."""
@@ -155,11 +158,12 @@ class Task(_message.Message):
         background_wait: _duration_pb2.Duration | None = ...,
         expect: _plan_pb2.Expect.ValueType = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
         reviews: _abc.Iterable[_plan_pb2.PlanReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

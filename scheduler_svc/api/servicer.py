@@ -148,7 +148,12 @@ class SchedulerServicer(PlanMethods):
     async def CancelRun(self, request: pb.CancelRunRequest, context: Context) -> pb.CancelRunResponse:
         name = RunName.parse(request.name)
         await self._store.change(request, name, get_run, runs_and_tasks.cancel_run, actor=caller().name)
-        ended = await self._store.wait(name, partial(get_run, name=name), lambda run: run.state in ENDED_RUN)
+        ended = await self._store.wait(
+            name,
+            partial(get_run, name=name),
+            lambda run: run.state in ENDED_RUN,
+            stuck=lambda run: bool(run.waits_for),
+        )
         return pb.CancelRunResponse(run=ended)
 
     # Epics, tasks, attempts.
@@ -235,11 +240,15 @@ class SchedulerServicer(PlanMethods):
 
     async def StopAttempt(self, request: pb.StopAttemptRequest, context: Context) -> pb.StopAttemptResponse:
         name = AttemptName.parse(request.name)
-        read = partial(get_attempt, name=name)
         await self._store.change(
             request, name, get_attempt, runs_and_tasks.stop, actor=caller().name, now=self._now()
         )
-        ended = await self._store.wait(name, read, lambda attempt: attempt.HasField("end_time"))
+        ended = await self._store.wait(
+            name,
+            partial(get_attempt, name=name),
+            lambda attempt: attempt.HasField("end_time"),
+            stuck=lambda attempt: not self._workers.is_connected(attempt.worker),
+        )
         return pb.StopAttemptResponse(attempt=ended)
 
     async def ListApprovals(

@@ -15,6 +15,7 @@ from heddle.plan.analysis import priority
 from scheduler_svc.commands.create_run import task_row
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task
 from scheduler_svc.model.agent_availability import check_all_available, without_limit
+from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import resolved_tasks
 from scheduler_svc.model.run_ids import slug
 from scheduler_svc.model.status import wrong_state
@@ -80,6 +81,8 @@ def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft
     if not rows:
         raise not_found(epic)
     run = run_row(connection, epic.parent)
+    if run.draft:
+        raise not_for_drafts(epic.parent, "start its plan, then add tasks to that run")
     plan = pb.Plan.FromString(run.plan)
     planned = next(each for each in plan.epics if each.key == epic.epic)
     last = pb.PlanTask.FromString(rows[-1].spec)

@@ -23,6 +23,7 @@ from scheduler_svc.policy.actions import (
     HoldEpic,
     MergeEpic,
     MergeRun,
+    NoteWait,
     ParkAttempt,
     PauseRun,
     ReadyEpic,
@@ -143,6 +144,15 @@ def _pause_run(connection: Connection, action: PauseRun, now: int) -> bool:
         return False
     paused = event(action.run, _ACTOR, run_paused=pb.RunPaused(reason=action.reason))
     append(connection, [*map(_reached, action.spent), paused], now)
+    return True
+
+
+@_effect_of(NoteWait)
+def _note_wait(connection: Connection, action: NoteWait, now: int) -> bool:
+    if not runs.note_wait(connection, action.run, action.reason):
+        return False
+    waits = pb.RunWaits(reason=action.reason)
+    append(connection, [event(action.run, _ACTOR, run_waits=waits)], now)
     return True
 
 

@@ -20,6 +20,7 @@ from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from scheduler_svc.leader import attempt_reviews, metrics
 from scheduler_svc.leader.attempt_prompt import prompt_of
+from scheduler_svc.leader.draft_handover import hand_over
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
@@ -120,13 +121,7 @@ class AttemptDriver:
     async def _has_session(self, assignment: Assignment) -> bool:
         request = pb.GetSessionRequest(attempt=str(self._attempt))
         try:
-            await self._ask(
-                assignment,
-                lambda worker: worker.agent.GetSession,
-                request,
-                SESSION_TIMEOUT,
-                stoppable=partial(self._term.workers.has_let_go, assignment.worker),
-            )
+            await self._ask(assignment, lambda worker: worker.agent.GetSession, request, SESSION_TIMEOUT)
         except HeddleError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return False
@@ -151,7 +146,7 @@ class AttemptDriver:
             lambda worker: worker.worktree.EnsureWorktree,
             request,
             _GIT_TIMEOUT,
-            stoppable=lambda: True,
+            stops_at_once=True,
             waits=True,
         )
         worktree = answer.worktree
@@ -208,14 +203,12 @@ class AttemptDriver:
             lambda worker: worker.renewing().agent.StartSession,
             request,
             SESSION_TIMEOUT,
-            stoppable=partial(self._term.workers.has_let_go, assignment.worker),
             waits=True,
         )
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
         """Stores the session's events up to the last; resumes after each interruption."""
         after = assignment.session_sequence
-        has_let_go = partial(self._term.workers.has_let_go, assignment.worker)
         backoff = Backoff()
         while True:
             try:
@@ -230,8 +223,10 @@ class AttemptDriver:
                         if result is not None:
                             self._stored = True
                             return result
-            except grpc.aio.AioRpcError as error:
-                problem = from_worker(assignment.worker, error)
+            except (grpc.aio.AioRpcError, HeddleError) as error:
+                if isinstance(error, HeddleError) and error.reason != pb.ERROR_REASON_NO_WORKER:
+                    raise
+                problem = error if isinstance(error, HeddleError) else from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
                     return _lost("its worker no longer has the session's log")
                 # A worker without free file descriptors cannot open the log now; the session continues.
@@ -239,7 +234,7 @@ class AttemptDriver:
                 if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error
                 self._log.info("session_watch_broken", error=problem.message)
-                if has_let_go() and await self._stop_requested():
+                if self._let_go(assignment) and await self._stop_requested():
                     raise _StoppedError from error
             await backoff.wait()
 
@@ -262,25 +257,26 @@ class AttemptDriver:
         return result
 
     async def _succeed(self, assignment: Assignment, result: pb.SessionFinished) -> None:
-        if assignment.review is None:
-            await self._accept(assignment, result)
-        else:
-            commit = partial(self._commit, assignment)
+        commit = partial(self._commit, assignment)
+        if assignment.draft:
+            await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
+        elif assignment.review is not None:
             await attempt_reviews.judge(self._term, self._attempt, assignment, assignment.review, commit)
-            metrics.attempt_ended(assignment.spec.agent, result.outcome)
+        else:
+            await self._accept(assignment, result, commit)
 
     async def _commit(self, assignment: Assignment, request: pb.CommitTaskRequest) -> pb.CommitTaskResponse:
         return await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
 
-    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
-        spec = assignment.spec
-        spans = spans_of([result])
+    async def _accept(
+        self, assignment: Assignment, result: pb.SessionFinished, commit: attempt_reviews.Commit
+    ) -> None:
+        spec, spans = assignment.spec, spans_of([result])
         # Only a later attempt needs to read what agents did before it.
         if self._attempt.number > 1:
             spans = await self._term.read(partial(agent_spans, name=self._attempt))
-        rejected = assignment.rejected
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -289,9 +285,8 @@ class AttemptDriver:
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
             agent_spans=spans,
-            continued_commit=rejected.commit if rejected and assignment.continue_attempt else "",
+            continued_commit=attempt_reviews.continued_commit(assignment),
         )
-        commit = partial(self._commit, assignment)
         submit = partial(attempt_reviews.submit, self._term, self._attempt, commit=commit)
         if (committed := await (submit if spec.reviews else commit)(request)) is None:
             return
@@ -346,6 +341,8 @@ class AttemptDriver:
             kept: pb.DiscardAttemptResponse = await self._ask(
                 assignment, lambda worker: worker.worktree.DiscardAttempt, request, _GIT_TIMEOUT
             )
+        except _StoppedError:
+            return pb.DiscardAttemptResponse()
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
@@ -360,20 +357,20 @@ class AttemptDriver:
         request: Any,
         timeout: float,
         *,
-        stoppable: Callable[[], bool] = lambda: False,
+        stops_at_once: bool = False,
         waits: bool = False,
     ) -> T:
         """Calls the worker until it answers; waits while the worker is unreachable or has no slot.
 
-        `stoppable` returns whether nothing of the attempt can still run on an unreachable
-        worker; then a stop request ends the wait. With `waits`, the call also waits while the
-        worker's environment lacks something, because a call refused for that has changed nothing.
-        A stop request ends that wait too.
+        A stop request ends the wait for an unreachable worker once nothing of the attempt can still run there: when
+        its lease has expired, or with `stops_at_once` immediately. With `waits`, the call also waits while the worker's
+        environment lacks something, because a call refused for that has changed nothing. A stop request ends that too.
         """
         waits_for = {pb.ERROR_REASON_NO_SLOT, *(ENVIRONMENT_FAULTS if waits else ())}
 
         async def end_if_stopped(error: HeddleError) -> None:
-            if (error.reason in waits_for or stoppable()) and await self._stop_requested():
+            may_stop = stops_at_once or error.reason in waits_for or self._let_go(assignment)
+            if may_stop and await self._stop_requested():
                 raise _StoppedError from error
 
         return await call_when_ready(
@@ -386,6 +383,9 @@ class AttemptDriver:
             waits_for=waits_for,
             on_wait=end_if_stopped,
         )
+
+    def _let_go(self, assignment: Assignment) -> bool:
+        return self._term.workers.has_let_go(assignment.worker)
 
     async def _stop_requested(self) -> bool:
         found = await self._assignment()

@@ -7,6 +7,7 @@ import grpc
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader.draft_handover import prompt_of_round
 from scheduler_svc.leader.term import Term
 from scheduler_svc.model import review_prompt
 from scheduler_svc.model.merge_prompt import merge_prompt
@@ -35,6 +36,8 @@ async def _for_worker(
     spec = assignment.spec
     if attempt.number == 1 or spec.agent == SCRIPTED:
         return spec.prompt
+    if assignment.draft and (prompt := await prompt_of_round(term, attempt, spec)):
+        return prompt
     failed = await term.read(partial(get_last_failed, name=attempt.parent))
     prompt = prompt_after(spec.prompt, failed) if failed else spec.prompt
     if (rejected := assignment.rejected) is None:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from heddle import pb
 from heddle.names import AttemptName
+from scheduler_svc.leader import metrics
 from scheduler_svc.leader.term import Term
 from scheduler_svc.model import review_answer, reviews
 from scheduler_svc.store.db.doorbell import LOOP
@@ -43,6 +44,12 @@ async def submit(
     return None
 
 
+def continued_commit(assignment: Assignment) -> str:
+    """Returns the rejected commit whose files an attempt continues; empty if it does not."""
+    rejected = assignment.rejected
+    return rejected.commit if rejected and assignment.continue_attempt else ""
+
+
 def environment(review: pb.Review | None) -> dict[str, str]:
     """Returns the variables of a reviewer's session; none for other sessions."""
     if review is None:
@@ -54,6 +61,7 @@ async def judge(
     term: Term, attempt: AttemptName, assignment: Assignment, review: pb.Review, commit: Commit
 ) -> None:
     """Records what a reviewer answered. If that was the last review, accepts the task with the reviewed work."""
+    metrics.attempt_ended(assignment.spec.agent, pb.OUTCOME_SUCCEEDED)
     text = await term.read(partial(final_text, name=attempt, most=_ANSWER_BYTES))
     try:
         answer = review_answer.read(text)

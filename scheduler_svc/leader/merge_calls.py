@@ -133,8 +133,10 @@ class MergeCalls:
         self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any, name: Waiter
     ) -> T:
         async def end_if_cancelled(error: HeddleError) -> None:
-            lacks = error.reason in ENVIRONMENT_FAULTS
-            if lacks and await self._term.read(partial(is_cancelling, run=self._context.run)):
+            gone = self._term.workers.has_let_go(self._context.worker)
+            if (gone or error.reason in ENVIRONMENT_FAULTS) and await self._term.read(
+                partial(is_cancelling, run=self._context.run)
+            ):
                 raise error
 
         return await call_when_ready(

@@ -25,7 +25,7 @@ from typing import Final
 from heddle import pb
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy import budgets, epic_end
+from scheduler_svc.policy import budgets, epic_end, run_waits
 from scheduler_svc.policy.actions import (
     Action,
     DenyOverdue,
@@ -51,7 +51,7 @@ _WELL: Final = frozenset({pb.EPIC_STATE_SUCCEEDED, pb.EPIC_STATE_DROPPED})
 
 def decide(snapshot: Snapshot) -> list[Action]:
     """Returns the actions to take now, in order; an empty list means to wait for the next change."""
-    workers = {worker.name for worker in snapshot.workers}
+    workers = {worker.name: worker.slots for worker in snapshot.workers if worker.takes_work}
     actions: list[Action] = []
     queues: list[Queue] = []
     ledger = Ledger(snapshot.runs)
@@ -83,7 +83,8 @@ def decide(snapshot: Snapshot) -> list[Action]:
         if pause := queue.refused():
             actions.append(pause)
         queues.append(queue)
-    actions += starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
+    actions += starts(queues, workers)
+    actions += run_waits.changed(snapshot)
     return actions
 
 

@@ -133,6 +133,8 @@ class RunView:
     merging_into: bool = False
     # True: it waits for something that is missing in its environment.
     faulty: bool = False
+    # Which worker it waits for, as recorded. Empty: none.
+    waits_for: str = ""
     # Why the remote refused the result branch. Empty: it did not, or there is no remote.
     unpushed: str = ""
     # Its budget, in micros. None: no limit.
@@ -144,13 +146,26 @@ class RunView:
     project_budget: int | None = None
     project_spent: int = 0
 
+    @property
+    def ends(self) -> bool:
+        """True: it is being cancelled."""
+        return self.state == pb.RUN_STATE_CANCELLING
+
 
 @dataclass(frozen=True)
 class WorkerView:
-    """A worker that is reachable."""
+    """A worker of the fleet."""
 
     name: str
     slots: int
+    connected: bool = True
+    # True: its disk accepts no new work.
+    full: bool = False
+
+    @property
+    def takes_work(self) -> bool:
+        """True: sessions and merges can start there."""
+        return self.connected and not self.full
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,7 @@ class Snapshot:
 
     # Oldest first.
     runs: tuple[RunView, ...]
-    # Only the connected workers.
+    # All workers of the fleet.
     workers: tuple[WorkerView, ...]
     # Average duration of accepted tasks, in seconds. None: unknown.
     typical_seconds: float | None = None

@@ -41,7 +41,7 @@ REASONS: Final = ("question", "manual_merge", "merge", *_START_REASONS)
 
 def waiting(snapshot: Snapshot) -> Counter[str]:
     """Returns for each of REASONS how many epics wait for it. An epic with a session at work waits for nothing."""
-    connected = {worker.name for worker in snapshot.workers}
+    connected = {worker.name for worker in snapshot.workers if worker.takes_work}
     held = {each.name for each in snapshot.providers if each.held}
     found: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
     for run in snapshot.runs:

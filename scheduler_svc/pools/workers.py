@@ -32,6 +32,9 @@ T = TypeVar("T")
 POLL_INTERVAL: Final = 3.0
 _POLL_LOST: Final = 0.5
 
+# Seconds that a stop waits at most for an unreachable worker whose lease is not known or that has none.
+UNKNOWN_LEASE: Final = 300.0
+
 # Timeout of a heartbeat in seconds.
 _HEARTBEAT_TIMEOUT: Final = 5.0
 
@@ -76,11 +79,15 @@ class Worker:
         self.renewed = time.monotonic()
         return self
 
-    def has_let_go(self) -> bool:
-        """Returns whether its lease expired while it was unreachable, so that none of its sessions is left."""
-        if self.state.connected or not self.state.HasField("lease"):
+    def has_let_go(self, assumed: float) -> bool:
+        """Returns whether its lease expired while it was unreachable, so that none of its sessions is left.
+
+        `assumed` replaces a lease that the worker has not named, in seconds.
+        """
+        if self.state.connected:
             return False
-        return time.monotonic() - self.renewed > self.state.lease.ToNanoseconds() / 1e9
+        lease = self.state.lease.ToNanoseconds() / 1e9 if self.state.HasField("lease") else assumed
+        return time.monotonic() - self.renewed > lease
 
     @property
     def pause(self) -> float:
@@ -94,9 +101,13 @@ class Worker:
 class Workers:
     """All configured workers. Calls `on_change` when a worker is lost, full, or available again."""
 
-    def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None) -> None:
+    def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None, lease: float = 0) -> None:
+        """`lease` is what a worker that has not named its lease is assumed to have, in seconds; 0: unknown."""
         self._addresses = tuple(addresses)
         self._tls = tls
+        self._assumed_lease = lease or UNKNOWN_LEASE
+        # When this replica began to lead, or was created.
+        self._led_since = time.monotonic()
         self._channels: list[grpc.aio.Channel] = []
         self._workers: dict[str, Worker] = {}
         self._polls: list[asyncio.Task[None]] = []
@@ -130,6 +141,7 @@ class Workers:
     def lead(self, epoch: int) -> None:
         """Makes heartbeats renew the leases of the workers from now on; 0 stops that."""
         self._epoch = epoch
+        self._led_since = time.monotonic()
         for worker in self._workers.values():
             worker.renewed = time.monotonic()
 
@@ -163,9 +175,27 @@ class Workers:
         return worker.state.slots if worker else 0
 
     def has_let_go(self, name: str) -> bool:
-        """Returns whether a worker's lease expired while it was unreachable: none of its sessions is left."""
+        """Returns whether a worker's lease expired while it was unreachable: none of its sessions is left.
+
+        A worker that is not in the fleet has received nothing since this leader's term began. A worker without a
+        lease keeps its sessions, but no one waits for it longer than UNKNOWN_LEASE: they are stopped when it is back.
+        """
         worker = self._workers.get(name)
-        return worker is not None and worker.has_let_go()
+        if worker is None:
+            return time.monotonic() - self._led_since > self._assumed_lease
+        return worker.has_let_go(self._assumed_lease)
+
+    def is_connected(self, name: str) -> bool:
+        """Returns whether the worker is in the fleet and answered its last heartbeat."""
+        worker = self._workers.get(name)
+        return worker is not None and worker.state.connected
+
+    def connected(self, name: str) -> Worker:
+        """Returns the worker; raises NO_WORKER if it is not in the fleet or its last heartbeat failed."""
+        worker = self.get(name)
+        if not worker.state.connected:
+            raise no_worker(f"worker {name} is unreachable: {worker.state.reason}")
+        return worker
 
     def most_free(self) -> Worker:
         """Returns the connected worker with the most free slots; raises NO_WORKER if none is connected.
@@ -183,11 +213,15 @@ class Workers:
         return [self._workers[name].state for name in sorted(self._workers)]
 
     def views(self) -> tuple[WorkerView, ...]:
-        """Returns the available workers in the form of policy snapshots."""
+        """Returns all workers in the form of policy snapshots."""
         return tuple(
-            WorkerView(worker.name, worker.state.slots)
+            WorkerView(
+                worker.name,
+                worker.state.slots,
+                connected=worker.state.connected,
+                full=bool(worker.state.full),
+            )
             for worker in self._workers.values()
-            if worker.state.connected and not worker.state.full
         )
 
     async def _poll(self, worker: Worker) -> None:

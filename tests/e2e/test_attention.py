@@ -81,6 +81,33 @@ def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Run
     runs.cancel(name)
 
 
+def test_answers_follow_each_other_by_keyboard(page: Page, runs: Runs) -> None:
+    """After an answer, by key or by its button, the next item has the focus and takes the next key."""
+    names = [runs.start(SMALL) for _ in range(3)]
+    for name in names:
+        runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "waiting")
+    page.goto("/")
+    page.locator(".attention-button").click()
+    items = [item(page, name, "epics/beta") for name in names]
+    for each in items:
+        expect(each).to_be_visible()
+    items[0].focus()
+    page.keyboard.press("a")
+    expect(items[0]).to_have_count(0)
+    expect(items[1]).to_be_focused()
+    items[1].get_by_role("button", name="Allow", exact=True).click()
+    expect(items[1]).to_have_count(0)
+    expect(items[2]).to_be_focused()
+    # A click next to the items leaves the focus on no item.
+    page.locator(".attention-head h2").click()
+    page.keyboard.press("j")
+    expect(items[2]).to_be_focused()
+    page.keyboard.press("a")
+    expect(items[2]).to_have_count(0)
+    for name in names:
+        runs.cancel(name)
+
+
 def test_a_failure_that_is_dismissed_stays_away(page: Page, busy: str) -> None:
     """A dismissed failure is no longer counted, even after a reload."""
     page.goto(f"/{busy}")

@@ -12,7 +12,7 @@ def run(message: pb.Run) -> View:
         "name": message.name,
         "title": message.title,
         "state": word(pb.RunState.DESCRIPTOR, message.state),
-        "reason": message.reason,
+        "reason": "; ".join(filter(None, (message.reason, message.waits_for))),
         "project": message.project,
         "base_ref": message.base_ref,
         "base_commit": message.base_commit,

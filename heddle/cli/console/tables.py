@@ -270,6 +270,13 @@ def context_fills(tasks: Iterable[pb.Task]) -> Iterator[str]:
             yield f"{short_name(task.name)}: {words.context(attempt.summary)}"
 
 
+def sources(listed: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields a line for each task whose plan says where its work is described."""
+    for task in listed:
+        if task.source:
+            yield f"{short_name(task.name)} is from {words.plain(task.source)}"
+
+
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
     """Yields how to open the agent's own session of each task that is not accepted, and how to resume failed ones."""
     for task in tasks:

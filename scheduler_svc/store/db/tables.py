@@ -59,6 +59,8 @@ runs = sa.Table(
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # What the run's environment currently lacks. Empty: nothing.
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    # Which worker it waits for, and what ends the wait. Empty: none.
+    sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
     # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
     # When its logs had been kept for long enough. Null: they are kept; also if it has been reopened since.
@@ -69,6 +71,8 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
+    # True: its agent drafts a plan.
+    sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),

@@ -197,8 +197,12 @@ def fail(
     *,
     should_retry: ShouldRetry,
     now: int,
+    paced: bool = True,
 ) -> None:
-    """Ends the attempt; the task gets another attempt or fails. Does nothing if the attempt has ended."""
+    """Ends the attempt; the task gets another attempt or fails. Does nothing if the attempt has ended.
+
+    `paced`: after an attempt that fails at once, the next one waits.
+    """
     row = _live(connection, attempt)
     if row is None:
         return
@@ -215,7 +219,7 @@ def fail(
     usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
-    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}
+    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts and paced else {}
     if pace:
         failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
@@ -223,6 +227,15 @@ def fail(
         epics.change(connection, attempt.parent.parent, setup_failure=reason)
     move = transitions.TASK_FAIL_ONCE if again else transitions.TASK_FAIL
     tasks.move(connection, attempt.parent, move, reason=reason, **pace)
+
+
+def may_retry(connection: sa.Connection, attempt: AttemptName, should_retry: ShouldRetry) -> bool | None:
+    """Returns whether a task gets another attempt if this one failed now; None if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return None
+    stopped = row.stop_reason is not None
+    return not stopped and _again(connection, attempt, pb.OUTCOME_FAILED, should_retry, counts=row.counts)
 
 
 def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:

@@ -61,6 +61,8 @@ class Assignment:
     review: pb.Review | None = None
     # The review whose findings it fixes. None: none has rejected the task's work.
     rejected: pb.Review | None = None
+    # True: its agent drafts a plan.
+    draft: bool = False
 
 
 class Start(NamedTuple):
@@ -120,6 +122,7 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "worktree_path": row.worktree_path,
         "lease": pb.Lease.FromString(row.lease or b""),
         "set_up": row.set_up,
+        "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
         # Work that was under review is based on the reset branch.
         "rewind_to": "" if row.review else row.rewind_to,

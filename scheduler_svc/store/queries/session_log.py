@@ -1,6 +1,6 @@
 """Reads a session's log, which the scheduler stores as chunks of events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -136,6 +136,13 @@ def _written(event: pb.Event) -> str:
         return ""
     # A message that follows is a paragraph of its own.
     return event.message.text + ("\n\n" if event.message.last else "")
+
+
+def whole_log(connection: sa.Connection, name: AttemptName) -> Iterator[pb.Event]:
+    """Yields all events of a session that are kept, in their order; holds one chunk of its log at a time."""
+    chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence)
+    for chunk in connection.execute(chosen).scalars():
+        yield from pb.WatchSessionResponse.FromString(chunk).events
 
 
 def _of(connection: sa.Connection, name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:

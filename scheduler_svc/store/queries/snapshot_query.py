@@ -41,6 +41,7 @@ _RUNS = (
         runs.c.project,
         runs.c.budget_micros,
         runs.c.fault,
+        runs.c.waits_for,
         runs.c.unpushed,
     )
     .where(runs.c.ended_at.is_(None))
@@ -280,6 +281,7 @@ def _run(
         merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
         merging_into=row.merge_state == MergeState.MERGING,
         faulty=row.fault != "",
+        waits_for=row.waits_for,
         unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
         budget=row.budget_micros,
         project=row.project,

@@ -23,7 +23,7 @@ conflict_predicted merge_started merge_finished merge_conflicted conflict_cleare
 push_failed merge_held
 budget_reached hold_lifted
 output_left_out
-worker_joined worker_lost worker_full
+worker_joined worker_lost worker_full run_waits
 environment_fault environment_recovered
 """
 

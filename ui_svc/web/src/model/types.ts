@@ -47,6 +47,8 @@ export type TaskCounts = Record<TaskState | "total", number> & { unchanged?: num
 export interface Forecast {
   remaining: number | null;
   at_least: number | null;
+  // The part of `remaining` that starts only after the operator has acted; null if no epic waits.
+  after_operator: number | null;
   critical_path?: string[];
   // How many tasks it was estimated from.
   measured: number;
@@ -202,6 +204,27 @@ export interface Task {
   attempt: Attempt | null;
   // When it entered its state, if that is known.
   since?: number | null;
+}
+
+// A kind of agent that a worker can start.
+export interface Agent {
+  name: string;
+  // Its program was found.
+  available: boolean;
+  // It can work: nothing says that it is not logged in either.
+  ready: boolean;
+  version: string;
+  // What was found, or what to do.
+  detail: string;
+}
+
+export interface Worker {
+  name: string;
+  slots: number;
+  running: number;
+  connected: boolean;
+  reason: string;
+  agents: Agent[];
 }
 
 // A provider that is on hold.
