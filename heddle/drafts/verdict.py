@@ -120,20 +120,30 @@ def _idle(plan: pb.Plan, slots: int) -> Iterator[Violation]:
 
 
 def _agents(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
+    """Yields the agents that cannot be started, each once, and a missing default."""
     seen: set[str] = set()
+    for path, agent in _named_agents(plan):
+        if agent in seen:
+            continue
+        seen.add(agent)
+        if not agent:
+            yield Violation(path, f"is missing; use {circumstances.proposed_agent or SCRIPTED}")
+        elif problem := circumstances.agent_problem(agent):
+            yield Violation(path, problem)
+
+
+def _named_agents(plan: pb.Plan) -> Iterator[tuple[str, str]]:
+    """Yields the agents of tasks and reviews with their fields; the agent is empty if none is named."""
     for index, epic in enumerate(plan.epics):
+        yield from _reviewers(f"epics[{index}]", epic.reviews)
         for place, task in enumerate(epic.tasks):
-            named = task.agent or plan.defaults.agent
-            if named in seen:
-                continue
-            seen.add(named)
-            path = f"epics[{index}].tasks[{place}].agent" if task.agent else "defaults.agent"
-            if not named:
-                yield Violation(
-                    "defaults.agent", f"is missing; use {circumstances.proposed_agent or SCRIPTED}"
-                )
-            elif problem := circumstances.agent_problem(named):
-                yield Violation(path, problem)
+            path = f"epics[{index}].tasks[{place}]"
+            yield (f"{path}.agent", task.agent) if task.agent else ("defaults.agent", plan.defaults.agent)
+            yield from _reviewers(path, task.reviews)
+
+
+def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[str, str]]:
+    yield from ((f"{path}.reviews[{place}].agent", review.agent) for place, review in enumerate(reviews))
 
 
 def _placed(text: str, found: Sequence[Violation]) -> Iterator[pb.PlanRemark]:

@@ -20,6 +20,8 @@ def test_the_format_is_described_from_the_models() -> None:
         for key in part.model_fields.keys() - {"script"}:
             assert f"- {key} (" in text
     assert "script (" not in text
+    assert "Step:" not in text, "parts of left-out keys are left out"
+    assert "\n\nReview: A review" in text
     assert "- key (text, required). Unique within the epic" in text
     assert "- estimate (duration, such as 90s, 20m or 1h30m). The expected duration." in text
     assert "- merge (auto | manual | off)" in text
@@ -44,7 +46,7 @@ def test_the_prompt_has_all_that_the_agent_needs() -> None:
     assert "mcp_servers" not in prompt
     assert "\n  agent: claude\n" in prompt
     alone = draft_prompt("x", [], ["claude"], "claude")
-    assert "Other agents" not in alone
+    assert "Other agents that can work" not in alone
     assert "<source" not in alone
 
 
