@@ -7,8 +7,8 @@ from typing import Final
 
 from heddle import pb
 
-# An agent that says more hands over the end of it.
-MAX_TEXT_BYTES: Final = 4 << 20
+# An agent that says more hands over the end of it, in characters.
+MAX_TEXT: Final = 4_000_000
 
 _FENCE: Final = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 # A line of YAML, or a key of JSON, that every plan has.
@@ -37,9 +37,9 @@ def handed_over(events: Iterable[pb.Event]) -> Handover:
     """
     messages, output = _said(events)
     texts = messages or [output]
-    for place in range(len(texts) - 1, -1, -1):
+    for place in reversed(range(len(texts))):
         found = in_text(texts[place])
-        if found.plans or found.cut_off:
+        if found.plans:
             after = [text.strip() for text in texts[place + 1 :]]
             reasons = "\n\n".join(filter(None, (found.reasons, *after)))
             return Handover(found.plans, reasons, found.cut_off)
@@ -83,12 +83,18 @@ def _parts(text: str) -> Iterator[tuple[str | None, str]]:
             else:
                 yield None, line
         elif fence and fence[2].startswith(opening) and not fence[3].strip():
-            yield "\n".join(block) + "\n", line
+            yield _content(block, indent), line
             opening = ""
         else:
-            block.append(line[indent:] if not line[:indent].strip() else line)
+            block.append(line)
     if opening:
-        yield "\n".join(block) + "\n", ""
+        yield _content(block, indent), ""
+
+
+def _content(lines: Sequence[str], indent: int) -> str:
+    """Returns the lines of a block without the indent of its fence, if all of them have it."""
+    shared = not any(line[:indent].strip() for line in lines)
+    return "".join(f"{line[indent:] if shared else line}\n" for line in lines)
 
 
 def _said(events: Iterable[pb.Event]) -> tuple[Sequence[str], str]:
@@ -111,5 +117,4 @@ def _said(events: Iterable[pb.Event]) -> tuple[Sequence[str], str]:
 
 
 def _end_of(text: str) -> str:
-    # In all languages, a character has at least one byte.
-    return text[-MAX_TEXT_BYTES:]
+    return text[-MAX_TEXT:]

@@ -9,7 +9,10 @@ from heddle.drafts.handover import Handover
 from heddle.errors import Violation
 from heddle.plan import analysis, file
 from heddle.plan.rules import SCRIPTED
-from heddle.plan.source import Source, parse_path
+from heddle.plan.source import Node, Place, Source, parse_path
+
+# Its text and its plan are sent in one gRPC message, which is limited to 4 MiB.
+MAX_PLAN_BYTES: Final = 1 << 20
 
 # Below this many agents at work on average, a plan of several tasks is a chain.
 _ALONE: Final = 1.2
@@ -39,7 +42,11 @@ def judge(handover: Handover, circumstances: Circumstances) -> pb.Draft:
         text = handover.plans[-1] if handover.plans else _words(handover.reasons)
         remark = pb.PlanRemark(message=_no_plan(handover))
         return pb.Draft(text=text, problems=[remark], reasons=_words(handover.reasons))
-    text = handover.plans[0]
+    (text,) = handover.plans
+    if (size := len(text.encode())) > MAX_PLAN_BYTES:
+        limit = f"the plan is {size:,} bytes; at most {MAX_PLAN_BYTES:,} are allowed in a draft"
+        start = text.encode()[:MAX_PLAN_BYTES].decode(errors="ignore")
+        return pb.Draft(text=start, problems=[pb.PlanRemark(message=limit)], reasons=_words(handover.reasons))
     loaded = file.parse(text, "the plan")
     draft = pb.Draft(text=text, reasons=_words(handover.reasons))
     draft.problems.extend(
@@ -103,7 +110,7 @@ def _idle(plan: pb.Plan, slots: int) -> Iterator[Violation]:
     if slots < 2 or _tasks(plan) < 4:
         return
     found = analysis.analyse(plan, slots)
-    if found.makespan and found.total_work / found.makespan < _ALONE:
+    if found.total_work < _ALONE * found.makespan:
         chain = " → ".join(found.critical_path)
         message = (
             f"almost all work is one chain ({chain}), so {slots - 1} of {slots} agents would be idle; split it into"
@@ -113,26 +120,36 @@ def _idle(plan: pb.Plan, slots: int) -> Iterator[Violation]:
 
 
 def _agents(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
+    """Yields the agents that cannot be started, each once, and a missing default."""
     seen: set[str] = set()
+    for path, agent in _named_agents(plan):
+        if agent in seen:
+            continue
+        seen.add(agent)
+        if not agent:
+            yield Violation(path, f"is missing; use {circumstances.proposed_agent or SCRIPTED}")
+        elif problem := circumstances.agent_problem(agent):
+            yield Violation(path, problem)
+
+
+def _named_agents(plan: pb.Plan) -> Iterator[tuple[str, str]]:
+    """Yields the agents of tasks and reviews with their fields; the agent is empty if none is named."""
     for index, epic in enumerate(plan.epics):
+        yield from _reviewers(f"epics[{index}]", epic.reviews)
         for place, task in enumerate(epic.tasks):
-            named = task.agent or plan.defaults.agent
-            if named in seen:
-                continue
-            seen.add(named)
-            path = f"epics[{index}].tasks[{place}].agent" if task.agent else "defaults.agent"
-            if not named:
-                yield Violation(
-                    "defaults.agent", f"is missing; use {circumstances.proposed_agent or SCRIPTED}"
-                )
-            elif problem := circumstances.agent_problem(named):
-                yield Violation(path, problem)
+            path = f"epics[{index}].tasks[{place}]"
+            yield (f"{path}.agent", task.agent) if task.agent else ("defaults.agent", plan.defaults.agent)
+            yield from _reviewers(path, task.reviews)
+
+
+def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[str, str]]:
+    yield from ((f"{path}.reviews[{place}].agent", review.agent) for place, review in enumerate(reviews))
 
 
 def _placed(text: str, found: Sequence[Violation]) -> Iterator[pb.PlanRemark]:
-    root = Source(text, "plan").root if found else None
+    root = Source(text, "plan").root or Node(Place())
     for each in found[:_MOST_REMARKS]:
-        line, column = root.place_of(parse_path(each.field)) if root else (0, 0)
+        line, column = root.place_of(parse_path(each.field))
         yield pb.PlanRemark(line=line, column=column, field=each.field, message=each.description)
 
 

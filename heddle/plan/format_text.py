@@ -1,11 +1,10 @@
 """Describes the keys of plan files in a page of text, from the models that read them. Pure."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from heddle.plan.schema import json_schema
-
-_PARTS: Final = ("Defaults", "Epic", "Task", "Check", "Permissions")
 
 Schema = Mapping[str, Any]
 
@@ -13,9 +12,20 @@ Schema = Mapping[str, Any]
 def format_text(leave_out: Collection[str] = ()) -> str:
     """Returns the description, with a line for each key; keys in `leave_out` are omitted."""
     schema = json_schema()
-    parts: list[tuple[str, Schema]] = [("Plan (the whole file)", schema)]
-    parts += [(name, _full_form(schema["$defs"][name])) for name in _PARTS]
-    return "\n\n".join("\n".join(_part(name, part, leave_out)) for name, part in parts)
+    parts: dict[str, Schema] = {"Plan (the whole file)": schema}
+    waiting = list(_named(schema, leave_out))
+    while waiting:
+        if (name := waiting.pop(0)) not in parts:
+            parts[name] = _full_form(schema["$defs"][name])
+            waiting += _named(parts[name], leave_out)
+    return "\n\n".join("\n".join(_part(name, part, leave_out)) for name, part in parts.items())
+
+
+def _named(part: Schema, leave_out: Collection[str]) -> Iterator[str]:
+    """Yields the names of the parts that the keys of a part contain."""
+    for key, field in part["properties"].items():
+        if key not in leave_out:
+            yield from re.findall(r"#/\$defs/(\w+)", str(field))
 
 
 def _part(name: str, part: Schema, leave_out: Collection[str]) -> Iterator[str]:

@@ -102,7 +102,9 @@ async def test_warnings_go_back_once(worker: FakeWorker, scheduler: Scheduler) -
     draft = await draft_of(scheduler, run)
     assert (draft.text, draft.handovers) == (UNCHECKED, 2)
     worker.play = Agent(UNCHECKED)
-    assert (await scheduler.finished(await drafted(scheduler, rounds=0)))[-1].run_finished.tasks_accepted == 1
+    run = await drafted(scheduler, rounds=0, budget_usd_micros=1_000_000)
+    assert (await scheduler.finished(run))[-1].run_finished.tasks_accepted == 1
+    assert (await scheduler.run(run)).budget_usd_micros == 1_000_000
 
 
 async def test_a_draft_without_a_valid_plan_fails(worker: FakeWorker, scheduler: Scheduler) -> None:

@@ -42,6 +42,10 @@ def fenced(plan: str, fence: str = "```", language: str = "yaml") -> str:
         ),
         pytest.param(fenced(PLAN) + fenced(OTHER), Handover((PLAN, OTHER)), id="two plans"),
         pytest.param(fenced(PLAN) + fenced(PLAN), Handover((PLAN,)), id="the same plan twice"),
+        pytest.param(
+            fenced(PLAN + "~~~\n`````sh\n", "````"), Handover((PLAN + "~~~\n`````sh\n",)), id="other fences"
+        ),
+        pytest.param(f"x\n ```\n{PLAN}`````\ny", Handover((PLAN,), "x\ny"), id="a longer end"),
         pytest.param(f"```yaml\n{PLAN}", Handover((PLAN + "\n",), cut_off=True), id="no end"),
         pytest.param(
             fenced(PLAN + "    prompt: |\n      ```\n      code\n      ```\n"),
@@ -78,6 +82,13 @@ def test_a_message_that_a_tool_interrupts_has_ended() -> None:
     """Not every agent marks the end of a message."""
     tool = pb.Event(tool_started=pb.ToolStarted(tool_call_id="1", name="Read"))
     assert handed_over([said("Let me see. ", last=False), tool, said(PLAN, last=False)]).plans == (PLAN,)
+
+
+def test_of_very_long_texts_the_end_counts() -> None:
+    """An agent can say more than can be kept."""
+    assert len(handed_over([said("x" * 4_000_000)]).reasons) == 4_000_000
+    long = handed_over([said("y", last=False), said("x" * 4_000_000)]).reasons
+    assert long == "x" * 4_000_000
 
 
 def test_a_command_prints_its_plan() -> None:

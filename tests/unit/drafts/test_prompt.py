@@ -20,6 +20,8 @@ def test_the_format_is_described_from_the_models() -> None:
         for key in part.model_fields.keys() - {"script"}:
             assert f"- {key} (" in text
     assert "script (" not in text
+    assert "Step:" not in text, "parts of left-out keys are left out"
+    assert "\n\nReview: A review" in text
     assert "- key (text, required). Unique within the epic" in text
     assert "- estimate (duration, such as 90s, 20m or 1h30m). The expected duration." in text
     assert "- merge (auto | manual | off)" in text
@@ -42,8 +44,9 @@ def test_the_prompt_has_all_that_the_agent_needs() -> None:
     for word in ("`touches`", "`depends_on`", "`needs`", "`estimate`", "`checks`", "```yaml"):
         assert word in prompt
     assert "mcp_servers" not in prompt
+    assert "\n  agent: claude\n" in prompt
     alone = draft_prompt("x", [], ["claude"], "claude")
-    assert "Other agents" not in alone
+    assert "Other agents that can work" not in alone
     assert "<source" not in alone
 
 
@@ -64,6 +67,12 @@ def test_a_round_says_what_is_wrong() -> None:
     assert "number 39" in text
     assert "number 40" not in text
     assert "- and 2 more" in text
+    forty = pb.Draft(problems=[pb.PlanRemark(message="m")] * 40)
+    assert "more" not in round_prompt("x", forty, remembers=True)
+    assert text.endswith("\n\nAnswer again as described above, with the whole plan.\n")
+    for size, shown in ((200_000, "x" * 200_000 + "\n````"), (200_001, "x" * 200_000 + "…\n````")):
+        assert shown in round_prompt("p", pb.Draft(text="x" * size, problems=[problem]), remembers=False)
+    assert remark_line(pb.PlanRemark(message="x" * 600)) == "x" * 600
     long = pb.PlanRemark(message="x" * 601)
     assert remark_line(long) == "x" * 600 + "…"
 
@@ -77,6 +86,8 @@ def test_a_draft_is_a_plan_of_one_task_that_only_reads() -> None:
     assert plan.name == "Draft: Add a search"
     assert epic.merge == pb.MERGE_POLICY_OFF
     assert (task.agent, task.retries, list(task.permissions.deny)) == ("claude", 3, ["Edit"])
+    assert {"Bash(git log:*)", "Bash(cat:*)"} <= set(task.permissions.allow)
+    assert (task.timeout.seconds, task.permissions.wait.seconds) == (45 * 60, 10 * 60)
     assert not plan.HasField("budget_usd_micros")
     more = pb.DraftPlanRequest(agent="command:x", goal="g", rounds=0, budget_usd_micros=5, model="m")
     plan = requests.drafting_plan(more, [])
@@ -100,6 +111,7 @@ def test_the_agent_that_drafts_is_proposed(agent: str, ready: list[str], propose
         ("  Add\ta  search \nand more", "", "Add a search"),
         ("", "\n# Search #1\nx", "Search #1"),
         ("x" * 61, "", "x" * 59 + "…"),
+        ("x" * 58 + " yyy", "", "x" * 58 + "…"),
         ("x" * 60, "", "x" * 60),
         ("a\x07b", "", "ab"),
     ],
@@ -115,6 +127,7 @@ def test_a_draft_has_a_short_title(goal: str, text: str, title: str) -> None:
     [
         (pb.DraftPlanRequest(goal="x" * 32_000), ""),
         (pb.DraftPlanRequest(goal="x" * 32_001), "goal: is 32,001 bytes"),
+        (pb.DraftPlanRequest(goal="ä" * 16_001), "goal: is 32,002 bytes"),
         (pb.DraftPlanRequest(goal="a\0"), "goal: must not contain a NUL"),
         (pb.DraftPlanRequest(rounds=20), ""),
         (pb.DraftPlanRequest(rounds=21), "rounds: must be from 0 to 20"),
@@ -122,6 +135,12 @@ def test_a_draft_has_a_short_title(goal: str, text: str, title: str) -> None:
         (pb.DraftPlanRequest(agent=" "), "agent: is missing"),
         (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="x" * 128_000)]), ""),
         (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="x" * 128_001)]), "a has 128,001"),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="ä" * 64_001)]), "a has 128,002"),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="x" * 64_001)] * 2), "are 128,002 bytes together"),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="x"), pb.DraftSource(name="b", text="x" * 128_000)]), "b has 128,000"),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a" * 200, text="x")]), ""),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a" * 201, text="x")]), "sources[0].name"),
+        (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a\nb", text="x")]), "sources[0].name"),
         (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="ä" * 32_000)] * 2), ""),
         (pb.DraftPlanRequest(sources=[pb.DraftSource(name="a", text="ä" * 32_001)] * 2), "are 128,004 bytes together"),
         (pb.DraftPlanRequest(sources=[pb.DraftSource(name="n" * 200, text="x")]), ""),
@@ -151,5 +170,5 @@ def test_a_draft_needs_a_goal_or_a_source() -> None:
     blank = pb.DraftPlanRequest(agent="claude", goal=" ", sources=[pb.DraftSource(name="a", text="\n")])
     with pytest.raises(HeddleError, match="say what to achieve"):
         requests.check(blank)
-    blank.sources[0].text = "x"
+    blank.sources.add(name="b", text="x")
     requests.check(blank)

@@ -5,7 +5,7 @@ import pytest
 from heddle import pb
 from heddle.drafts.handover import Handover, in_text
 from heddle.drafts.prompt import EXAMPLE
-from heddle.drafts.verdict import Circumstances, judge
+from heddle.drafts.verdict import MAX_PLAN_BYTES, Circumstances, judge
 
 GOOD = """\
 name: x
@@ -68,7 +68,16 @@ def test_checks_of_the_project_count() -> None:
     assert not judged(GOOD.replace(", checks: [make]", ""), project_checks=True).warnings
 
 
-@pytest.mark.parametrize(("slots", "tasks", "warns"), [(8, 4, True), (1, 4, False), (8, 3, False)])
+def test_permissions_of_a_task_count() -> None:
+    """A single task that may run anything is worth a remark."""
+    may = "permissions: {allow: [make, 'Bash(*)']}, "
+    remark = judged(GOOD.replace("{key: t, ", f"{{key: t, {may}", 1)).warnings[0]
+    assert (remark.field, remark.line) == ("epics[0].tasks[0].permissions", 6)
+
+
+@pytest.mark.parametrize(
+    ("slots", "tasks", "warns"), [(8, 4, True), (2, 4, True), (1, 4, False), (8, 3, False)]
+)
 def test_a_chain_leaves_agents_idle(slots: int, tasks: int, warns: bool) -> None:
     """Only if other agents could work, and only from a few tasks on."""
     listed = ", ".join(f"{{key: t{number}, prompt: p, estimate: 1m}}" for number in range(tasks))
@@ -78,6 +87,30 @@ def test_a_chain_leaves_agents_idle(slots: int, tasks: int, warns: bool) -> None
         each.message for each in draft.warnings
     ]
     assert bool(draft.warnings) is warns
+    assert all(f"so {slots - 1} of {slots} agents" in each.message for each in draft.warnings)
+
+
+@pytest.mark.parametrize(("side", "warns"), [("1m", True), ("2m", False), ("5m", False)])
+def test_a_plan_with_enough_at_once_is_not_a_chain(side: str, warns: bool) -> None:
+    """From 1.2 agents at work on average: ten minutes in a row, and `side` next to them."""
+    listed = ", ".join(f"{{key: t{number}, prompt: p, estimate: 2m}}" for number in range(5))
+    tasks = f"[{listed}]"
+    text = GOOD.replace("[{key: t, prompt: p, estimate: 1m}]", tasks, 1).replace(
+        "estimate: 1m", f"estimate: {side}"
+    )
+    assert bool(judged(text).warnings) is warns
+
+
+def test_a_draft_has_a_size() -> None:
+    """Its text and its plan must fit into one message; remarks are limited, too."""
+    comment = "# " + "x" * (MAX_PLAN_BYTES - len(GOOD) - 3) + "\n"
+    assert judge(Handover((comment + GOOD,)), circumstances()).HasField("plan")
+    draft = judge(Handover((comment + "ä" + GOOD,)), circumstances())
+    assert "the plan is 1,048,578 bytes; at most 1,048,576" in draft.problems[0].message
+    assert len(draft.text.encode()) == MAX_PLAN_BYTES
+    epics = "".join(f"  - {{key: a{number}, tasks: [{{key: t, prompt: p}}]}}\n" for number in range(101))
+    many = judge(Handover((f"name: x\ndefaults: {{agent: codex}}\nepics:\n{epics}",)), circumstances())
+    assert len(many.warnings) == 100
 
 
 @pytest.mark.parametrize(
@@ -86,6 +119,9 @@ def test_a_chain_leaves_agents_idle(slots: int, tasks: int, warns: bool) -> None
         ("prompt: p, estimate: 1m}]\n  - key: b", "prompt: 3}]\n  - key: b", 6, "epics[0].tasks[0].prompt", "text"),
         ("{agent: codex, ", "{", 2, "defaults.agent", "is missing; use codex"),
         ("agent: codex", "agent: claude", 2, "defaults.agent", "cannot start claude"),
+        ("touches: [b]", "reviews: [{agent: claude}]\n    touches: [b]", 8, "epics[1].reviews[0].agent", "cannot start claude"),
+        ("{key: t, prompt: p, estimate: 1m}]\n  - key: b", "{key: t, prompt: p, reviews: [{agent: claude}]}]\n  - key: b", 6,
+         "epics[0].tasks[0].reviews[0].agent", "cannot start claude"),
         ("{key: t, prompt: p, estimate: 1m}]\n  - key: b", "{key: t, agent: claude, prompt: p}]\n  - key: b", 6,
          "epics[0].tasks[0].agent", "cannot start claude"),
     ],
@@ -107,6 +143,7 @@ def test_what_is_wrong_is_a_problem(was: str, becomes: str, line: int, field: st
         (Handover(), "", "the answer has no plan"),
         (Handover(("a", "b"), "Or:"), "b", "2 different plans"),
         (Handover((GOOD,), cut_off=True), GOOD, "not closed"),
+        (Handover(reasons="x" * 20_000), "x" * 20_000, "the answer has no plan"),
         (Handover(reasons="x" * 30_000), "…" + "x" * 20_000, "the answer has no plan"),
     ],
 )
