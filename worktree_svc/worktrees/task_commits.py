@@ -99,7 +99,11 @@ class TaskCommits:
         if done := self._accepted_before(project, paths, state, attempt):
             return done
         if state is None:
-            raise checkouts.damaged(paths)
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WORKTREE_LOST,
+                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
+                path=paths.worktree,
+            )
         repository.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
