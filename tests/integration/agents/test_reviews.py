@@ -36,7 +36,12 @@ async def test_real_agents_review_real_work(tmp_path: Path) -> None:
     programs = need_program("codex").parent
     repository = make_repository(tmp_path / "repository")
     (codex_home := tmp_path / "codex-home").mkdir()
-    error: dict[str, object] = {"file": "page.txt", "line": 1, "severity": "error", "text": "The page is a draft."}
+    error: dict[str, object] = {
+        "file": "page.txt",
+        "line": 1,
+        "severity": "error",
+        "text": "The page is a draft.",
+    }
     note: dict[str, object] = {"severity": "note", "text": "Fine."}
     task = pb.PlanTask(
         key="page",
