@@ -18,7 +18,7 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from scheduler_svc.leader import attempt_reviews, metrics
+from scheduler_svc.leader import attempt_reviews, attempt_waits, metrics
 from scheduler_svc.leader.attempt_prompt import prompt_of
 from scheduler_svc.leader.draft_handover import hand_over
 from scheduler_svc.leader.environment_waits import call_when_ready
@@ -32,7 +32,7 @@ from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import Worker, from_worker, known_branches
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.db.writer import Grouped
-from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
+from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.resources import agent_spans, spans_of
@@ -89,9 +89,11 @@ class AttemptDriver:
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._succeed(assignment, result)
                 return
-            if result.outcome in _GOES_ON_LATER and await self._park(result):
+            if result.outcome in _GOES_ON_LATER and await attempt_waits.park(
+                self._term, self._attempt, result
+            ):
                 return
-            if result.outcome in OUTAGES and await self._suspend(result):
+            if result.outcome in OUTAGES and await attempt_waits.suspend(self._term, self._attempt, result):
                 return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
@@ -300,20 +302,6 @@ class AttemptDriver:
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
         metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
         metrics.PUSH_FAILURES.inc(bool(committed.push_error))
-
-    async def _park(self, result: pb.SessionFinished) -> bool:
-        """Records that the session is parked; returns False if the attempt must end instead."""
-        park = partial(
-            parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._term.now()
-        )
-        return await self._term.write("park", park, LOOP, self._run, str(self._attempt))
-
-    async def _suspend(self, result: pb.SessionFinished) -> bool:
-        """Records that the provider accepts no work; returns False if the attempt must end instead."""
-        suspend = partial(
-            provider_outages.suspend, attempt=self._attempt, result=result, now=self._term.now()
-        )
-        return await self._term.write("suspend", suspend, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
         """Makes sure that the attempt's session has stopped; returns the failure to record."""

@@ -158,8 +158,7 @@ tasks = sa.Table(
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
-    # The number of the accepted attempt, which reviews can follow. Null: it is not accepted, or an earlier version
-    # accepted the newest one.
+    # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
     # pb.Review: the review that its next attempt does; with the verdict REJECTED, the one whose findings its next
     # attempt fixes. Null: its work is not under review.

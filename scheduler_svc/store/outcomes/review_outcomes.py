@@ -13,6 +13,7 @@ from heddle.names import AttemptName, RunName, TaskName
 from scheduler_svc.model import reviews, transitions
 from scheduler_svc.policy.decision import MAX_LOSSES
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ACCEPTING, ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
@@ -98,7 +99,7 @@ def accept(
     now: int,
 ) -> None:
     """Ends the last review, and accepts the task with the reviewed work; does nothing if the review has ended."""
-    rows = connection.execute(ACCEPTING, of(attempt)).all()
+    (rows,) = fetch(connection, [(ACCEPTING, of(attempt))])
     if not rows:
         return
     (row,) = rows
