@@ -14,7 +14,7 @@ from heddle.errors import HeddleError
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds.
-_LEAVE_TIMEOUT: Final = 3.0
+_LEAVE_TIMEOUT: Final = 10.0
 _RETRY: Final = 2.0
 
 
