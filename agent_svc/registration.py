@@ -2,25 +2,19 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import grpc
 import structlog
 
-from heddle import errors, pb
-from heddle.channels import open_channel
+from heddle import pb
+from heddle.client import HeddleClient, ServerUnreachable
 from heddle.config import Settings
-from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
-
-if TYPE_CHECKING:
-    # Exists only in the stub file.
-    from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceAsyncStub
+from heddle.errors import HeddleError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds.
-_TIMEOUT: Final = 10.0
-_LEAVE_TIMEOUT: Final = 3.0
+_LEAVE_TIMEOUT: Final = 10.0
 _RETRY: Final = 2.0
 
 
@@ -52,33 +46,30 @@ class Registration:
             await self._registering
         self._registering = None
         self._request.leaving = True
-        async with self._channel() as channel:
-            with suppress(grpc.aio.AioRpcError):
-                await self._stub(channel).RegisterWorker(self._request, timeout=_LEAVE_TIMEOUT)
+        with suppress(HeddleError, ServerUnreachable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_TIMEOUT), self._client() as client:
+                await client.register_worker(self._request)
 
     async def _register(self) -> None:
+        scheduler = self._settings.scheduler
         # The last problem. None: it is registered.
         problem: str | None = ""
-        async with self._channel() as channel:
+        async with self._client() as client:
             while True:
                 pause = _RETRY
                 try:
-                    answer = await self._stub(channel).RegisterWorker(self._request, timeout=_TIMEOUT)
+                    answer = await client.register_worker(self._request)
                     pause = answer.renew_after.ToNanoseconds() / 1e9
                     if problem is not None:
-                        log.info("registered", scheduler=self._settings.scheduler)
+                        log.info("registered", scheduler=scheduler)
                     problem = None
-                except grpc.aio.AioRpcError as error:
-                    known = errors.from_rpc(error)
-                    said = known.message if known else f"{error.code().name}: {error.details()}"
-                    if said != problem:
-                        log.warning("not_registered", scheduler=self._settings.scheduler, error=said)
-                    problem = said
+                except (HeddleError, ServerUnreachable) as error:
+                    if str(error) != problem:
+                        log.warning("not_registered", scheduler=scheduler, error=str(error))
+                    problem = str(error)
                 await asyncio.sleep(pause)
 
-    def _channel(self) -> grpc.aio.Channel:
-        return open_channel(self._settings.scheduler, self._settings.tls, lambda: self._settings.token)
-
-    @staticmethod
-    def _stub(channel: grpc.aio.Channel) -> "SchedulerServiceAsyncStub":
-        return SchedulerServiceStub(channel)
+    def _client(self) -> HeddleClient:
+        return HeddleClient(
+            self._settings.scheduler, self._settings.tls, token=self._settings.token, patience=0
+        )

@@ -323,13 +323,19 @@ class HeddleClient(IdentityCalls, PlanCalls):
                 return workers
             request.page_token = page.next_page_token
 
-    async def drain_worker(self, name: str, *, draining: bool = True) -> pb.Worker:
-        """Starts no more sessions on a worker, given as workers/NAME, or with `draining` False ends that."""
-        if draining:
-            drain = pb.DrainWorkerRequest(name=name)
-            return (await self._caller.mutate(self._stub.DrainWorker, drain)).worker
-        undrain = pb.UndrainWorkerRequest(name=name)
-        return (await self._caller.mutate(self._stub.UndrainWorker, undrain)).worker
+    async def register_worker(self, request: pb.RegisterWorkerRequest) -> pb.RegisterWorkerResponse:
+        """Adds a worker to the fleet; the client's credential must be that of the worker."""
+        return await self._caller.call(self._stub.RegisterWorker, request)
+
+    async def drain_worker(self, name: str) -> pb.Worker:
+        """Starts no more sessions on a worker, given as workers/NAME."""
+        request = pb.DrainWorkerRequest(name=name)
+        return (await self._caller.mutate(self._stub.DrainWorker, request)).worker
+
+    async def undrain_worker(self, name: str) -> pb.Worker:
+        """Lets sessions start on a worker again."""
+        request = pb.UndrainWorkerRequest(name=name)
+        return (await self._caller.mutate(self._stub.UndrainWorker, request)).worker
 
     def watch_run(
         self, name: str, *, after: int = 0, on_break: OnBreak | None = None

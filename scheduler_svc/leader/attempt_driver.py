@@ -45,11 +45,6 @@ _GIT_TIMEOUT: Final = 600.0
 
 # After these outcomes the next attempt resumes the session. A session over its budget share may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
-# Outcomes of attempts that end by an error, other than FAILED.
-_OUTCOMES: Final = {
-    pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
-    pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
-}
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
@@ -104,8 +99,7 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
-            # Another attempt would meet the same conflict. A lost disk is no fault of the task.
-            result.outcome = _OUTCOMES.get(error.reason, result.outcome)
+            result.outcome = attempt_outcomes.OUTCOMES.get(error.reason, result.outcome)
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(

@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from heddle import pb
 from heddle.cli.console import output, tables
 from heddle.cli.console.output import Json, with_client
+from heddle.client import HeddleClient
 
 app = typer.Typer(help="List the workers, or stop starting work on one of them.")
 
@@ -41,8 +43,11 @@ def undrain(name: _Name, as_json: Json = False) -> None:
 
 def _set(name: str, *, draining: bool, as_json: bool) -> None:
     resource = name if name.startswith("workers/") else f"workers/{name}"
-    changed = with_client(lambda client: client.drain_worker(resource, draining=draining))
-    worker = output.run_async(changed)
+
+    async def change(client: HeddleClient) -> pb.Worker:
+        return await (client.drain_worker(resource) if draining else client.undrain_worker(resource))
+
+    worker = output.run_async(with_client(change))
     if as_json:
         output.print_json(worker)
         return

@@ -366,10 +366,9 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Addresses of its services. Empty: it is listed in HEDDLE_WORKERS, or has left.
+    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and its labels as a JSON object.
     sa.Column("worktree", sa.Text, nullable=False, server_default=""),
     sa.Column("agent", sa.Text, nullable=False, server_default=""),
-    # A JSON object of strings.
     sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
     # When it last registered. Null: it never did.

@@ -94,7 +94,7 @@ async def test_a_worker_joins_is_drained_and_leaves(tmp_path: Path) -> None:
             ]
             assert not (place / "two").exists()
 
-            assert not (await client.drain_worker("workers/one", draining=False)).draining
+            assert not (await client.undrain_worker("workers/one")).draining
             async for _ in client.watch_run(run):
                 pass
             assert (await client.get_run(run)).state == pb.RUN_STATE_SUCCEEDED
@@ -140,4 +140,4 @@ async def test_a_registration_that_is_not_valid_is_refused(
             ):
                 await worker.list_runs()
             with pytest.raises(HeddleError, match=problem):
-                await worker._caller.call(worker._stub.RegisterWorker, request_)
+                await worker.register_worker(request_)
