@@ -182,8 +182,10 @@ class Day:
             if until <= self._tick:
                 del self._paused[run]
                 works.append(partial(runs_and_tasks.resume_run, name=run, actor="ada", now=now))
+        # One refusal pauses most runs, and no resumption of such a run is refused: one transaction for all of them.
         resume = partial(runs_and_tasks.resume_run, actor="ada", now=now)
-        works += [partial(resume, name=held) for held in self._refused() if chance.random() < 0.5]
+        if held := [partial(resume, name=each) for each in self._refused() if chance.random() < 0.5]:
+            self._core.write(*held)
         run = self._names[chance.randrange(max(self._created, 1))]
         if self._created and chance.random() < 0.2:
             self._paused[run] = self._tick + chance.randint(1, 6)
