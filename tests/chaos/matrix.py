@@ -218,8 +218,7 @@ async def cross(lanes: Iterable[Crossing], server: Postgres | None = None) -> li
 
     async with asyncio.TaskGroup() as group:
         crossing = [
-            group.create_task(crossed(folder / str(number), each))
-            for number, each in enumerate(lanes)
+            group.create_task(crossed(folder / str(number), each)) for number, each in enumerate(lanes)
         ]
     wrong = [each for lane in crossing for each in lane.result()]
     if wrong:
