@@ -23,6 +23,7 @@ from agent_svc.sessions.session import Session
 from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import MAX_TEXT_BYTES
 from heddle import errors, pb
+from heddle.config import LEASE_MARGIN
 from heddle.fencing import EpochFence
 from heddle.names import AttemptName
 from heddle.worktree_paths import find_worktree
@@ -36,9 +37,6 @@ _SPOOL: Final = Gauge(
 
 # Seconds after the grace period that a drain waits for sessions to be written to disk.
 DRAIN_MARGIN: Final = 10.0
-
-# Seconds after the grace period that a worker needs to stop its sessions once its lease has expired.
-LEASE_MARGIN: Final = 5.0
 
 MAX_PAGE: Final = 1000
 DEFAULT_PAGE: Final = 100

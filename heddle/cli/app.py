@@ -8,16 +8,17 @@ from typing import Annotated
 import typer
 
 import heddle
-from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
+from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up, worker_commands
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
-from heddle.cli.plans import apply_command, plan_commands, schedule_commands
+from heddle.cli.plans import apply_command, draft_command, plan_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
     cost_commands,
     hold_commands,
     merge_commands,
+    review_commands,
     run_commands,
     task_commands,
 )
@@ -29,9 +30,11 @@ app = typer.Typer(
 )
 for part in (
     up,
+    draft_command,
     run_commands,
     apply_command,
     task_commands,
+    review_commands,
     hold_commands,
     add_task,
     merge_commands,
@@ -45,6 +48,7 @@ for part in (
 app.add_typer(plan_commands.app, name="plan")
 app.add_typer(schedule_commands.app, name="schedule")
 app.add_typer(identity_commands.tokens, name="tokens")
+app.add_typer(worker_commands.app, name="workers")
 
 
 def _print_version(wanted: bool) -> None:

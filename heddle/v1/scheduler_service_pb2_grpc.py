@@ -58,6 +58,16 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.FromString,
                 _registered_method=True)
+        self.DraftPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DraftPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.FromString,
+                _registered_method=True)
+        self.GetDraft = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetDraft',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/heddle.v1.SchedulerService/GetRun',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetRunRequest.SerializeToString,
@@ -283,6 +293,21 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.RegisterWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RegisterWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.FromString,
+                _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DrainWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
+        self.UndrainWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/UndrainWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -320,6 +345,34 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
         of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DraftPlan(self, request, context):
+        """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+        reads the project, may not change it, and hands over a plan. Errors of the plan go
+        back to the agent, for as many rounds as the request allows; warnings go back once.
+        The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+        by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+        long.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+        agent; the message says what to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDraft(self, request, context):
+        """Returns what the agent of a draft has handed over: its newest valid plan, or if
+        there is none, the newest text with its errors.
+
+        - NOT_FOUND: no such run, or the run is not a draft.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -430,7 +483,10 @@ class SchedulerServiceServicer:
 
     def CancelRun(self, request, context):
         """Stops all sessions of the run and ends it. Returns when all of its processes are
-        gone. Accepted work stays on its branches. Idempotent.
+        gone. If that waits for a worker that cannot be reached, it returns after ten
+        seconds with the state CANCELLING, and waits_for says what ends the wait: the
+        worker's sessions end when its lease expires, and then the run ends. Accepted work
+        stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -605,7 +661,9 @@ class SchedulerServiceServicer:
     def StopAttempt(self, request, context):
         """Ends a session. Returns when the agent and all its descendants are gone. The
         attempt then counts as failed, and the task is not retried automatically. For a
-        parked session, it ends the wait. Idempotent.
+        parked session, it ends the wait. If its worker cannot be reached, it returns
+        after ten seconds with an attempt that has not ended; it ends when the worker is
+        back or its lease has expired. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """
@@ -864,6 +922,41 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterWorker(self, request, context):
+        """Adds the calling worker to the fleet, renews its registration, or removes it. A
+        worker calls it with a credential of its own, which is valid for its name only. A
+        registration that is not renewed for a day is removed; until then, the worker
+        counts as unreachable. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+        address is on another machine and the scheduler has no TLS.
+        - PERMISSION_DENIED: the credential is for another name.
+        - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainWorker(self, request, context):
+        """Starts no more sessions on a worker. Its running sessions continue to their ends,
+        and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+        restarts. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainWorker(self, request, context):
+        """Ends DrainWorker. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -871,6 +964,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.CreateRun,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.SerializeToString,
+            ),
+            'DraftPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.SerializeToString,
+            ),
+            'GetDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDraft,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.SerializeToString,
             ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
@@ -1097,6 +1200,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.SerializeToString,
             ),
+            'RegisterWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.SerializeToString,
+            ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'UndrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'heddle.v1.SchedulerService', rpc_method_handlers)
@@ -1144,6 +1262,60 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/CreateRun',
             heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DraftPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetDraft',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -2359,6 +2531,87 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListWorkers',
             heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RegisterWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DrainWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/UndrainWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,26 @@ class SchedulerServiceStub:
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
+    DraftPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
+    """
     GetRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]
     """- NOT_FOUND: no such run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]
@@ -133,7 +153,10 @@ class SchedulerServiceStub:
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -255,7 +278,9 @@ class SchedulerServiceStub:
     StopAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -420,6 +445,29 @@ class SchedulerServiceStub:
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """Lists the workers as the scheduler sees them."""
+    RegisterWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RegisterWorkerRequest, _scheduler_service_pb2.RegisterWorkerResponse]
+    """Adds the calling worker to the fleet, renews its registration, or removes it. A
+    worker calls it with a credential of its own, which is valid for its name only. A
+    registration that is not renewed for a day is removed; until then, the worker
+    counts as unreachable. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+      address is on another machine and the scheduler has no TLS.
+    - PERMISSION_DENIED: the credential is for another name.
+    - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+    """
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DrainWorkerRequest, _scheduler_service_pb2.DrainWorkerResponse]
+    """Starts no more sessions on a worker. Its running sessions continue to their ends,
+    and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+    restarts. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
+    UndrainWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.UndrainWorkerRequest, _scheduler_service_pb2.UndrainWorkerResponse]
+    """Ends DrainWorker. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -458,6 +506,26 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    DraftPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]  # type: ignore[assignment]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]  # type: ignore[assignment]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such run."""
@@ -526,7 +594,10 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops all sessions of the run and ends it. Returns when all of its processes are
-    gone. Accepted work stays on its branches. Idempotent.
+    gone. If that waits for a worker that cannot be reached, it returns after ten
+    seconds with the state CANCELLING, and waits_for says what ends the wait: the
+    worker's sessions end when its lease expires, and then the run ends. Accepted work
+    stays on its branches. Idempotent.
 
     - NOT_FOUND: no such run.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -648,7 +719,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     StopAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]  # type: ignore[assignment]
     """Ends a session. Returns when the agent and all its descendants are gone. The
     attempt then counts as failed, and the task is not retried automatically. For a
-    parked session, it ends the wait. Idempotent.
+    parked session, it ends the wait. If its worker cannot be reached, it returns
+    after ten seconds with an attempt that has not ended; it ends when the worker is
+    back or its lease has expired. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -813,6 +886,29 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers as the scheduler sees them."""
+    RegisterWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RegisterWorkerRequest, _scheduler_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
+    """Adds the calling worker to the fleet, renews its registration, or removes it. A
+    worker calls it with a credential of its own, which is valid for its name only. A
+    registration that is not renewed for a day is removed; until then, the worker
+    counts as unreachable. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+      address is on another machine and the scheduler has no TLS.
+    - PERMISSION_DENIED: the credential is for another name.
+    - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+    """
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DrainWorkerRequest, _scheduler_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """Starts no more sessions on a worker. Its running sessions continue to their ends,
+    and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+    restarts. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
+    UndrainWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.UndrainWorkerRequest, _scheduler_service_pb2.UndrainWorkerResponse]  # type: ignore[assignment]
+    """Ends DrainWorker. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The public API of Heddle. The command line, the web app and programs in any
@@ -854,6 +950,38 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
           of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def DraftPlan(
+        self,
+        request: _scheduler_service_pb2.DraftPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DraftPlanResponse, _abc.Awaitable[_scheduler_service_pb2.DraftPlanResponse]]:
+        """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+        reads the project, may not change it, and hands over a plan. Errors of the plan go
+        back to the agent, for as many rounds as the request allows; warnings go back once.
+        The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+        by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+          long.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+          agent; the message says what to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDraft(
+        self,
+        request: _scheduler_service_pb2.GetDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetDraftResponse, _abc.Awaitable[_scheduler_service_pb2.GetDraftResponse]]:
+        """Returns what the agent of a draft has handed over: its newest valid plan, or if
+        there is none, the newest text with its errors.
+
+        - NOT_FOUND: no such run, or the run is not a draft.
         """
 
     @_abc_1.abstractmethod
@@ -982,7 +1110,10 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CancelRunResponse, _abc.Awaitable[_scheduler_service_pb2.CancelRunResponse]]:
         """Stops all sessions of the run and ends it. Returns when all of its processes are
-        gone. Accepted work stays on its branches. Idempotent.
+        gone. If that waits for a worker that cannot be reached, it returns after ten
+        seconds with the state CANCELLING, and waits_for says what ends the wait: the
+        worker's sessions end when its lease expires, and then the run ends. Accepted work
+        stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
@@ -1182,7 +1313,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.StopAttemptResponse, _abc.Awaitable[_scheduler_service_pb2.StopAttemptResponse]]:
         """Ends a session. Returns when the agent and all its descendants are gone. The
         attempt then counts as failed, and the task is not retried automatically. For a
-        parked session, it ends the wait. Idempotent.
+        parked session, it ends the wait. If its worker cannot be reached, it returns
+        after ten seconds with an attempt that has not ended; it ends when the worker is
+        back or its lease has expired. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """
@@ -1479,5 +1612,46 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ListWorkersResponse, _abc.Awaitable[_scheduler_service_pb2.ListWorkersResponse]]:
         """Lists the workers as the scheduler sees them."""
+
+    @_abc_1.abstractmethod
+    def RegisterWorker(
+        self,
+        request: _scheduler_service_pb2.RegisterWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.RegisterWorkerResponse]]:
+        """Adds the calling worker to the fleet, renews its registration, or removes it. A
+        worker calls it with a credential of its own, which is valid for its name only. A
+        registration that is not renewed for a day is removed; until then, the worker
+        counts as unreachable. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+          address is on another machine and the scheduler has no TLS.
+        - PERMISSION_DENIED: the credential is for another name.
+        - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _scheduler_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DrainWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.DrainWorkerResponse]]:
+        """Starts no more sessions on a worker. Its running sessions continue to their ends,
+        and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+        restarts. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainWorker(
+        self,
+        request: _scheduler_service_pb2.UndrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.UndrainWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.UndrainWorkerResponse]]:
+        """Ends DrainWorker. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

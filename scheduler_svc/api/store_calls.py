@@ -1,5 +1,6 @@
 """Database calls of the RPCs: queries, commands that take effect once, and requests to the leader."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -17,6 +18,9 @@ Name = TypeVar("Name", RunName, EpicName, TaskName, AttemptName)
 
 # Seconds between reads of a value that a call waits for, if the doorbell does not ring.
 _LOOK: Final = 5.0
+
+# Seconds that a call waits for something that an unreachable worker holds up: it may only be restarting.
+PATIENCE: Final = 10.0
 
 
 class StoreCalls:
@@ -85,10 +89,15 @@ class StoreCalls:
             partial(audit.record, call=call, resource=resource, request_id=request_id, now=now)
         )
 
-    async def wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
-        """Waits until the resource is `done`; returns it."""
+    async def wait(
+        self, name: object, read: Work[T], done: Callable[[T], bool], *, stuck: Callable[[T], bool]
+    ) -> T:
+        """Waits until the resource is `done`, or `stuck` although PATIENCE has passed; returns it."""
+        patience = time.monotonic() + PATIENCE
         with self._doorbell.listen(_run_of(name)) as bell:
             while not done(resource := await self._database.read(read)):
+                if time.monotonic() >= patience and stuck(resource):
+                    break
                 await bell.wait(_LOOK)
         return resource
 

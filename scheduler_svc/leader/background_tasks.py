@@ -18,6 +18,7 @@ from scheduler_svc.leader import (
     cleanup,
     housekeeping,
     merge_queue,
+    orphaned_sessions,
     scheduled_runs,
     session_stop,
 )
@@ -106,6 +107,10 @@ class BackgroundTasks:
             await housekeeping.forget_old(self._term, at_once=False)
 
         self._begin("keep_house", "", begin)
+
+    def stop_orphans(self, worker: str) -> None:
+        """Stops sessions on a worker that is back although their attempts have ended."""
+        self._begin("orphans", worker, lambda: orphaned_sessions.stop_orphans(self._term, worker))
 
     def start_schedules(self) -> None:
         """Starts the runs of schedules that are due."""

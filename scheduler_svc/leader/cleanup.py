@@ -80,7 +80,7 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
     """Cleans up one epic; returns the problem, empty on success."""
     await tear_down(term, name, epic)
     try:
-        worker = term.workers.get(epic.worker)
+        worker = term.workers.connected(epic.worker)
         if not epic.due:
             release = pb.ReleaseLeaseRequest(epic=str(name), epoch=term.epoch)
             await call(worker.name, worker.worktree.ReleaseLease, release, _REMOVE_TIMEOUT)

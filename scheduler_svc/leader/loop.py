@@ -135,7 +135,7 @@ class Loop:
                 await bell.wait(_SAFETY_TICK)
 
     async def _tick(self, term: Term, background: BackgroundTasks) -> None:
-        await self._report_workers(term)
+        await self._report_workers(term, background)
         workers = self._workers.views()
         epoch, asked, snapshot = await self._database.read(
             partial(self._observe, workers=workers, now=term.now())
@@ -186,11 +186,13 @@ class Loop:
         self._changed_workers[worker.name] = worker
         self._doorbell.ring([LOOP])
 
-    async def _report_workers(self, term: Term) -> None:
+    async def _report_workers(self, term: Term, background: BackgroundTasks) -> None:
         """Logs in each open run which workers were lost, are full, or accept work again."""
         while self._changed_workers:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")
+            if worker.connected:
+                background.stop_orphans(name)
             if worker.connected and worker.full:
                 change = pb.Event(worker_full=pb.WorkerFull(worker=name, reason=worker.full))
             elif worker.connected:

@@ -58,7 +58,7 @@ async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
     failpoint("RunChecks.before_call")
     try:
         limit = TEARDOWN_LIMIT.seconds + _MARGIN
-        stream = term.workers.get(row.worker).agent.RunChecks(request, timeout=limit)
+        stream = term.workers.connected(row.worker).agent.RunChecks(request, timeout=limit)
         reports = [answer.check async for answer in stream]
     except grpc.aio.AioRpcError as error:
         log.warning("teardown_not_run", epic=str(epic), error=from_worker(row.worker, error).message)

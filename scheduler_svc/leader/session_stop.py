@@ -21,7 +21,10 @@ SESSION_TIMEOUT: Final = 60.0
 
 
 async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: str) -> bool:
-    """Stops a session, however long its worker is unreachable; returns False if the session does not exist."""
+    """Stops a session once its worker is reachable; returns False if the session does not exist.
+
+    When the lease of an unreachable worker has expired, its sessions have ended, and True is returned.
+    """
     request = pb.StopSessionRequest(attempt=str(attempt), epoch=term.epoch, reason=reason)
     backoff = Backoff()
     while True:
@@ -32,6 +35,8 @@ async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: st
                 return False
             if error.code is not grpc.StatusCode.UNAVAILABLE:
                 raise
+            if term.workers.has_let_go(worker):
+                return True
         else:
             return True
         await backoff.wait()

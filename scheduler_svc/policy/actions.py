@@ -126,6 +126,15 @@ class PauseRun(_Action):
 
 
 @dataclass(frozen=True)
+class NoteWait(_Action):
+    """Record which worker the run waits for; an empty reason: none."""
+
+    wakes: ClassVar[Wakes] = Wakes.WATCHERS
+    run: RunName
+    reason: str
+
+
+@dataclass(frozen=True)
 class SkipTask(_Action):
     """The task will not run."""
 
@@ -199,6 +208,7 @@ Action: TypeAlias = (
     | DenyOverdue
     | HoldEpic
     | PauseRun
+    | NoteWait
     | SkipTask
     | FailTask
     | MergeEpic

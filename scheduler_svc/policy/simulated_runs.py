@@ -17,6 +17,7 @@ from scheduler_svc.policy.actions import (
     HoldEpic,
     MergeEpic,
     MergeRun,
+    NoteWait,
     ParkAttempt,
     PauseRun,
     ReadyEpic,
@@ -80,6 +81,8 @@ class Board:
                 self.change_epic(epic, over_budget=spent is not None)
             case PauseRun(run):
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
+            case NoteWait(run, reason):
+                self.runs[run] = replace(self.runs[run], waits_for=reason)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
             case FailTask(name):

@@ -41,7 +41,7 @@ REASONS: Final = ("question", "manual_merge", "merge", *_START_REASONS)
 
 def waiting(snapshot: Snapshot) -> Counter[str]:
     """Returns for each of REASONS how many epics wait for it. An epic with a session at work waits for nothing."""
-    connected = {worker.name for worker in snapshot.workers}
+    connected = {worker.name for worker in snapshot.workers if worker.takes_work}
     held = {each.name for each in snapshot.providers if each.held}
     found: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
     for run in snapshot.runs:
@@ -54,7 +54,7 @@ def waiting(snapshot: Snapshot) -> Counter[str]:
             elif epic.state == pb.EPIC_STATE_AWAITING_MERGE:
                 found["manual_merge"] += 1
             elif not epic.busy:
-                task = next((task for task in epic.tasks if task.startable), None)
+                task = epic.next_task
                 reason = _why(_Case(run, epic, task, live, connected, held)) if task else "merge"
                 found[reason] += 1
     return found

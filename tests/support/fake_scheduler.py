@@ -63,6 +63,14 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.GetPlanResponse(plan=pb.Plan(name=self.title), revision=request.revision or 2)
 
+    async def DraftPlan(self, request: pb.DraftPlanRequest, context: Any) -> pb.DraftPlanResponse:
+        self._note(request)
+        return pb.DraftPlanResponse(run=self.run())
+
+    async def GetDraft(self, request: pb.GetDraftRequest, context: Any) -> pb.GetDraftResponse:
+        self._note(request)
+        return pb.GetDraftResponse(draft=pb.Draft(attempt=ATTEMPT, text="name: x"))
+
     async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Any) -> pb.ApplyPlanResponse:
         self._note(request)
         return pb.ApplyPlanResponse(revision=3)
@@ -266,6 +274,20 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])
+
+    async def RegisterWorker(
+        self, request: pb.RegisterWorkerRequest, context: Any
+    ) -> pb.RegisterWorkerResponse:
+        self._note(request)
+        return pb.RegisterWorkerResponse()
+
+    async def DrainWorker(self, request: pb.DrainWorkerRequest, context: Any) -> pb.DrainWorkerResponse:
+        self._note(request)
+        return pb.DrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True, draining=True))
+
+    async def UndrainWorker(self, request: pb.UndrainWorkerRequest, context: Any) -> pb.UndrainWorkerResponse:
+        self._note(request)
+        return pb.UndrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True))
 
     async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
         self.streams += 1

@@ -96,6 +96,7 @@ async def scheduling(
     home: Path,
     database_url: str = "",
     environ: Mapping[str, str] | None = None,
+    worker_name: str = "local",
     **parts: Any,
 ) -> AsyncIterator[Scheduler]:
     """Serves a scheduler whose one worker listens at `worker_address`; `parts` replace those of build."""
@@ -103,7 +104,7 @@ async def scheduling(
         **(environ or {}),
         "HEDDLE_HOME": str(home),
         "HEDDLE_DATABASE_URL": database_url,
-        "HEDDLE_WORKERS": f"local={worker_address}+{worker_address}",
+        "HEDDLE_WORKERS": f"{worker_name}={worker_address}+{worker_address}",
     }
     file = home / "heddle.db"
     if not database_url and not file.exists():

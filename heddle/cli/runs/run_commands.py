@@ -29,6 +29,7 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
+from heddle.drafts.prompt import remark_line
 from heddle.plan import writing
 from heddle.retained_log import from_oldest
 
@@ -145,7 +146,12 @@ def show(
         output.line(line)
     output.line("")
     output.out.print(tables.tasks(epics, tasks, utc_now()))
-    for line in (*tables.context_fills(tasks), *tables.own_sessions(tasks)):
+    for line in (
+        *tables.sources(tasks),
+        *tables.context_fills(tasks),
+        *tables.own_sessions(tasks),
+        *tables.reviewed(tasks),
+    ):
         output.line(line)
 
 
@@ -267,7 +273,10 @@ def set_limit(
 
 @app.command()
 def cancel(run: RunArgument, as_json: Json = False) -> None:
-    """Cancel a run and all of its sessions. Accepted work stays on its branches."""
+    """Cancel a run and all of its sessions. Accepted work stays on its branches.
+
+    If one of its workers cannot be reached, says what the run waits for and returns.
+    """
     name = resource_names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
@@ -306,8 +315,11 @@ async def _session_events(client: HeddleClient, name: str, after: int) -> AsyncI
 
 
 async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
-    """Prints the first or the newest plan of a run: its text, or else its YAML form."""
+    """Prints the first or the newest plan of a run: its text, or else its YAML form. Of a draft, the drafted plan."""
     async with output.connect() as client:
+        if (await client.get_run(name)).draft:
+            await _print_draft(client, name, as_json=as_json)
+            return
         newest = await client.get_plan(name)
         found = newest if current or newest.revision == 1 else await client.get_plan(name, revision=1)
     if as_json:
@@ -320,6 +332,18 @@ async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
         values = ", ".join(f"{name}={words.plain(value)}" for name, value in sorted(found.inputs.items()))
         output.print_message(f"note: its inputs were {values}")
     output.print_text(found.text or writing.text_of(found.plan))
+
+
+async def _print_draft(client: HeddleClient, name: str, *, as_json: bool) -> None:
+    found = await client.get_draft(name)
+    if as_json:
+        output.print_json(found)
+        return
+    if not found.attempt:
+        raise Failure(f"{name.removeprefix('runs/')} is a draft of a plan, whose agent has not answered yet")
+    for each in found.problems:
+        output.print_message(f"error: {words.plain(remark_line(each))}")
+    output.print_text(found.text)
 
 
 async def _create(request: pb.CreateRunRequest) -> pb.Run:
@@ -335,6 +359,8 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
         output.print_json(run)
     else:
         output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
+        if run.waits_for:
+            output.line(f"waits: {words.plain(run.waits_for)}")
 
 
 def _details(run: pb.Run) -> Iterator[str]:
@@ -347,5 +373,7 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"merge on hold: {words.plain(run.merge_hold)}"
     if run.reason:
         yield f"reason: {run.reason}"
+    if run.waits_for:
+        yield f"waits: {words.plain(run.waits_for)}"
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

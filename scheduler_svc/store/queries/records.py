@@ -1,6 +1,6 @@
 """Reads the rows that commands base their decisions on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -113,6 +113,12 @@ def live_attempts(connection: sa.Connection, run: str) -> list[Row]:
     """Returns all columns of a run's attempts that have not ended."""
     live = sa.select(attempts).where(attempts.c.run == run, attempts.c.ended_at.is_(None))
     return list(connection.execute(live))
+
+
+def ended_attempts(connection: sa.Connection, names: Iterable[AttemptName]) -> list[AttemptName]:
+    """Returns those of the attempts that have ended."""
+    rows = ((name, attempt_rows(connection, name)) for name in names)
+    return [name for name, found in rows if found and found[0].ended_at is not None]
 
 
 def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:

@@ -91,6 +91,12 @@ def hold_merge(connection: sa.Connection, name: RunName, problem: str) -> bool:
     return bool(connection.execute(waits, of(name) | {"merge_hold": problem}).rowcount)
 
 
+def note_wait(connection: sa.Connection, name: RunName, reason: str) -> bool:
+    """Records which worker the run waits for; returns False if already recorded or the run has ended."""
+    waits = _CHANGE.where(runs.c.ended_at.is_(None), runs.c.waits_for != reason)
+    return bool(connection.execute(waits, of(name) | {"waits_for": reason}).rowcount)
+
+
 def _has_open_epics(name: RunName) -> sa.ColumnElement[bool]:
     open_epics = sa.select(epics.c.epic).where(epics.c.run == name.run, epics.c.state.not_in(ENDED_EPIC))
     return open_epics.exists()

@@ -18,7 +18,7 @@ from scheduler_svc.policy.actions import (
 )
 from scheduler_svc.policy.decision import MAX_LOSSES, decide, should_retry
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import EpicView, Snapshot
+from scheduler_svc.policy.snapshot import EpicView, Snapshot, WorkerView
 from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 PENDING = pb.TASK_STATE_PENDING
@@ -63,7 +63,8 @@ def test_waits_for_a_merge_that_is_under_way() -> None:
 def test_does_not_merge_while_the_worker_is_away() -> None:
     """A merge needs the worker that has the repository."""
     run = a_run(an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING), worker="away")
-    assert decide(Snapshot((run,), ())) == []
+    away = Snapshot((run,), (WorkerView("away", 1, connected=False),))
+    assert not any(isinstance(action, MergeEpic) for action in decide(away))
 
 
 def test_finishes_a_merged_epic() -> None:

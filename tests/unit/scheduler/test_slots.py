@@ -102,7 +102,7 @@ def test_starts_nothing_on_a_worker_that_is_not_connected() -> None:
 
 def test_starts_nothing_without_any_worker() -> None:
     """Without a connected worker all runs wait."""
-    assert decide(Snapshot((a_run(an_epic("a", PENDING)),), ())) == []
+    assert started(decide(Snapshot((a_run(an_epic("a", PENDING)),), ()))) == []
 
 
 def test_starts_nothing_in_a_paused_run() -> None:

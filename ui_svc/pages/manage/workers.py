@@ -5,6 +5,7 @@ from functools import partial
 from nicegui import ui
 
 from heddle import pb
+from heddle.readable import span
 from ui_svc.pages.manage.layout import Table, badge, empty, facts, size_of, text
 from ui_svc.pages.manage.person import Person
 
@@ -49,7 +50,7 @@ def _worker(worker: pb.Worker, disk: int) -> None:
         facts(
             [
                 ("Worktrees", size_of(disk)),
-                ("Without a leader, sessions", f"stop after {lease:.0f} s" if lease else "continue"),
+                ("Without a scheduler, sessions", f"stop after {span(lease)}" if lease else "continue"),
                 ("Agents write", "only their own files" if boundary.held else "wherever the service can"),
             ]
         )
