@@ -34,6 +34,7 @@ _IMPORTED: Final = (
     "heddle.cli.app",
     # Modules that services and commands import late.
     "alembic.command",
+    "heddle.drafts.verdict",
     "heddle.plan.reading",
     "heddle.plan.conversion",
     "heddle.plan.writing",
