@@ -1,13 +1,13 @@
 """Ends the attempt of a draft: finds the plan in what its agent said, judges it, and records the outcome."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from heddle import agents, pb
 from heddle.drafts.handover import Handover, handed_over
 from heddle.drafts.prompt import round_prompt
 from heddle.drafts.request import proposed_agent
-from heddle.drafts.verdict import Circumstances, judge
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from heddle.samples.example import ready_agents
@@ -29,7 +29,7 @@ async def hand_over(
     """Accepts or rejects the plan of a session that has succeeded, and whose changes were discarded."""
     found = await term.read(lambda connection: _handed_over(connection, attempt))
     # The largest plans take a second.
-    draft = await asyncio.to_thread(judge, found, _circumstances(term, assignment))
+    draft = await asyncio.to_thread(_judging(term, assignment, found))
     now = term.now()
     draft.attempt = str(attempt)
     draft.create_time.CopyFrom(timestamp(now))
@@ -58,7 +58,9 @@ def _handed_over(connection: Connection, attempt: AttemptName) -> Handover:
     return handed_over(whole_log(connection, attempt))
 
 
-def _circumstances(term: Term, assignment: Assignment) -> Circumstances:
+def _judging(term: Term, assignment: Assignment, found: Handover) -> Callable[[], pb.Draft]:
+    from heddle.drafts.verdict import Circumstances, judge  # noqa: PLC0415 (imports PyYAML, which few runs need)
+
     worker = term.workers.get(assignment.worker).state
 
     def agent_problem(agent: str) -> str:
@@ -68,9 +70,10 @@ def _circumstances(term: Term, assignment: Assignment) -> Circumstances:
             return error.message
         return ""
 
-    return Circumstances(
+    circumstances = Circumstances(
         agent_problem=agent_problem,
         proposed_agent=proposed_agent(assignment.spec.agent, ready_agents([worker])),
         slots=max(worker.slots, 1),
         project_checks=bool(assignment.project_file.checks),
     )
+    return partial(judge, found, circumstances)

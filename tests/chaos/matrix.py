@@ -63,6 +63,9 @@ class Crossing:
     service: str
     points: Sequence[str]
 
+    def __str__(self) -> str:
+        return f"{self.service}-{self.points[0]}"
+
 
 def crossings(points: Iterable[str]) -> list[Crossing]:
     """Returns the fleets to run, all of about the same length."""
@@ -194,8 +197,8 @@ class Lane:
         self._runs.wrong += evidence.files_left(self._home, self._repository, self._folder / "scratch")
 
 
-async def cross(points: Iterable[str], server: Postgres | None = None) -> list[str]:
-    """Kills the service at each of `points`; returns the violations. `server` is for the databases; None: SQLite.
+async def cross(lanes: Iterable[Crossing], server: Postgres | None = None) -> list[str]:
+    """Kills the services at the points of `lanes`; returns the violations. `server` is for the databases; None: SQLite.
 
     If there are any, the folder with every log is kept and named.
     """
@@ -215,8 +218,7 @@ async def cross(points: Iterable[str], server: Postgres | None = None) -> list[s
 
     async with asyncio.TaskGroup() as group:
         crossing = [
-            group.create_task(crossed(folder / str(number), each))
-            for number, each in enumerate(crossings(points))
+            group.create_task(crossed(folder / str(number), each)) for number, each in enumerate(lanes)
         ]
     wrong = [each for lane in crossing for each in lane.result()]
     if wrong:
@@ -230,7 +232,7 @@ def main(arguments: list[str]) -> int:
     postgres = "--postgres" in arguments
     points = [each for each in arguments if each != "--postgres"] or failpoints.NAMES
     with running_postgres() if postgres else nullcontext() as server:
-        broken = asyncio.run(cross(points, server))
+        broken = asyncio.run(cross(crossings(points), server))
     print("\n".join(broken))
     return int(bool(broken))
 

@@ -182,8 +182,7 @@ class Day:
             if until <= self._tick:
                 del self._paused[run]
                 works.append(partial(runs_and_tasks.resume_run, name=run, actor="ada", now=now))
-        resume = partial(runs_and_tasks.resume_run, actor="ada", now=now)
-        works += [partial(resume, name=held) for held in self._refused() if chance.random() < 0.5]
+        self._resume_refused()
         run = self._names[chance.randrange(max(self._created, 1))]
         if self._created and chance.random() < 0.2:
             self._paused[run] = self._tick + chance.randint(1, 6)
@@ -202,6 +201,12 @@ class Day:
             except HeddleError as refused:
                 if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                     raise
+
+    def _resume_refused(self) -> None:
+        """Resumes runs in one transaction: a refusal pauses most of them, and none of these is refused to resume."""
+        resume = partial(runs_and_tasks.resume_run, actor="ada", now=self._core.now)
+        if held := [partial(resume, name=each) for each in self._refused() if self._random.random() < 0.5]:
+            self._core.write(*held)
 
     def _refused(self) -> list[RunName]:
         """Returns the runs that a provider's refusal has paused."""

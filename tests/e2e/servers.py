@@ -18,6 +18,7 @@ from tests.support.ports import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
 START_TIMEOUT = 90.0
+END_TIMEOUT = 60.0
 
 
 class Servers:
@@ -82,7 +83,7 @@ class Servers:
         for name in names:
             self._processes[name].send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         for name in names:
-            self._processes.pop(name).wait(20)
+            self._processes.pop(name).wait(END_TIMEOUT)
 
     def begin(self, *names: str) -> None:
         """Starts services again after `end`."""
@@ -94,7 +95,7 @@ class Servers:
         for name in list(self._processes):
             self._processes[name].terminate()
         for process in self._processes.values():
-            process.wait(20)
+            process.wait(END_TIMEOUT)
 
     def log(self, name: str) -> str:
         return (self._home / f"{name}.log").read_text()

@@ -39,12 +39,20 @@ DEEP_PATHS = {
 SHOWN = ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-content, .cost-table"
 
 
+# A page follows the scheme with its next frame, and some colours change gradually: axe must not look earlier.
+SETTLED = """new Promise(painted => requestAnimationFrame(() => requestAnimationFrame(painted))).then(() =>
+    Promise.allSettled(document.getAnimations().filter(each => each instanceof CSSTransition).map(each => each.finished)))
+    .then(() => null)"""
+
+
 def grave_violations(page: Page) -> list[str]:
     """Returns serious violations in the light scheme, and in the dark one, where only colours differ."""
     page.evaluate(AXE_SCRIPT)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.evaluate(SETTLED)
     found = [f"light: {each}" for each in _violations(page, {})]
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.evaluate(SETTLED)
     colours = {"runOnly": ["color-contrast", "link-in-text-block"]}
     return [*found, *(f"dark: {each}" for each in _violations(page, colours))]
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -172,10 +173,24 @@ def test_the_audit_log_is_filtered_and_exported(page: Page, run: str) -> None:
     expect(page.get_by_text("No entry matches these filters.")).to_be_visible()
 
 
-def test_a_worker_that_is_not_reachable_says_so(page: Page, servers: Servers) -> None:
-    """The page of the workers names the reason, and what brings the worker back."""
-    servers.end("agent")
+@pytest.fixture
+def own_servers(tmp_path: Path) -> Iterator[Servers]:
+    servers = Servers(tmp_path / "home")
     try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+def test_a_worker_that_is_not_reachable_says_so(browser: Browser, own_servers: Servers) -> None:
+    """The page of the workers names the reason, and what brings the worker back."""
+    # Not the worker of the other tests, whose sessions would be interrupted.
+    own_servers.end("agent")
+    with browser.new_context(base_url=own_servers.url) as context:
+        context.set_default_timeout(45_000)
+        context.add_cookies([own_servers.cookie])
+        page = context.new_page()
         for _ in range(60):
             page.goto("/workers")
             if page.get_by_text("Not reachable").count():
@@ -183,8 +198,6 @@ def test_a_worker_that_is_not_reachable_says_so(page: Page, servers: Servers) ->
             page.wait_for_timeout(500)
         expect(page.get_by_text("Not reachable")).to_be_visible()
         expect(page.get_by_text("connects again by itself")).to_be_visible()
-    finally:
-        servers.begin("agent")
 
 
 def test_the_example_plan_succeeds_on_any_repository(runs: Runs) -> None:

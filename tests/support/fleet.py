@@ -7,7 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +147,12 @@ class Fleet:
         while True:
             if self._processes[service].poll() is not None:
                 raise AssertionError(f"{service} ended:\n{self.log(service)}")
-            try:
-                answer = await check(health_pb2.HealthCheckRequest(), timeout=1)
+            with suppress(grpc.aio.AioRpcError):
+                answer = await check(health_pb2.HealthCheckRequest(), timeout=5)
                 if answer.status == health_pb2.HealthCheckResponse.SERVING:
                     return
-            except grpc.aio.AioRpcError:
-                await asyncio.sleep(0.05)  # nothing listens yet, so there is no event to wait for
+            # Nothing listens yet, or the service is still starting: a call without a pause would slow it down.
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

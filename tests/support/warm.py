@@ -32,9 +32,12 @@ _IMPORTED: Final = (
     "agent_svc.app",
     "ui_svc.app",
     "heddle.cli.app",
-    # Modules that commands import late.
+    # Modules that services and commands import late.
+    "alembic.command",
+    "heddle.drafts.verdict",
     "heddle.plan.reading",
     "heddle.plan.conversion",
+    "heddle.plan.writing",
     "typer._adapters",
 )
 # The maximum size of a request in bytes: larger than any environment.

@@ -89,7 +89,7 @@ async def test_a_cancelled_run_waits_for_no_branch(worker: FakeWorker, scheduler
 
     worker.before = before
     run = await scheduler.create(make_plan({"a": ["one"]}))
-    await asyncio.wait_for(held.wait(), 20)
+    await asyncio.wait_for(held.wait(), 60)
     await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
     await scheduler.finished(run)
     assert (await scheduler.run(run)).state == pb.RUN_STATE_CANCELLED

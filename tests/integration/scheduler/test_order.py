@@ -39,7 +39,7 @@ class Stage:
 
     async def playing(self, count: int) -> None:
         """Waits until `count` sessions run at the same time."""
-        async with asyncio.timeout(20), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: sum(self.now.values()) >= count)
 
 

@@ -45,7 +45,7 @@ async def test_restart_takes_up_what_runs(database_url: str, tmp_path: Path, end
         assert len(worker.live) == 2
         if ends_while_away:
             gate.open.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*(session.ended.wait() for session in worker.sessions.values()))
         async with scheduling(address, tmp_path, database_url) as second:
             gate.open.set()
@@ -78,7 +78,7 @@ async def test_restart_between_any_two_steps(tmp_path: Path, method: str) -> Non
     async with serving_fake(worker) as address:
         async with scheduling(address, tmp_path) as first:
             run = await first.create(make_plan({"a": ["one", "two"]}))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await arrived.wait()
         broken = False
         async with scheduling(address, tmp_path) as second:
@@ -111,7 +111,7 @@ async def test_stop_that_was_asked_for_survives_a_restart(tmp_path: Path) -> Non
             await first.until(run, lambda event: event.HasField("session_started"))
             name = f"{run}/epics/a/tasks/one/attempts/1"
             stop = asyncio.ensure_future(first.api.StopAttempt(pb.StopAttemptRequest(name=name)))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await refused.wait()
             stop.cancel()
         broken = False
@@ -138,7 +138,7 @@ async def test_worktree_of_which_nobody_was_told_is_removed(tmp_path: Path) -> N
     worker.before = before
     async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
         run = await scheduler.create(make_plan({"a": ["one"]}))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await refused.wait()
         await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
         ended = await scheduler.run(run)

@@ -106,7 +106,7 @@ async def test_live_sessions_are_summed_up(worker: FakeWorker, scheduler: Schedu
     worker.play = play
     run = await scheduler.create(make_plan({"a": ["one"]}))
     watch = scheduler.api.WatchRun(pb.WatchRunRequest(name=run))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for answer in watch:
             for summary in answer.summaries:
                 if summary.current_tool.target == "api.py" and len(summary.last_lines) == 2:

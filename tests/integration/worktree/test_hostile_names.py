@@ -179,6 +179,6 @@ async def test_a_filter_that_never_ends_is_ended(
     pid = int((tmp_path / "pid").read_text())
     # It received SIGKILL; init may take a moment to reap it.
     with suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(timeout=10)
+        psutil.Process(pid).wait(timeout=60)
     (path / ".gitattributes").unlink()
     assert (await filtering.commit(attempt())).diff_stat.files == 1
