@@ -321,6 +321,14 @@ class HeddleClient(IdentityCalls, PlanCalls):
                 return workers
             request.page_token = page.next_page_token
 
+    async def drain_worker(self, name: str, *, draining: bool = True) -> pb.Worker:
+        """Starts no more sessions on a worker, given as workers/NAME, or with `draining` False ends that."""
+        if draining:
+            drain = pb.DrainWorkerRequest(name=name)
+            return (await self._caller.mutate(self._stub.DrainWorker, drain)).worker
+        undrain = pb.UndrainWorkerRequest(name=name)
+        return (await self._caller.mutate(self._stub.UndrainWorker, undrain)).worker
+
     def watch_run(
         self, name: str, *, after: int = 0, on_break: OnBreak | None = None
     ) -> AsyncGenerator[pb.WatchRunResponse, None]:

@@ -1,7 +1,7 @@
 """Implements the WorktreeService RPCs: converts requests, calls the domain, converts results."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -119,13 +119,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(
+            request.project, job, key=str(attempt.parent.parent), restored=request.known_branches
+        )
 
     async def CommitTask(
         self, request: pb.CommitTaskRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.CommitTaskResponse:
         attempt = AttemptName.parse(request.attempt)
-        branch = _epic(attempt).branch
+        branch = attempt.parent.parent.branch
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
@@ -150,7 +152,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
             )
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(attempt.parent.parent))
 
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -164,7 +166,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             stat = accepted_history.diff_stat(done.project.git, done.head, done.kept.commit)
             return pb.DiscardAttemptResponse(kept_ref=done.kept.ref, diff_stat=stat)
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(attempt.parent.parent))
 
     async def MergeBranch(
         self, request: pb.MergeBranchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -193,7 +195,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             return pb.MergeBranchResponse(merged=merged)
 
         key = None if request.preview else f"{request.project}\0{request.target_branch}"
-        return await self._on(request.project, job, key=key)
+        return await self._on(request.project, job, key=key, restored=request.known_branches)
 
     async def OpenMerge(
         self, request: pb.OpenMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -227,7 +229,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.lease.environment.update(environment.resolved(file.env, slot, ports))
             return answer
 
-        return await self._on(request.project, job, key=f"{run}\0merge")
+        return await self._on(request.project, job, key=f"{run}\0merge", restored=request.known_branches)
 
     async def CloseMerge(
         self, request: pb.CloseMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -256,6 +258,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
+            self._mirrors.restore(request.project)
             asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream)
             found = self._forecaster.predict(request.project, asked)
             return pb.PredictConflictsResponse(
@@ -327,6 +330,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
+            self._mirrors.restore(request.project)
             found = diffs.diff(
                 repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
@@ -352,11 +356,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             message.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
         return message
 
-    async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
-        """Runs a job on an already inspected project: a missing repository is a fault of the environment."""
+    async def _on(
+        self, project: str, job: Callable[[], T], *, key: str | None, restored: Iterable[pb.KnownBranch] = ()
+    ) -> T:
+        """Runs a job on an inspected project. A lost mirror is restored; another missing repository is a fault."""
 
         def checked() -> T:
             with environment_faults.as_project_unavailable(self._worktrees.folders, project):
+                self._mirrors.restore(project, restored)
                 return job()
 
         return await self._executor.run(checked, key=key, ends_with_caller=True)
@@ -390,7 +397,3 @@ def _lease(state: WorktreeState) -> Lease:
     if state.lease is None:
         raise RuntimeError(f"{state.epic} has no lease")
     return state.lease
-
-
-def _epic(attempt: AttemptName) -> EpicName:
-    return attempt.parent.parent

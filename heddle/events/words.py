@@ -98,6 +98,9 @@ def _task_waiting(event: pb.TaskWaiting) -> str:
 
 
 def _task_accepted(event: pb.TaskAccepted) -> str:
+    if not event.commit:
+        # A draft, which makes no commit.
+        return "accepted"
     change = "no changes" if event.no_changes else _diff(event.diff_stat)
     return f"accepted as {event.commit[:10]} ({change})"
 

@@ -320,6 +320,7 @@ class EnsureWorktreeRequest(_message.Message):
     REWIND_TO_FIELD_NUMBER: _builtins.int
     TAKE_IN_FIELD_NUMBER: _builtins.int
     RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -362,6 +363,12 @@ class EnsureWorktreeRequest(_message.Message):
         attempt.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """Branches of the run with the last commit that the scheduler knows of each. If this
+        worker has lost the clone of a project by URL, they are restored from its remote.
+        """
+
     def __init__(
         self,
         *,
@@ -375,14 +382,40 @@ class EnsureWorktreeRequest(_message.Message):
         rewind_to: _builtins.str = ...,
         take_in: _abc.Iterable[_builtins.str] | None = ...,
         resolve_conflict: _builtins.bool = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnsureWorktreeRequest: _TypeAlias = EnsureWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class KnownBranch(_message.Message):
+    """A branch of Heddle, and a commit on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """For example heddle/RUN/epics/EPIC."""
+    commit: _builtins.str
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KnownBranch: _TypeAlias = KnownBranch  # noqa: Y015
 
 @_typing.final
 class EnsureWorktreeResponse(_message.Message):
@@ -628,6 +661,7 @@ class MergeBranchRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     SQUASH_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     source_branch: _builtins.str
@@ -646,6 +680,10 @@ class MergeBranchRequest(_message.Message):
     """True: nothing is created or moved; the response has the expected result. The
     epoch is not checked.
     """
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktreeRequest."""
+
     def __init__(
         self,
         *,
@@ -658,10 +696,11 @@ class MergeBranchRequest(_message.Message):
         resource: _builtins.str = ...,
         squash: _builtins.bool = ...,
         preview: _builtins.bool = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "preview", b"preview", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "squash", b"squash", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_branches", b"known_branches", "preview", b"preview", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "squash", b"squash", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -777,6 +816,7 @@ class OpenMergeRequest(_message.Message):
     SQUASH_FIELD_NUMBER: _builtins.int
     KNOWN_TREES_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     run: _builtins.str
@@ -799,6 +839,10 @@ class OpenMergeRequest(_message.Message):
         worktree. Absent: the project has none.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktreeRequest."""
+
     def __init__(
         self,
         *,
@@ -811,10 +855,11 @@ class OpenMergeRequest(_message.Message):
         squash: _builtins.bool = ...,
         known_trees: _abc.Iterable[_builtins.str] | None = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_trees", b"known_trees", "project", b"project", "project_file", b"project_file", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_branches", b"known_branches", "known_trees", b"known_trees", "project", b"project", "project_file", b"project_file", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.session_stream import joined
-from scheduler_svc.pools.workers import Worker, from_worker
+from scheduler_svc.pools.workers import Worker, from_worker, known_branches
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
@@ -47,6 +47,11 @@ _GIT_TIMEOUT: Final = 600.0
 
 # After these outcomes the next attempt resumes the session. A session over its budget share may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
+# Outcomes of attempts that end by an error, other than FAILED.
+_OUTCOMES: Final = {
+    pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
+    pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
+}
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
@@ -99,9 +104,8 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
-            if error.reason == pb.ERROR_REASON_NEEDS_CONFLICT:
-                # Another attempt would meet the same conflict.
-                result.outcome = pb.OUTCOME_CONFLICTED
+            # Another attempt would meet the same conflict. A lost disk is no fault of the task.
+            result.outcome = _OUTCOMES.get(error.reason, result.outcome)
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
@@ -142,6 +146,7 @@ class AttemptDriver:
             rewind_to=assignment.rewind_to,
             take_in=assignment.needed,
             resolve_conflict=assignment.resolves_needed,
+            known_branches=known_branches(assignment.known_branches),
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,

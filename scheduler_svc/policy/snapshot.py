@@ -1,6 +1,7 @@
 """The input of `policy.decide`: plain values without a clock or I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
@@ -144,6 +145,18 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class Member:
+    """What the database knows about a worker."""
+
+    name: str
+    # Addresses of its services. Empty: it is not registered.
+    worktree: str
+    agent: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
+
+
+@dataclass(frozen=True)
 class WorkerView:
     """A worker of the fleet."""
 
@@ -152,10 +165,12 @@ class WorkerView:
     connected: bool = True
     # True: its disk accepts no new work.
     full: bool = False
+    # True: no session starts there.
+    draining: bool = False
 
     @property
     def takes_work(self) -> bool:
-        """True: sessions and merges can start there."""
+        """True: merges can start there, and sessions unless it is drained."""
         return self.connected and not self.full
 
 

@@ -77,7 +77,11 @@ class TaskCommits:
             self._finish(project, paths, head, None)
             return _committed(project.git, head, state)
         if state is None:
-            raise checkouts.damaged(paths)
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WORKTREE_LOST,
+                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
+                path=paths.worktree,
+            )
         repository.check_same(self.folders, project, state.project)
         if state.owner != attempt:
             earlier = accepted_history.commit_of(project.git, state, attempt)

@@ -136,6 +136,22 @@ def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
     return table
 
 
+def workers(found: Iterable[pb.Worker]) -> Table:
+    """Returns a row for each worker."""
+    table = _table("WORKER", "STATE", "SESSIONS", "AGENTS", "LABELS", "REASON")
+    for worker in found:
+        agents = [agent.name for agent in worker.agents if agent.available]
+        table.add_row(
+            SafeText(worker.name.removeprefix("workers/")),
+            words.worker_state(worker),
+            f"{worker.running_sessions}/{worker.slots}",
+            SafeText(", ".join(agents)),
+            SafeText(", ".join(f"{key}={label}" for key, label in sorted(worker.labels.items()))),
+            SafeText(words.plain(worker.reason or worker.full)),
+        )
+    return table
+
+
 def tokens(found: Iterable[pb.Token], now: datetime) -> Table:
     """Returns the table of tokens and signed-in browsers."""
     table = _table("TOKEN", "USER", "ROLE", "FOR", "PROJECTS", "EXPIRES")

@@ -357,6 +357,20 @@ audit = sa.Table(
     sa.Index("audit_by_user", "user", "sequence"),
 )
 
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    # Addresses of its services. Empty: it is listed in HEDDLE_WORKERS, or has left.
+    sa.Column("worktree", sa.Text, nullable=False, server_default=""),
+    sa.Column("agent", sa.Text, nullable=False, server_default=""),
+    # A JSON object of strings.
+    sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
+    # When it last registered. Null: it never did.
+    sa.Column("renewed_at", sa.BigInteger),
+)
+
 leadership = sa.Table(
     "leadership",
     metadata,

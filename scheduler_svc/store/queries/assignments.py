@@ -1,13 +1,13 @@
 """Reads assignments: what a live attempt must do, and where."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import AttemptName
+from heddle.names import AttemptName, RunName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
@@ -52,6 +52,8 @@ class Assignment:
     merges: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
+    # The last commits of its epic's and its run's branch, by branch.
+    known_branches: Mapping[str, str] = field(default_factory=dict)
     # The accepted commits of the tasks that it needs.
     needed: Sequence[str] = ()
     # True: its agent resolves a conflict with one of them.
@@ -121,6 +123,14 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
         "rewind_to": row.rewind_to,
+        "known_branches": {
+            branch: commit
+            for branch, commit in (
+                (attempt.parent.parent.branch, row.epic_head),
+                (RunName(attempt.run).branch, row.head_commit),
+            )
+            if commit
+        },
     }
 
 

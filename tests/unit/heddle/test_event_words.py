@@ -71,6 +71,7 @@ def test_what_fixes_a_failure_follows_it() -> None:
             pb.Event(task_accepted=pb.TaskAccepted(commit="abc", no_changes=True)),
             "accepted as abc (no changes)",
         ),
+        (pb.Event(task_accepted=pb.TaskAccepted()), "accepted"),
         (
             pb.Event(
                 changes_found=pb.ChangesFound(

@@ -109,7 +109,7 @@ async def test_without_a_token_only_the_web_apps_certificate_counts(
     """The web app is known by its certificate; any other call without a token is told how to send one."""
     web = Caller(header, (certificates.WEB,))
     assert (await guard.identify(web)).kind is Kind.WEB  # type: ignore[arg-type]  # see above
-    for names in ((), ("heddle:worker/a",)):
+    for names in ((), (certificates.CLIENT,)):
         error = await refusal(guard, Caller(header, names))
         assert error.reason == pb.ERROR_REASON_UNAUTHENTICATED
         assert "this call has no token" in error.message
@@ -346,3 +346,12 @@ async def test_the_log_says_once_that_refusals_are_left_out(
     events = [each["event"] for each in logged]
     assert events.count("refusals_not_recorded") == warnings
     assert events.count("call_refused") == 600
+
+
+async def test_a_worker_is_known_by_its_certificate(guard: SignIn) -> None:
+    """A certificate of a worker makes its caller that worker, and a token of the same call counts before it."""
+    names = (certificates.worker("one"),)
+    found = await guard.identify(Caller(names=names))  # type: ignore[arg-type]  # what it uses of a context
+    assert found == Principal("worker/one", kind=Kind.WORKER)
+    found = await guard.identify(Caller("Bearer secret", names))  # type: ignore[arg-type]  # as above
+    assert found == OPERATOR
