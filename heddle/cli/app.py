@@ -18,6 +18,7 @@ from heddle.cli.runs import (
     cost_commands,
     hold_commands,
     merge_commands,
+    review_commands,
     run_commands,
     task_commands,
 )
@@ -33,6 +34,7 @@ for part in (
     run_commands,
     apply_command,
     task_commands,
+    review_commands,
     hold_commands,
     add_task,
     merge_commands,

@@ -50,6 +50,7 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,
@@ -87,6 +88,7 @@ START: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     sa.select(attempts.c.number)
     .where(
         attempts.c.run == sa.bindparam("of_run"),

@@ -170,11 +170,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def settings(home: Path, **environ: str) -> Settings:
+    return Settings.read({"HEDDLE_HOME": str(home), **environ})
+
+
 async def test_the_data_folder_has_the_tokens_of_the_operator_and_the_web_app(
     home: Path, store: Store
 ) -> None:
     """The operator is an administrator under the name of the user; the web app is no user."""
-    guard = sign_in(Settings(home=home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    guard = sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
     owners = [
         await guard.identify(Caller(f"Bearer {(home / name).read_text().strip()}"))  # type: ignore[arg-type]  # see above
         for name in ("token", "web-token")
@@ -187,10 +191,10 @@ async def test_the_data_folder_has_the_tokens_of_the_operator_and_the_web_app(
 
 async def test_a_token_of_the_settings_replaces_the_operators_file(home: Path, store: Store) -> None:
     """With a token in the settings, that of a file in the data folder is refused, and none is created."""
-    sign_in(Settings(home=home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
     old = (home / "token").read_text().strip()
     (home / "token").unlink()
-    guard = sign_in(Settings(home=home, token="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
     assert (await guard.identify(Caller("Bearer given"))).role == pb.ROLE_ADMIN  # type: ignore[arg-type]  # see above
     store.answers = [None]
     await refusal(guard, Caller(f"Bearer {old}"))
@@ -207,7 +211,7 @@ async def test_a_user_without_a_name_is_an_operator_too(
         raise error("uid not found: 4711")
 
     monkeypatch.setattr("getpass.getuser", unknown)
-    guard = sign_in(Settings(home=home, token="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
     owner = await guard.identify(Caller("Bearer given"))  # type: ignore[arg-type]  # see above
     assert owner == Principal("user", pb.ROLE_ADMIN)
 
