@@ -134,12 +134,12 @@ def test_an_unknown_run_says_so(page: Page) -> None:
 def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -> None:
     """A new run appears in the list without a reload, and links to its board."""
     page.goto("/")
-    expect(page.locator(f'a[href$="{busy}"]')).to_be_visible()
+    expect(page.locator(f'.run-row a[href$="{busy}"]')).to_be_visible()
     name = runs.start(SMALL)
-    link = page.locator(f'a[href$="{name}"]')
+    link = page.locator(f'.run-row a[href$="{name}"]')
     expect(link).to_be_visible()
     runs.cancel(name)
-    expect(page.locator(".run-row", has=link)).to_contain_text("Cancelled")
+    expect(page.locator(".run-row", has=page.locator(f'a[href$="{name}"]'))).to_contain_text("Cancelled")
     link.click()
     expect(page.get_by_role("heading", name="Small change")).to_be_visible()
 

@@ -2,9 +2,10 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.runs import Runs
+from tests.e2e.servers import Servers
 
 NAME = "page <b>é</b>.html"
 
@@ -136,3 +137,73 @@ def test_comments_on_lines_become_a_task(page: Page, runs: Runs) -> None:
     assert "app.py, line " in told
     assert "    print('the new shop')" in told
     assert "Say <b>hello</b> instead." in told
+
+
+def test_comments_are_found_by_touch_and_key_and_discarded(
+    page: Page, browser: Browser, servers: Servers, runs: Runs
+) -> None:
+    """A finger finds the button of a line, Tab and arrows reach it, and *Discard* asks before all comments are gone."""
+    name = runs.start(ENDED)
+    runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
+    phone = browser.new_context(
+        base_url=servers.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    phone.add_cookies([servers.cookie])
+    touched = phone.new_page()
+    touched.goto(f"/{name}/changes?of=epics/alpha")
+    button = touched.locator(".line-comment").first
+    expect(button).to_be_visible()
+    look = button.evaluate("it => [Number(getComputedStyle(it).opacity), it.offsetWidth]")
+    assert look[0] >= 0.7
+    assert look[1] >= 24
+    button.tap()
+    expect(touched.get_by_label("Comment on this line")).to_be_visible()
+    assert touched.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.close()
+
+    page.goto(f"/{name}/changes?of=epics/alpha")
+    expect(page.get_by_text("Comment on a line")).to_be_visible()
+    field = page.get_by_label("Comment on this line")
+    first = page.locator(".line-comment").first
+    page.get_by_role("group", name="Change of app.py").focus()
+    page.keyboard.press("Tab")
+    expect(first).to_be_focused()
+    assert first.evaluate("it => getComputedStyle(it).opacity") == "1"
+    assert first.evaluate("it => getComputedStyle(it).color !== getComputedStyle(it).backgroundColor")
+    for comment in ("One.", "Two."):
+        page.keyboard.press("Enter")
+        field.fill(comment)
+        field.press("Control+Enter")
+        first.focus()
+        page.keyboard.press("ArrowDown")
+    sending = page.get_by_role("form", name="Send comments")
+    expect(sending).to_contain_text("2 comments")
+    sending.get_by_role("button", name="Discard").click()
+    expect(sending).to_contain_text("Discard 2 comments?")
+    sending.get_by_role("button", name="Keep").click()
+    expect(page.locator(".note-shown")).to_have_count(2)
+    sending.get_by_role("button", name="Discard").click()
+    sending.get_by_role("button", name="Discard").click()
+    expect(page.locator(".note-row")).to_have_count(0)
+    expect(sending).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("Comment on a line")).to_be_visible()
+    expect(page.locator(".note-row")).to_have_count(0)
+
+
+def test_viewed_files_are_folded_and_counted(page: Page, runs: Runs) -> None:
+    """A mark folds its file, is counted and survives a reload; without the mark the file is open again."""
+    name = runs.start(ENDED)
+    runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
+    page.goto(f"/{name}/changes?of=epics/alpha")
+    file = page.locator(".diff-file", has_text="app.py")
+    expect(file.locator("tr").first).to_be_visible()
+    page.get_by_label("Viewed: app.py").check()
+    expect(file.locator("tr")).to_have_count(0)
+    expect(page.locator(".changes-tools")).to_contain_text("1 viewed")
+    page.reload()
+    expect(page.get_by_label("Viewed: app.py")).to_be_checked()
+    expect(file.locator("tr")).to_have_count(0)
+    page.get_by_label("Viewed: app.py").uncheck()
+    expect(file.locator("tr").first).to_be_visible()
+    expect(page.locator(".changes-tools")).not_to_contain_text("viewed")

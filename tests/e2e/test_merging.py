@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
+from tests.web_tools import ROOT
 
 # Whichever is merged second conflicts. The agent's file has no markers, so running it again resolves that.
 CLASHING = """
@@ -57,3 +58,28 @@ def test_an_epic_that_conflicts_is_dropped(page: Page, runs: Runs, conflicted: s
     expect(page.locator(".queue").get_by_text("Not merged", exact=True)).to_have_count(1)
     expect(page.locator(".queue").get_by_text("Merged", exact=True)).to_have_count(1)
     expect(drop).to_have_count(0)
+
+
+# Every word for a state, as the web app has it.
+WORDS = re.findall(r'of\("([^"]+)"', (ROOT / "ui_svc" / "web" / "src" / "model" / "status.ts").read_text())
+
+# Puts a word into the first state; returns by how many pixels it is wider than its column leaves.
+OVERLAP = """
+([row, word]) => {
+  const [status, next] = document.querySelector(row).children;
+  const text = status.querySelector("span");
+  text.textContent = word;
+  const end = Math.max(text.getBoundingClientRect().left + text.scrollWidth, text.getBoundingClientRect().right);
+  return end - next.getBoundingClientRect().left;
+}
+"""
+
+
+def test_no_state_covers_the_name_of_its_epic(page: Page, conflicted: str) -> None:
+    """In the merge queue and in compact rows, every word for a state fits before the name."""
+    rows = {"": ".board .slim", "/conflicts": ".queue li"}
+    for view, row in rows.items():
+        page.goto(f"/{conflicted}{view}")
+        expect(page.locator(row).first).to_be_visible()
+        wide = [word for word in WORDS if page.evaluate(OVERLAP, [row, word]) > 0]
+        assert wide == []
