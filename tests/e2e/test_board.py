@@ -134,9 +134,9 @@ def test_an_unknown_run_says_so(page: Page) -> None:
 def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -> None:
     """A new run appears in the list without a reload, and links to its board."""
     page.goto("/")
-    expect(page.locator(f'a[href$="{busy}"]')).to_be_visible()
+    expect(page.locator(f'.card-link[href$="{busy}"]')).to_be_visible()
     name = runs.start(SMALL)
-    link = page.locator(f'a[href$="{name}"]')
+    link = page.locator(f'.card-link[href$="{name}"]')
     expect(link).to_be_visible()
     runs.cancel(name)
     expect(page.locator(".run-row", has=link)).to_contain_text("Cancelled")
