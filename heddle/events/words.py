@@ -68,6 +68,12 @@ def _ended(what: str, event: pb.RunFinished | pb.EpicFinished | pb.SessionFinish
     return f"{what} {outcome(event.outcome)}{f': {event.reason}' if event.reason else ''}"
 
 
+def _session_finished(event: pb.SessionFinished) -> str:
+    if event.outcome == pb.OUTCOME_PARKED:
+        return "session paused until its question is answered"
+    return _ended("session", event)
+
+
 def _worktree_created(event: pb.WorktreeCreated) -> str:
     ports = f", ports {', '.join(map(str, event.ports))}" if event.ports else ""
     slot = f" (slot {event.slot}{ports})" if event.slot else ""
@@ -92,6 +98,9 @@ def _task_waiting(event: pb.TaskWaiting) -> str:
 
 
 def _task_accepted(event: pb.TaskAccepted) -> str:
+    if not event.commit:
+        # A draft, which makes no commit.
+        return "accepted"
     change = "no changes" if event.no_changes else _diff(event.diff_stat)
     return f"accepted as {event.commit[:10]} ({change})"
 
@@ -275,7 +284,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "background_work": _background_work,
     "agent_session": _agent_session,
     "surroundings_changed": _surroundings_changed,
-    "session_finished": lambda e: _ended("session", e),
+    "session_finished": _session_finished,
     "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",
     "conflict_cleared": lambda e: f"will no longer conflict with {_other_side(e)}",
     "wrote_outside": lambda e: f"wrote paths outside its `touches`: {_first(e.paths, e.path_count)}",

@@ -2568,6 +2568,7 @@ class ListWorkersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Absent: 100. At most 500."""
     page_token: _builtins.str
     def __init__(
         self,

@@ -368,3 +368,15 @@ def test_question_mark_lists_the_keys(page: Page, busy: str) -> None:
     page.keyboard.press("Escape")
     expect(keys).to_have_count(0)
     expect(dialog).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/new", "/costs", "/RUN"])
+def test_the_list_of_keys_has_its_own_size_on_every_page(page: Page, busy: str, path: str) -> None:
+    """The dialog is no wider than its text needs, and its text is not at its edge."""
+    page.goto(path.replace("RUN", busy))
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    keys = page.get_by_role("dialog", name="Keyboard")
+    expect(keys).to_be_visible()
+    box = keys.evaluate("it => [it.offsetWidth, parseFloat(getComputedStyle(it).paddingLeft)]")
+    assert box[0] <= 560
+    assert box[1] >= 16

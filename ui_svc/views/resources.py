@@ -32,6 +32,7 @@ def run(message: pb.Run) -> View:
         "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
+        "draft": message.draft,
     }
 
 
@@ -122,7 +123,13 @@ def task(message: pb.Task) -> View:
 def whole_task(message: pb.Task) -> View:
     """Returns a task with the fields that only its modal shows."""
     checks = [{"name": check.name, "run": check.run} for check in message.checks]
-    return {**task(message), "prompt": message.prompt, "retries": message.retries, "checks": checks}
+    return {
+        **task(message),
+        "prompt": message.prompt,
+        "source": message.source,
+        "retries": message.retries,
+        "checks": checks,
+    }
 
 
 def attempt(message: pb.Attempt) -> View:

@@ -20,7 +20,7 @@ from heddle.drafts import sources
 from heddle.drafts.prompt import remark_line
 from heddle.drafts.request import MAX_ROUNDS, ROUNDS
 from heddle.plan.analysis import analyse
-from heddle.samples.example import ready_agents
+from heddle.samples.example import ready_agents, usual_agent
 
 app = typer.Typer()
 
@@ -120,8 +120,7 @@ async def _usual_agent(client: HeddleClient) -> str:
     ready = ready_agents(await client.list_workers())
     if not ready:
         raise Failure("no agent is ready; `heddle doctor` says why, and --agent names one", BAD_INPUT)
-    chosen = (await client.get_preferences()).agent
-    return chosen if chosen in ready else ready[0]
+    return usual_agent(ready, (await client.get_preferences()).agent)
 
 
 async def _wait(client: HeddleClient, name: str) -> tuple[pb.Run, pb.Draft]:

@@ -71,6 +71,7 @@ def test_what_fixes_a_failure_follows_it() -> None:
             pb.Event(task_accepted=pb.TaskAccepted(commit="abc", no_changes=True)),
             "accepted as abc (no changes)",
         ),
+        (pb.Event(task_accepted=pb.TaskAccepted()), "accepted"),
         (
             pb.Event(
                 changes_found=pb.ChangesFound(
@@ -156,3 +157,9 @@ def test_what_fixes_a_failure_follows_it() -> None:
 def test_what_happened_is_a_plain_sentence(event: pb.Event, words: str) -> None:
     """The text contains each fact of the payload that a reader needs for a decision."""
     assert describe(event) == words
+
+
+def test_a_parked_session_has_not_ended() -> None:
+    """A session that waits for the operator says so, instead of naming its internal state."""
+    parked = pb.SessionFinished(outcome=pb.OUTCOME_PARKED)
+    assert describe(pb.Event(session_finished=parked)) == "session paused until its question is answered"

@@ -15,6 +15,7 @@ from ui_svc.endpoints.addresses import ATTEMPT, EPIC, RUN, TASK
 # By command: the endpoints that the pages call. GET where the page shows what the command prints.
 ENDPOINTS: Final = {
     "run": ["POST /runs", f"POST {RUN}:again"],
+    "draft": ["POST /drafts", f"GET {RUN}/draft"],
     "ls": ["GET /runs"],
     "events": [f"GET {RUN}/turns"],
     "logs": [f"GET {ATTEMPT}/events"],
@@ -66,7 +67,6 @@ LEFT_OUT: Final = {
     "certs": "It writes private keys to files of the operator's machine.",
     "repair-epochs": "It runs next to a worker that refuses its leader, with the worker's files.",
     "gc": "The leader does it every hour; a single worktree is removed on the page of worktrees.",
-    "draft": "The form for a run has no field for a goal yet.",
     "schedule create": "Schedules have no page yet.",
     "schedule list": "Schedules have no page yet.",
     "schedule pause": "Schedules have no page yet.",
@@ -84,6 +84,7 @@ _CALLED: Final = {
     f"GET {ATTEMPT}/events": "/events?",
     "GET /runs": "runs?page_token",
     "POST /runs": 'post("runs"',
+    "POST /drafts": 'post("drafts"',
     "GET /costs": "costs?",
 }
 

@@ -72,7 +72,11 @@ export function pastOf(
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);
         it.state = it.asked.size ? "waiting" : "running";
-        states.set(task, { state: it.asked.size ? "waiting" : "running", since: turn.time });
+        states.set(task, {
+          state: it.asked.size ? "waiting" : "running",
+          since: turn.time,
+          reason: it.asked.size ? (turn.question ?? states.get(task)?.reason ?? "") : "",
+        });
         break;
       case "check_finished":
         if (it) Object.assign(it, { state: "checking", checks: [...it.checks, turn as any] });

@@ -70,6 +70,8 @@ export interface Run {
   unpushed: { branch: string; error: string }[];
   budget: number | null;
   held_by: string;
+  // Whether its agent drafts a plan.
+  draft: boolean;
   forecast?: Forecast | null;
 }
 
