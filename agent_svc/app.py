@@ -5,6 +5,7 @@ import asyncio
 from agent_svc.agents.catalogue import Catalogue, default_catalogue
 from agent_svc.log.spool import Spool
 from agent_svc.processes.supervised import Supervisors
+from agent_svc.registration import Registration
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
 from agent_svc.sessions.registry import Sessions
@@ -52,13 +53,18 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
     )
     checks = StandaloneChecks(settings.home / "checks", fence, context)
 
+    registration = Registration(settings)
+
     async def recover() -> None:
         await sessions.recover()
         await checks.recover()
+        registration.start()
 
     async def drain() -> None:
         # Concurrently, because each waits for a grace period.
         await asyncio.gather(sessions.drain(), checks.drain())
+        # The scheduler could read the ends of the sessions until now.
+        await registration.leave()
         await asyncio.to_thread(held.close)
 
     return Service(

@@ -33,6 +33,8 @@ ENDED_ATTEMPT: Final = frozenset(
         pb.ATTEMPT_STATE_STOPPED,
         pb.ATTEMPT_STATE_LOST,
         pb.ATTEMPT_STATE_PARKED,
+        pb.ATTEMPT_STATE_SUBMITTED,
+        pb.ATTEMPT_STATE_REVIEWED,
     }
 )
 
@@ -320,6 +322,14 @@ class HeddleClient(IdentityCalls, PlanCalls):
             if not page.next_page_token:
                 return workers
             request.page_token = page.next_page_token
+
+    async def drain_worker(self, name: str, *, draining: bool = True) -> pb.Worker:
+        """Starts no more sessions on a worker, given as workers/NAME, or with `draining` False ends that."""
+        if draining:
+            drain = pb.DrainWorkerRequest(name=name)
+            return (await self._caller.mutate(self._stub.DrainWorker, drain)).worker
+        undrain = pb.UndrainWorkerRequest(name=name)
+        return (await self._caller.mutate(self._stub.UndrainWorker, undrain)).worker
 
     def watch_run(
         self, name: str, *, after: int = 0, on_break: OnBreak | None = None

@@ -57,11 +57,14 @@ class WorkerAddress:
     agent: str
 
 
-def _address(value: str) -> str:
-    if is_socket(value):
-        return value
+def is_address(value: str) -> bool:
+    """Returns whether it is host:port or unix:PATH."""
     host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    return is_socket(value) or bool(host and port.isascii() and port.isdecimal() and int(port) <= 65535)
+
+
+def _address(value: str) -> str:
+    if not is_address(value):
         raise ValueError("it takes host:port, as 127.0.0.1:7400")
     return value
 
@@ -73,6 +76,8 @@ def _host_and_port(value: str) -> str:
 
 
 def _workers(value: str) -> tuple[WorkerAddress, ...]:
+    if value == "none":
+        return ()
     workers = []
     for entry in value.split(","):
         name, _, addresses = entry.strip().partition("=")
@@ -81,6 +86,23 @@ def _workers(value: str) -> tuple[WorkerAddress, ...]:
             raise ValueError(f"each entry is name=worktree_host:port+agent_host:port, and {entry!r} is not")
         workers.append(WorkerAddress(name, worktree, agent))
     return tuple(workers)
+
+
+def _advertised(value: str) -> str:
+    worktree, _, agent = value.partition("+")
+    if not (is_address(worktree) and is_address(agent)):
+        raise ValueError("it takes worktree_host:port+agent_host:port")
+    return value
+
+
+def _labels(value: str) -> dict[str, str]:
+    labels = {}
+    for part in _parts(value):
+        key, _, label = part.partition("=")
+        if not (key and label):
+            raise ValueError(f"it takes KEY=VALUE, separated by commas, and {part!r} is not")
+        labels[key] = label
+    return labels
 
 
 def _port_range(value: str) -> tuple[int, int]:
@@ -149,9 +171,15 @@ class Settings(BaseSettings):
             ),
         )
     )
-    """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`."""
+    """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`.
+    none: only workers that register themselves."""
     worker_name: str = "local"
     """The name of this worker in events."""
+    advertise: Annotated[str, AfterValidator(lambda value: value and _advertised(value))] = ""
+    """worktree_address+agent_address under which the scheduler reaches this worker, which registers itself at
+    `scheduler`. Absent: it does not register."""
+    labels: Annotated[dict[str, str], NoDecode, BeforeValidator(_labels)] = Field(default_factory=dict)
+    """KEY=VALUE, separated by commas: what a worker that registers itself offers."""
     slots: Annotated[int, Field(ge=1)] = 8
     """Sessions that a worker runs at the same time."""
     min_free_bytes: _Count = 512 << 20

@@ -24,6 +24,7 @@ from scheduler_svc.api.identity_servicer import IdentityServicer
 from scheduler_svc.api.servicer import SchedulerServicer
 from scheduler_svc.api.sign_in import sign_in
 from scheduler_svc.commands.create_run import create_run
+from scheduler_svc.commands.fleet import Fleet
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
@@ -51,7 +52,9 @@ class App:
     _servicer: SchedulerServicer
     _identity: IdentityServicer
     _guard: Guard
+    _fleet: Fleet
     _leading: "asyncio.Task[None] | None" = field(default=None)
+    _following: "asyncio.Task[None] | None" = field(default=None)
 
     def service(self) -> Service:
         """Returns the service for `heddle.serving`."""
@@ -78,16 +81,20 @@ class App:
                 log.warning("database_not_ready", error=error.message)
             await backoff.wait()
         await self.workers.start()
+        self._following = asyncio.create_task(self._fleet.run())
         self._leading = asyncio.create_task(self._loop.run())
 
     async def drain(self) -> None:
         """Ends watches and the loop; sessions continue on their workers. Idempotent."""
         self._doorbell.close()
-        if self._leading:
-            self._leading.cancel()
+        tasks = [task for task in (self._leading, self._following) if task]
+        # Both at once, before either notices that the doorbell is closed: a term ends in order only once.
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
             with suppress(asyncio.CancelledError):
-                await self._leading
-            self._leading = None
+                await task
+        self._following = self._leading = None
         await self.workers.close()
         await self.database.close()
 
@@ -102,6 +109,10 @@ def build(
     guard: Guard | None = None,
 ) -> App:
     """Creates the scheduler, which opens nothing before `start`. `guard` is absent outside of tests."""
+
+    def now() -> int:
+        return micros(clock())
+
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls, settings.longest_lease)
@@ -127,20 +138,19 @@ def build(
         retention=retention,
         start_run=start_run,
     )
+    fleet = Fleet(database, doorbell, workers, now, tls=settings.tls is not None)
     servicer = SchedulerServicer(
         database,
         doorbell,
         workers,
         clock,
         new_suffix,
+        fleet=fleet,
         start_run=start_run,
         project_budget=project_budget,
         retention=retention,
     )
 
-    def now() -> int:
-        return micros(clock())
-
     signing_in = sign_in(settings, database, now)
     identity = IdentityServicer(database, now, signing_in.forget)
-    return App(database, workers, doorbell, loop, servicer, identity, guard or signing_in)
+    return App(database, workers, doorbell, loop, servicer, identity, guard or signing_in, fleet)

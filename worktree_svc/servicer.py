@@ -1,7 +1,7 @@
 """Implements the WorktreeService RPCs: converts requests, calls the domain, converts results."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -15,7 +15,6 @@ from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import replies
 from worktree_svc.content import accepted_history
-from worktree_svc.content.acceptance import ChangeRules
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
@@ -119,38 +118,35 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(
+            request.project, job, key=str(attempt.parent.parent), restored=request.known_branches
+        )
 
     async def CommitTask(
         self, request: pb.CommitTaskRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.CommitTaskResponse:
         attempt = AttemptName.parse(request.attempt)
-        branch = _epic(attempt).branch
+        branch = attempt.parent.parent.branch
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
-            git, commit, merged = self._commits.commit_task(
-                request.project,
-                attempt,
-                request.epoch,
-                request.subject,
-                request.body,
-                rules=ChangeRules(request.expect, request.allow_files),
-                spans=spans,
-            )
+            git, commit, merged = self._commits.commit_requested(request, attempt, spans)
             stat = accepted_history.diff_stat(git, f"{commit}^", commit)
             merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
-                push_error=self._mirrors.push(request.project, [branch]).get(branch, ""),
+                push_error=(
+                    "" if request.submit else self._mirrors.push(request.project, [branch]).get(branch, "")
+                ),
                 merged_commit=merged,
                 no_changes=not (stat.files or merges),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
+                kept_ref=refs.kept_ref(attempt) if request.submit else "",
             )
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(attempt.parent.parent))
 
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -164,7 +160,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             stat = accepted_history.diff_stat(done.project.git, done.head, done.kept.commit)
             return pb.DiscardAttemptResponse(kept_ref=done.kept.ref, diff_stat=stat)
 
-        return await self._on(request.project, job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(attempt.parent.parent))
 
     async def MergeBranch(
         self, request: pb.MergeBranchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -193,7 +189,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             return pb.MergeBranchResponse(merged=merged)
 
         key = None if request.preview else f"{request.project}\0{request.target_branch}"
-        return await self._on(request.project, job, key=key)
+        return await self._on(request.project, job, key=key, restored=request.known_branches)
 
     async def OpenMerge(
         self, request: pb.OpenMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -227,7 +223,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.lease.environment.update(environment.resolved(file.env, slot, ports))
             return answer
 
-        return await self._on(request.project, job, key=f"{run}\0merge")
+        return await self._on(request.project, job, key=f"{run}\0merge", restored=request.known_branches)
 
     async def CloseMerge(
         self, request: pb.CloseMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -256,6 +252,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
+            self._mirrors.restore(request.project)
             asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream)
             found = self._forecaster.predict(request.project, asked)
             return pb.PredictConflictsResponse(
@@ -327,6 +324,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
+            self._mirrors.restore(request.project)
             found = diffs.diff(
                 repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
@@ -352,11 +350,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             message.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
         return message
 
-    async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
-        """Runs a job on an already inspected project: a missing repository is a fault of the environment."""
+    async def _on(
+        self, project: str, job: Callable[[], T], *, key: str | None, restored: Iterable[pb.KnownBranch] = ()
+    ) -> T:
+        """Runs a job on an inspected project. A lost mirror is restored; another missing repository is a fault."""
 
         def checked() -> T:
             with environment_faults.as_project_unavailable(self._worktrees.folders, project):
+                self._mirrors.restore(project, restored)
                 return job()
 
         return await self._executor.run(checked, key=key, ends_with_caller=True)
@@ -390,7 +391,3 @@ def _lease(state: WorktreeState) -> Lease:
     if state.lease is None:
         raise RuntimeError(f"{state.epic} has no lease")
     return state.lease
-
-
-def _epic(attempt: AttemptName) -> EpicName:
-    return attempt.parent.parent

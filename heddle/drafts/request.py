@@ -58,12 +58,13 @@ def _problems(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
 def _of_sources(sources: Sequence[pb.DraftSource]) -> Iterator[HeddleError]:
     if len(sources) > MAX_SOURCES:
         yield invalid_field("sources", f"are {len(sources)}; at most {MAX_SOURCES} are allowed")
-    sizes = {source.name: len(source.text.encode()) for source in sources}
-    if (total := sum(sizes.values())) > MAX_SOURCE_BYTES:
-        largest = max(sizes, key=lambda name: sizes[name])
+    # Several may have the same name.
+    sizes = [(len(source.text.encode()), source.name) for source in sources]
+    if (total := sum(size for size, _ in sizes)) > MAX_SOURCE_BYTES:
+        largest, name_of_largest = max(sizes)
         yield invalid_field(
             "sources",
-            f"are {total:,} bytes together, of which {largest} has {sizes[largest]:,}; at most"
+            f"are {total:,} bytes together, of which {name_of_largest} has {largest:,}; at most"
             f" {MAX_SOURCE_BYTES:,} are allowed. Leave parts out, or put the text into the repository and let the goal"
             " name it",
         )

@@ -97,6 +97,16 @@ def _task_waiting(event: pb.TaskWaiting) -> str:
     return event.reason if event.HasField("until") else f"waits for you: {event.reason}"
 
 
+def _review_finished(event: pb.ReviewFinished) -> str:
+    found = [
+        count(number, word)
+        for number, word in ((event.errors, "error"), (event.warnings, "warning"), (event.notes, "note"))
+        if number
+    ]
+    verdict = "rejected" if event.rejected else "passed"
+    return f"review by {event.agent} {verdict} attempt {event.attempt}: {', '.join(found) or 'nothing found'}"
+
+
 def _task_accepted(event: pb.TaskAccepted) -> str:
     if not event.commit:
         # A draft, which makes no commit.
@@ -259,6 +269,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "teardown_finished": lambda e: _project_commands("teardown", e),
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
     "task_waiting": _task_waiting,
+    "review_requested": lambda e: f"review by {e.agent} requested, round {e.round} ({_diff(e.diff_stat)})",
+    "review_finished": _review_finished,
     "task_accepted": _task_accepted,
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "task_added": lambda e: f"added: {e.title}",

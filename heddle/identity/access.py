@@ -19,8 +19,9 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         pb.ROLE_OPERATOR: """
             CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
             RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
-            CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule
+            CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
+        Kind.WORKER: "RegisterWorker",
     },
     "IdentityService": {
         pb.ROLE_VIEWER: "GetCaller CreateSignInCode SignOut GetPreferences UpdatePreferences",
@@ -68,6 +69,8 @@ def check(principal: Principal, method: str) -> None:
     if isinstance(required, Kind):
         if principal.kind is not required:
             raise _denied(f"only the {required.value} may call {name}, and {principal.name} is not")
+    elif principal.kind is Kind.WORKER:
+        raise _denied(f"{principal.name} may only register itself, and not call {name}")
     elif principal.kind is Kind.USER and principal.role < required:
         needed, has = (
             pb.Role.Name(role).removeprefix("ROLE_").lower() for role in (required, principal.role)

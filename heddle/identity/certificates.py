@@ -30,6 +30,12 @@ def worker(name: str) -> str:
     return f"heddle:worker/{name}"
 
 
+def worker_of(found: Iterable[str]) -> str:
+    """Returns the name of the worker that one of the identities is of; empty if there is none."""
+    prefix = worker("")
+    return next((each.removeprefix(prefix) for each in found if each.startswith(prefix)), "")
+
+
 def identities(auth_context: Mapping[str, Iterable[bytes]]) -> set[str]:
     """Returns the identities in the certificate of a gRPC peer; empty without mutual TLS."""
     names = auth_context.get("x509_subject_alternative_name", ())

@@ -17,6 +17,8 @@ class Kind(Enum):
     WEB = "web"
     # The scheduler, which alone drives workers.
     SCHEDULER = "scheduler"
+    # A worker that registers itself; its name is worker/NAME.
+    WORKER = "worker"
 
 
 @dataclass(frozen=True)

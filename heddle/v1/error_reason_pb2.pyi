@@ -134,6 +134,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     read-only or is damaged. Nothing was changed; the same request works when it is
     available again. Metadata: project.
     """
+    ERROR_REASON_WORKTREE_LOST: _ErrorReason.ValueType  # 89
+    """FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
+    its disk was lost. Metadata: path.
+    """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 71
@@ -268,6 +272,10 @@ ERROR_REASON_PROJECT_UNAVAILABLE: ErrorReason.ValueType  # 88
 """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is
 read-only or is damaged. Nothing was changed; the same request works when it is
 available again. Metadata: project.
+"""
+ERROR_REASON_WORKTREE_LOST: ErrorReason.ValueType  # 89
+"""FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
+its disk was lost. Metadata: path.
 """
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""

@@ -26,19 +26,19 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/identity_service.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x04 \x03(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0f\n\x07session\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"R\n\x11GetCallerResponse\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x03 \x03(\t\"r\n\x0bPreferences\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06\x65\x64itor\x18\x02 \x01(\t\x12\x1f\n\x05theme\x18\x03 \x01(\x0e\x32\x10.heddle.v1.Theme\x12#\n\x06notify\x18\x04 \x03(\x0e\x32\x13.heddle.v1.Occasion\"\x17\n\x15GetPreferencesRequest\"E\n\x16GetPreferencesResponse\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"G\n\x18UpdatePreferencesRequest\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"H\n\x19UpdatePreferencesResponse\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"\x8f\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x03 \x03(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05title\x18\x05 \x01(\t\"F\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.heddle.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x13\n\x11ListTokensRequest\"6\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Token\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse\"\x19\n\x17\x43reateSignInCodeRequest\"Y\n\x18\x43reateSignInCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\rSignInRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"}\n\x0eSignInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.heddle.v1.Role\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eSignOutRequest\"\x11\n\x0fSignOutResponse\"\xab\x01\n\nAuditEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08resource\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04peer\x18\x07 \x01(\t\x12\x0f\n\x07refusal\x18\x08 \x01(\t\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x17\n\x0f\x62\x65\x66ore_sequence\x18\x02 \x01(\x03\x12\x0c\n\x04user\x18\x03 \x01(\t\"B\n\x18ListAuditEntriesResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.heddle.v1.AuditEntry*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03*?\n\x05Theme\x12\x15\n\x11THEME_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTHEME_LIGHT\x10\x01\x12\x0e\n\nTHEME_DARK\x10\x02*c\n\x08Occasion\x12\x18\n\x14OCCASION_UNSPECIFIED\x10\x00\x12\x14\n\x10OCCASION_WAITING\x10\x01\x12\x13\n\x0fOCCASION_FAILED\x10\x02\x12\x12\n\x0eOCCASION_ENDED\x10\x03\x32\xb2\x06\n\x0fIdentityService\x12\x46\n\tGetCaller\x12\x1b.heddle.v1.GetCallerRequest\x1a\x1c.heddle.v1.GetCallerResponse\x12U\n\x0eGetPreferences\x12 .heddle.v1.GetPreferencesRequest\x1a!.heddle.v1.GetPreferencesResponse\x12^\n\x11UpdatePreferences\x12#.heddle.v1.UpdatePreferencesRequest\x1a$.heddle.v1.UpdatePreferencesResponse\x12L\n\x0b\x43reateToken\x12\x1d.heddle.v1.CreateTokenRequest\x1a\x1e.heddle.v1.CreateTokenResponse\x12I\n\nListTokens\x12\x1c.heddle.v1.ListTokensRequest\x1a\x1d.heddle.v1.ListTokensResponse\x12L\n\x0bRevokeToken\x12\x1d.heddle.v1.RevokeTokenRequest\x1a\x1e.heddle.v1.RevokeTokenResponse\x12[\n\x10\x43reateSignInCode\x12\".heddle.v1.CreateSignInCodeRequest\x1a#.heddle.v1.CreateSignInCodeResponse\x12=\n\x06SignIn\x12\x18.heddle.v1.SignInRequest\x1a\x19.heddle.v1.SignInResponse\x12@\n\x07SignOut\x12\x19.heddle.v1.SignOutRequest\x1a\x1a.heddle.v1.SignOutResponse\x12[\n\x10ListAuditEntries\x12\".heddle.v1.ListAuditEntriesRequest\x1a#.heddle.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/identity_service.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x04 \x03(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0f\n\x07session\x18\x06 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"R\n\x11GetCallerResponse\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x03 \x03(\t\"r\n\x0bPreferences\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06\x65\x64itor\x18\x02 \x01(\t\x12\x1f\n\x05theme\x18\x03 \x01(\x0e\x32\x10.heddle.v1.Theme\x12#\n\x06notify\x18\x04 \x03(\x0e\x32\x13.heddle.v1.Occasion\"\x17\n\x15GetPreferencesRequest\"E\n\x16GetPreferencesResponse\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"G\n\x18UpdatePreferencesRequest\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"H\n\x19UpdatePreferencesResponse\x12+\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x16.heddle.v1.Preferences\"\x9f\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.heddle.v1.Role\x12\x10\n\x08projects\x18\x03 \x03(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0e\n\x06worker\x18\x06 \x01(\t\"F\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.heddle.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x13\n\x11ListTokensRequest\"6\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Token\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse\"\x19\n\x17\x43reateSignInCodeRequest\"Y\n\x18\x43reateSignInCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\rSignInRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"}\n\x0eSignInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x1d\n\x04role\x18\x03 \x01(\x0e\x32\x0f.heddle.v1.Role\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eSignOutRequest\"\x11\n\x0fSignOutResponse\"\xab\x01\n\nAuditEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08resource\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04peer\x18\x07 \x01(\t\x12\x0f\n\x07refusal\x18\x08 \x01(\t\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x17\n\x0f\x62\x65\x66ore_sequence\x18\x02 \x01(\x03\x12\x0c\n\x04user\x18\x03 \x01(\t\"B\n\x18ListAuditEntriesResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.heddle.v1.AuditEntry*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03*?\n\x05Theme\x12\x15\n\x11THEME_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTHEME_LIGHT\x10\x01\x12\x0e\n\nTHEME_DARK\x10\x02*c\n\x08Occasion\x12\x18\n\x14OCCASION_UNSPECIFIED\x10\x00\x12\x14\n\x10OCCASION_WAITING\x10\x01\x12\x13\n\x0fOCCASION_FAILED\x10\x02\x12\x12\n\x0eOCCASION_ENDED\x10\x03\x32\xb2\x06\n\x0fIdentityService\x12\x46\n\tGetCaller\x12\x1b.heddle.v1.GetCallerRequest\x1a\x1c.heddle.v1.GetCallerResponse\x12U\n\x0eGetPreferences\x12 .heddle.v1.GetPreferencesRequest\x1a!.heddle.v1.GetPreferencesResponse\x12^\n\x11UpdatePreferences\x12#.heddle.v1.UpdatePreferencesRequest\x1a$.heddle.v1.UpdatePreferencesResponse\x12L\n\x0b\x43reateToken\x12\x1d.heddle.v1.CreateTokenRequest\x1a\x1e.heddle.v1.CreateTokenResponse\x12I\n\nListTokens\x12\x1c.heddle.v1.ListTokensRequest\x1a\x1d.heddle.v1.ListTokensResponse\x12L\n\x0bRevokeToken\x12\x1d.heddle.v1.RevokeTokenRequest\x1a\x1e.heddle.v1.RevokeTokenResponse\x12[\n\x10\x43reateSignInCode\x12\".heddle.v1.CreateSignInCodeRequest\x1a#.heddle.v1.CreateSignInCodeResponse\x12=\n\x06SignIn\x12\x18.heddle.v1.SignInRequest\x1a\x19.heddle.v1.SignInResponse\x12@\n\x07SignOut\x12\x19.heddle.v1.SignOutRequest\x1a\x1a.heddle.v1.SignOutResponse\x12[\n\x10ListAuditEntries\x12\".heddle.v1.ListAuditEntriesRequest\x1a#.heddle.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.identity_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1786
-  _globals['_ROLE']._serialized_end=1866
-  _globals['_THEME']._serialized_start=1868
-  _globals['_THEME']._serialized_end=1931
-  _globals['_OCCASION']._serialized_start=1933
-  _globals['_OCCASION']._serialized_end=2032
+  _globals['_ROLE']._serialized_start=1802
+  _globals['_ROLE']._serialized_end=1882
+  _globals['_THEME']._serialized_start=1884
+  _globals['_THEME']._serialized_end=1947
+  _globals['_OCCASION']._serialized_start=1949
+  _globals['_OCCASION']._serialized_end=2048
   _globals['_TOKEN']._serialized_start=113
   _globals['_TOKEN']._serialized_end=327
   _globals['_GETCALLERREQUEST']._serialized_start=329
@@ -56,35 +56,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEPREFERENCESRESPONSE']._serialized_start=718
   _globals['_UPDATEPREFERENCESRESPONSE']._serialized_end=790
   _globals['_CREATETOKENREQUEST']._serialized_start=793
-  _globals['_CREATETOKENREQUEST']._serialized_end=936
-  _globals['_CREATETOKENRESPONSE']._serialized_start=938
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1008
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1010
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1029
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1031
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1085
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1087
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1121
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=1123
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=1144
-  _globals['_CREATESIGNINCODEREQUEST']._serialized_start=1146
-  _globals['_CREATESIGNINCODEREQUEST']._serialized_end=1171
-  _globals['_CREATESIGNINCODERESPONSE']._serialized_start=1173
-  _globals['_CREATESIGNINCODERESPONSE']._serialized_end=1262
-  _globals['_SIGNINREQUEST']._serialized_start=1264
-  _globals['_SIGNINREQUEST']._serialized_end=1293
-  _globals['_SIGNINRESPONSE']._serialized_start=1295
-  _globals['_SIGNINRESPONSE']._serialized_end=1420
-  _globals['_SIGNOUTREQUEST']._serialized_start=1422
-  _globals['_SIGNOUTREQUEST']._serialized_end=1438
-  _globals['_SIGNOUTRESPONSE']._serialized_start=1440
-  _globals['_SIGNOUTRESPONSE']._serialized_end=1457
-  _globals['_AUDITENTRY']._serialized_start=1460
-  _globals['_AUDITENTRY']._serialized_end=1631
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1633
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1716
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1718
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1784
-  _globals['_IDENTITYSERVICE']._serialized_start=2035
-  _globals['_IDENTITYSERVICE']._serialized_end=2853
+  _globals['_CREATETOKENREQUEST']._serialized_end=952
+  _globals['_CREATETOKENRESPONSE']._serialized_start=954
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1024
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1026
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1045
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1047
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1101
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1103
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1137
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1139
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1160
+  _globals['_CREATESIGNINCODEREQUEST']._serialized_start=1162
+  _globals['_CREATESIGNINCODEREQUEST']._serialized_end=1187
+  _globals['_CREATESIGNINCODERESPONSE']._serialized_start=1189
+  _globals['_CREATESIGNINCODERESPONSE']._serialized_end=1278
+  _globals['_SIGNINREQUEST']._serialized_start=1280
+  _globals['_SIGNINREQUEST']._serialized_end=1309
+  _globals['_SIGNINRESPONSE']._serialized_start=1311
+  _globals['_SIGNINRESPONSE']._serialized_end=1436
+  _globals['_SIGNOUTREQUEST']._serialized_start=1438
+  _globals['_SIGNOUTREQUEST']._serialized_end=1454
+  _globals['_SIGNOUTRESPONSE']._serialized_start=1456
+  _globals['_SIGNOUTRESPONSE']._serialized_end=1473
+  _globals['_AUDITENTRY']._serialized_start=1476
+  _globals['_AUDITENTRY']._serialized_end=1647
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1649
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1732
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1734
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1800
+  _globals['_IDENTITYSERVICE']._serialized_start=2051
+  _globals['_IDENTITYSERVICE']._serialized_end=2869
 # @@protoc_insertion_point(module_scope)

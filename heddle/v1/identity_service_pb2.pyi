@@ -309,11 +309,16 @@ class CreateTokenRequest(_message.Message):
     PROJECTS_FIELD_NUMBER: _builtins.int
     LIFETIME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     """A name of letters, digits and -_.@, such as "ci" or "ada". Absent: that of the caller."""
     role: Global___Role.ValueType
     """Absent: ROLE_OPERATOR."""
     title: _builtins.str
+    worker: _builtins.str
+    """Name of a worker. The token can only register this worker, and `user`, `role` and
+    `projects` do not apply. Absent: the token is for a person or program.
+    """
     @_builtins.property
     def projects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Projects to which it is limited, as in Run.project. Empty: no limit."""
@@ -330,10 +335,11 @@ class CreateTokenRequest(_message.Message):
         projects: _abc.Iterable[_builtins.str] | None = ...,
         lifetime: _duration_pb2.Duration | None = ...,
         title: _builtins.str = ...,
+        worker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "projects", b"projects", "role", b"role", "title", b"title", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "projects", b"projects", "role", b"role", "title", b"title", "user", b"user", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

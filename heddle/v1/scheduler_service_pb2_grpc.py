@@ -293,6 +293,21 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.RegisterWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RegisterWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.FromString,
+                _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DrainWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
+        self.UndrainWorker = channel.unary_unary(
+                '/heddle.v1.SchedulerService/UndrainWorker',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -907,6 +922,41 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterWorker(self, request, context):
+        """Adds the calling worker to the fleet, renews its registration, or removes it. A
+        worker calls it with a credential of its own, which is valid for its name only. A
+        registration that is not renewed for a day is removed; until then, the worker
+        counts as unreachable. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+        address is on another machine and the scheduler has no TLS.
+        - PERMISSION_DENIED: the credential is for another name.
+        - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainWorker(self, request, context):
+        """Starts no more sessions on a worker. Its running sessions continue to their ends,
+        and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+        restarts. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainWorker(self, request, context):
+        """Ends DrainWorker. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1149,6 +1199,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ListWorkers,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.SerializeToString,
+            ),
+            'RegisterWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.SerializeToString,
+            ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'UndrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainWorker,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2466,6 +2531,87 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListWorkers',
             heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RegisterWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RegisterWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DrainWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/UndrainWorker',
+            heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -445,6 +445,29 @@ class SchedulerServiceStub:
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """Lists the workers as the scheduler sees them."""
+    RegisterWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RegisterWorkerRequest, _scheduler_service_pb2.RegisterWorkerResponse]
+    """Adds the calling worker to the fleet, renews its registration, or removes it. A
+    worker calls it with a credential of its own, which is valid for its name only. A
+    registration that is not renewed for a day is removed; until then, the worker
+    counts as unreachable. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+      address is on another machine and the scheduler has no TLS.
+    - PERMISSION_DENIED: the credential is for another name.
+    - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+    """
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DrainWorkerRequest, _scheduler_service_pb2.DrainWorkerResponse]
+    """Starts no more sessions on a worker. Its running sessions continue to their ends,
+    and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+    restarts. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
+    UndrainWorker: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.UndrainWorkerRequest, _scheduler_service_pb2.UndrainWorkerResponse]
+    """Ends DrainWorker. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -863,6 +886,29 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers as the scheduler sees them."""
+    RegisterWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RegisterWorkerRequest, _scheduler_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
+    """Adds the calling worker to the fleet, renews its registration, or removes it. A
+    worker calls it with a credential of its own, which is valid for its name only. A
+    registration that is not renewed for a day is removed; until then, the worker
+    counts as unreachable. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+      address is on another machine and the scheduler has no TLS.
+    - PERMISSION_DENIED: the credential is for another name.
+    - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+    """
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DrainWorkerRequest, _scheduler_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """Starts no more sessions on a worker. Its running sessions continue to their ends,
+    and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+    restarts. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
+    UndrainWorker: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.UndrainWorkerRequest, _scheduler_service_pb2.UndrainWorkerResponse]  # type: ignore[assignment]
+    """Ends DrainWorker. Idempotent.
+
+    - NOT_FOUND: no such worker.
+    """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The public API of Heddle. The command line, the web app and programs in any
@@ -1566,5 +1612,46 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ListWorkersResponse, _abc.Awaitable[_scheduler_service_pb2.ListWorkersResponse]]:
         """Lists the workers as the scheduler sees them."""
+
+    @_abc_1.abstractmethod
+    def RegisterWorker(
+        self,
+        request: _scheduler_service_pb2.RegisterWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.RegisterWorkerResponse]]:
+        """Adds the calling worker to the fleet, renews its registration, or removes it. A
+        worker calls it with a credential of its own, which is valid for its name only. A
+        registration that is not renewed for a day is removed; until then, the worker
+        counts as unreachable. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: an address or a label is malformed, or an
+          address is on another machine and the scheduler has no TLS.
+        - PERMISSION_DENIED: the credential is for another name.
+        - FAILED_PRECONDITION / WRONG_STATE: a worker of this name is in HEDDLE_WORKERS.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _scheduler_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DrainWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.DrainWorkerResponse]]:
+        """Starts no more sessions on a worker. Its running sessions continue to their ends,
+        and merges of its runs continue. Lasts until UndrainWorker, also if the worker
+        restarts. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainWorker(
+        self,
+        request: _scheduler_service_pb2.UndrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.UndrainWorkerResponse, _abc.Awaitable[_scheduler_service_pb2.UndrainWorkerResponse]]:
+        """Ends DrainWorker. Idempotent.
+
+        - NOT_FOUND: no such worker.
+        """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

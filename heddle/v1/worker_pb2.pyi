@@ -54,6 +54,26 @@ class Worker(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     RUNNING_SESSIONS_FIELD_NUMBER: _builtins.int
@@ -63,6 +83,9 @@ class Worker(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
     WRITE_BOUNDARY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    REGISTERED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
@@ -77,6 +100,10 @@ class Worker(_message.Message):
     """Why it takes no new work: its disk has too little space. Running sessions
     continue. Absent: it takes new work.
     """
+    draining: _builtins.bool
+    """True: no session starts there. Its running sessions continue to their ends."""
+    registered: _builtins.bool
+    """True: it registered itself. False: it is listed in HEDDLE_WORKERS."""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProgram]: ...
     @_builtins.property
@@ -87,6 +114,10 @@ class Worker(_message.Message):
 
     @_builtins.property
     def write_boundary(self) -> Global___WriteBoundary: ...
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What it offers, in the words of its operator, for example gpu=true."""
+
     def __init__(
         self,
         *,
@@ -99,10 +130,13 @@ class Worker(_message.Message):
         lease: _duration_pb2.Duration | None = ...,
         full: _builtins.str = ...,
         write_boundary: Global___WriteBoundary | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        draining: _builtins.bool = ...,
+        registered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "write_boundary", b"write_boundary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "full", b"full", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots", "write_boundary", b"write_boundary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "draining", b"draining", "full", b"full", "labels", b"labels", "lease", b"lease", "name", b"name", "reason", b"reason", "registered", b"registered", "running_sessions", b"running_sessions", "slots", b"slots", "write_boundary", b"write_boundary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -320,6 +320,7 @@ class EnsureWorktreeRequest(_message.Message):
     REWIND_TO_FIELD_NUMBER: _builtins.int
     TAKE_IN_FIELD_NUMBER: _builtins.int
     RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -362,6 +363,12 @@ class EnsureWorktreeRequest(_message.Message):
         attempt.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """Branches of the run with the last commit that the scheduler knows of each. If this
+        worker has lost the clone of a project by URL, they are restored from its remote.
+        """
+
     def __init__(
         self,
         *,
@@ -375,14 +382,40 @@ class EnsureWorktreeRequest(_message.Message):
         rewind_to: _builtins.str = ...,
         take_in: _abc.Iterable[_builtins.str] | None = ...,
         resolve_conflict: _builtins.bool = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnsureWorktreeRequest: _TypeAlias = EnsureWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class KnownBranch(_message.Message):
+    """A branch of Heddle, and a commit on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """For example heddle/RUN/epics/EPIC."""
+    commit: _builtins.str
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KnownBranch: _TypeAlias = KnownBranch  # noqa: Y015
 
 @_typing.final
 class EnsureWorktreeResponse(_message.Message):
@@ -455,6 +488,10 @@ class CommitTaskRequest(_message.Message):
     EXPECT_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
     AGENT_SPANS_FIELD_NUMBER: _builtins.int
+    SUBMIT_FIELD_NUMBER: _builtins.int
+    SUBMITTED_COMMIT_FIELD_NUMBER: _builtins.int
+    OWNER_ATTEMPT_FIELD_NUMBER: _builtins.int
+    CONTINUED_COMMIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -464,6 +501,20 @@ class CommitTaskRequest(_message.Message):
     """The commit's body. Absent: none."""
     expect: _plan_pb2.Expect.ValueType
     """Whether it must change something. Absent: no."""
+    submit: _builtins.bool
+    """True: the commit is made and kept under refs/heddle/attempts/, but not accepted: no
+    branch moves. Later attempts review it, and continue_attempt restores its files.
+    """
+    submitted_commit: _builtins.str
+    """A commit of this attempt that was made with `submit`: it is accepted as it is,
+    whatever is in the worktree. Absent: the work in the worktree is committed.
+    """
+    owner_attempt: _builtins.str
+    """With submitted_commit: the attempt that owns the worktree now."""
+    continued_commit: _builtins.str
+    """An earlier submitted commit of the task whose files this attempt continues: what it
+    merged counts as merged by this attempt too. Absent: none.
+    """
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Globs of new files that are committed although they would be refused."""
@@ -485,10 +536,14 @@ class CommitTaskRequest(_message.Message):
         expect: _plan_pb2.Expect.ValueType = ...,
         allow_files: _abc.Iterable[_builtins.str] | None = ...,
         agent_spans: _abc.Iterable[Global___TimeSpan] | None = ...,
+        submit: _builtins.bool = ...,
+        submitted_commit: _builtins.str = ...,
+        owner_attempt: _builtins.str = ...,
+        continued_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "epoch", b"epoch", "expect", b"expect", "project", b"project", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -528,6 +583,7 @@ class CommitTaskResponse(_message.Message):
     MERGED_COMMIT_FIELD_NUMBER: _builtins.int
     NO_CHANGES_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_FIELD_NUMBER: _builtins.int
+    KEPT_REF_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     push_error: _builtins.str
     """Why the branch could not be pushed to the project's remote. Absent: it was
@@ -540,6 +596,8 @@ class CommitTaskResponse(_message.Message):
     """
     no_changes: _builtins.bool
     """True: nothing that git tracks was changed, and nothing was merged."""
+    kept_ref: _builtins.str
+    """With `submit`: the ref that keeps the commit."""
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
         """Against its first parent."""
@@ -557,10 +615,11 @@ class CommitTaskResponse(_message.Message):
         merged_commit: _builtins.str = ...,
         no_changes: _builtins.bool = ...,
         ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
+        kept_ref: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "ignored_files", b"ignored_files"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "ignored_files", b"ignored_files", "merged_commit", b"merged_commit", "no_changes", b"no_changes", "push_error", b"push_error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "merged_commit", b"merged_commit", "no_changes", b"no_changes", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -628,6 +687,7 @@ class MergeBranchRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     SQUASH_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     source_branch: _builtins.str
@@ -646,6 +706,10 @@ class MergeBranchRequest(_message.Message):
     """True: nothing is created or moved; the response has the expected result. The
     epoch is not checked.
     """
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktreeRequest."""
+
     def __init__(
         self,
         *,
@@ -658,10 +722,11 @@ class MergeBranchRequest(_message.Message):
         resource: _builtins.str = ...,
         squash: _builtins.bool = ...,
         preview: _builtins.bool = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "preview", b"preview", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "squash", b"squash", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_branches", b"known_branches", "preview", b"preview", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "squash", b"squash", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -777,6 +842,7 @@ class OpenMergeRequest(_message.Message):
     SQUASH_FIELD_NUMBER: _builtins.int
     KNOWN_TREES_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     run: _builtins.str
@@ -799,6 +865,10 @@ class OpenMergeRequest(_message.Message):
         worktree. Absent: the project has none.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktreeRequest."""
+
     def __init__(
         self,
         *,
@@ -811,10 +881,11 @@ class OpenMergeRequest(_message.Message):
         squash: _builtins.bool = ...,
         known_trees: _abc.Iterable[_builtins.str] | None = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_trees", b"known_trees", "project", b"project", "project_file", b"project_file", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_branches", b"known_branches", "known_trees", b"known_trees", "project", b"project", "project_file", b"project_file", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

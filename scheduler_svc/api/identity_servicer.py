@@ -13,6 +13,7 @@ from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.identity.principals import Principal, caller, current_call
 from heddle.identity.token_file import new_token
+from heddle.names import KEY
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceServicer
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.queries.page_tokens import page_size
@@ -82,6 +83,12 @@ class IdentityServicer(IdentityServiceServicer):
                 "user",
                 "must consist of 1 to 64 letters, digits and -_.@, and begin with one of the first two",
             )
+        if request.worker:
+            if not KEY.fullmatch(request.worker):
+                raise invalid_field("worker", "must be the name of a worker: letters, digits, - and _")
+            owner = Principal(f"worker/{request.worker}")
+            token, secret = await self._create(TokenKind.WORKER, owner, request.title, lifetime)
+            return pb.CreateTokenResponse(token=token, secret=secret)
         role = request.role or pb.ROLE_OPERATOR
         if role not in {pb.ROLE_VIEWER, pb.ROLE_OPERATOR, pb.ROLE_ADMIN}:
             raise invalid_field("role", "must be ROLE_VIEWER, ROLE_OPERATOR or ROLE_ADMIN")

@@ -14,17 +14,19 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
+from scheduler_svc.api.worker_methods import WorkerMethods
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
 from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
+from scheduler_svc.commands.fleet import Fleet
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
 from scheduler_svc.commands.rewind import retry_from_here
 from scheduler_svc.commands.worktree_list import list_worktrees
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN
-from scheduler_svc.pools.workers import POLL_INTERVAL, Workers
+from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import oldest_event, read_events
@@ -33,7 +35,7 @@ from scheduler_svc.store.outcomes.provider_outages import lift_hold
 from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.costs import list_costs
 from scheduler_svc.store.queries.merge_view import get_conflicts
-from scheduler_svc.store.queries.page_tokens import page_size, texts, token
+from scheduler_svc.store.queries.page_tokens import page_size
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.spending import daily_costs
@@ -51,7 +53,7 @@ _PAGE_BYTES: Final = 1 << 20
 _DAY: Final = 24 * 3600 * 1_000_000
 
 
-class SchedulerServicer(PlanMethods):
+class SchedulerServicer(PlanMethods, WorkerMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -62,6 +64,7 @@ class SchedulerServicer(PlanMethods):
         clock: Clock,
         new_suffix: Callable[[], str],
         *,
+        fleet: Fleet,
         start_run: StartRun,
         project_budget: int | None,
         retention: Retention,
@@ -71,6 +74,7 @@ class SchedulerServicer(PlanMethods):
         self._store = StoreCalls(database, doorbell, self._now)
         self._doorbell = doorbell
         self._workers = workers
+        self._fleet = fleet
         self._new_suffix = new_suffix
         self._start_run = start_run
         self._project_budget = project_budget
@@ -382,16 +386,6 @@ class SchedulerServicer(PlanMethods):
         waiting = {run for each in held.holds if each.provider == request.provider for run in each.runs}
         resumed = await self._database.submit(lift, LOOP, *waiting)
         return pb.LiftHoldResponse(resumed_runs=map(str, resumed))
-
-    async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
-        size = page_size(request.page_size, 100, 500)
-        after = texts(request.page_token, 1)
-        workers = [worker for worker in self._workers.list() if after is None or worker.name > after[0]]
-        response = pb.ListWorkersResponse(workers=workers[:size])
-        response.poll_interval.FromMilliseconds(int(POLL_INTERVAL * 1000))
-        if len(workers) > size:
-            response.next_page_token = token(workers[size - 1].name)
-        return response
 
     # Help.
 

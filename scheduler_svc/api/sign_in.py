@@ -73,13 +73,16 @@ class SignIn:
         self._refusals: Counter[str] = Counter()
 
     async def identify(self, context: Context) -> Principal:
-        """Returns the owner of the call's bearer token, or without one the web app by its certificate.
+        """Returns the owner of the call's bearer token, or without one the web app or a worker by its certificate.
 
         Raises UNAUTHENTICATED for any other call.
         """
         header = str(dict(context.invocation_metadata() or ()).get("authorization", ""))
-        if not header and certificates.WEB in certificates.identities(context.auth_context()):
+        found_in_certificate = set() if header else certificates.identities(context.auth_context())
+        if certificates.WEB in found_in_certificate:
             return _WEB
+        if name := certificates.worker_of(found_in_certificate):
+            return Principal(f"worker/{name}", kind=Kind.WORKER)
         if not header:
             raise _refused(
                 "this call has no token; send `authorization: Bearer TOKEN` (`heddle token` prints yours)"

@@ -13,7 +13,7 @@ from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.run_again import filled
-from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
+from scheduler_svc.model.agent_availability import check_all_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.pools.workers import Worker, Workers, call
@@ -129,7 +129,7 @@ def _check_agents(
     for index, epic in enumerate(plan.epics):
         places = {task.key: place for place, task in enumerate(epic.tasks)}
         for task in resolved_tasks(epic, plan.defaults, request.agent):
-            check_available(task.agent, f"task {epic.key}/{task.key}", programs)
+            check_all_available(task, f"task {epic.key}/{task.key}", programs)
             path = f"epics[{index}].tasks[{places[task.key]}]"
             budget = budget_rules.budget_of(plan, epic, task) or project_budget
             mistakes += without_limit(path, task, budget, programs)

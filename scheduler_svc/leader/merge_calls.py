@@ -15,7 +15,7 @@ from heddle.failpoints import failpoint
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import TEARDOWN_LIMIT, setup_limit
 from scheduler_svc.leader.term import Term
-from scheduler_svc.pools.workers import Worker, from_worker
+from scheduler_svc.pools.workers import Worker, from_worker, known_branches
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
@@ -46,6 +46,7 @@ class MergeCalls:
             subject=source.subject,
             resource=str(source.name),
             squash=self._context.squash,
+            known_branches=self._known([source]),
         )
         return await self._ask(lambda worker: worker.worktree.MergeBranch, request, source.name)
 
@@ -69,8 +70,14 @@ class MergeCalls:
             squash=self._context.squash,
             known_trees=[self._context.tested_tree] if self._context.tested_tree else [],
             project_file=self._context.project_file,
+            known_branches=self._known(sources),
         )
         return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._context.run)
+
+    def _known(self, sources: Sequence[Source]) -> list[pb.KnownBranch]:
+        commits = {source.branch: source.commit for source in sources}
+        commits[self._context.run.branch] = self._context.merged_commit
+        return known_branches({branch: commit for branch, commit in commits.items() if commit})
 
     async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
         """Ends an open merge; the response contains whether the target was moved."""

@@ -8,7 +8,7 @@ snapshot, and calls it again.
 - An epic starts once all of its dependencies are merged.
 - A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
-  No slot is idle while an epic could use it.
+  No slot is idle while an epic could use it. No session starts on a worker that is drained.
 - No task starts without a reserved share of every budget above it.
 - No task starts below a budget that is used up; sessions below it are stopped. A budget of
   the run or its project pauses the run, one of an epic or task only its epic.
@@ -51,7 +51,7 @@ _WELL: Final = frozenset({pb.EPIC_STATE_SUCCEEDED, pb.EPIC_STATE_DROPPED})
 
 def decide(snapshot: Snapshot) -> list[Action]:
     """Returns the actions to take now, in order; an empty list means to wait for the next change."""
-    workers = {worker.name: worker.slots for worker in snapshot.workers if worker.takes_work}
+    workers = {worker.name for worker in snapshot.workers if worker.takes_work}
     actions: list[Action] = []
     queues: list[Queue] = []
     ledger = Ledger(snapshot.runs)
@@ -83,7 +83,10 @@ def decide(snapshot: Snapshot) -> list[Action]:
         if pause := queue.refused():
             actions.append(pause)
         queues.append(queue)
-    actions += starts(queues, workers)
+    free = {
+        worker.name: worker.slots for worker in snapshot.workers if worker.takes_work and not worker.draining
+    }
+    actions += starts(queues, free)
     actions += run_waits.changed(snapshot)
     return actions
 
@@ -157,7 +160,7 @@ def _lost_needs(run: RunView, needs: Needs, causes: Mapping[str, Cause]) -> Iter
     for epic in run.epics:
         if epic.state in ENDED_EPIC or epic.busy or epic.name.epic in causes:
             continue
-        task = next((task for task in epic.tasks if task.startable), None)
+        task = epic.next_task
         if task and (lost := needs.lost(task)):
             yield FailTask(task.name, f"{lost.epic}/{lost.task}, which it needs, was not accepted")
 

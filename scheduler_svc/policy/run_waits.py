@@ -15,11 +15,18 @@ def changed(snapshot: Snapshot) -> Iterator[NoteWait]:
             yield NoteWait(run.name, reason)
 
 
+def _has_pending(run: RunView) -> bool:
+    return any(task.startable for epic in run.epics for task in epic.tasks)
+
+
 def _reason(run: RunView, fleet: Mapping[str, WorkerView]) -> str:
     """Returns the wait as a sentence without a full stop; empty if the run waits for no worker."""
     worker = fleet.get(run.worker)
     if worker is not None and worker.connected:
-        return ""
+        if not worker.draining or run.ends or not _has_pending(run):
+            return ""
+        again = f"`heddle workers undrain {run.worker}` ends that"
+        return f"worker {run.worker} is drained, so no task starts; {again}"
     problem = (
         f"worker {run.worker} is no longer in the fleet"
         if worker is None

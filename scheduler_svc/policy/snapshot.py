@@ -1,6 +1,7 @@
 """The input of `policy.decide`: plain values without a clock or I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
@@ -28,8 +29,11 @@ class TaskView:
     parkable: bool = False
     # True: its question has expired, and there is no session left to report that.
     overdue: bool = False
-    # True: its question was answered, and its next attempt resumes a parked session.
+    # True: its question was answered, and its next attempt resumes a parked session; or its next attempt
+    # reviews its work or fixes what a review found.
     resumes: bool = False
+    # True: its work is under review. No other task of its epic starts before that ends.
+    in_review: bool = False
     # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
     # without it.
     resolves: bool = False
@@ -101,6 +105,12 @@ class EpicView:
     rewinds: bool = False
 
     @property
+    def next_task(self) -> TaskView | None:
+        """The task of its next attempt: the first that can start. None: no task can."""
+        reviewed = next((task for task in self.tasks if task.startable and task.in_review), None)
+        return reviewed or next((task for task in self.tasks if task.startable), None)
+
+    @property
     def busy(self) -> bool:
         """True: one of its tasks has started and has not ended."""
         return any(task.live or task.parked for task in self.tasks)
@@ -144,6 +154,18 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class Member:
+    """What the database knows about a worker."""
+
+    name: str
+    # Addresses of its services. Empty: it is not registered.
+    worktree: str
+    agent: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
+
+
+@dataclass(frozen=True)
 class WorkerView:
     """A worker of the fleet."""
 
@@ -152,10 +174,12 @@ class WorkerView:
     connected: bool = True
     # True: its disk accepts no new work.
     full: bool = False
+    # True: no session starts there.
+    draining: bool = False
 
     @property
     def takes_work(self) -> bool:
-        """True: sessions and merges can start there."""
+        """True: merges can start there, and sessions unless it is drained."""
         return self.connected and not self.full
 
 

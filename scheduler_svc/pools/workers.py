@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -17,7 +18,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
-from scheduler_svc.policy.snapshot import WorkerView
+from scheduler_svc.policy.snapshot import Member, WorkerView
 
 if TYPE_CHECKING:
     # These two exist only in the stub files.
@@ -63,6 +64,21 @@ class Worker:
     renewed: float = field(default_factory=time.monotonic)
     # True: it answers, but refuses every leader, because of an epoch that no leader set.
     refuses: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
+    # Its addresses if it registered itself. None: it is configured.
+    registered: WorkerAddress | None = None
+    channels: tuple[grpc.aio.Channel, ...] = ()
+    poll: "asyncio.Task[None] | None" = None
+
+    def describe(self) -> None:
+        """Adds to its state what its own answers do not contain, or name otherwise."""
+        # The name that resources and pins use.
+        self.state.name = f"workers/{self.name}"
+        self.state.labels.clear()
+        self.state.labels.update(self.labels)
+        self.state.draining = self.draining
+        self.state.registered = self.registered is not None
 
     @property
     def free_slots(self) -> int:
@@ -99,7 +115,7 @@ class Worker:
 
 
 class Workers:
-    """All configured workers. Calls `on_change` when a worker is lost, full, or available again."""
+    """All workers of the fleet: the configured ones and those that registered. Calls `on_change` when a worker is lost, full, or available again."""
 
     def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None, lease: float = 0) -> None:
         """`lease` is what a worker that has not named its lease is assumed to have, in seconds; 0: unknown."""
@@ -108,9 +124,7 @@ class Workers:
         self._assumed_lease = lease or UNKNOWN_LEASE
         # When this replica began to lead, or was created.
         self._led_since = time.monotonic()
-        self._channels: list[grpc.aio.Channel] = []
         self._workers: dict[str, Worker] = {}
-        self._polls: list[asyncio.Task[None]] = []
         # The epoch of this replica as leader; 0 while it does not lead.
         self._epoch = 0
         # The highest epoch that a worker named when it refused this replica's. 0: none.
@@ -119,24 +133,69 @@ class Workers:
 
     async def start(self) -> None:
         """Connects; returns when each worker has answered or failed its first heartbeat."""
-        for address in self._addresses:
-            # The events of sessions stay in the worker's spool until the database takes them.
-            agent = open_channel(address.agent, self._tls, ahead=False)
-            worktree = open_channel(address.worktree, self._tls)
-            self._channels += [agent, worktree]
-            worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
-            worker.state.name = f"workers/{address.name}"
-            self._workers[address.name] = worker
-        await asyncio.gather(*(self._heartbeat(worker) for worker in self._workers.values()))
-        self._polls = [asyncio.create_task(self._poll(worker)) for worker in self._workers.values()]
+        await asyncio.gather(*(self._join(address) for address in self._addresses))
 
     async def close(self) -> None:
         """Stops the heartbeats and disconnects. Idempotent."""
-        for poll in self._polls:
-            poll.cancel()
-        await asyncio.gather(*self._polls, return_exceptions=True)
-        for channel in self._channels:
+        await asyncio.gather(*(self._remove(worker) for worker in list(self._workers.values())))
+
+    async def update(self, members: Iterable[Member]) -> None:
+        """Adds the registered workers that are new, removes those that are gone, and applies who is drained.
+
+        Returns when each new one has answered or failed its first heartbeat.
+        """
+        known = {member.name: member for member in members}
+        for worker in list(self._workers.values()):
+            member = known.get(worker.name)
+            address = worker.registered
+            if address and (
+                member is None or (member.worktree, member.agent) != (address.worktree, address.agent)
+            ):
+                await self._remove(worker)
+                log.info("worker_left", worker=worker.name)
+        joining = [
+            WorkerAddress(member.name, member.worktree, member.agent)
+            for member in known.values()
+            if member.agent and member.name not in self._workers
+        ]
+        await asyncio.gather(*(self._join(address, registered=True) for address in joining))
+        for worker in self._workers.values():
+            member = known.get(worker.name)
+            worker.draining = member is not None and member.draining
+            worker.labels = member.labels if member else {}
+            worker.describe()
+
+    async def look(self, name: str) -> pb.Worker:
+        """Asks a worker of the fleet for its state; returns it."""
+        await self._heartbeat(self.get(name))
+        return self.get(name).state
+
+    def is_configured(self, name: str) -> bool:
+        """Returns whether the worker is listed in HEDDLE_WORKERS."""
+        return any(address.name == name for address in self._addresses)
+
+    async def _join(self, address: WorkerAddress, *, registered: bool = False) -> None:
+        # The events of sessions stay in the worker's spool until the database takes them.
+        agent = open_channel(address.agent, self._tls, ahead=False)
+        worktree = open_channel(address.worktree, self._tls)
+        worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
+        worker.registered = address if registered else None
+        worker.channels = (agent, worktree)
+        worker.describe()
+        self._workers[address.name] = worker
+        await self._heartbeat(worker)
+        worker.poll = asyncio.create_task(self._poll(worker))
+
+    async def _remove(self, worker: Worker) -> None:
+        self._workers.pop(worker.name, None)
+        if worker.poll:
+            worker.poll.cancel()
+            await asyncio.gather(worker.poll, return_exceptions=True)
+        for channel in worker.channels:
             await channel.close()
+        for gauge in (_CONNECTED, _FULL, _SLOTS, _SESSIONS):
+            with suppress(KeyError):
+                gauge.remove(worker.name)
 
     def lead(self, epoch: int) -> None:
         """Makes heartbeats renew the leases of the workers from now on; 0 stops that."""
@@ -163,10 +222,12 @@ class Workers:
         return self._known
 
     def get(self, name: str) -> Worker:
-        """Returns the worker; raises NO_WORKER if it is not configured."""
+        """Returns the worker; raises NO_WORKER if it is not in the fleet."""
         worker = self._workers.get(name)
         if worker is None:
-            raise no_worker(f"worker {name!r} is not configured; add it to HEDDLE_WORKERS")
+            raise no_worker(
+                f"worker {name!r} is not in the fleet; start it so that it registers, or add it to HEDDLE_WORKERS"
+            )
         return worker
 
     def slots(self, name: str) -> int:
@@ -185,6 +246,10 @@ class Workers:
             return time.monotonic() - self._led_since > self._assumed_lease
         return worker.has_let_go(self._assumed_lease)
 
+    def __contains__(self, name: str) -> bool:
+        """Returns whether the worker is in the fleet."""
+        return name in self._workers
+
     def is_connected(self, name: str) -> bool:
         """Returns whether the worker is in the fleet and answered its last heartbeat."""
         worker = self._workers.get(name)
@@ -200,12 +265,17 @@ class Workers:
     def most_free(self) -> Worker:
         """Returns the connected worker with the most free slots; raises NO_WORKER if none is connected.
 
-        A worker with a full disk is the last choice.
+        A worker with a full disk is the last choice. One that is drained is none.
         """
-        connected = [worker for worker in self._workers.values() if worker.state.connected]
+        workers = self._workers.values()
+        connected = [worker for worker in workers if worker.state.connected and not worker.draining]
         if not connected:
-            reasons = "; ".join(f"{each.name}: {each.state.reason}" for each in self._workers.values())
-            raise no_worker(f"no worker is connected ({reasons}); start one, or wait until one reconnects")
+            reasons = "; ".join(
+                f"{each.name}: {'drained' if each.state.connected else each.state.reason}" for each in workers
+            )
+            raise no_worker(
+                f"no worker is connected ({reasons or 'the fleet is empty'}); start one, or wait until one reconnects"
+            )
         return max(connected, key=lambda worker: (not worker.state.full, worker.free_slots))
 
     def list(self) -> list[pb.Worker]:
@@ -220,6 +290,7 @@ class Workers:
                 worker.state.slots,
                 connected=worker.state.connected,
                 full=bool(worker.state.full),
+                draining=worker.draining,
             )
             for worker in self._workers.values()
         )
@@ -249,8 +320,7 @@ class Workers:
                 worker.refuses = True
             worker.state.connected = False
             worker.state.reason = error.message
-        # Its name in the settings, which resources and pins use.
-        worker.state.name = f"workers/{worker.name}"
+        worker.describe()
         _show(worker.state)
         if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
             log.info(
@@ -265,6 +335,11 @@ def _show(worker: pb.Worker) -> None:
     _FULL.labels(name).set(bool(worker.full))
     _SLOTS.labels(name).set(worker.slots)
     _SESSIONS.labels(name).set(worker.running_sessions)
+
+
+def known_branches(commits: Mapping[str, str]) -> list[pb.KnownBranch]:
+    """Returns branches and their last commits in the form of requests."""
+    return [pb.KnownBranch(branch=branch, commit=commit) for branch, commit in commits.items()]
 
 
 def no_worker(message: str) -> HeddleError:

@@ -99,6 +99,15 @@ class MatrixRuns:
                 plan = self._plan({"a": ["one"], "b": ["one"]})
                 plan.epics[1].tasks[0].needs.append("a/one")
                 return partial(self._play, plan=plan)
+            case (
+                "submit"
+                | "finish_review"
+                | "accept_reviewed"
+                | "review_not_answered"
+                | "submit_task"
+                | "accept_submitted"
+            ):
+                return partial(self._play, plan=self._reviewed())
             case "rewind":
                 return self._go_back
             case "artifact":
@@ -112,6 +121,14 @@ class MatrixRuns:
         plan = pb.Plan(name="Matrix", defaults=task_defaults(agent or own, retries=1))
         for key, tasks in epics.items():
             plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
+        return plan
+
+    def _reviewed(self) -> pb.Plan:
+        """Returns a plan whose reviewer first does not answer, then rejects the work once, then passes it."""
+        error = '{"findings": [{"severity": "error", "text": "no"}]}'
+        answers = f"case $HEDDLE_ATTEMPT in 2) ;; 3) echo '{error}' ;; *) echo '{{\"findings\": []}}' ;; esac"
+        plan = self._plan({"a": ["one"]}, "command:echo $HEDDLE_ATTEMPT > work.txt")
+        plan.epics[0].reviews.add(agent=f"command:{answers}")
         return plan
 
     def _tested_merge(self, command: str) -> pb.Plan:

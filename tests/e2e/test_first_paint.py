@@ -48,7 +48,7 @@ def test_a_slow_line_shows_the_frame_first(page: Page) -> None:
     page.route("**/assets/**", hold)
     page.goto("/", wait_until="commit")
     page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
-    expect(page.locator(".first header")).to_have_text("Heddle")
+    expect(page.locator(".first-paint header")).to_have_text("Heddle")
     assert re.fullmatch(
         r"rgb\(\d+, \d+, \d+\)", page.evaluate("getComputedStyle(document.body).backgroundColor")
     )
@@ -56,7 +56,7 @@ def test_a_slow_line_shows_the_frame_first(page: Page) -> None:
     for each in held:
         each.continue_()
     expect(page.locator(".topbar")).to_be_visible()
-    expect(page.locator(".first")).to_have_count(0)
+    expect(page.locator(".first-paint")).to_have_count(0)
 
 
 def test_the_first_paint_of_a_board_transfers_little(browser: Browser, servers: Servers, runs: Runs) -> None:

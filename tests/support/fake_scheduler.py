@@ -275,6 +275,20 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])
 
+    async def RegisterWorker(
+        self, request: pb.RegisterWorkerRequest, context: Any
+    ) -> pb.RegisterWorkerResponse:
+        self._note(request)
+        return pb.RegisterWorkerResponse()
+
+    async def DrainWorker(self, request: pb.DrainWorkerRequest, context: Any) -> pb.DrainWorkerResponse:
+        self._note(request)
+        return pb.DrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True, draining=True))
+
+    async def UndrainWorker(self, request: pb.UndrainWorkerRequest, context: Any) -> pb.UndrainWorkerResponse:
+        self._note(request)
+        return pb.UndrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True))
+
     async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
         self.streams += 1
         stream = self.streams

@@ -160,6 +160,30 @@ def attempt(message: pb.Attempt) -> View:
         "checks": [check(each) for each in message.checks],
         "summary": summary(message.summary) if message.HasField("summary") else None,
         "session_sequence": message.session_sequence,
+        "review": review(message.review) if message.HasField("review") else None,
+    }
+
+
+def review(message: pb.Review) -> View:
+    """Returns what an attempt reviews, and what it found."""
+    findings = [
+        {
+            "file": each.file,
+            "line": each.line,
+            "severity": word(pb.ReviewSeverity.DESCRIPTOR, each.severity),
+            "text": each.text,
+        }
+        for each in message.findings
+    ]
+    return {
+        "attempt": message.attempt,
+        "position": message.position,
+        "round": message.round,
+        "rounds": message.rounds,
+        "blocking": message.blocking,
+        "verdict": word(pb.ReviewVerdict.DESCRIPTOR, message.verdict) if message.verdict else "",
+        "summary": message.summary,
+        "findings": findings,
     }
 
 

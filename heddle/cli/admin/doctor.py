@@ -127,7 +127,9 @@ async def _workers(settings: Settings) -> list[Finding]:
     except (HeddleError, ServerUnreachable):
         return [Finding("agents", None, "cannot be checked until the scheduler is running")]
     if not workers:
-        return [Finding("workers", False, "the scheduler has none", "set HEDDLE_WORKERS for the scheduler")]
+        return [
+            Finding("workers", False, "the scheduler has none", "start one, or set HEDDLE_WORKERS for it")
+        ]
     waits = [_waits(run) for run in runs if run.fault]
     return [finding for worker in workers for finding in worker_findings(worker)] + waits
 

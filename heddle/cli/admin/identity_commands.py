@@ -140,6 +140,9 @@ def create_token(
     ] = None,
     expires: Annotated[str, typer.Option(help="How long it is valid, such as 30d or 12h.")] = "90d",
     *,
+    worker: Annotated[
+        str, typer.Option(metavar="NAME", help="For a worker of this name, which can only register with it.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Create a token and print its secret, which cannot be shown again."""
@@ -155,6 +158,7 @@ def create_token(
         role=_ROLES[role],
         projects=[path if "://" in path else str(Path(path).absolute()) for path in project or ()],
         lifetime=Duration(seconds=int(seconds)),
+        worker=worker,
     )
 
     async def create(client: HeddleClient) -> pb.CreateTokenResponse:
@@ -165,7 +169,9 @@ def create_token(
         output.print_json(made)
     else:
         output.line(made.secret)
-        output.print_message(f"{made.token.name} of {made.token.user}, {role}; set HEDDLE_TOKEN to it")
+        output.print_message(
+            f"{made.token.name} of {made.token.user}{'' if worker else f', {role}'}; set HEDDLE_TOKEN to it"
+        )
 
 
 @tokens.command("list")

@@ -136,6 +136,22 @@ def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
     return table
 
 
+def workers(found: Iterable[pb.Worker]) -> Table:
+    """Returns a row for each worker."""
+    table = _table("WORKER", "STATE", "SESSIONS", "AGENTS", "LABELS", "REASON")
+    for worker in found:
+        agents = [agent.name for agent in worker.agents if agent.available]
+        table.add_row(
+            SafeText(worker.name.removeprefix("workers/")),
+            words.worker_state(worker),
+            f"{worker.running_sessions}/{worker.slots}",
+            SafeText(", ".join(agents)),
+            SafeText(", ".join(f"{key}={label}" for key, label in sorted(worker.labels.items()))),
+            SafeText(words.plain(worker.reason or worker.full)),
+        )
+    return table
+
+
 def tokens(found: Iterable[pb.Token], now: datetime) -> Table:
     """Returns the table of tokens and signed-in browsers."""
     table = _table("TOKEN", "USER", "ROLE", "FOR", "PROJECTS", "EXPIRES")
@@ -288,3 +304,10 @@ def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
         yield f"{short}: the agent's own session is {words.plain(session.id)}{opened}"
         if task.state == pb.TASK_STATE_FAILED:
             yield f"  to continue it: heddle retry {short} --resume"
+
+
+def reviewed(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how to read what reviewers found, if tasks have reviews and one has been worked on."""
+    run = next((task.name.split("/")[1] for task in tasks if task.reviews and task.attempt_count), "")
+    if run:
+        yield f"reviews: heddle reviews {run}"

@@ -70,6 +70,15 @@ def goes(worktree: pb.EpicWorktree, now: datetime) -> str:
     return moment(worktree.remove_time, now) or "after the run"
 
 
+def worker_state(worker: pb.Worker) -> str:
+    """Returns whether a worker takes work, as one or two words."""
+    if not worker.connected:
+        return "unreachable"
+    if worker.draining:
+        return "draining" if worker.running_sessions else "drained"
+    return "full" if worker.full else "ready"
+
+
 def merge_stage(stage: "pb.MergeStage.ValueType") -> str:
     """Returns the stage as one lower-case word."""
     return pb.MergeStage.Name(stage).removeprefix("MERGE_STAGE_").lower()

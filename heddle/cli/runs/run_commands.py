@@ -146,7 +146,12 @@ def show(
         output.line(line)
     output.line("")
     output.out.print(tables.tasks(epics, tasks, utc_now()))
-    for line in (*tables.sources(tasks), *tables.context_fills(tasks), *tables.own_sessions(tasks)):
+    for line in (
+        *tables.sources(tasks),
+        *tables.context_fills(tasks),
+        *tables.own_sessions(tasks),
+        *tables.reviewed(tasks),
+    ):
         output.line(line)
 
 

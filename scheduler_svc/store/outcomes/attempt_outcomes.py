@@ -29,7 +29,7 @@ from scheduler_svc.store.rows.usage_totals import Used
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
 
-_ENDED_AS: Final = {
+ENDED_AS: Final = {
     pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
@@ -120,23 +120,37 @@ def accept(
     accept_all(connection, [Acceptance(attempt, committed, now)])
 
 
+def note_commit(record: pb.Attempt, committed: pb.CommitTaskResponse) -> None:
+    """Records what a commit contains, and what it does not."""
+    record.diff_stat.CopyFrom(committed.diff_stat)
+    record.no_changes = committed.no_changes
+    if committed.HasField("ignored_files"):
+        record.ignored_files.CopyFrom(committed.ignored_files)
+
+
 def _accept(
     connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
 ) -> None:
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
-    record.diff_stat.CopyFrom(committed.diff_stat)
-    record.no_changes = committed.no_changes
-    if committed.HasField("ignored_files"):
-        record.ignored_files.CopyFrom(committed.ignored_files)
+    note_commit(record, committed)
     reason = unchanged_reason(committed) if committed.no_changes else ""
-    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    accept_task(connection, attempt, committed, now, row)
+
+
+def accept_task(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
+) -> None:
+    """Accepts the task of an attempt whose own row is written already; `row` has the columns of ACCEPTING."""
+    reason = unchanged_reason(committed) if committed.no_changes else ""
     tasks.move(
         connection,
         attempt.parent,
         transitions.TASK_ACCEPT,
         reason=reason,
         commit_id=committed.commit,
+        accepted_attempt=attempt.number,
         unchanged=committed.no_changes and _says_nothing(row.spec),
     )
     holds.works(connection, provider_of(row.agent), now)
@@ -194,14 +208,14 @@ def fail(
         return
     stopped = row.stop_reason is not None
     outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
-    reason = row.stop_reason if stopped else _reason(result)
+    reason = row.stop_reason if stopped else reason_of(result)
     record = pb.Attempt.FromString(row.record)
     record.kept_ref = kept.kept_ref
     if kept.HasField("diff_stat"):
         record.diff_stat.CopyFrom(kept.diff_stat)
-    ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
+    ended_as = ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     counts = row.counts and outcome not in _UNCOUNTED
-    _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
     usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
@@ -233,7 +247,7 @@ def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) 
     return {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
 
 
-def _end(
+def end(
     connection: sa.Connection,
     attempt: AttemptName,
     state: "pb.AttemptState.ValueType",
@@ -243,6 +257,7 @@ def _end(
     counts: bool = True,
     now: int,
 ) -> None:
+    """Ends a live attempt."""
     # No question is open any more, even if the end of the session is unknown.
     record.ClearField("approvals")
     attempts.move(
@@ -256,7 +271,8 @@ def _end(
     )
 
 
-def _reason(result: pb.SessionFinished) -> str:
+def reason_of(result: pb.SessionFinished) -> str:
+    """Returns why a session did not succeed."""
     if result.reason:
         return result.reason
     return f"the session {pb.Outcome.Name(result.outcome).removeprefix('OUTCOME_').replace('_', ' ').lower()}"

@@ -31,6 +31,8 @@ class Source:
     subject: str
     # True: the merge checks have passed on the tree of this branch.
     tested: bool = False
+    # Its last accepted commit. Empty: none, or the branch of a run.
+    commit: str = ""
 
     @property
     def branch(self) -> str:
@@ -50,6 +52,8 @@ class MergeContext:
     squash: bool
     checks: pb.MergeChecks
     tested_tree: str
+    # The last commit of the run's branch. Empty: nothing was merged yet.
+    merged_commit: str = ""
     # True: the run is being cancelled.
     cancelling: bool = False
     # Empty: the project has no project file.
@@ -61,7 +65,7 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeCont
     row = connection.execute(sa.select(runs_table).where(runs_table.c.run == run.run)).one()
     context = _context(row, run, run.branch, row.base_commit)
     chosen = (
-        sa.select(epics_table.c.epic, epics_table.c.spec)
+        sa.select(epics_table.c.epic, epics_table.c.spec, epics_table.c.head_commit)
         .where(epics_table.c.run == run.run, epics_table.c.merge_state == MergeState.MERGING)
         .order_by(epics_table.c.place)
     )
@@ -70,7 +74,7 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeCont
         name = run.epic(each.epic)
         title = pb.PlanEpic.FromString(each.spec).title
         tested = _was_tested(connection, name, context.checks)
-        sources.append(Source(name, f"Merge epic {title}", tested))
+        sources.append(Source(name, f"Merge epic {title}", tested, each.head_commit))
     return context, sources
 
 
@@ -97,6 +101,7 @@ def _context(row: Any, run: RunName, target: str, create_at: str) -> MergeContex
         row.squash,
         checks,
         tested_tree=row.tested_tree,
+        merged_commit=row.head_commit,
         cancelling=row.state == pb.RUN_STATE_CANCELLING,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),
     )

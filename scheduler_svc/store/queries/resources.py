@@ -259,7 +259,9 @@ def select_tasks() -> sa.Select[Any]:
 def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
     """Converts rows of `select_tasks`, all of one run, to tasks, each with its latest attempt."""
     rows = list(rows)
-    keys = [(row.epic, row.task, row.attempt_count) for row in rows if row.attempt_count]
+    keys = [
+        (row.epic, row.task, row.accepted_attempt or row.attempt_count) for row in rows if row.attempt_count
+    ]
     latest: dict[tuple[str, str], pb.Attempt] = {}
     for first in range(0, len(keys), _MOST_KEYS):
         chosen = sa.select(attempts).where(
@@ -291,6 +293,7 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         expect=spec.expect,
         needs=spec.needs,
         source=spec.source,
+        reviews=spec.reviews,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,

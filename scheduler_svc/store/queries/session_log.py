@@ -111,6 +111,33 @@ def list_session_events(
     return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last, oldest_sequence=oldest)
 
 
+def final_text(connection: sa.Connection, name: AttemptName, most: int) -> str:
+    """Returns what a session's agent wrote to its reader, up to about the last `most` bytes of the log.
+
+    For an agent that is a command, that is its standard output. Sub-agents and thoughts are left out.
+    """
+    chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence.desc())
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in connection.execute(chosen).scalars():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= most:
+            break
+    events = pb.WatchSessionResponse.FromString(b"".join(reversed(chunks))).events
+    return "".join(map(_written, events))
+
+
+def _written(event: pb.Event) -> str:
+    if event.HasField("output"):
+        own = event.output.stream == pb.OUTPUT_STREAM_STDOUT and not event.output.tool_call_id
+        return event.output.text if own else ""
+    if event.message.kind != pb.MESSAGE_KIND_TEXT or event.message.parent_tool_call_id:
+        return ""
+    # A message that follows is a paragraph of its own.
+    return event.message.text + ("\n\n" if event.message.last else "")
+
+
 def whole_log(connection: sa.Connection, name: AttemptName) -> Iterator[pb.Event]:
     """Yields all events of a session that are kept, in their order; holds one chunk of its log at a time."""
     chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
-from heddle.identity.principals import Principal
+from heddle.identity.principals import Kind, Principal
 from heddle.identity.token_file import reading_part
 from scheduler_svc.store.db.tables import tokens
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
@@ -23,6 +23,8 @@ class TokenKind(IntEnum):
     SESSION = 2
     # Begins a session, once.
     CODE = 3
+    # Registers one worker.
+    WORKER = 4
 
 
 class NewToken(NamedTuple):
@@ -62,6 +64,8 @@ def find(connection: sa.Connection, secret: str, now: int) -> Principal | None:
             return _owner(row) if whole else replace(_owner(row), role=pb.ROLE_VIEWER, reading=True)
         if row.kind == TokenKind.TOKEN and not whole:
             return _owner(row)
+        if row.kind == TokenKind.WORKER and not whole:
+            return replace(_owner(row), kind=Kind.WORKER)
     return None
 
 

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from heddle import pb
+from heddle.agents import provider_of
 from heddle.names import AttemptName
+from scheduler_svc.commands.apply_action import act
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.rows import holds
-from tests.integration.scheduler.test_store import act, write_run
+from tests.integration.scheduler.test_store import write_run
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -102,4 +104,4 @@ async def test_only_a_session_after_the_hold_tries_the_provider(
 def _provider(connection: Any) -> str:
     """Returns the provider of the only attempt."""
     agent = connection.exec_driver_sql("SELECT agent FROM attempts").scalar_one()
-    return holds.provider_of(agent)
+    return provider_of(agent)

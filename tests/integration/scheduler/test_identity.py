@@ -183,10 +183,12 @@ async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: Heddl
     async with using(scheduler, made.secret) as ada:
         assert await ada.get_preferences() == pb.Preferences()
     for field in ("agent", "editor"):
-        longest = pb.Preferences(**{field: "ä" * 200})
+        longest, longer = pb.Preferences(), pb.Preferences()
+        setattr(longest, field, "ä" * 200)
+        setattr(longer, field, "ä" * 201)
         assert await admin.update_preferences(longest) == longest
         with pytest.raises(errors.HeddleError, match="200 characters"):
-            await admin.update_preferences(pb.Preferences(**{field: "ä" * 201}))
+            await admin.update_preferences(longer)
 
 
 async def test_a_token_lasts_366_days_at_most(admin: HeddleClient) -> None:

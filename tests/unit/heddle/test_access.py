@@ -23,6 +23,7 @@ ROLES = (pb.ROLE_UNSPECIFIED, pb.ROLE_VIEWER, pb.ROLE_OPERATOR, pb.ROLE_ADMIN)
 CALLERS = {
     "scheduler": SCHEDULER,
     "web": Principal("the web app", kind=Kind.WEB),
+    "worker": Principal("worker/one", kind=Kind.WORKER),
     **{pb.Role.Name(role): Principal("user:ada", role) for role in ROLES},
 }
 
@@ -38,6 +39,8 @@ def expected(method: str) -> set[str]:
         return {"scheduler"}
     if name == "SignIn":
         return {"web"}
+    if name == "RegisterWorker":
+        return {"worker"}
     if name in OF_ADMINS:
         return {"ROLE_ADMIN"}
     if name.startswith(READS) or name in OF_VIEWERS:

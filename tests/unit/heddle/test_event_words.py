@@ -108,6 +108,26 @@ def test_what_fixes_a_failure_follows_it() -> None:
         ),
         (pb.Event(task_waiting=pb.TaskWaiting(reason="May I?")), "waits for you: May I?"),
         (
+            pb.Event(
+                review_requested=pb.ReviewRequested(
+                    agent="codex", round=2, diff_stat=pb.DiffStat(files=1, insertions=2)
+                )
+            ),
+            "review by codex requested, round 2 (1 file, +2 -0)",
+        ),
+        (
+            pb.Event(
+                review_finished=pb.ReviewFinished(
+                    attempt=1, agent="codex", rejected=True, errors=2, warnings=1
+                )
+            ),
+            "review by codex rejected attempt 1: 2 errors, 1 warning",
+        ),
+        (
+            pb.Event(review_finished=pb.ReviewFinished(attempt=1, agent="codex")),
+            "review by codex passed attempt 1: nothing found",
+        ),
+        (
             pb.Event(task_waiting=pb.TaskWaiting(reason="rate limited", until=Timestamp(seconds=1))),
             "rate limited",
         ),

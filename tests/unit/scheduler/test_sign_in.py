@@ -109,7 +109,7 @@ async def test_without_a_token_only_the_web_apps_certificate_counts(
     """The web app is known by its certificate; any other call without a token is told how to send one."""
     web = Caller(header, (certificates.WEB,))
     assert (await guard.identify(web)).kind is Kind.WEB  # type: ignore[arg-type]  # see above
-    for names in ((), ("heddle:worker/a",)):
+    for names in ((), (certificates.CLIENT,)):
         error = await refusal(guard, Caller(header, names))
         assert error.reason == pb.ERROR_REASON_UNAUTHENTICATED
         assert "this call has no token" in error.message
@@ -170,11 +170,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def settings(home: Path, **environ: str) -> Settings:
+    return Settings.read({"HEDDLE_HOME": str(home), **environ})
+
+
 async def test_the_data_folder_has_the_tokens_of_the_operator_and_the_web_app(
     home: Path, store: Store
 ) -> None:
     """The operator is an administrator under the name of the user; the web app is no user."""
-    guard = sign_in(Settings(home=home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    guard = sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
     owners = [
         await guard.identify(Caller(f"Bearer {(home / name).read_text().strip()}"))  # type: ignore[arg-type]  # see above
         for name in ("token", "web-token")
@@ -187,10 +191,10 @@ async def test_the_data_folder_has_the_tokens_of_the_operator_and_the_web_app(
 
 async def test_a_token_of_the_settings_replaces_the_operators_file(home: Path, store: Store) -> None:
     """With a token in the settings, that of a file in the data folder is refused, and none is created."""
-    sign_in(Settings(home=home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
     old = (home / "token").read_text().strip()
     (home / "token").unlink()
-    guard = sign_in(Settings(home=home, token="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
     assert (await guard.identify(Caller("Bearer given"))).role == pb.ROLE_ADMIN  # type: ignore[arg-type]  # see above
     store.answers = [None]
     await refusal(guard, Caller(f"Bearer {old}"))
@@ -207,7 +211,7 @@ async def test_a_user_without_a_name_is_an_operator_too(
         raise error("uid not found: 4711")
 
     monkeypatch.setattr("getpass.getuser", unknown)
-    guard = sign_in(Settings(home=home, token="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
     owner = await guard.identify(Caller("Bearer given"))  # type: ignore[arg-type]  # see above
     assert owner == Principal("user", pb.ROLE_ADMIN)
 
@@ -346,3 +350,12 @@ async def test_the_log_says_once_that_refusals_are_left_out(
     events = [each["event"] for each in logged]
     assert events.count("refusals_not_recorded") == warnings
     assert events.count("call_refused") == 600
+
+
+async def test_a_worker_is_known_by_its_certificate(guard: SignIn) -> None:
+    """A certificate of a worker makes its caller that worker, and a token of the same call counts before it."""
+    names = (certificates.worker("one"),)
+    found = await guard.identify(Caller(names=names))  # type: ignore[arg-type]  # what it uses of a context
+    assert found == Principal("worker/one", kind=Kind.WORKER)
+    found = await guard.identify(Caller("Bearer secret", names))  # type: ignore[arg-type]  # as above
+    assert found == OPERATOR

@@ -16,7 +16,17 @@ export type EpicState =
   | "dropped";
 export type TaskState = "pending" | "running" | "waiting" | "accepted" | "failed" | "skipped";
 export type AttemptState =
-  "starting" | "running" | "waiting" | "checking" | "accepted" | "failed" | "stopped" | "lost" | "parked";
+  | "starting"
+  | "running"
+  | "waiting"
+  | "checking"
+  | "accepted"
+  | "failed"
+  | "stopped"
+  | "lost"
+  | "parked"
+  | "submitted"
+  | "reviewed";
 
 export interface Usage {
   input: number;
@@ -141,6 +151,20 @@ export interface DiffStat {
   deletions: number;
 }
 
+// What an attempt that is a review found.
+export interface Review {
+  // The number of the attempt whose work it reviews.
+  attempt: number;
+  position: number;
+  round: number;
+  rounds: number;
+  blocking: boolean;
+  // Empty until its answer was read.
+  verdict: "" | "passed" | "rejected";
+  summary: string;
+  findings: { file: string; line: number; severity: "error" | "warning" | "note"; text: string }[];
+}
+
 export interface Attempt {
   name: string;
   state: AttemptState;
@@ -164,6 +188,8 @@ export interface Attempt {
   since?: any;
   summary: Summary | null;
   session_sequence?: number;
+  // Null: it works on the task.
+  review?: Review | null;
 }
 
 export interface Task {
