@@ -17,6 +17,7 @@ PATHS = {
     "changes": "/{busy}/changes?of=epics/search",
     "conflicts": "/{busy}/conflicts",
     "report": "/{busy}/report",
+    "plan": "/{busy}/plan",
     "new run": "/new",
     "costs of all": "/costs",
     "costs of an epic": "/costs?of={busy}/epics/search",

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from heddle import errors, pb
 from heddle.client import HeddleClient, ServerUnreachable
 from ui_svc.endpoints.drafts import DraftCalls
+from ui_svc.endpoints.run_actions import RunActions
 from ui_svc.endpoints.runs import RunCalls
 from ui_svc.endpoints.sessions import SessionCalls
 
@@ -21,6 +22,7 @@ _STATUS: Final = {
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
     grpc.StatusCode.FAILED_PRECONDITION: 409,
     grpc.StatusCode.OUT_OF_RANGE: 416,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 503,
@@ -34,6 +36,7 @@ def install(app: FastAPI, client: HeddleClient) -> None:
     app.add_exception_handler(ServerUnreachable, _unreachable)
     router = APIRouter(prefix="/api")
     RunCalls(client).add_to(router)
+    RunActions(client).add_to(router)
     DraftCalls(client).add_to(router)
     SessionCalls(client).add_to(router)
     app.include_router(router)

@@ -218,12 +218,18 @@ class RunCalls:
 
     async def add_task(self, epic: addresses.Epic, form: Form) -> View:
         """Adds a task to the end of the epic; a repeated request_id adds it only once."""
-        asked = pb.PlanTask(title=str(form.get("title", "")), prompt=str(form.get("prompt", "")))
+        asked = pb.PlanTask(
+            title=str(form.get("title", "")),
+            prompt=str(form.get("prompt", "")),
+            agent=str(form.get("agent", "")),
+            model=str(form.get("model", "")),
+        )
         request_id = str(form.get("request_id", ""))
         return views.task(await self._client.add_task(str(epic), asked, request_id=request_id))
 
-    async def retry_task(self, name: addresses.Task) -> View:
-        return views.task(await self._client.retry_task(str(name)))
+    async def retry_task(self, name: addresses.Task, form: Form) -> View:
+        """Gives the task a new attempt, by `agent` if it is given."""
+        return views.task(await self._client.retry_task(str(name), agent=str(form.get("agent", ""))))
 
     async def resume_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name), resume=True))
@@ -237,8 +243,9 @@ class RunCalls:
     async def retry_merge(self, name: addresses.Epic) -> View:
         return views.epic(await self._client.retry_merge(str(name)))
 
-    async def resolve_conflict(self, name: addresses.Epic) -> View:
-        return views.epic(await self._client.resolve_conflict(str(name)))
+    async def resolve_conflict(self, name: addresses.Epic, form: Form) -> View:
+        """Lets an agent resolve the conflict: `agent` if it is given, or else that of the epic's last task."""
+        return views.epic(await self._client.resolve_conflict(str(name), agent=str(form.get("agent", ""))))
 
     async def drop_epic(self, name: addresses.Epic) -> View:
         return views.epic(await self._client.drop_epic(str(name)))
@@ -276,6 +283,8 @@ def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
         plan.budget_usd_micros = _whole(form, "budget")
     return pb.CreateRunRequest(
         plan=plan,
+        # The text says nothing of a budget that the form sets.
+        plan_text="" if form.get("budget") else str(form.get("yaml", "")),
         project=str(form.get("project", "")),
         base_ref=str(form.get("base_ref", "")),
         agent=str(form.get("agent", "")),

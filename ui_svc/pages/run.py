@@ -13,6 +13,7 @@ def install() -> None:
     @ui.page("/runs/{run}/changes", title="Heddle")
     @ui.page("/runs/{run}/conflicts", title="Heddle")
     @ui.page("/runs/{run}/report", title="Heddle")
+    @ui.page("/runs/{run}/plan", title="Heddle")
     @ui.page("/runs/{run}/epics/{epic}/tasks/{task}", title="Heddle")
     @ui.page("/runs/{run}/epics/{epic}/tasks/{task}/attempts/{number}", title="Heddle")
     def page(run: str) -> None:

@@ -1,14 +1,18 @@
 """The view of a plan file for the form: all errors with their lines, or the preview of the run."""
 
+from collections.abc import Mapping
+
 from heddle import pb
 from heddle.plan import analysis, file
 from heddle.plan.rules import SCRIPTED
 from ui_svc.views import View
 
 
-def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
+def read_plan(
+    text: str, parallel: int, inputs: Mapping[str, str] | None = None
+) -> tuple[pb.Plan | None, View]:
     """Returns the plan, None if it has errors, and its preview with at most this many parallel agents."""
-    loaded = file.parse(text, "plan")
+    loaded = file.parse(text, "plan", inputs)
     problems = [
         {"line": each.line, "column": each.column, "field": each.field, "message": each.message}
         for each in loaded.problems

@@ -1,10 +1,8 @@
-// A sentence in which `code` between backticks is shown as code.
+// A sentence in which `code` between backticks is shown as code. Unlike Words, it keeps commands of a terminal.
 import { h, type FunctionalComponent } from "vue";
-import { plain } from "../model/text";
+import { codeParts, plain } from "../model/text";
 
 export const Codes: FunctionalComponent<{ text: string }> = ({ text }) =>
-  plain(text)
-    .split(/`([^`]+)`/)
-    .map((part, place) => (place % 2 ? h("code", part) : part));
+  codeParts(plain(text)).map((part) => (part.code ? h("code", part.text) : part.text));
 
 Codes.props = ["text"];

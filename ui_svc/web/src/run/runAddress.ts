@@ -8,6 +8,7 @@ export const VIEWS = [
   { key: "changes", word: "Changes" },
   { key: "conflicts", word: "Conflicts" },
   { key: "report", word: "Report" },
+  { key: "plan", word: "Plan" },
 ];
 
 // What the address of a run's page says.

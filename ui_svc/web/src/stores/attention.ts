@@ -7,6 +7,11 @@ import type { AttentionItem, Hold } from "../model/types";
 
 const KEPT = "heddle-dismissed";
 
+// When each snoozed item comes back, by its key.
+const SNOOZED = "heddle-snoozed";
+
+const SNOOZE = 3_600_000;
+
 // Dismissed failures; older ones are no longer listed anyway.
 const MOST_KEPT = 500;
 
@@ -24,11 +29,18 @@ const holds = shallowRef<Hold[]>([]);
 
 const dismissed = ref(readDismissed());
 
+const asleep = ref(readSnoozed());
+
 // Answers that have not taken effect yet, by item: "allowing", "denying".
 const pending = reactive(new Map<string, string>());
 
 // Items that wait, because they block work, cannot be dismissed.
 export const items = computed(() => all.value.filter((item) => item.waits || !dismissed.value.has(item.key)));
+
+// Without those that the operator has snoozed in this browser.
+const shown = computed(() => items.value.filter((item) => !asleep.value[item.key]));
+
+const snoozed = computed(() => items.value.length - shown.value.length);
 
 // The title of the page itself.
 export const pageTitle = ref("Heddle");
@@ -44,17 +56,32 @@ export function useAttention() {
     holds,
     pending,
     status: link.status,
+    shown,
+    snoozed,
     answer,
     dismiss,
+    dismissAll,
+    snooze,
+    wake,
   };
 }
 
 function begin() {
   watchEffect(() => {
-    const count = items.value.length;
+    const count = shown.value.length;
     document.title = (count ? `(${count}) ` : "") + pageTitle.value;
   });
-  addEventListener("storage", (event) => event.key === KEPT && (dismissed.value = readDismissed()));
+  addEventListener("storage", (event) => {
+    if (event.key === KEPT) dismissed.value = readDismissed();
+    if (event.key === SNOOZED) asleep.value = readSnoozed();
+  });
+  // The next one that comes back.
+  watchEffect((onCleanup) => {
+    const next = Math.min(...Object.values(asleep.value));
+    if (!Number.isFinite(next)) return;
+    const timer = setTimeout(() => (asleep.value = readSnoozed()), Math.max(0, next - Date.now()) + 50);
+    onCleanup(() => clearTimeout(timer));
+  });
   let known: Set<string> | null = null;
   const take = (news: News) => {
     if (!news.items) return;
@@ -87,8 +114,10 @@ async function answer(item: AttentionItem, approved: boolean, message: string, s
   }
 }
 
-function dismiss(item: AttentionItem) {
-  const kept = [...readDismissed(), item.key].slice(-MOST_KEPT);
+const dismiss = (item: AttentionItem) => dismissAll([item]);
+
+function dismissAll(all: AttentionItem[]) {
+  const kept = [...readDismissed(), ...all.map((item) => item.key)].slice(-MOST_KEPT);
   localStorage.setItem(KEPT, JSON.stringify(kept));
   dismissed.value = new Set(kept);
 }
@@ -101,15 +130,36 @@ function readDismissed(): Set<string> {
   }
 }
 
+function snooze(item: AttentionItem) {
+  keepSnoozed({ ...readSnoozed(), [item.key]: Date.now() + SNOOZE });
+}
+
+const wake = () => keepSnoozed({});
+
+function keepSnoozed(all: Record<string, number>) {
+  localStorage.setItem(SNOOZED, JSON.stringify(all));
+  asleep.value = all;
+}
+
+// Returns those that are not over.
+function readSnoozed(): Record<string, number> {
+  try {
+    const all: [string, number][] = Object.entries(JSON.parse(localStorage.getItem(SNOOZED) ?? "{}"));
+    return Object.fromEntries(all.filter(([, until]) => until > Date.now()));
+  } catch {
+    return {};
+  }
+}
+
 // A visible page needs no notification; the browser shows one for all its tabs.
 function notify(item: AttentionItem) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
   const says = NEWS[item.kind] ?? "is waiting";
-  const shown = new Notification(`${item.title} ${says}`, {
+  const notice = new Notification(`${item.title} ${says}`, {
     body: item.question ?? item.reason,
     tag: item.key,
   });
-  shown.onclick = () => {
+  notice.onclick = () => {
     window.focus();
     location.assign(href(`/${item.attempt ?? item.run}`));
   };
