@@ -112,10 +112,11 @@ def test_each_command_has_an_action_a_page_or_a_reason() -> None:
     assert all(len(reason) > 20 for reason in LEFT_OUT.values())
 
 
-def test_each_action_exists_and_a_page_calls_it() -> None:
+async def test_each_action_exists_and_a_page_calls_it() -> None:
     """Each endpoint is served, and the browser code has a call of it; each page exists."""
     app = FastAPI()
-    router.install(app, HeddleClient("127.0.0.1:1", token=""))
+    async with HeddleClient("127.0.0.1:1", token="") as client:
+        router.install(app, client)
     served = {
         f"{method.upper()} {path.removeprefix('/api')}"
         for path, methods in app.openapi()["paths"].items()
