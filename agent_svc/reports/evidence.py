@@ -8,8 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from agent_svc.reports import coverage, junit, sarif
 from agent_svc.reports.files import UnreadableError, changed, listing, read
 from agent_svc.text import clip
-from heddle import pb
-from heddle.plan import globs
+from heddle import globs, pb
 
 Report = TypeVar("Report")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple
 
-from heddle import pb
-from heddle.plan import globs, graph, task_graph
+from heddle import globs, pb
+from heddle.plan import graph, task_graph
 from heddle.plan.task_graph import EpicTasks
 
 # The default priority of an epic or task.

@@ -5,8 +5,8 @@ from typing import Final
 
 from heddle import agents, pb
 from heddle.errors import Violation
+from heddle.permissions.permission_patterns import Pattern
 from heddle.plan import text_rules
-from heddle.plan.permission_patterns import Pattern
 from heddle.plan.text_rules import at_most, shown
 
 # Per level; each call of a tool is compared with all of them.

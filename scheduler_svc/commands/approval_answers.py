@@ -2,7 +2,7 @@
 
 from heddle import pb
 from heddle.errors import invalid_field
-from heddle.plan.permission_patterns import Pattern, rule_for
+from heddle.permissions.permission_patterns import Pattern, rule_for
 
 
 def answer_to(asked: pb.Approval | None, request: pb.ResolveApprovalRequest) -> pb.ApprovalResolved:

@@ -13,17 +13,11 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.leader import (
-    attempt_driver,
-    cleanup,
-    housekeeping,
-    merge_queue,
-    orphaned_sessions,
-    scheduled_runs,
-    session_stop,
-)
-from scheduler_svc.leader.conflict_forecast import ConflictForecasts
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader import cleanup, housekeeping, scheduled_runs
+from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
+from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.merges import merge_queue
+from scheduler_svc.leader.merges.conflict_forecast import ConflictForecasts
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees

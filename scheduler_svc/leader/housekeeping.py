@@ -10,7 +10,7 @@ from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.garbage import delete_sessions
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db import partitions

@@ -14,9 +14,9 @@ from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act_on
 from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.leader import metrics
 from scheduler_svc.leader.background_tasks import BackgroundTasks
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context import metrics
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
 from scheduler_svc.policy.snapshot import Snapshot, WorkerView
 from scheduler_svc.pools.workers import Workers

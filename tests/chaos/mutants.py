@@ -19,7 +19,7 @@ SYNCED: Final = "synced"
 
 def no_epoch_check() -> None:
     """The leader's transactions no longer check whether another scheduler leads."""
-    leading: Any = import_module("scheduler_svc.leader.term")
+    leading: Any = import_module("scheduler_svc.leader.context.term")
     leading.check_epoch = lambda _connection, epoch: epoch
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
-from heddle import errors, pb
-from heddle.plan import globs
+from heddle import errors, globs, pb
 from worktree_svc.content.ignored_files import IgnoredFiles
 from worktree_svc.git.command import Git, decode, readable
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from heddle import beneath, pb
-from heddle.plan import globs
+from heddle import beneath, globs, pb
 from heddle.plan.source import Problem
 from heddle.plan.text_rules import shown
 from heddle.project.rules import is_glob

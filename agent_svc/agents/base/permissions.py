@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from heddle import pb
-from heddle.plan.permission_patterns import COMMAND_TOOLS, Denial, Pattern, parts
+from heddle.permissions.permission_patterns import COMMAND_TOOLS, Denial, Pattern, parts
 
 
 class Verdict(Enum):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from heddle import pb
-from heddle.plan.permission_patterns import Pattern
+from heddle.permissions.permission_patterns import Pattern
 
 # If one of these tools is denied completely, codex may not write at all.
 WRITERS: Final = ("Write", "Edit")

@@ -14,7 +14,7 @@ from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.tool_calls import tool_call
 from heddle import pb
-from heddle.plan.permission_patterns import rule_for
+from heddle.permissions.permission_patterns import rule_for
 
 ASK, ALLOW, DENY = Verdict.ASK, Verdict.ALLOW, Verdict.DENY
 

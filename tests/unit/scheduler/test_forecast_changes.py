@@ -2,7 +2,7 @@
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
-from scheduler_svc.leader.forecast_changes import EpicInPlay, forecast
+from scheduler_svc.leader.merges.forecast_changes import EpicInPlay, forecast
 
 NOW = 1_000_000
 

@@ -12,7 +12,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
 from scheduler_svc.commands.add_task import title_of
 from scheduler_svc.commands.resolve_tasks import prompt as resolution_prompt
-from scheduler_svc.leader.forecast_changes import EpicInPlay, forecast
+from scheduler_svc.leader.merges.forecast_changes import EpicInPlay, forecast
 from scheduler_svc.model import schedule_times
 from scheduler_svc.model.activity import counted
 from scheduler_svc.model.merge_prompt import merge_prompt

@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import from_worker
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.assignments import Assignment

@@ -7,7 +7,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -14,8 +14,9 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final
 
-from heddle.plan import command_programs, globs
-from heddle.plan.shell_words import Command, Word, read, word
+from heddle import globs
+from heddle.permissions import command_programs
+from heddle.permissions.shell_words import Command, Word, read, word
 
 PREFIX: Final = ":*"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.permissions.permission_patterns import Pattern, parts, rule_for
 from heddle.plan import permission_rules
-from heddle.plan.permission_patterns import Pattern, parts, rule_for
 
 
 def pattern(text: str) -> Pattern:

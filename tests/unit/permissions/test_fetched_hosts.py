@@ -2,8 +2,8 @@
 
 import pytest
 
-from heddle.plan.fetched_hosts import normal, possible, unambiguous, within
-from heddle.plan.permission_patterns import Denial, Pattern
+from heddle.permissions.fetched_hosts import normal, possible, unambiguous, within
+from heddle.permissions.permission_patterns import Denial, Pattern
 
 EXAMPLE = Pattern.parse("WebFetch(domain:example.com)")
 

@@ -11,8 +11,8 @@ from heddle.drafts.request import proposed_agent
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from heddle.samples.example import ready_agents
-from scheduler_svc.leader import metrics
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context import metrics
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.agent_availability import check_available
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.doorbell import LOOP

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from heddle.plan.permission_patterns import Denial, Pattern
+from heddle.permissions.permission_patterns import Denial, Pattern
 
 PUSH = Pattern.parse("Bash(git push:*)")
 

@@ -12,9 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 from heddle import pb
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
-from scheduler_svc.leader.environment_waits import call_when_ready
-from scheduler_svc.leader.project_setup import TEARDOWN_LIMIT, setup_limit
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.environment_waits import call_when_ready
+from scheduler_svc.leader.context.project_setup import TEARDOWN_LIMIT, setup_limit
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import Worker, from_worker, known_branches
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from heddle.plan.shell_words import Command, Word
+from heddle.permissions.shell_words import Command, Word
 
 
 def _set(text: str) -> frozenset[str]:

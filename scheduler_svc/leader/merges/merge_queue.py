@@ -15,9 +15,9 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from scheduler_svc.leader import metrics
-from scheduler_svc.leader.merge_calls import MergeCalls
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context import metrics
+from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.merges.merge_calls import MergeCalls
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import merge_outcomes
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source

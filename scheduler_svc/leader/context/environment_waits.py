@@ -17,7 +17,7 @@ from scheduler_svc.store.outcomes import environment_faults
 from scheduler_svc.store.outcomes.environment_faults import Waiter
 
 if TYPE_CHECKING:
-    from scheduler_svc.leader.term import Term
+    from scheduler_svc.leader.context.term import Term
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -8,8 +8,8 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.session_stop import stop_session
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.attempts.session_stop import stop_session
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.queries.records import ended_attempts
 

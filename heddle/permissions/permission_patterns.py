@@ -23,8 +23,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from heddle.plan import command_rules, fetched_hosts, globs
-from heddle.plan.command_rules import PREFIX, Denial, parts
+from heddle import globs
+from heddle.permissions import command_rules, fetched_hosts
+from heddle.permissions.command_rules import PREFIX, Denial, parts
 
 COMMAND_TOOLS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from heddle.plan.globs import overlap, pattern
+from heddle.globs import overlap, pattern
 
 # All paths of up to three parts of up to two letters: enough to distinguish the globs below.
 NAMES = ["".join(letters) for size in (1, 2, 3) for letters in itertools.product("ab", repeat=size)]

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from heddle import pb
+from heddle import globs, pb
 from heddle.names import AttemptName, EpicName
-from heddle.plan import globs
 from scheduler_svc.store.db.events import event
 from scheduler_svc.store.db.times import timestamp
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from heddle.plan.permission_patterns import Denial, Pattern, parts
-from heddle.plan.shell_words import MAX_BYTES, read, word
+from heddle.permissions.permission_patterns import Denial, Pattern, parts
+from heddle.permissions.shell_words import MAX_BYTES, read, word
 
 
 @pytest.mark.parametrize(

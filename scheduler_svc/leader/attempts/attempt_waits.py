@@ -4,7 +4,7 @@ from functools import partial
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import parked_sessions, provider_outages
 

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.backoff import Backoff
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.queries.assignments import read_assignment
 

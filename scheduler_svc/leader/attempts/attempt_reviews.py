@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.leader import metrics
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.context import metrics
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import review_answer, reviews
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import review_outcomes

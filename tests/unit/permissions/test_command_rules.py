@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heddle.plan.permission_patterns import Denial, Pattern, parts
+from heddle.permissions.permission_patterns import Denial, Pattern, parts
 
 PUSH = Pattern.parse("Bash(git push:*)")
 

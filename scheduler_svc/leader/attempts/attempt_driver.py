@@ -18,14 +18,15 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from scheduler_svc.leader import attempt_reviews, attempt_waits, metrics
-from scheduler_svc.leader.attempt_prompt import prompt_of
-from scheduler_svc.leader.draft_handover import hand_over
-from scheduler_svc.leader.environment_waits import call_when_ready
-from scheduler_svc.leader.project_setup import setup_of
-from scheduler_svc.leader.session_release import release_session
-from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.attempts import attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
+from scheduler_svc.leader.attempts.draft_handover import hand_over
+from scheduler_svc.leader.attempts.session_release import release_session
+from scheduler_svc.leader.attempts.session_stop import SESSION_TIMEOUT, stop_session
+from scheduler_svc.leader.context import metrics
+from scheduler_svc.leader.context.environment_waits import call_when_ready
+from scheduler_svc.leader.context.project_setup import setup_of
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.session_stream import joined

@@ -7,8 +7,8 @@ import grpc
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
-from scheduler_svc.leader.draft_handover import prompt_of_round
-from scheduler_svc.leader.term import Term
+from scheduler_svc.leader.attempts.draft_handover import prompt_of_round
+from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import review_prompt
 from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.retry_prompt import prompt_after
