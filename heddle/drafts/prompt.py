@@ -5,7 +5,6 @@ from functools import cache
 from typing import Final
 
 from heddle import pb
-from heddle.plan.format_text import format_text
 from heddle.plan.rules import SCRIPTED
 
 # Keys of plan files that a draft has no use for.
@@ -145,6 +144,8 @@ def _agents(ready: Sequence[str], proposed: str) -> str:
 
 @cache
 def _format() -> str:
+    from heddle.plan.format_text import format_text  # noqa: PLC0415 (builds the models of plan files, which few runs need)
+
     return f"# The format\n\nYAML with these keys; most are optional.\n\n{format_text(_LEFT_OUT)}"
 
 

@@ -71,7 +71,7 @@ async def test_the_version_is_printed_in_both_forms() -> None:
 
 async def test_a_shell_completes_commands() -> None:
     """A shell gets the commands that begin with what was typed, and `--show-completion` prints what asks for them."""
-    typed = {"_HEDDLE_COMPLETE": "complete_bash", "COMP_WORDS": "heddle work", "COMP_CWORD": "1"}
+    typed = {"_HEDDLE_COMPLETE": "complete_bash", "COMP_WORDS": "heddle workt", "COMP_CWORD": "1"}
     assert await run(env=NOWHERE | typed) == (0, "worktrees\n", "")
     code, out, _ = await run("--show-completion", "bash", env=NOWHERE)
     assert code == 0

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.channels import open_channel
 from heddle.v1 import identity_service_pb2, scheduler_service_pb2
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
-from scheduler_svc.api import identity_servicer, servicer
+from scheduler_svc.api import identity_servicer, servicer, worker_methods
 from scheduler_svc.store.queries import page_tokens
 from tests.support.scheduler import Scheduler, make_plan
 
@@ -75,7 +75,7 @@ async def test_pages_are_as_large_as_documented(
         limits.append((default, most))
         return judge(asked, default, most)
 
-    for module in (page_tokens, servicer, identity_servicer):
+    for module in (page_tokens, servicer, identity_servicer, worker_methods):
         monkeypatch.setattr(module, "page_size", noted)
     async with open_channel(scheduler.address) as channel:
         identity = IdentityServiceStub(channel)

@@ -19,6 +19,7 @@ ATTEMPT = f"{TASK}/attempts/1"
 REQUESTS: dict[str, Any] = {
     "CreateRun": pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository"),
     "ApplyPlan": pb.ApplyPlanRequest(name="RUN", plan=make_plan({"a": ["one"], "b": ["one"]})),
+    "DraftPlan": pb.DraftPlanRequest(goal="Go", project="/repository", agent="scripted"),
     "UpdateRun": pb.UpdateRunRequest(name="RUN", max_parallel=2),
     "PauseRun": pb.PauseRunRequest(name="RUN"),
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),
@@ -40,6 +41,8 @@ REQUESTS: dict[str, Any] = {
     ),
     "UpdateSchedule": pb.UpdateScheduleRequest(name="schedules/s", paused=True),
     "DeleteSchedule": pb.DeleteScheduleRequest(name="schedules/s"),
+    "DrainWorker": pb.DrainWorkerRequest(name="workers/local"),
+    "UndrainWorker": pb.UndrainWorkerRequest(name="workers/local"),
     "LiftHold": pb.LiftHoldRequest(provider="anthropic"),
 }
 
