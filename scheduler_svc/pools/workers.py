@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Gauge
 
 from heddle import errors, fencing, pb
+from heddle.backoff import Backoff
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
@@ -32,6 +33,9 @@ T = TypeVar("T")
 # Seconds between heartbeats; shorter while a worker is unreachable, so that it is used as soon as it is back.
 POLL_INTERVAL: Final = 3.0
 _POLL_LOST: Final = 0.5
+
+# Seconds for which a starting scheduler waits for workers that do not answer yet.
+_MOMENT: Final = 1.0
 
 # Seconds that a stop waits at most for an unreachable worker whose lease is not known or that has none.
 UNKNOWN_LEASE: Final = 300.0
@@ -132,8 +136,14 @@ class Workers:
         self.on_change: Callable[[pb.Worker], None] = lambda _: None
 
     async def start(self) -> None:
-        """Connects; returns when each worker has answered or failed its first heartbeat."""
+        """Connects; returns when each worker has answered, or after a moment: services that start together need one."""
         await asyncio.gather(*(self._join(address) for address in self._addresses))
+        backoff = Backoff(longest=0.2)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT):
+                while missing := [each for each in self._workers.values() if not each.state.connected]:
+                    await backoff.wait()
+                    await asyncio.gather(*(self._heartbeat(each) for each in missing))
 
     async def close(self) -> None:
         """Stops the heartbeats and disconnects. Idempotent."""

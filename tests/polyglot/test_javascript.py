@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.fleet import Fleet, running_fleet
 from tests.support.repositories import git, make_repository
+from tests.support.scheduler import eventually
 
 HERE = Path(__file__).resolve().parent
 PROTOS = HERE.parents[1] / "protos"
@@ -38,7 +39,12 @@ async def run_client(node_modules: Path, fleet: Fleet, repository: Path) -> list
 async def test_javascript_runs_a_plan(tmp_path: Path, node_modules: Path) -> None:
     """A JavaScript client starts a run and sees every event of it, in order, until it has succeeded."""
     repository = make_repository(tmp_path / "project")
-    async with running_fleet(tmp_path / "home") as fleet:
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as python:
+
+        async def has_worker() -> bool:
+            return all(each.connected for each in await python.list_workers())
+
+        await eventually(has_worker)
         *events, end = await run_client(node_modules, fleet, repository)
     assert end == {"state": "RUN_STATE_SUCCEEDED"}
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))

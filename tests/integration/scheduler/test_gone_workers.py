@@ -1,6 +1,7 @@
 """Runs whose worker does not come back."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from heddle import pb
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.api import store_calls
+from scheduler_svc.pools import workers
 from scheduler_svc.pools.workers import Workers
 from tests.support.scheduler import eventually, make_plan, scheduling, serving_fake
+from tests.support.services import new_socket
 
 ENVIRONMENT = {"HEDDLE_LEASE": "0.5", "HEDDLE_STOP_GRACE": "0"}
 
@@ -32,9 +35,7 @@ async def test_a_run_whose_worker_left_the_fleet_can_be_cancelled(
     monkeypatch.setattr(store_calls, "_LOOK", 0.1)
     # The lease counts only once all calls before its end have returned, however slow the machine is.
     may_expire, has_let_go = asyncio.Event(), Workers.has_let_go
-    monkeypatch.setattr(
-        Workers, "has_let_go", lambda workers, name: may_expire.is_set() and has_let_go(workers, name)
-    )
+    monkeypatch.setattr(Workers, "has_let_go", lambda of, name: may_expire.is_set() and has_let_go(of, name))
     worker = FakeWorker()
     worker.play = _work
     async with serving_fake(worker) as address:
@@ -62,3 +63,29 @@ async def test_a_run_whose_worker_left_the_fleet_can_be_cancelled(
         assert len(worker.live) == 1
         async with scheduling(address, tmp_path, environ=ENVIRONMENT):
             await eventually(lambda: worker.live == [])
+
+
+async def test_a_scheduler_waits_a_moment_for_a_worker_that_starts_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that does not listen yet when its scheduler starts is connected once the scheduler serves."""
+    monkeypatch.setattr(workers, "_MOMENT", 60)
+    asked, heartbeat = asyncio.Event(), Workers._heartbeat
+
+    async def noted(of: Workers, worker: workers.Worker) -> None:
+        await heartbeat(of, worker)
+        asked.set()
+
+    monkeypatch.setattr(Workers, "_heartbeat", noted)
+    address = new_socket()
+
+    async def late() -> None:
+        await asked.wait()
+        await stack.enter_async_context(serving_fake(FakeWorker(), address))
+
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(late())
+        scheduler = await stack.enter_async_context(scheduling(address, tmp_path))
+        await starting
+        listed = await scheduler.api.ListWorkers(pb.ListWorkersRequest())
+        assert [worker.connected for worker in listed.workers] == [True]
