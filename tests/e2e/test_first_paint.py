@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.e2e.counting_link import CountingLink
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.waits import wait_until
 
 # What the first paint of a board may transfer, in bytes.
 MOST_BYTES: Final = 250_000
@@ -47,7 +48,7 @@ def test_a_slow_line_shows_the_frame_first(page: Page) -> None:
 
     page.route("**/assets/**", hold)
     page.goto("/", wait_until="commit")
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    wait_until(page, "performance.getEntriesByName('first-contentful-paint').length > 0")
     expect(page.locator(".first-paint header")).to_have_text("Heddle")
     assert re.fullmatch(
         r"rgb\(\d+, \d+, \d+\)", page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.e2e.waits import wait_until
+
 pytestmark = pytest.mark.usefixtures("busy")
 
 COUNTS = {"total": 4, "pending": 0, "running": 0, "waiting": 0, "accepted": 4, "failed": 0, "skipped": 0}
@@ -145,11 +147,14 @@ def test_the_list_shows_the_newest_run_in_small_and_what_waits(page: Page, busy:
     page.goto("/")
     mini = page.get_by_role("region", name="The newest run")
     # At one moment: another run may become the newest.
-    page.wait_for_function("""() => {
+    wait_until(
+        page,
+        """() => {
         const newest = document.querySelector(".mini h2 a")?.getAttribute("href");
         const rows = [...document.querySelectorAll(".mini-row")];
         return rows.length > 0 && rows.every((each) => each.getAttribute("href").startsWith(newest));
-    }""")
+    }""",
+    )
     expect(mini.locator(".mini-tasks").first).to_have_attribute(
         "aria-label", re.compile(r"^\d+ of \d+ done$")
     )
