@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Self
 
 from heddle.sockets import is_socket
@@ -39,6 +39,8 @@ class Proxy:
             proxy._server.close()
             proxy.cut()
             await asyncio.gather(*proxy._links, return_exceptions=True)
+            # The connections close in the next step of the event loop.
+            await asyncio.sleep(0)
 
     def drop(self) -> None:
         """Breaks every connection; new ones work."""
@@ -77,12 +79,12 @@ class Proxy:
         """
         self._fatal = sent
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = asyncio.ensure_future(self._link(reader, writer))
         self._links.add(link)
         link.add_done_callback(self._links.discard)
-        with suppress(asyncio.CancelledError):
-            await link
+        # A link that is cancelled before its first step does not close its connection itself.
+        link.add_done_callback(lambda _: writer.transport.abort())
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
