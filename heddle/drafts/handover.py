@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
+from heddle.events.agent_text import is_message, is_output
 
 # An agent that says more hands over the end of it, in characters.
 MAX_TEXT: Final = 4_000_000
@@ -104,12 +105,12 @@ def _said(events: Iterable[pb.Event]) -> tuple[Sequence[str], str]:
     ended = True
     for event in events:
         said = event.message
-        if event.HasField("message") and said.kind == pb.MESSAGE_KIND_TEXT and not said.parent_tool_call_id:
+        if is_message(event):
             if ended:
                 messages.append("")
             messages[-1] = _end_of(messages[-1] + said.text)
             ended = said.last
-        elif event.output.stream == pb.OUTPUT_STREAM_STDOUT and not event.output.tool_call_id:
+        elif is_output(event):
             output.append(event.output.text)
         else:
             ended = ended or event.HasField("tool_started")

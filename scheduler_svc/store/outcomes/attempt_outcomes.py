@@ -213,9 +213,7 @@ def fail(
     row = _live(connection, attempt)
     if row is None:
         return
-    stopped = row.stop_reason is not None
-    outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
-    reason = row.stop_reason if stopped else reason_of(result)
+    outcome, reason = ending(row, result)
     record = pb.Attempt.FromString(row.record)
     record.kept_ref = kept.kept_ref
     if kept.HasField("diff_stat"):
@@ -278,7 +276,14 @@ def end(
     )
 
 
-def reason_of(result: pb.SessionFinished) -> str:
+def ending(row: Any, result: pb.SessionFinished) -> tuple["pb.Outcome.ValueType", str]:
+    """Returns how a live attempt ended and why: a stop by the operator counts before what its session reports."""
+    if row.stop_reason is not None:
+        return pb.OUTCOME_STOPPED, row.stop_reason
+    return result.outcome, _reason_of(result)
+
+
+def _reason_of(result: pb.SessionFinished) -> str:
     """Returns why a session did not succeed."""
     if result.reason:
         return result.reason

@@ -17,7 +17,7 @@ from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ACCEPTING, ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
-from scheduler_svc.store.outcomes.attempt_outcomes import ENDED_AS, accept_task, end, note_commit, reason_of
+from scheduler_svc.store.outcomes.attempt_outcomes import ENDED_AS, accept_task, end, ending, note_commit
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task
 from scheduler_svc.store.rows import attempts, tasks, usage_totals
@@ -124,8 +124,7 @@ def not_answered(
     if row is None:
         return
     stopped = row.stop_reason is not None
-    outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
-    reason = row.stop_reason if stopped else reason_of(result)
+    outcome, reason = ending(row, result)
     record = pb.Attempt.FromString(row.record)
     ended_as = ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     end(connection, attempt, ended_as, reason=reason, record=record, counts=False, now=now)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
+from heddle.events.agent_text import is_message, is_output
 from heddle.names import AttemptName
 from scheduler_svc.store.db.partitions import in_days_of_attempt
 from scheduler_svc.store.db.tables import attempts, session_chunks
@@ -129,10 +130,9 @@ def final_text(connection: sa.Connection, name: AttemptName, most: int) -> str:
 
 
 def _written(event: pb.Event) -> str:
-    if event.HasField("output"):
-        own = event.output.stream == pb.OUTPUT_STREAM_STDOUT and not event.output.tool_call_id
-        return event.output.text if own else ""
-    if event.message.kind != pb.MESSAGE_KIND_TEXT or event.message.parent_tool_call_id:
+    if is_output(event):
+        return event.output.text
+    if not is_message(event):
         return ""
     # A message that follows is a paragraph of its own.
     return event.message.text + ("\n\n" if event.message.last else "")
