@@ -206,6 +206,17 @@ def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
     expect(dialog.locator(".log-row", has_text="needle one").first).to_be_visible()
 
 
+def test_a_match_that_is_loaded_after_the_search_is_shown(page: Page, busy: str) -> None:
+    """A search without a match shows the last one as soon as there is one."""
+    dialog = open_session(page, busy, DONE, "logs")
+    dialog.get_by_label("Tool", exact=True).select_option("Write")
+    dialog.get_by_label("Search in the log").fill("needle one")
+    expect(dialog.locator(".search-count")).to_have_text("no match")
+    dialog.get_by_label("Tool", exact=True).select_option("")
+    expect(dialog.locator(".search-count")).not_to_have_text("no match")
+    expect(dialog.locator(".log-row.is-hit")).to_be_in_viewport()
+
+
 def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
     """The address contains the selected line or block, and opens the log there."""
     dialog = open_session(page, busy, DONE, "logs")

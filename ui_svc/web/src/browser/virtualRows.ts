@@ -28,6 +28,8 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
   const view = ref(600);
   const following = ref(true);
   const seen = ref(0);
+  // Where the list was scrolled to for the sake of a row; it does not follow its end from there.
+  let held = -1;
 
   const start = computed(() =>
     Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)),
@@ -46,6 +48,8 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
     // Only scrolling up stops following: new rows move the end away too.
     const up = it.scrollTop < top.value - 1;
     top.value = it.scrollTop;
+    if (it.scrollTop === held) return;
+    held = -1;
     const atEnd = it.scrollHeight - it.scrollTop - it.clientHeight < height * 1.5;
     if (atEnd) following.value = true;
     else if (up && following.value) {
@@ -64,13 +68,17 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
     if (following.value) scrollTo(list.value.length * height);
   }
   function toEnd() {
+    held = -1;
     following.value = true;
     nextTick(() => scrollTo(list.value.length * height));
   }
   function show(place: number) {
     if (following.value) seen.value = lastKey();
     following.value = false;
-    nextTick(() => scrollTo(Math.max(0, place * height - view.value / 2)));
+    nextTick(() => {
+      scrollTo(Math.max(0, place * height - view.value / 2));
+      held = top.value;
+    });
   }
 
   watch(list, (now, before) => {
@@ -81,7 +89,10 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
     if (!anchor) return undefined;
     return nextTick(() => {
       const wanted = placeOf(now, anchor.key) * height + within;
-      if (Math.abs(wanted - top.value) >= 1) scrollTo(wanted);
+      if (Math.abs(wanted - top.value) < 1) return;
+      const isHeld = held === top.value;
+      scrollTo(wanted);
+      if (isHeld) held = top.value;
     });
   });
 
