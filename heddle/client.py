@@ -33,6 +33,8 @@ ENDED_ATTEMPT: Final = frozenset(
         pb.ATTEMPT_STATE_STOPPED,
         pb.ATTEMPT_STATE_LOST,
         pb.ATTEMPT_STATE_PARKED,
+        pb.ATTEMPT_STATE_SUBMITTED,
+        pb.ATTEMPT_STATE_REVIEWED,
     }
 )
 

@@ -21,6 +21,15 @@ class PlanCalls:
         request = pb.GetPlanRequest(name=name, revision=revision)
         return await self._caller.call(self._stub.GetPlan, request)
 
+    async def draft_plan(self, request: pb.DraftPlanRequest) -> pb.Run:
+        """Lets an agent draft a plan, or returns the draft that the same `request_id` created before."""
+        timeout = CLONE_TIMEOUT if urls.is_url(request.project) else CALL_TIMEOUT
+        return (await self._caller.mutate(self._stub.DraftPlan, request, timeout=timeout)).run
+
+    async def get_draft(self, name: str) -> pb.Draft:
+        """Returns the newest valid plan of a draft, or else what its agent handed over last."""
+        return (await self._caller.call(self._stub.GetDraft, pb.GetDraftRequest(name=name))).draft
+
     async def apply_plan(self, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
         """Replaces the plan of a run; with `validate_only`, only returns what would change."""
         return await self._caller.mutate(self._stub.ApplyPlan, request)

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     """host:port or unix:PATH that clients and ui_svc call."""
     ui_behind_proxy: bool = False
     """Whether a proxy in front of the web app provides TLS, so that it may listen for other machines without."""
-    token: str = Field("", repr=False)
+    token: str = Field(default="", repr=False)
     """The token with which clients sign in. The scheduler accepts it as that of the operator. Absent: the
     token in the file `token` in `home`, which the scheduler creates."""
     database_url: str = Field(default_factory=lambda read: f"sqlite:///{read['home'] / 'heddle.db'}")

@@ -24,7 +24,12 @@ COMMITS: Final = (
     "record_worktree",
     "ingest",
     "accept",
+    "submit",
+    "finish_review",
+    "accept_reviewed",
+    "review_not_answered",
     "fail",
+    "hand_over",
     "park",
     "suspend",
     "record_merge_check",
@@ -76,7 +81,18 @@ CALLS: Final = (
 )
 
 # Changes of worktree_svc to a repository and to its stored state.
-MOVES: Final = ("commit_task", "keep", "archive", "reset", "rewind", "take_in", "merge", "remove")
+MOVES: Final = (
+    "commit_task",
+    "submit_task",
+    "accept_submitted",
+    "keep",
+    "archive",
+    "reset",
+    "rewind",
+    "take_in",
+    "merge",
+    "remove",
+)
 STEPS: Final = (
     "ensure.after_claim",
     "keep.after_state",

@@ -5,6 +5,7 @@ from heddle.v1.approval_pb2 import *
 from heddle.v1.attempt_pb2 import *
 from heddle.v1.conflict_pb2 import *
 from heddle.v1.cost_pb2 import *
+from heddle.v1.draft_pb2 import *
 from heddle.v1.epic_pb2 import *
 from heddle.v1.error_reason_pb2 import *
 from heddle.v1.event_options_pb2 import *

@@ -18,7 +18,7 @@ from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
 from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
-from ui_svc.pages.manage import pages
+from ui_svc.pages.manage import layout, pages
 from ui_svc.web.nicegui_parts import accept_origins, scope_of
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
@@ -63,7 +63,7 @@ def build(settings: Settings) -> FastAPI:
     # A request passes the last one first.
     app.add_middleware(SignedIn, client=client, connect=connect, cookie=cookie)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, compiling=[place.path for place in layout.PLACES])
     app.add_middleware(SameOrigin, hosts=accepted_hosts(address, settings.ui_hosts))
     accept_origins(is_own)
 

@@ -15,7 +15,6 @@ from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import replies
 from worktree_svc.content import accepted_history
-from worktree_svc.content.acceptance import ChangeRules
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
@@ -131,25 +130,20 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
-            git, commit, merged = self._commits.commit_task(
-                request.project,
-                attempt,
-                request.epoch,
-                request.subject,
-                request.body,
-                rules=ChangeRules(request.expect, request.allow_files),
-                spans=spans,
-            )
+            git, commit, merged = self._commits.commit_requested(request, attempt, spans)
             stat = accepted_history.diff_stat(git, f"{commit}^", commit)
             merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
-                push_error=self._mirrors.push(request.project, [branch]).get(branch, ""),
+                push_error=(
+                    "" if request.submit else self._mirrors.push(request.project, [branch]).get(branch, "")
+                ),
                 merged_commit=merged,
                 no_changes=not (stat.files or merges),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
+                kept_ref=refs.kept_ref(attempt) if request.submit else "",
             )
 
         return await self._on(request.project, job, key=str(attempt.parent.parent))

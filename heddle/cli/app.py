@@ -12,12 +12,13 @@ from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
-from heddle.cli.plans import apply_command, plan_commands, schedule_commands
+from heddle.cli.plans import apply_command, draft_command, plan_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
     cost_commands,
     hold_commands,
     merge_commands,
+    review_commands,
     run_commands,
     task_commands,
 )
@@ -29,9 +30,11 @@ app = typer.Typer(
 )
 for part in (
     up,
+    draft_command,
     run_commands,
     apply_command,
     task_commands,
+    review_commands,
     hold_commands,
     add_task,
     merge_commands,

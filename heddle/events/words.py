@@ -68,6 +68,12 @@ def _ended(what: str, event: pb.RunFinished | pb.EpicFinished | pb.SessionFinish
     return f"{what} {outcome(event.outcome)}{f': {event.reason}' if event.reason else ''}"
 
 
+def _session_finished(event: pb.SessionFinished) -> str:
+    if event.outcome == pb.OUTCOME_PARKED:
+        return "session paused until its question is answered"
+    return _ended("session", event)
+
+
 def _worktree_created(event: pb.WorktreeCreated) -> str:
     ports = f", ports {', '.join(map(str, event.ports))}" if event.ports else ""
     slot = f" (slot {event.slot}{ports})" if event.slot else ""
@@ -91,7 +97,20 @@ def _task_waiting(event: pb.TaskWaiting) -> str:
     return event.reason if event.HasField("until") else f"waits for you: {event.reason}"
 
 
+def _review_finished(event: pb.ReviewFinished) -> str:
+    found = [
+        count(number, word)
+        for number, word in ((event.errors, "error"), (event.warnings, "warning"), (event.notes, "note"))
+        if number
+    ]
+    verdict = "rejected" if event.rejected else "passed"
+    return f"review by {event.agent} {verdict} attempt {event.attempt}: {', '.join(found) or 'nothing found'}"
+
+
 def _task_accepted(event: pb.TaskAccepted) -> str:
+    if not event.commit:
+        # A draft, which makes no commit.
+        return "accepted"
     change = "no changes" if event.no_changes else _diff(event.diff_stat)
     return f"accepted as {event.commit[:10]} ({change})"
 
@@ -250,6 +269,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "teardown_finished": lambda e: _project_commands("teardown", e),
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
     "task_waiting": _task_waiting,
+    "review_requested": lambda e: f"review by {e.agent} requested, round {e.round} ({_diff(e.diff_stat)})",
+    "review_finished": _review_finished,
     "task_accepted": _task_accepted,
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "task_added": lambda e: f"added: {e.title}",
@@ -275,7 +296,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "background_work": _background_work,
     "agent_session": _agent_session,
     "surroundings_changed": _surroundings_changed,
-    "session_finished": lambda e: _ended("session", e),
+    "session_finished": _session_finished,
     "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",
     "conflict_cleared": lambda e: f"will no longer conflict with {_other_side(e)}",
     "wrote_outside": lambda e: f"wrote paths outside its `touches`: {_first(e.paths, e.path_count)}",

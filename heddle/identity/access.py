@@ -12,12 +12,12 @@ Required: TypeAlias = "pb.Role.ValueType | Kind"
 _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "SchedulerService": {
         pb.ROLE_VIEWER: """
-            GetRun ListRuns WatchRuns GetPlan ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
+            GetRun ListRuns WatchRuns GetPlan GetDraft ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
             ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
             ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
+            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
             RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,

@@ -224,5 +224,5 @@ def _is(text: str, option: str, *, wordy: bool) -> bool:
     if wordy:
         return text == option
     if option.startswith("--"):
-        return len(given) > 3 and option.startswith(given)
+        return len(given) > 2 and option.startswith(given)
     return text.startswith("-") and not text.startswith("--") and option[1] in text[1:]

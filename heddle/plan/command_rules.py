@@ -50,7 +50,7 @@ class _Reading:
     """One sequence of words that a command may run. `likely`: an unknown first word is worth a question."""
 
     words: tuple[Word, ...]
-    likely: bool = True
+    likely: bool
 
     @cached_property
     def program(self) -> str | None:
@@ -287,6 +287,9 @@ def _variants(words: tuple[Word, ...], program: str | None) -> Iterator[tuple[Wo
         if takes is not False:
             yield (first, *words[place + 1 :])
             place += takes is True
+    if place < len(words) and words[place].text.startswith("-"):
+        # More options than are looked at: the rest may be anything.
+        yield (first, _ANYTHING)
     yield (first, *(each for each in words[1:] if not each.text.startswith("-")))
 
 

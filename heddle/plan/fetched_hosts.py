@@ -7,6 +7,7 @@ of them contacts it.
 import ipaddress
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,8 @@ _PLAIN: Final = re.compile(
 )
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _PORT: Final = re.compile(r":\d*\Z")
+# A part of an IPv4 address. Python's own numbers may also have signs and underscores.
+_NUMBER: Final = re.compile(r"0x(?P<hex>[0-9a-f]*)|0(?P<octal>[0-7]+)|(?P<decimal>0|[1-9][0-9]*)")
 
 
 def unambiguous(url: str) -> str:
@@ -75,10 +78,8 @@ def _other(url: str) -> frozenset[str]:
     """Returns the host as programs see it that follow RFC 3986 or 2396, with its odd readings."""
     found = set()
     for text in {url, url.strip(_EDGES)}:
-        try:
+        with suppress(ValueError):
             found.add(normal(urlsplit(text).hostname or ""))
-        except ValueError:
-            continue
         # Some take the first of several @ for the end of the user's name, and some none of them.
         authority = re.split(r"[/?#]", text.partition("//")[2], maxsplit=1)[0]
         for each in (authority.partition("@")[2], authority.partition("@")[0] if "\\" in authority else ""):
@@ -92,7 +93,7 @@ def _ascii(host: str) -> str:
     host = re.sub("[\u3002\uff0e\uff61]", ".", unicodedata.normalize("NFC", host))
     try:
         return idna.encode(host, uts46=True).decode().lower()
-    except (idna.IDNAError, UnicodeError):
+    except UnicodeError:
         return ""
 
 
@@ -100,11 +101,11 @@ def _address(host: str) -> str:
     """Returns an IPv4 address in its usual form, also for numbers like 0x7f.1; empty if invalid."""
     numbers = []
     for part in host.split("."):
-        base = 16 if part.startswith("0x") else 8 if part.startswith("0") and len(part) > 1 else 10
-        try:
-            numbers.append(int(part.removeprefix("0x") or "0", base))
-        except ValueError:
+        found = _NUMBER.fullmatch(part)
+        if not found:
             return ""
+        base = 16 if found["hex"] is not None else 8 if found["octal"] else 10
+        numbers.append(int(found["hex"] or found["octal"] or found["decimal"] or "0", base))
     *front, last = numbers
     if len(numbers) > 4 or any(each > 255 for each in front) or last >= 256 ** (5 - len(numbers)):
         return ""

@@ -19,6 +19,8 @@ Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{KEY.patter
 Priority = Annotated[int, Field(ge=-_INT32, le=_INT32)]
 Count = Annotated[int, Field(ge=0, le=_INT32)]
 Turns = Annotated[int, Field(ge=1, le=_INT32)]
+# Whether there are too many is checked in `review_rules`.
+Rounds = Annotated[int, Field(ge=1, le=_INT32, json_schema_extra={"maximum": 10})]
 Tokens = Annotated[int, Field(ge=0, le=_INT64)]
 Duration = Annotated[
     float,

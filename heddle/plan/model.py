@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from heddle.plan.agent_model import AGENTS, AgentOptions, Part
-from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, ShortPart, Turns, Usd
+from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, Rounds, ShortPart, Turns, Usd
 from heddle.plan.script_model import AgentPlan, EditFile, Fail, Flood, ReportUsage, Step, WriteFile
 
 OnFailure = Annotated[
@@ -145,6 +145,23 @@ class Defaults(AgentOptions):
     )
 
 
+class Review(Part):
+    """A review of a task's work by another agent, after its checks and before it is accepted."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["agent"]})
+
+    agent: str = Field(default="", description=f"The reviewer: {AGENTS}")
+    prompt: str | None = Field(default=None, description="What to look for, besides the task itself.")
+    blocking: bool | None = Field(
+        default=None,
+        description="false: findings are only shown. Absent: errors go back to the task's agent.",
+    )
+    rounds: Rounds | None = Field(
+        default=None, description="Reviews of one task's work, from 1 to 10, before it fails. Absent: 2."
+    )
+    model: str | None = Field(default=None, description="The reviewer's name for the model.")
+
+
 class Task(AgentOptions):
     """One unit of work in an epic."""
 
@@ -163,9 +180,15 @@ class Task(AgentOptions):
     needs: list[str] | None = Field(
         default=None, description="Tasks of other epics, as EPIC/TASK, that must be accepted first."
     )
+    source: str | None = Field(
+        default=None, description="Where the work is described, such as docs/search.md#Ranking, or a URL."
+    )
     agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."
+    )
+    reviews: list[Review] | None = Field(
+        default=None, description="Other agents review its work, in this order, before it is accepted."
     )
     timeout: Duration | None = Field(default=None, description="Time limit of a session, checks included.")
     silence: Duration | None = Field(
@@ -215,6 +238,9 @@ class Epic(Part):
     )
     permissions: Permissions | None = Field(default=None, description="In addition to those of the defaults.")
     budget_usd: Usd | None = _budget("For all tasks together, in US dollars. Absent: only the run's limit.")
+    reviews: list[Review] | None = Field(
+        default=None, description="For each of its tasks that has no reviews of its own."
+    )
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -270,6 +296,7 @@ PARTS: Final[dict[str, type[Part]]] = {
     "tasks": Task,
     "checks": Check,
     "merge_checks": Check,
+    "reviews": Review,
     "script": Step,
     "write": WriteFile,
     "edit": EditFile,

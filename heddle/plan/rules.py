@@ -12,6 +12,7 @@ from heddle.plan import (
     budget_rules,
     graph,
     permission_rules,
+    review_rules,
     script_rules,
     task_graph,
     text_rules,
@@ -112,6 +113,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _merge(path, epic)
     yield from permission_rules.violations(f"{path}.permissions", epic.permissions)
     yield from _budget(f"{path}.budget_usd", epic)
+    yield from review_rules.violations(f"{path}.reviews", epic.reviews, agent_problem)
     if not epic.tasks:
         yield Violation(f"{path}.tasks", "needs at least one task")
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
@@ -122,11 +124,13 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
 def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
     yield from text_rules.title(f"{path}.title", task.title)
     yield from _prompt(f"{path}.prompt", task)
+    yield from text_rules.title(f"{path}.source", task.source)
     if task.HasField("estimate"):
         yield from text_rules.positive(f"{path}.estimate", task.estimate)
     yield from _agent(f"{path}.agent", task.agent)
     yield from _limits(path, task)
     yield from _budget(f"{path}.budget_usd", task)
+    yield from review_rules.violations(f"{path}.reviews", task.reviews, agent_problem)
     agent = resolved_agent(task, defaults)
     yield from agent_rules.unheeded(path, task, defaults, agent)
     if task.script and agent != SCRIPTED:
@@ -141,13 +145,20 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
 def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Violation]:
     """Yields the tasks under a budget whose agents do not report their usage while they run."""
     for index, task in enumerate(epic.tasks):
+        where = f"{path}.tasks[{index}]"
         agent = resolved_agent(task, plan.defaults)
         kind = agents.find(agent)
-        if kind is None or kind.reports_usage_live or _limited(kind, task) or _limited(kind, plan.defaults):
-            continue
-        if budget := budget_rules.budget_of(plan, epic, task):
-            where = f"{path}.tasks[{index}]"
+        budget = budget_rules.budget_of(plan, epic, task)
+        unstoppable = kind is not None and not kind.reports_usage_live
+        if budget and kind and unstoppable and not (_limited(kind, task) or _limited(kind, plan.defaults)):
             yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=kind.holds_max_turns)
+        elif budget and not (task.HasField("timeout") or plan.defaults.HasField("timeout")):
+            # Only the time limit of the task also applies to its reviewers.
+            for review in task.reviews or epic.reviews:
+                reviewer = agents.find(review.agent)
+                if reviewer is not None and not reviewer.reports_usage_live:
+                    yield budget_rules.needs_limit(where, review.agent, budget)
+                    break
 
 
 def _limited(kind: agents.AgentKind, part: pb.PlanTask | pb.TaskDefaults) -> bool:

@@ -4,6 +4,7 @@ The parser is tree-sitter with the grammar of bash. It is only imported when a c
 """
 
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,13 @@ MAX_BYTES: Final = 64 << 10
 
 # The shell treats these as parts of words, other programs as space.
 _ODD_SPACE: Final = re.compile(r"[^\S \t\n]|[\x00-\x08\x0e-\x1f\x7f]")
-_ANSI: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|([0-7]{1,3})|(.))", re.DOTALL)
-_ANSI_LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+# The escapes of $'…', as bash reads them.
+_ANSI: Final = re.compile(
+    r"\\(?:x\{(?P<braced>[0-9A-Fa-f]*)\}?|x(?P<byte>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"
+    r"|U(?P<long>[0-9A-Fa-f]{1,8})|(?P<octal>[0-7]{1,3})|c(?P<control>.)|(?P<letter>.))",
+    re.DOTALL,
+)
+_ANSI_LETTERS: Final = dict(zip("ntrabfveE\\'\"?", "\n\t\r\a\b\f\v\x1b\x1b\\'\"?", strict=True))
 
 _GLOB: Final = re.compile(r"[*?]|\[.*\]|\{.*(?:,|\.\.).*\}", re.DOTALL)
 
@@ -204,8 +210,6 @@ class _Reader:
             parent = parent.parent
         else:
             node = parent if parent is not None and parent.type in _COMMANDS else node
-        if node.type in _COMMANDS and node.id not in self._drafts:
-            self._drafts[node.id] = _Draft()
         return self._drafts.setdefault(node.id, _Draft())
 
 
@@ -239,7 +243,8 @@ def word(source: str) -> Word:
             place = end
         elif source.startswith("$'", place) and not quoted:
             end = _ansi_end(source, place + 2)
-            done.append(_ANSI.sub(_ansi, source[place + 2 : end]))
+            # The shell ends the text at a null character.
+            done.append(_ANSI.sub(_ansi, source[place + 2 : end]).partition("\0")[0])
             place = end
         elif source.startswith('$"', place) and not quoted:
             pass
@@ -262,9 +267,12 @@ def _ansi_end(source: str, place: int) -> int:
 
 
 def _ansi(found: re.Match[str]) -> str:
-    digits = found[1] or found[2]
-    if digits:
-        return chr(int(digits, 16))
-    if found[3]:
-        return chr(int(found[3], 8) & 0xFF)
-    return _ANSI_LETTERS.get(found[4], found[4])
+    if found["letter"]:
+        return _ANSI_LETTERS.get(found["letter"], found[0])
+    if found["control"]:
+        return "\x7f" if found["control"] == "?" else chr(ord(found["control"]) & 0x1F)
+    point = found["short"] or found["long"]
+    if point:
+        return chr(int(point, 16)) if int(point, 16) <= sys.maxunicode else "\ufffd"
+    byte = int(found["octal"], 8) if found["octal"] else int(found["braced"] or found["byte"] or "0", 16)
+    return chr(byte & 0xFF)

@@ -1,6 +1,6 @@
 """The example plan that the form for a run offers: small, and right for any repository."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from heddle import pb
@@ -68,6 +68,11 @@ def ready_agents(workers: Iterable[pb.Worker]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def usual_agent(ready: Sequence[str], preferred: str) -> str:
+    """Returns the `preferred` agent if it is ready, else the first one that is; empty if none is."""
+    return preferred if preferred in ready else next(iter(ready), "")
+
+
 def example_plan(ready: Iterable[str], preferred: str = "") -> str:
     """Returns a plan for the `preferred` agent if it is ready, else for the first one; without any, a dry run."""
     agents = list(ready)
@@ -76,7 +81,7 @@ def example_plan(ready: Iterable[str], preferred: str = "") -> str:
             agent=SCRIPTED, long="5s", short="5s", check_overview="", check_ideas=""
         )
     return _HEAD + _EPICS.format(
-        agent=preferred if preferred in agents else agents[0],
+        agent=usual_agent(agents, preferred),
         long="5m",
         short="2m",
         check_overview=_CHECK.format(file="docs/OVERVIEW.md"),

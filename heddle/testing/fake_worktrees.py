@@ -69,13 +69,14 @@ class FakeWorktrees(WorktreeServiceServicer):
         worker = self._worker
         worker.changing("CommitTask", request)
         name = AttemptName.parse(request.attempt)
-        worker.newest(name)
+        worker.newest(AttemptName.parse(request.owner_attempt or request.attempt))
         made = worker.commits.setdefault(name.parent.parent.branch, [])
         commit = _commit_id(request.attempt)
-        if (commit, request.attempt) not in made:
+        if not request.submit and (commit, request.attempt) not in made:
             made.append((commit, request.attempt))
         return pb.CommitTaskResponse(
             commit=commit,
+            kept_ref=f"refs/heddle/attempts/{name}" if request.submit else "",
             diff_stat=pb.DiffStat(files=1, insertions=1),
             push_error=worker.refused.get(name.parent.parent.branch, ""),
         )

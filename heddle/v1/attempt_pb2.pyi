@@ -23,6 +23,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ReviewVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_VERDICT_UNSPECIFIED: _ReviewVerdict.ValueType  # 0
+    REVIEW_VERDICT_PASSED: _ReviewVerdict.ValueType  # 1
+    """It does not prevent the work from being accepted."""
+    REVIEW_VERDICT_REJECTED: _ReviewVerdict.ValueType  # 2
+    """A blocking review with at least one finding of severity ERROR."""
+
+class ReviewVerdict(_ReviewVerdict, metaclass=_ReviewVerdictEnumTypeWrapper): ...
+
+REVIEW_VERDICT_UNSPECIFIED: ReviewVerdict.ValueType  # 0
+REVIEW_VERDICT_PASSED: ReviewVerdict.ValueType  # 1
+"""It does not prevent the work from being accepted."""
+REVIEW_VERDICT_REJECTED: ReviewVerdict.ValueType  # 2
+"""A blocking review with at least one finding of severity ERROR."""
+Global___ReviewVerdict: _TypeAlias = ReviewVerdict  # noqa: Y015
+
+class _ReviewSeverity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewSeverity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_SEVERITY_UNSPECIFIED: _ReviewSeverity.ValueType  # 0
+    REVIEW_SEVERITY_NOTE: _ReviewSeverity.ValueType  # 1
+    REVIEW_SEVERITY_WARNING: _ReviewSeverity.ValueType  # 2
+    REVIEW_SEVERITY_ERROR: _ReviewSeverity.ValueType  # 3
+
+class ReviewSeverity(_ReviewSeverity, metaclass=_ReviewSeverityEnumTypeWrapper): ...
+
+REVIEW_SEVERITY_UNSPECIFIED: ReviewSeverity.ValueType  # 0
+REVIEW_SEVERITY_NOTE: ReviewSeverity.ValueType  # 1
+REVIEW_SEVERITY_WARNING: ReviewSeverity.ValueType  # 2
+REVIEW_SEVERITY_ERROR: ReviewSeverity.ValueType  # 3
+Global___ReviewSeverity: _TypeAlias = ReviewSeverity  # noqa: Y015
+
 class _AttemptState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -48,6 +88,10 @@ class _AttemptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptS
     its share of a budget; or ended because its model's provider takes no work. The
     next attempt continues with its session and its files.
     """
+    ATTEMPT_STATE_SUBMITTED: _AttemptState.ValueType  # 10
+    """Its checks passed, and reviews decide about its work: the attempts after it."""
+    ATTEMPT_STATE_REVIEWED: _AttemptState.ValueType  # 11
+    """A review that has reported its findings."""
 
 class AttemptState(_AttemptState, metaclass=_AttemptStateEnumTypeWrapper): ...
 
@@ -70,6 +114,10 @@ ATTEMPT_STATE_PARKED: AttemptState.ValueType  # 9
 its share of a budget; or ended because its model's provider takes no work. The
 next attempt continues with its session and its files.
 """
+ATTEMPT_STATE_SUBMITTED: AttemptState.ValueType  # 10
+"""Its checks passed, and reviews decide about its work: the attempts after it."""
+ATTEMPT_STATE_REVIEWED: AttemptState.ValueType  # 11
+"""A review that has reported its findings."""
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 
 @_typing.final
@@ -103,6 +151,7 @@ class Attempt(_message.Message):
     FOUND_REF_FIELD_NUMBER: _builtins.int
     ALLOWED_RULES_FIELD_NUMBER: _builtins.int
     SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -175,6 +224,10 @@ class Attempt(_message.Message):
     def submodules_not_filled(self) -> _event_pb2.SubmodulesNotFilled:
         """Submodules whose files it does not have. Absent: none were reported."""
 
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """It reviews the work of an earlier attempt of its task. Absent: it works on the task."""
+
     def __init__(
         self,
         *,
@@ -201,14 +254,105 @@ class Attempt(_message.Message):
         found_ref: _builtins.str = ...,
         allowed_rules: _abc.Iterable[_builtins.str] | None = ...,
         submodules_not_filled: _event_pb2.SubmodulesNotFilled | None = ...,
+        review: Global___Review | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "start_time", b"start_time", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "review", b"review", "start_time", b"start_time", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "review", b"review", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class Review(_message.Message):
+    """A review of an attempt's work by another attempt of the same task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    BLOCKING_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """The number of the attempt that did the work."""
+    commit: _builtins.str
+    """The commit that it reviews, which is accepted unchanged if all reviews pass."""
+    position: _builtins.int
+    """Its place in the task's reviews, from 1."""
+    round: _builtins.int
+    """How often this reviewer has been asked for the task's work, from 1, and how often it
+    is asked at most.
+    """
+    rounds: _builtins.int
+    blocking: _builtins.bool
+    verdict: Global___ReviewVerdict.ValueType
+    """Absent until its answer was read."""
+    summary: _builtins.str
+    """What the reviewer says about the work as a whole. Absent: nothing."""
+    problem: _builtins.str
+    """Why the reviewer's previous answer was not usable, so that it is asked once more.
+    Absent: it is asked for the first time.
+    """
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewFinding]: ...
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        commit: _builtins.str = ...,
+        position: _builtins.int = ...,
+        round: _builtins.int = ...,
+        rounds: _builtins.int = ...,
+        blocking: _builtins.bool = ...,
+        verdict: Global___ReviewVerdict.ValueType = ...,
+        findings: _abc.Iterable[Global___ReviewFinding] | None = ...,
+        summary: _builtins.str = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "blocking", b"blocking", "commit", b"commit", "findings", b"findings", "position", b"position", "problem", b"problem", "round", b"round", "rounds", b"rounds", "summary", b"summary", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class ReviewFinding(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    """Relative to the worktree. Absent: it is not about one file."""
+    line: _builtins.int
+    """From 1. Absent: it is not about one line."""
+    severity: Global___ReviewSeverity.ValueType
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+        severity: Global___ReviewSeverity.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "line", b"line", "severity", b"severity", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewFinding: _TypeAlias = ReviewFinding  # noqa: Y015
 
 @_typing.final
 class SessionSummary(_message.Message):

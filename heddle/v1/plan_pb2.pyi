@@ -554,6 +554,7 @@ class PlanEpic(_message.Message):
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, ignoring case. Letters, digits, "-" and "_"; at most 63
     characters, the first a letter or digit.
@@ -584,6 +585,10 @@ class PlanEpic(_message.Message):
 
     @_builtins.property
     def permissions(self) -> Global___Permissions: ...
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanReview]:
+        """For each of its tasks that has none of its own."""
+
     def __init__(
         self,
         *,
@@ -598,10 +603,11 @@ class PlanEpic(_message.Message):
         budget_usd_micros: _builtins.int | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
         on_conflict: Global___OnConflict.ValueType = ...,
+        reviews: _abc.Iterable[Global___PlanReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "reviews", b"reviews", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -643,6 +649,8 @@ class PlanTask(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     MCP_SERVERS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -672,6 +680,10 @@ class PlanTask(_message.Message):
     effort: _builtins.str
     """The model's reasoning effort: low, medium, high, xhigh or max. Absent: the
     default's.
+    """
+    source: _builtins.str
+    """Where the work is described: a file and a heading in it ("docs/search.md#Ranking"),
+    or a URL. For people. Absent: nowhere.
     """
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
@@ -719,6 +731,12 @@ class PlanTask(_message.Message):
         Their commits are merged into the epic before its first attempt.
         """
 
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanReview]:
+        """Other agents review its work, one after the other, once its checks have passed.
+        Absent: the epic's.
+        """
+
     def __init__(
         self,
         *,
@@ -745,10 +763,12 @@ class PlanTask(_message.Message):
         tools: _abc.Iterable[_builtins.str] | None = ...,
         mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
+        reviews: _abc.Iterable[Global___PlanReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -768,6 +788,60 @@ class PlanTask(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___PlanTask: _TypeAlias = PlanTask  # noqa: Y015
+
+@_typing.final
+class PlanReview(_message.Message):
+    """A review of a task's work by another agent, before the work is accepted. The reviewer
+    gets the task's prompt and its change, and changes nothing: what was checked is what
+    is accepted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    BLOCKING_FIELD_NUMBER: _builtins.int
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Every agent except scripted. Required."""
+    prompt: _builtins.str
+    """What the reviewer looks for, in addition to whether the work does its task. Absent:
+    nothing else.
+    """
+    blocking: _builtins.bool
+    """True: findings of severity ERROR go back to the task's agent. False: findings are
+    only shown. Absent: true.
+    """
+    rounds: _builtins.int
+    """How often it reviews the work of one task, from 1 to 10. If it still finds errors in
+    the last round, the task fails. Absent: 2.
+    """
+    model: _builtins.str
+    """Absent: the agent's default."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        blocking: _builtins.bool | None = ...,
+        rounds: _builtins.int | None = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocking", b"_blocking", "_rounds", b"_rounds", "blocking", b"blocking", "rounds", b"rounds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocking", b"_blocking", "_rounds", b"_rounds", "agent", b"agent", "blocking", b"blocking", "model", b"model", "prompt", b"prompt", "rounds", b"rounds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__blocking: _TypeAlias = _typing.Literal["blocking"]  # noqa: Y015
+    _WhichOneofArgType__blocking: _TypeAlias = _typing.Literal["_blocking", b"_blocking"]  # noqa: Y015
+    _WhichOneofReturnType__rounds: _TypeAlias = _typing.Literal["rounds"]  # noqa: Y015
+    _WhichOneofArgType__rounds: _TypeAlias = _typing.Literal["_rounds", b"_rounds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__blocking) -> _WhichOneofReturnType__blocking | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rounds) -> _WhichOneofReturnType__rounds | None: ...
+
+Global___PlanReview: _TypeAlias = PlanReview  # noqa: Y015
 
 @_typing.final
 class Check(_message.Message):

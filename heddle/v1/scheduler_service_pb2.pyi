@@ -13,6 +13,7 @@ from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import attempt_pb2 as _attempt_pb2
 from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import cost_pb2 as _cost_pb2
+from heddle.v1 import draft_pb2 as _draft_pb2
 from heddle.v1 import epic_pb2 as _epic_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import hold_pb2 as _hold_pb2
@@ -153,6 +154,131 @@ class CreateRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateRunResponse: _TypeAlias = CreateRunResponse  # noqa: Y015
+
+@_typing.final
+class DraftPlanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOAL_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    BASE_REF_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    goal: _builtins.str
+    """What to achieve, in plain words. At most 32 kB. Can be absent if there are sources."""
+    project: _builtins.str
+    """The git repository, as in CreateRunRequest. Uncommitted changes are not read."""
+    base_ref: _builtins.str
+    """Absent: HEAD."""
+    agent: _builtins.str
+    """The agent that drafts. It also becomes the proposed agent of the plan, unless it is
+    a command.
+    """
+    model: _builtins.str
+    """Absent: the agent's choice."""
+    rounds: _builtins.int
+    """How often errors of a plan go back to the agent; at most 20. Absent: 3."""
+    budget_usd_micros: _builtins.int
+    """Cost limit of the draft, in millionths of a US dollar. Absent: no limit."""
+    request_id: _builtins.str
+    """Any unique string. Absent: not idempotent."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.DraftSource]:
+        """Texts with more about it. At most 50, and 128 kB together."""
+
+    def __init__(
+        self,
+        *,
+        goal: _builtins.str = ...,
+        sources: _abc.Iterable[_draft_pb2.DraftSource] | None = ...,
+        project: _builtins.str = ...,
+        base_ref: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        model: _builtins.str = ...,
+        rounds: _builtins.int | None = ...,
+        budget_usd_micros: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "budget_usd_micros", b"budget_usd_micros", "rounds", b"rounds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "agent", b"agent", "base_ref", b"base_ref", "budget_usd_micros", b"budget_usd_micros", "goal", b"goal", "model", b"model", "project", b"project", "request_id", b"request_id", "rounds", b"rounds", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
+    _WhichOneofReturnType__rounds: _TypeAlias = _typing.Literal["rounds"]  # noqa: Y015
+    _WhichOneofArgType__rounds: _TypeAlias = _typing.Literal["_rounds", b"_rounds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rounds) -> _WhichOneofReturnType__rounds | None: ...
+
+Global___DraftPlanRequest: _TypeAlias = DraftPlanRequest  # noqa: Y015
+
+@_typing.final
+class DraftPlanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.Run:
+        """Its `draft` is true."""
+
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftPlanResponse: _TypeAlias = DraftPlanResponse  # noqa: Y015
+
+@_typing.final
+class GetDraftRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDraftRequest: _TypeAlias = GetDraftRequest  # noqa: Y015
+
+@_typing.final
+class GetDraftResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def draft(self) -> _draft_pb2.Draft: ...
+    def __init__(
+        self,
+        *,
+        draft: _draft_pb2.Draft | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDraftResponse: _TypeAlias = GetDraftResponse  # noqa: Y015
 
 @_typing.final
 class GetRunRequest(_message.Message):
@@ -2442,6 +2568,7 @@ class ListWorkersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Absent: 100. At most 500."""
     page_token: _builtins.str
     def __init__(
         self,

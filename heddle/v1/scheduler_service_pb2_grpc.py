@@ -58,6 +58,16 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.FromString,
                 _registered_method=True)
+        self.DraftPlan = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DraftPlan',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.FromString,
+                _registered_method=True)
+        self.GetDraft = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetDraft',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/heddle.v1.SchedulerService/GetRun',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetRunRequest.SerializeToString,
@@ -335,6 +345,34 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
         of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DraftPlan(self, request, context):
+        """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+        reads the project, may not change it, and hands over a plan. Errors of the plan go
+        back to the agent, for as many rounds as the request allows; warnings go back once.
+        The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+        by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+        long.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+        agent; the message says what to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDraft(self, request, context):
+        """Returns what the agent of a draft has handed over: its newest valid plan, or if
+        there is none, the newest text with its errors.
+
+        - NOT_FOUND: no such run, or the run is not a draft.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -927,6 +965,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.SerializeToString,
             ),
+            'DraftPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftPlan,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.SerializeToString,
+            ),
+            'GetDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDraft,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.SerializeToString,
+            ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetRunRequest.FromString,
@@ -1214,6 +1262,60 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/CreateRun',
             heddle_dot_v1_dot_scheduler__service__pb2.CreateRunRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.CreateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DraftPlan',
+            heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DraftPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetDraft',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetDraftRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetDraftResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,26 @@ class SchedulerServiceStub:
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
     """
+    DraftPlan: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
+    """
     GetRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]
     """- NOT_FOUND: no such run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]
@@ -486,6 +506,26 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
       of it was accepted and merged.
     - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    DraftPlan: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DraftPlanRequest, _scheduler_service_pb2.DraftPlanResponse]  # type: ignore[assignment]
+    """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+    reads the project, may not change it, and hands over a plan. Errors of the plan go
+    back to the agent, for as many rounds as the request allows; warnings go back once.
+    The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+    by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+      long.
+    - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+    - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+      agent; the message says what to do.
+    - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+    """
+    GetDraft: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetDraftRequest, _scheduler_service_pb2.GetDraftResponse]  # type: ignore[assignment]
+    """Returns what the agent of a draft has handed over: its newest valid plan, or if
+    there is none, the newest text with its errors.
+
+    - NOT_FOUND: no such run, or the run is not a draft.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetRunRequest, _scheduler_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such run."""
@@ -910,6 +950,38 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / WRONG_STATE, with failed_only: the run has not ended, or all
           of it was accepted and merged.
         - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def DraftPlan(
+        self,
+        request: _scheduler_service_pb2.DraftPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DraftPlanResponse, _abc.Awaitable[_scheduler_service_pb2.DraftPlanResponse]]:
+        """Lets an agent draft a plan for a goal. The draft is a run with one task, whose agent
+        reads the project, may not change it, and hands over a plan. Errors of the plan go
+        back to the agent, for as many rounds as the request allows; warnings go back once.
+        The run succeeds with a valid plan, which GetDraft returns and which nothing starts
+        by itself. Its work is neither committed nor merged. Idempotent by request_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
+          long.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
+          agent; the message says what to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDraft(
+        self,
+        request: _scheduler_service_pb2.GetDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetDraftResponse, _abc.Awaitable[_scheduler_service_pb2.GetDraftResponse]]:
+        """Returns what the agent of a draft has handed over: its newest valid plan, or if
+        there is none, the newest text with its errors.
+
+        - NOT_FOUND: no such run, or the run is not a draft.
         """
 
     @_abc_1.abstractmethod

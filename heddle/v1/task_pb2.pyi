@@ -81,6 +81,8 @@ class Task(_message.Message):
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     EXPECT_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
     key: _builtins.str
@@ -101,6 +103,8 @@ class Task(_message.Message):
     """The accepted commit. Absent until accepted."""
     expect: _plan_pb2.Expect.ValueType
     """Resolved. Absent: neither the task nor the plan's defaults set it."""
+    source: _builtins.str
+    """Where its work is described, as in PlanTask."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
         """Resolved."""
@@ -113,7 +117,7 @@ class Task(_message.Message):
     def estimate(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def latest_attempt(self) -> _attempt_pb2.Attempt:
-        """The newest. Absent before the first."""
+        """The newest; of an accepted task, the accepted one. Absent before the first."""
 
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
@@ -126,6 +130,10 @@ class Task(_message.Message):
     @_builtins.property
     def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tasks of other epics, as EPIC/TASK, that must be accepted before it starts."""
+
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.PlanReview]:
+        """Resolved."""
 
     def __init__(
         self,
@@ -150,10 +158,12 @@ class Task(_message.Message):
         background_wait: _duration_pb2.Duration | None = ...,
         expect: _plan_pb2.Expect.ValueType = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
+        reviews: _abc.Iterable[_plan_pb2.PlanReview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

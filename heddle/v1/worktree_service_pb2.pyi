@@ -488,6 +488,10 @@ class CommitTaskRequest(_message.Message):
     EXPECT_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
     AGENT_SPANS_FIELD_NUMBER: _builtins.int
+    SUBMIT_FIELD_NUMBER: _builtins.int
+    SUBMITTED_COMMIT_FIELD_NUMBER: _builtins.int
+    OWNER_ATTEMPT_FIELD_NUMBER: _builtins.int
+    CONTINUED_COMMIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -497,6 +501,20 @@ class CommitTaskRequest(_message.Message):
     """The commit's body. Absent: none."""
     expect: _plan_pb2.Expect.ValueType
     """Whether it must change something. Absent: no."""
+    submit: _builtins.bool
+    """True: the commit is made and kept under refs/heddle/attempts/, but not accepted: no
+    branch moves. Later attempts review it, and continue_attempt restores its files.
+    """
+    submitted_commit: _builtins.str
+    """A commit of this attempt that was made with `submit`: it is accepted as it is,
+    whatever is in the worktree. Absent: the work in the worktree is committed.
+    """
+    owner_attempt: _builtins.str
+    """With submitted_commit: the attempt that owns the worktree now."""
+    continued_commit: _builtins.str
+    """An earlier submitted commit of the task whose files this attempt continues: what it
+    merged counts as merged by this attempt too. Absent: none.
+    """
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Globs of new files that are committed although they would be refused."""
@@ -518,10 +536,14 @@ class CommitTaskRequest(_message.Message):
         expect: _plan_pb2.Expect.ValueType = ...,
         allow_files: _abc.Iterable[_builtins.str] | None = ...,
         agent_spans: _abc.Iterable[Global___TimeSpan] | None = ...,
+        submit: _builtins.bool = ...,
+        submitted_commit: _builtins.str = ...,
+        owner_attempt: _builtins.str = ...,
+        continued_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "epoch", b"epoch", "expect", b"expect", "project", b"project", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -561,6 +583,7 @@ class CommitTaskResponse(_message.Message):
     MERGED_COMMIT_FIELD_NUMBER: _builtins.int
     NO_CHANGES_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_FIELD_NUMBER: _builtins.int
+    KEPT_REF_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     push_error: _builtins.str
     """Why the branch could not be pushed to the project's remote. Absent: it was
@@ -573,6 +596,8 @@ class CommitTaskResponse(_message.Message):
     """
     no_changes: _builtins.bool
     """True: nothing that git tracks was changed, and nothing was merged."""
+    kept_ref: _builtins.str
+    """With `submit`: the ref that keeps the commit."""
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
         """Against its first parent."""
@@ -590,10 +615,11 @@ class CommitTaskResponse(_message.Message):
         merged_commit: _builtins.str = ...,
         no_changes: _builtins.bool = ...,
         ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
+        kept_ref: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "ignored_files", b"ignored_files"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "ignored_files", b"ignored_files", "merged_commit", b"merged_commit", "no_changes", b"no_changes", "push_error", b"push_error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "merged_commit", b"merged_commit", "no_changes", b"no_changes", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -175,9 +175,11 @@ class WorktreeServiceServicer:
         are committed there first. A submodule's commit is kept under
         refs/heddle/submodules/COMMIT in the project user's repository of the submodule,
         or else in the project's. Other branches of the project that the agent merged
-        become additional parents.
+        become additional parents. With `submit`, the commit waits for reviews, and a later
+        call accepts it.
 
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+        epic has moved since the work was submitted.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
         created.
         - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.

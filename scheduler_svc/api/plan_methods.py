@@ -1,4 +1,4 @@
-"""The methods of SchedulerService about plans and schedules."""
+"""The methods of SchedulerService about plans, drafts and schedules."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +14,11 @@ from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.apply_plan import apply_plan
 from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.commands.draft_plan import draft_plan
 from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
-from scheduler_svc.store.rows import plans, schedules
+from scheduler_svc.store.rows import drafts, plans, schedules
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -36,6 +37,22 @@ class PlanMethods(SchedulerServiceServicer):
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
         return await self._store.read(plans.read, RunName.parse(request.name), request.revision)
+
+    async def DraftPlan(self, request: pb.DraftPlanRequest, context: Context) -> pb.DraftPlanResponse:
+        run = await draft_plan(
+            self._database,
+            self._workers,
+            request,
+            self._new_suffix(),
+            call=current_call(),
+            now=self._now(),
+            project_budget=self._project_budget,
+        )
+        return pb.DraftPlanResponse(run=run)
+
+    async def GetDraft(self, request: pb.GetDraftRequest, context: Context) -> pb.GetDraftResponse:
+        name = RunName.parse(request.name)
+        return pb.GetDraftResponse(draft=await self._store.read(drafts.read, name))
 
     async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Context) -> pb.ApplyPlanResponse:
         database, workers, budget = self._database, self._workers, self._project_budget

@@ -166,8 +166,8 @@ def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.Dif
 def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
     attempt = get_attempt(connection, name)
     worker, request = _epic_revisions(connection, name.parent.parent)
-    if attempt.commit:
-        request.from_revision, request.to_revision = f"{attempt.commit}^", attempt.commit
+    if commit := attempt.commit or attempt.review.commit:
+        request.from_revision, request.to_revision = f"{commit}^", commit
         request.from_merge_base = False
     else:
         # Compares the files that a failed attempt left behind with the commit that it started from.

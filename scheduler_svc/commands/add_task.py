@@ -14,7 +14,8 @@ from heddle.plan import budget_rules, rules
 from heddle.plan.analysis import priority
 from scheduler_svc.commands.create_run import task_row
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task
-from scheduler_svc.model.agent_availability import check_available, without_limit
+from scheduler_svc.model.agent_availability import check_all_available, without_limit
+from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import resolved_tasks
 from scheduler_svc.model.run_ids import slug
 from scheduler_svc.model.status import wrong_state
@@ -60,7 +61,7 @@ async def add_task(
         return await _read(database, before)
     draft = await database.read(partial(_draft, epic=epic, asked=request.task))
     programs = workers.get(draft.worker).state.agents
-    check_available(draft.spec.agent, "the task", programs)
+    check_all_available(draft.spec, "the task", programs)
     budget = draft.budget or ("" if project_budget is None else budget_rules.PROJECT_BUDGET)
     if mistakes := without_limit("task", draft.spec, budget, programs):
         raise invalid_plan(mistakes)
@@ -80,6 +81,8 @@ def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft
     if not rows:
         raise not_found(epic)
     run = run_row(connection, epic.parent)
+    if run.draft:
+        raise not_for_drafts(epic.parent, "start its plan, then add tasks to that run")
     plan = pb.Plan.FromString(run.plan)
     planned = next(each for each in plan.epics if each.key == epic.epic)
     last = pb.PlanTask.FromString(rows[-1].spec)

@@ -35,7 +35,7 @@ from scheduler_svc.policy.actions import (
 )
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.outcomes import parked_sessions
+from scheduler_svc.store.outcomes import parked_sessions, review_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
@@ -163,6 +163,7 @@ def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
     skip = transitions.TASK_SKIP_PARKED if parked else transitions.TASK_SKIP
     if not tasks.try_to(connection, task, skip, reason=reason):
         return False
+    review_outcomes.withdraw(connection, task, reason)
     append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)
     return True
 
@@ -171,6 +172,7 @@ def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
 def _fail_task(connection: Connection, action: FailTask, now: int) -> bool:
     if not tasks.try_to(connection, action.task, transitions.TASK_LOSE_NEED, reason=action.reason):
         return False
+    review_outcomes.withdraw(connection, action.task, action.reason)
     append(connection, [event(action.task, _ACTOR, task_failed=pb.TaskFailed(reason=action.reason))], now)
     return True
 

@@ -9,7 +9,7 @@ from heddle.names import RunName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.create_run import CHECKER, refuse_if
 from scheduler_svc.commands.plan_changes import Comparison, apply, compare, past_difference
-from scheduler_svc.model.agent_availability import check_available, without_limit
+from scheduler_svc.model.agent_availability import check_all_available, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
@@ -69,7 +69,7 @@ def _check_agents(found: Comparison, workers: Workers, project_budget: str) -> N
     mistakes = []
     places = {epic.key: place for place, epic in enumerate(found.after.epics)}
     for epic, task in new:
-        check_available(task.agent, f"task {epic.key}/{task.key}", programs)
+        check_all_available(task, f"task {epic.key}/{task.key}", programs)
         place = next(index for index, each in enumerate(epic.tasks) if each.key == task.key)
         path = f"epics[{places[epic.key]}].tasks[{place}]"
         budget = budget_rules.budget_of(found.after, epic, task) or project_budget

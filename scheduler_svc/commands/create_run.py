@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -13,7 +13,7 @@ from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.run_again import filled
-from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
+from scheduler_svc.model.agent_availability import check_all_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.pools.workers import Worker, Workers, call
@@ -62,9 +62,14 @@ async def create_run(
     call: Call,
     now: int,
     project_budget: int | None = None,
+    draft: pb.DraftPlanRequest | None = None,
 ) -> pb.Run:
-    """Returns the new run, or the run that this request_id already created. `project_budget` is in micros."""
-    before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
+    """Returns the new run, or the run that this request_id already created. `project_budget` is in micros.
+
+    `draft` is the request of a run that drafts a plan; it then has the request_id.
+    """
+    given = draft or request
+    before = await database.read(lambda connection: requests.recall(connection, given.request_id, given))
     if before:
         return await _read(database, before)
     asked = request
@@ -85,10 +90,11 @@ async def create_run(
     name = RunName(run_id(asked.plan.name, suffix))
 
     def work(connection: Connection) -> RunName:
-        _write(connection, name, asked, base, actor=call.principal.name, now=now, full=worker.state.full)
+        actor, full = call.principal.name, worker.state.full
+        _write(connection, name, asked, base, actor=actor, now=now, full=full, drafts=draft is not None)
         return name
 
-    write = partial(requests.once, request=request, work=work, call=call, now=now)
+    write = partial(requests.once, request=given, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(name)))
 
 
@@ -123,7 +129,7 @@ def _check_agents(
     for index, epic in enumerate(plan.epics):
         places = {task.key: place for place, task in enumerate(epic.tasks)}
         for task in resolved_tasks(epic, plan.defaults, request.agent):
-            check_available(task.agent, f"task {epic.key}/{task.key}", programs)
+            check_all_available(task, f"task {epic.key}/{task.key}", programs)
             path = f"epics[{index}].tasks[{places[task.key]}]"
             budget = budget_rules.budget_of(plan, epic, task) or project_budget
             mistakes += without_limit(path, task, budget, programs)
@@ -183,10 +189,14 @@ def _write(
     actor: str,
     now: int,
     full: str = "",
+    drafts: bool = False,
 ) -> None:
     plan = request.plan
-    defaults = with_checks(plan.defaults, base.file)
-    runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now))
+    if drafts:
+        # It neither changes nor runs the project: of its file, only whether there are checks matters, for its plan.
+        base = replace(base, file=pb.ProjectFile(checks=base.file.checks) if base.file else None)
+    defaults = plan.defaults if drafts else with_checks(plan.defaults, base.file)
+    runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now) | {"draft": drafts})
     plans.insert(
         connection, name, 1, plan, text=request.plan_text, inputs=request.plan_inputs, actor=actor, now=now
     )

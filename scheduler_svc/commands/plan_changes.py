@@ -10,6 +10,7 @@ from heddle.plan.analysis import planned_order
 from scheduler_svc.commands.create_run import budget_of, epic_row, estimate_of, task_row
 from scheduler_svc.commands.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
 from scheduler_svc.model import transitions
+from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.plan_difference import (
     ORDER,
@@ -77,6 +78,8 @@ def compare(connection: Connection, name: RunName, plan: pb.Plan, revision: int 
     neither 0 nor the current one.
     """
     run = run_row(connection, name)
+    if run.draft:
+        raise not_for_drafts(name, "start its plan, then change the plan of that run")
     check_not_cancelling(connection, name)
     newest = plans.read(connection, name)
     if revision and revision != newest.revision:

@@ -3,6 +3,7 @@
 from heddle import pb
 from heddle.errors import invalid_field
 from heddle.names import RunName
+from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.model.unfinished_plan import unfinished
@@ -22,6 +23,8 @@ def filled(connection: Connection, request: pb.CreateRunRequest) -> pb.CreateRun
         raise invalid_field(field, f"must be absent: it is that of {request.again}")
     name = RunName.parse(request.again)
     run = run_row(connection, name)
+    if run.draft:
+        raise not_for_drafts(name, "draft again with the same goal, or start its plan")
     newest = plans.read(connection, name)
     asked = pb.CreateRunRequest(
         plan=newest.plan,

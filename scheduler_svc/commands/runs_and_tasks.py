@@ -15,7 +15,7 @@ from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.outcomes import parked_sessions
+from scheduler_svc.store.outcomes import parked_sessions, review_outcomes
 from scheduler_svc.store.outcomes.provider_outages import end_hold
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_attempt, get_spec, get_task
@@ -138,6 +138,7 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> N
     parked_sessions.end_wait(connection, name, reason)
     take_out = transitions.TASK_TAKE_OUT
     tasks.move_from(connection, name, task.state, take_out, reason=reason, skipped_by=actor)
+    review_outcomes.withdraw(connection, name, reason)
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
         set_up_again(connection, name.parent)

@@ -28,7 +28,15 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
             started.append(None)
             continue
         agent = assignment.spec.agent
-        attempts.insert(connection, attempt, assignment.worker, agent, share=action.share, now=now)
+        attempts.insert(
+            connection,
+            attempt,
+            assignment.worker,
+            agent,
+            share=action.share,
+            now=now,
+            review=assignment.review,
+        )
         events = []
         if start.run_state == pb.RUN_STATE_PENDING and run not in begun and runs.start(connection, run, now):
             events.append(event(run, _ACTOR, run_started=pb.RunStarted()))

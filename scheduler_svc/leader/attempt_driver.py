@@ -18,16 +18,15 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from heddle.plan.rules import SCRIPTED
-from scheduler_svc.leader import metrics
+from scheduler_svc.leader import attempt_reviews, metrics
+from scheduler_svc.leader.attempt_prompt import prompt_of
+from scheduler_svc.leader.draft_handover import hand_over
 from scheduler_svc.leader.environment_waits import call_when_ready
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
 from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.term import Term
-from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.plan_defaults import background_wait
-from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import Worker, from_worker, known_branches
@@ -36,7 +35,7 @@ from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
-from scheduler_svc.store.queries.resources import agent_spans, get_last_failed, spans_of
+from scheduler_svc.store.queries.resources import agent_spans, spans_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
@@ -46,11 +45,6 @@ _GIT_TIMEOUT: Final = 600.0
 
 # After these outcomes the next attempt resumes the session. A session over its budget share may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
-# Outcomes of attempts that end by an error, other than FAILED.
-_OUTCOMES: Final = {
-    pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
-    pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
-}
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
@@ -79,7 +73,7 @@ class AttemptDriver:
         if assignment is None:
             return
         self._stored = assignment.result is not None
-        self._new_agent = assignment.spec.agent if started else ""
+        self._new_agent = assignment.spec.agent if started and not assignment.review else ""
         await self._drive(assignment, fresh=started is not None)
         if self._stored:
             await release_session(self._term, self._attempt, assignment.worker)
@@ -88,7 +82,7 @@ class AttemptDriver:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
-                await self._accept(assignment, result)
+                await self._succeed(assignment, result)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
@@ -103,8 +97,7 @@ class AttemptDriver:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
-            # Another attempt would meet the same conflict. A lost disk is no fault of the task.
-            result.outcome = _OUTCOMES.get(error.reason, result.outcome)
+            result.outcome = attempt_outcomes.OUTCOMES.get(error.reason, result.outcome)
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
@@ -177,7 +170,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=merge_prompt(ensured, await self._prompt(spec)),
+            prompt=await prompt_of(self._term, name, assignment, ensured),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
@@ -201,7 +194,8 @@ class AttemptDriver:
                 "HEDDLE_EPIC": name.epic,
                 "HEDDLE_TASK": name.task,
                 "HEDDLE_ATTEMPT": str(name.number),
-            },
+            }
+            | attempt_reviews.environment(assignment.review),
         )
         await self._ask(
             assignment,
@@ -210,13 +204,6 @@ class AttemptDriver:
             SESSION_TIMEOUT,
             waits=True,
         )
-
-    async def _prompt(self, spec: pb.PlanTask) -> str:
-        """Returns the agent's prompt, with the cause of the last failure unless the agent is scripted."""
-        if self._attempt.number == 1 or spec.agent == SCRIPTED:
-            return spec.prompt
-        failed = await self._term.read(partial(get_last_failed, name=self._attempt.parent))
-        return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
         """Stores the session's events up to the last; resumes after each interruption."""
@@ -268,14 +255,27 @@ class AttemptDriver:
         metrics.used(assignment.spec.agent, reports)
         return result
 
-    async def _accept(self, assignment: Assignment, result: pb.SessionFinished) -> None:
-        spec = assignment.spec
-        # Only a later attempt needs to read what agents did before it.
-        spans = (
-            spans_of([result])
-            if self._attempt.number == 1
-            else await self._term.read(partial(agent_spans, name=self._attempt))
+    async def _succeed(self, assignment: Assignment, result: pb.SessionFinished) -> None:
+        commit = partial(self._commit, assignment)
+        if assignment.draft:
+            await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
+        elif assignment.review is not None:
+            await attempt_reviews.judge(self._term, self._attempt, assignment, assignment.review, commit)
+        else:
+            await self._accept(assignment, result, commit)
+
+    async def _commit(self, assignment: Assignment, request: pb.CommitTaskRequest) -> pb.CommitTaskResponse:
+        return await self._ask(
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
+
+    async def _accept(
+        self, assignment: Assignment, result: pb.SessionFinished, commit: attempt_reviews.Commit
+    ) -> None:
+        spec, spans = assignment.spec, spans_of([result])
+        # Only a later attempt needs to read what agents did before it.
+        if self._attempt.number > 1:
+            spans = await self._term.read(partial(agent_spans, name=self._attempt))
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
@@ -284,10 +284,11 @@ class AttemptDriver:
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
             agent_spans=spans,
+            continued_commit=attempt_reviews.continued_commit(assignment),
         )
-        committed = await self._ask(
-            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
-        )
+        submit = partial(attempt_reviews.submit, self._term, self._attempt, commit=commit)
+        if (committed := await (submit if spec.reviews else commit)(request)) is None:
+            return
         acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
         accept = Grouped(attempt_outcomes.accept_all, acceptance)
         await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
@@ -316,15 +317,18 @@ class AttemptDriver:
     async def _fail(
         self, assignment: Assignment, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse
     ) -> None:
-        end = partial(
-            attempt_outcomes.fail,
-            attempt=self._attempt,
-            result=result,
-            kept=kept,
-            should_retry=self._term.should_retry,
-            now=self._term.now(),
-        )
-        await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
+        if assignment.review is not None:
+            await attempt_reviews.not_answered(self._term, self._attempt, result)
+        else:
+            end = partial(
+                attempt_outcomes.fail,
+                attempt=self._attempt,
+                result=result,
+                kept=kept,
+                should_retry=self._term.should_retry,
+                now=self._term.now(),
+            )
+            await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
         metrics.attempt_ended(assignment.spec.agent, result.outcome)
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
@@ -383,8 +387,8 @@ class AttemptDriver:
         return self._term.workers.has_let_go(assignment.worker)
 
     async def _stop_requested(self) -> bool:
-        assignment = await self._assignment()
-        return assignment is None or assignment.stop_reason is not None
+        found = await self._assignment()
+        return found is None or found.stop_reason is not None
 
     @property
     def _run(self) -> str:

@@ -22,6 +22,13 @@ def check_available(agent: str, needed_by: str, programs: Sequence[pb.AgentProgr
         raise _unknown(agent, problem, programs)
 
 
+def check_all_available(task: pb.PlanTask, needed_by: str, programs: Sequence[pb.AgentProgram]) -> None:
+    """Raises UNKNOWN_AGENT if a worker with these programs cannot start the agent or a reviewer of `task`."""
+    check_available(task.agent, needed_by, programs)
+    for review in task.reviews:
+        check_available(review.agent, f"a review of {needed_by}", programs)
+
+
 def without_limit(
     path: str, task: pb.PlanTask, budget: str, programs: Sequence[pb.AgentProgram]
 ) -> list[Violation]:
@@ -29,12 +36,16 @@ def without_limit(
 
     `task` has the plan's defaults; `budget` says which one applies. Empty: none does.
     """
+    if not budget or task.HasField("timeout"):
+        return []
     program = _program(task.agent, programs)
-    if not budget or program.usage_reports != pb.USAGE_REPORTS_LATE or task.HasField("timeout"):
-        return []
-    if program.holds_max_turns and task.HasField("max_turns"):
-        return []
-    return [budget_rules.needs_limit(path, task.agent, budget, holds_max_turns=program.holds_max_turns)]
+    limited = program.holds_max_turns and task.HasField("max_turns")
+    if program.usage_reports == pb.USAGE_REPORTS_LATE and not limited:
+        return [budget_rules.needs_limit(path, task.agent, budget, holds_max_turns=program.holds_max_turns)]
+    for review in task.reviews:
+        if _program(review.agent, programs).usage_reports == pb.USAGE_REPORTS_LATE:
+            return [budget_rules.needs_limit(path, review.agent, budget)]
+    return []
 
 
 def _program(agent: str, programs: Sequence[pb.AgentProgram]) -> pb.AgentProgram:

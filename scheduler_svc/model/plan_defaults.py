@@ -36,6 +36,9 @@ def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> 
     """
     permissions = permission_rules.merged(epic.permissions, defaults.permissions)
     tasks = [_resolved_task(task, defaults, agent, permissions) for task in epic.tasks]
+    for task in tasks:
+        if not task.reviews:
+            task.reviews.extend(epic.reviews)
     return sorted(tasks, key=lambda task: task.priority)
 
 

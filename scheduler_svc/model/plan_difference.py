@@ -11,7 +11,6 @@ from itertools import chain
 from typing import Any, Final
 
 from heddle import pb
-from heddle.plan import writing
 from scheduler_svc.model.plan_defaults import resolved_epic, resolved_tasks
 
 # The name of the field for the place of an epic or task among others.
@@ -128,6 +127,8 @@ def _raw(message: Any, each: Any) -> object:
 
 
 def _fields(before: Any, after: Any, names: Iterable[str], prefix: str = "") -> list[pb.PlanFieldChange]:
+    from heddle.plan import writing  # noqa: PLC0415 (imports PyYAML, and few plans change)
+
     old, new = writing.plain_of(before), writing.plain_of(after)
     found = []
     for name in names:

@@ -222,28 +222,32 @@ _SKIPPED: Final = pb.TASK_STATE_SKIPPED
 
 # The columns that delay its next attempt.
 _PACE: Final[Mapping[str, Value]] = {"quick_failures": 0, "outages": 0, "start_after": 0}
-_RESULT: Final[Mapping[str, Value]] = {"commit_id": "", "unchanged": False}
+_RESULT: Final[Mapping[str, Value]] = {"commit_id": "", "unchanged": False, "accepted_attempt": None}
+# Its work is no longer under review.
+_DECIDED: Final[Mapping[str, Value]] = {"review": None}
 _LIVE: Final = _tasks(_RUNNING, _WAITING)
 
 TASK_START: Final = Move("starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": ""})
 TASK_ASK: Final = Move("a question", _tasks(_RUNNING), {"state": _WAITING})
 TASK_WORK: Final = Move("working with an answer", _tasks(_WAITING), {"state": _RUNNING})
-TASK_ACCEPT: Final = Move("accepting", _LIVE, {"state": _ACCEPTED}, {"reason": "", **_PACE})
-TASK_FAIL: Final = Move("failing", _LIVE, {"state": _FAILED}, _PACE)
+TASK_ACCEPT: Final = Move("accepting", _LIVE, {"state": _ACCEPTED}, {"reason": "", **_PACE, **_DECIDED})
+TASK_FAIL: Final = Move("failing", _LIVE, {"state": _FAILED}, {**_PACE, **_DECIDED})
 # The task gets another attempt.
 TASK_FAIL_ONCE: Final = Move("failing", _LIVE, {"state": _PENDING}, _PACE)
+# Another attempt reviews its work, or fixes what a review found.
+TASK_REVIEW: Final = Move("a review", _LIVE, {"state": _PENDING}, {"reason": "", **_PACE})
 # The task's session has ended while its question is open.
 TASK_PARK: Final = Move("parking", _LIVE, {"state": _WAITING}, {"reason": ""})
 TASK_PARK_ANSWERED: Final = Move("parking", _LIVE, {"state": _PENDING}, {"reason": ""})
 TASK_SUSPEND: Final = Move("waiting for the provider", _LIVE, {"state": _PENDING})
 TASK_ANSWERED: Final = Move("the last answer to a parked session", _tasks(_WAITING), {"state": _PENDING})
 # A task that it needs was not accepted.
-TASK_LOSE_NEED: Final = Move("failing", _tasks(_PENDING), {"state": _FAILED}, _PACE)
-TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state": _FAILED})
-TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED})
-TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED})
+TASK_LOSE_NEED: Final = Move("failing", _tasks(_PENDING), {"state": _FAILED}, {**_PACE, **_DECIDED})
+TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state": _FAILED}, _DECIDED)
+TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED}, _DECIDED)
+TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED}, _DECIDED)
 # The operator may also skip a failed task.
-TASK_TAKE_OUT: Final = Move("skipping", _tasks(_PENDING, _WAITING, _FAILED), {"state": _SKIPPED})
+TASK_TAKE_OUT: Final = Move("skipping", _tasks(_PENDING, _WAITING, _FAILED), {"state": _SKIPPED}, _DECIDED)
 TASK_PUT_BACK: Final = Move("putting back", _tasks(_SKIPPED), {"state": _PENDING}, {"reason": ""})
 TASK_RETRY: Final = Move(
     "retrying",
@@ -267,6 +271,7 @@ TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_ACCEPT,
     TASK_FAIL,
     TASK_FAIL_ONCE,
+    TASK_REVIEW,
     TASK_PARK,
     TASK_PARK_ANSWERED,
     TASK_SUSPEND,
@@ -316,7 +321,18 @@ ATTEMPT_END: Final = {
         pb.ATTEMPT_STATE_STOPPED,
         pb.ATTEMPT_STATE_LOST,
         pb.ATTEMPT_STATE_PARKED,
+        pb.ATTEMPT_STATE_SUBMITTED,
+        pb.ATTEMPT_STATE_REVIEWED,
     )
+}
+# The reviews of its work have ended.
+ATTEMPT_DECIDE: Final = {
+    state: Move(
+        f"the decision {pb.AttemptState.Name(state)}",
+        _attempts(pb.ATTEMPT_STATE_SUBMITTED),
+        {"state": state},
+    )
+    for state in (pb.ATTEMPT_STATE_ACCEPTED, pb.ATTEMPT_STATE_FAILED, pb.ATTEMPT_STATE_STOPPED)
 }
 # The session has already ended: it was parked.
 ATTEMPT_STOP_PARKED: Final = Move(
@@ -325,5 +341,6 @@ ATTEMPT_STOP_PARKED: Final = Move(
 ATTEMPT_MOVES: Final[tuple[Move[AttemptStatus], ...]] = (
     *ATTEMPT_REPORT.values(),
     *ATTEMPT_END.values(),
+    *ATTEMPT_DECIDE.values(),
     ATTEMPT_STOP_PARKED,
 )

@@ -160,7 +160,7 @@ def _lost_needs(run: RunView, needs: Needs, causes: Mapping[str, Cause]) -> Iter
     for epic in run.epics:
         if epic.state in ENDED_EPIC or epic.busy or epic.name.epic in causes:
             continue
-        task = next((task for task in epic.tasks if task.startable), None)
+        task = epic.next_task
         if task and (lost := needs.lost(task)):
             yield FailTask(task.name, f"{lost.epic}/{lost.task}, which it needs, was not accepted")
 

@@ -126,7 +126,8 @@ class Queue:
             self._best_last = [each for each in self._best_last if each is not epic]
         else:
             self._best_last.pop()
-        task = next(task for task in epic.tasks if task.startable)
+        task = _next(epic)
+        assert task  # noqa: S101 (only epics with such a task are admitted)
         share = self._ledger.share(self.run, epic, task, at_once)
         if share == 0:
             return None
@@ -210,7 +211,7 @@ def _resumes(epic: EpicView) -> bool:
 
 
 def _next(epic: EpicView) -> TaskView | None:
-    return next((task for task in epic.tasks if task.startable), None)
+    return epic.next_task
 
 
 def _work_ahead(run: RunView, typical_seconds: float | None, *, by_task: bool) -> dict[str, float]:

@@ -29,8 +29,11 @@ class TaskView:
     parkable: bool = False
     # True: its question has expired, and there is no session left to report that.
     overdue: bool = False
-    # True: its question was answered, and its next attempt resumes a parked session.
+    # True: its question was answered, and its next attempt resumes a parked session; or its next attempt
+    # reviews its work or fixes what a review found.
     resumes: bool = False
+    # True: its work is under review. No other task of its epic starts before that ends.
+    in_review: bool = False
     # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
     # without it.
     resolves: bool = False
@@ -100,6 +103,12 @@ class EpicView:
     setup_failure: str = ""
     # True: its branch still contains commits that the operator has set aside; its next attempt removes them.
     rewinds: bool = False
+
+    @property
+    def next_task(self) -> TaskView | None:
+        """The task of its next attempt: the first that can start. None: no task can."""
+        reviewed = next((task for task in self.tasks if task.startable and task.in_review), None)
+        return reviewed or next((task for task in self.tasks if task.startable), None)
 
     @property
     def busy(self) -> bool:

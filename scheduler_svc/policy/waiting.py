@@ -54,7 +54,7 @@ def waiting(snapshot: Snapshot) -> Counter[str]:
             elif epic.state == pb.EPIC_STATE_AWAITING_MERGE:
                 found["manual_merge"] += 1
             elif not epic.busy:
-                task = next((task for task in epic.tasks if task.startable), None)
+                task = epic.next_task
                 reason = _why(_Case(run, epic, task, live, connected, held)) if task else "merge"
                 found[reason] += 1
     return found

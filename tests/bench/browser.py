@@ -153,11 +153,7 @@ async def _board(browser: Browser, cards: int) -> Board:
             first_card = await _first_card(cold, url)
         await page.evaluate(_OBSERVE)
         # The last cards of a large board are drawn some seconds after the first.
-        await page.wait_for_function(
-            "(cards) => document.querySelectorAll('.card').length >= cards && window.delays.length",
-            arg=cards,
-            timeout=_TIMEOUT,
-        )
+        await page.locator(".card").nth(cards - 1).wait_for(timeout=_TIMEOUT)
         await page.evaluate("() => { window.delays = []; window.frames = []; }")
         await asyncio.sleep(PERIOD)
         delays, frames = await page.evaluate("[window.delays, window.frames]")

@@ -31,6 +31,8 @@ class Audit:
         # Epics whose branches still contain commits that were set aside.
         self.rewinding: set[str] = set()
         self._paused = False
+        # The attempt whose work is, or was last, under review.
+        self._submitted: dict[tuple[str, str], int] = {}
 
     def replan(self, plan: Mapping[str, Sequence[str]]) -> None:
         """Continues with the new plan of the run; whatever was accepted must be in it."""
@@ -52,9 +54,14 @@ class Audit:
                 self._started(event)
             case "task_accepted":
                 self._accepted(event)
+            case "review_requested":
+                self._ended(event)
+                self._submitted[event.epic, event.task] = event.attempt
+            case "review_finished":
+                self._ended(event)
             case "task_failed":
-                # Without an attempt, a task that it needs was not accepted.
-                if event.attempt:
+                # Without an attempt, a task that it needs was not accepted; with one under review, its review has ended.
+                if event.attempt and event.attempt != self._submitted.get((event.epic, event.task)):
                     self._ended(event)
                 if not event.task_failed.will_retry:
                     self._over.add((event.epic, event.task))
@@ -101,7 +108,8 @@ class Audit:
 
     def _accepted(self, event: pb.Event) -> None:
         epic, task = event.epic, event.task
-        self._ended(event)
+        if event.attempt != self._submitted.get((epic, task)):
+            self._ended(event)
         if task in self.accepted[epic]:
             self._broken(f"{epic}/{task} is accepted twice")
         self.accepted[epic].append(task)

@@ -132,7 +132,8 @@ class Records:
     def _compare_git(self, repository: Path) -> Iterator[str]:
         for epic in self._epics:
             audit: Audit = self.watch.audits[epic.run]
-            commits = audit.commits[epic.epic]
+            # A draft is accepted without a commit.
+            commits = [commit for commit in audit.commits[epic.epic] if commit]
             if not commits:
                 continue
             name = RunName(epic.run).epic(epic.epic)

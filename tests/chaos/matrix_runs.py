@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import re
 import sys
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from heddle.names import RunName
+from heddle.plan import writing
 from tests.chaos.plans import task_defaults
 from tests.support import acp_agent
 from tests.support.fleet import Fleet
@@ -81,6 +83,8 @@ class MatrixRuns:
                 return self._keep_house
             case "AnswerApproval" | "SendMessage":
                 return self._answer
+            case "hand_over":
+                return self._draft
             case "park" | "ParkSession":
                 return self._park
             case "suspend":
@@ -95,6 +99,15 @@ class MatrixRuns:
                 plan = self._plan({"a": ["one"], "b": ["one"]})
                 plan.epics[1].tasks[0].needs.append("a/one")
                 return partial(self._play, plan=plan)
+            case (
+                "submit"
+                | "finish_review"
+                | "accept_reviewed"
+                | "review_not_answered"
+                | "submit_task"
+                | "accept_submitted"
+            ):
+                return partial(self._play, plan=self._reviewed())
             case "rewind":
                 return self._go_back
             case "artifact":
@@ -108,6 +121,14 @@ class MatrixRuns:
         plan = pb.Plan(name="Matrix", defaults=task_defaults(agent or own, retries=1))
         for key, tasks in epics.items():
             plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
+        return plan
+
+    def _reviewed(self) -> pb.Plan:
+        """Returns a plan whose reviewer first does not answer, then rejects the work once, then passes it."""
+        error = '{"findings": [{"severity": "error", "text": "no"}]}'
+        answers = f"case $HEDDLE_ATTEMPT in 2) ;; 3) echo '{error}' ;; *) echo '{{\"findings\": []}}' ;; esac"
+        plan = self._plan({"a": ["one"]}, "command:echo $HEDDLE_ATTEMPT > work.txt")
+        plan.epics[0].reviews.add(agent=f"command:{answers}")
         return plan
 
     def _tested_merge(self, command: str) -> pb.Plan:
@@ -150,6 +171,23 @@ class MatrixRuns:
         ended = await client.get_run(run)
         if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
             self.wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
+
+    async def _draft(self, client: HeddleClient, point: str) -> None:
+        """Drafts a plan, whose first answer is no plan."""
+        plan = self._plan({"a": ["one"]}, "scripted")
+        plan.epics[0].tasks[0].checks.add(name="ok", run="true")
+        plan.epics[0].tasks[0].estimate.FromSeconds(60)
+        answer = self._folder / "drafted.json"
+        answer.write_text(json.dumps(writing.plain_of(plan)))
+        agent = f"command:if grep -q 'has no plan'; then cat {answer}; else echo hm; fi"
+        request = pb.DraftPlanRequest(goal="Go", agent=agent, project=str(self._repository), request_id=point)
+        run = (await client.draft_plan(request)).name
+        events = self.watched[f"{point} {run}"] = []
+        async for each in client.watch_run(run):
+            events.extend(each.events)
+        found = await client.get_draft(run)
+        if found.handovers != 2 or not found.HasField("plan"):
+            self.wrong.append(f"{point}: its draft is {found}")
 
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the middle of a run, and records that."""

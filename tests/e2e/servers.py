@@ -1,14 +1,16 @@
 """The four services as real processes, which a test may restart individually."""
 
+import asyncio
 import os
 import signal
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from heddle import sockets
+from heddle import pb, sockets
 from heddle.client import HeddleClient
 from heddle.identity import token_file
 from tests.support import warm
@@ -42,8 +44,12 @@ class Servers:
     @property
     def cookie(self) -> Any:
         """The cookie of a signed-in browser, in the form of playwright, which does not export its type."""
+        return self.cookie_of(self.token)
+
+    def cookie_of(self, token: str) -> Any:
+        """Returns the cookie of a browser that is signed in with a token."""
         name = f"heddle-session-{self.url.rpartition(':')[2]}"
-        return {"name": name, "value": self.token, "url": self.url}
+        return {"name": name, "value": token, "url": self.url}
 
     @property
     def scheduler(self) -> str:
@@ -53,6 +59,18 @@ class Servers:
     def client(self, token: str = "") -> HeddleClient:
         """Returns a client with a token, by default the operator's."""
         return HeddleClient(self.scheduler, token=token or self.token)
+
+    def limited_token(self, project: Path) -> str:
+        """Returns a new token that is limited to a project."""
+
+        async def create() -> str:
+            async with self.client() as client:
+                request = pb.CreateTokenRequest(user="guest", projects=[str(project)])
+                return (await client.create_token(request)).secret
+
+        # The browser's driver has its own event loop in this thread.
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, create()).result()
 
     def start(self) -> None:
         for name in SERVICES:

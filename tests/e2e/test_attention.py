@@ -81,6 +81,33 @@ def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Run
     runs.cancel(name)
 
 
+def test_answers_follow_each_other_by_keyboard(page: Page, runs: Runs) -> None:
+    """After an answer, by key or by its button, the next item has the focus and takes the next key."""
+    names = [runs.start(SMALL) for _ in range(3)]
+    for name in names:
+        runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "waiting")
+    page.goto("/")
+    page.locator(".attention-button").click()
+    items = [item(page, name, "epics/beta") for name in names]
+    for each in items:
+        expect(each).to_be_visible()
+    items[0].focus()
+    page.keyboard.press("a")
+    expect(items[0]).to_have_count(0)
+    expect(items[1]).to_be_focused()
+    items[1].get_by_role("button", name="Allow", exact=True).click()
+    expect(items[1]).to_have_count(0)
+    expect(items[2]).to_be_focused()
+    # A click next to the items leaves the focus on no item.
+    page.locator(".attention-head h2").click()
+    page.keyboard.press("j")
+    expect(items[2]).to_be_focused()
+    page.keyboard.press("a")
+    expect(items[2]).to_have_count(0)
+    for name in names:
+        runs.cancel(name)
+
+
 def test_a_failure_that_is_dismissed_stays_away(page: Page, busy: str) -> None:
     """A dismissed failure is no longer counted, even after a reload."""
     page.goto(f"/{busy}")
@@ -133,6 +160,8 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
     page.keyboard.press("a")
     halt = page.locator(f'.attention-item[data-key^="{name}:budget"]')
     expect(halt).to_contain_text("the budget of $0.01 for the run is used up")
+    # The page has a button for it.
+    expect(halt).not_to_contain_text("heddle resume")
     expect(halt.get_by_role("button", name="Dismiss")).to_have_count(0)
     halt.focus()
     page.keyboard.press("b")
@@ -141,6 +170,7 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
     amount.fill("3")
     page.keyboard.press("Enter")
     expect(halt).to_have_count(0)
+    expect(page.locator(".toast")).to_contain_text("The budget of Dear run is now $3.00")
     assert runs.get_run(name)["budget"] == 3_000_000
     runs.cancel(name)
 
@@ -169,7 +199,7 @@ def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Ru
     expect(conflict).to_contain_text("Nothing is lost: the work is on heddle/")
     expect(page.locator(f'.attention-item[data-key="{name}"]')).to_have_count(0)
     conflict.get_by_role("button", name="Merge again").click()
-    expect(page.get_by_text("Second is merged again")).to_be_visible()
+    expect(page.get_by_text("Merge of Second requested")).to_be_visible()
     conflict.focus()
     page.keyboard.press("x")
     expect(conflict).to_have_count(0)

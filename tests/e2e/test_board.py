@@ -98,7 +98,7 @@ def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> N
     expect(page.get_by_role("dialog")).to_have_count(0)
     it.locator(".card-link").click()
     page.get_by_role("tab", name="History").click()
-    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("tabpanel").get_by_role("button", name="Retry").click()
     page.get_by_role("row", name=re.compile("^2 ")).get_by_role("button", name="Open").click()
     expect(page.locator(".modal-facts")).to_contain_text("Attempt 2")
     expect(page.locator(".modal-facts")).to_contain_text("Running")
@@ -173,6 +173,22 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
         for tab in ("Current", "History", "Screenshots", "Quality", "Costs"):
             page.get_by_role("tab", name=tab).click()
             assert page.evaluate("document.querySelector('.session').scrollWidth") <= 390
+
+
+def test_the_tail_of_a_card_shows_whole_lines(page: Page, busy: str) -> None:
+    """However tall a card is, its last lines are not cut in the middle of a line."""
+    page.goto(f"/{busy}")
+    tail = page.locator('.card:has([data-attempt$="epics/search/tasks/ranking/attempts/1"]) .card-tail')
+    expect(tail.locator("div").nth(4)).to_be_attached()
+    for height in range(80, 100):
+        rest = tail.evaluate(
+            """(it, height) => {
+              it.parentElement.style.flex = `0 0 ${height}px`;
+              return it.offsetHeight % 18;
+            }""",
+            height,
+        )
+        assert rest == 0, height
 
 
 def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: str) -> None:

@@ -14,6 +14,7 @@ from heddle import pb
 from heddle.client import HeddleClient
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.waits import wait_until
 
 T = TypeVar("T")
 
@@ -122,11 +123,11 @@ def test_a_revoked_session_loses_its_pages(servers: Servers, stranger: BrowserCo
     """An open page of a revoked session is cut off within seconds, and its next request leads to the sign-in."""
     page = sign_in(stranger, servers)
     # The socket of the page before the reload is not the one to wait for.
-    page.wait_for_function("window.did_handshake === true")
+    wait_until(page, "window.did_handshake === true")
     with page.expect_event("websocket", timeout=45_000) as opened:
         page.reload()
     socket = opened.value
-    page.wait_for_function("window.did_handshake === true")
+    wait_until(page, "window.did_handshake === true")
     with socket.expect_event("close", timeout=45_000):
         revoke_sessions(servers)
     page.goto("/")

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.waits import wait_until
 
 MARKUP = (
     '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><svg onload="window.pwned=1">'
@@ -182,7 +183,7 @@ def test_a_flood_of_lines_is_read_while_it_comes(page: Page, runs: Runs, hostile
     expect(page.locator(".log-row").first).to_be_visible()
     question = runs.get(attempt)["summary"]["waiting"]["id"]
     runs.post(f"{attempt}:resolve", approval_id=question, approved=True)
-    page.wait_for_function("document.querySelector('.rows-space').offsetHeight > 20000")
+    wait_until(page, "document.querySelector('.rows-space').offsetHeight > 20000")
     box.evaluate("it => { it.scrollTop = 4000 }")
     expect(page.get_by_role("button", name=re.compile("new$"))).to_be_visible()
     reading = page.locator(".log-row").nth(25).inner_text()

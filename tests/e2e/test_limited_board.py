@@ -14,7 +14,6 @@ import pytest
 import socketio  # type: ignore[import-untyped]  # the package has no types
 from playwright.sync_api import Browser, expect
 
-from heddle import pb
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
 from tests.support.repositories import make_repository
@@ -72,7 +71,7 @@ class Viewer:
 
 @pytest.fixture(scope="module")
 def limited(servers: Servers, own_project: Path) -> Viewer:
-    return Viewer(servers, _token(servers, own_project))
+    return Viewer(servers, servers.limited_token(own_project))
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +85,6 @@ def own_run(servers: Servers, own_project: Path) -> str:
     name = runs.start(PLAN)
     runs.wait_for_run(name, "succeeded", "failed")
     return name
-
-
-def _token(servers: Servers, project: Path) -> str:
-    async def create() -> str:
-        async with servers.client() as client:
-            request = pb.CreateTokenRequest(user="guest", projects=[str(project)])
-            return (await client.create_token(request)).secret
-
-    return _outside(create())
 
 
 def _pages(busy: str, artifact: str) -> list[str]:
@@ -188,7 +178,7 @@ def test_a_limited_token_opens_the_board(
         async with servers.client(token) as client:
             return (await client.create_sign_in_code()).code
 
-    token = _token(servers, own_project)
+    token = servers.limited_token(own_project)
 
     with browser.new_context(base_url=servers.url) as context:
         context.set_default_timeout(45_000)

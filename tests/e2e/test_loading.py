@@ -3,6 +3,7 @@
 from playwright.sync_api import Page, Response, expect
 
 from tests.e2e.runs import Runs
+from tests.e2e.waits import wait_until
 
 # A response from the cache has no transfer size.
 _FETCHED_FILES = """performance.getEntriesByType("resource")
@@ -50,7 +51,7 @@ def test_of_a_long_board_the_first_screen_is_drawn_first(page: Page, runs: Runs)
     page.goto(f"/{name}")
     expect(page.locator(".lane")).to_have_count(9)
     expect(page.get_by_role("region", name="Queued").locator(".group-head b")).to_have_text("19")
-    page.wait_for_function(_IDLE_UNTIL, arg=20)
+    wait_until(page, _IDLE_UNTIL, 20)
     runs.cancel(name)
 
 

@@ -16,6 +16,7 @@ from tests.e2e.plans import DEEP
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
 from tests.e2e.test_accessibility import grave_violations
+from tests.e2e.waits import wait_until
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def test_a_page_is_accessible_and_fits_a_phone(page: Page, path: str) -> None:
     assert grave_violations(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     # Charts follow the width of the page a moment later.
-    page.wait_for_function("document.documentElement.scrollWidth <= 390")
+    wait_until(page, "document.documentElement.scrollWidth <= 390")
     page.set_viewport_size({"width": 1440, "height": 900})
 
 

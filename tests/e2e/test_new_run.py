@@ -30,7 +30,7 @@ def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: R
     """Each error is shown under its line; a double click starts one run, whose growing output is shown."""
     form.get_by_label("Repository").fill(str(runs.repository))
     form.get_by_role("button", name="Insert an example").click()
-    expect(form.get_by_text("1 epic, 1 task, no errors")).to_be_visible()
+    expect(form.get_by_text("2 epics, 3 tasks, no errors")).to_be_visible()
     form.get_by_label("Plan", exact=True).fill(WITH_MISTAKES)
     expect(form.get_by_text("2 errors. Fix them to start the run.")).to_be_visible()
     under = form.locator(".cm-line:has-text('promt') + .editor-problem")
@@ -97,12 +97,13 @@ def test_a_project_that_is_no_repository_is_refused_in_the_form(form: Page) -> N
     """The error names the repository, and the typed plan is not lost."""
     form.get_by_label("Repository").fill("/nowhere/at/all")
     write(form, SMALL)
-    # Shown before a start, and again after a failed one.
-    expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
+    # Shown at the field before a start, and again after a failed one.
+    expect(form.locator("#repository-state")).to_contain_text("/nowhere/at/all does not exist")
+    expect(form.get_by_label("Repository")).to_have_attribute("aria-invalid", "true")
     with form.expect_response("**/api/runs") as answer:
         form.get_by_role("button", name="Start run").click()
     assert answer.value.status in {400, 409}
-    expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
+    expect(form.locator(".new-run-foot").get_by_role("alert")).to_contain_text("/nowhere/at/all")
     expect(form.get_by_label("Plan", exact=True)).to_contain_text("Small change")
 
 
@@ -114,7 +115,9 @@ def test_a_checkout_with_changes_asks_for_consent(form: Page, tmp_path: Path) ->
     form.get_by_label("Repository").fill(str(project))
     form.get_by_label("Budget, US$").fill("2.5")
     write(form, "name: Tiny\nepics: [{key: a, tasks: [{key: t, prompt: p}]}]")
+    expect(form.locator("#repository-state")).to_contain_text("uncommitted changes")
     form.get_by_label("Start with uncommitted changes").check()
+    expect(form.locator("#repository-state")).to_contain_text("Ready.")
     expect(form.get_by_role("alert")).to_have_count(0)
     form.get_by_role("button", name="Start run").click()
     form.wait_for_url(re.compile("/runs/tiny-"))

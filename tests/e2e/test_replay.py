@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 RANKING = "epics/search/tasks/ranking/attempts/1"
@@ -50,20 +51,48 @@ def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
     page.get_by_role("button", name="Replay").click()
     expect(page.locator(".run-progress")).to_contain_text(re.compile("0 of 3 tasks"))
     expect(page.locator(".run-line")).to_contain_text(re.compile(r"Replay, \d\d:\d\d:\d\d"))
-    for live in (".approval", ".run-controls", ".eta"):
+    for live in (".approval", ".run-controls", ".eta", ".card-stop"):
         expect(page.locator(live)).to_have_count(0)
+    expect(card).not_to_contain_text("No output yet")
     # Tabs that show only the present are not part of it.
     expect(page.get_by_role("link", name="Timeline")).to_have_attribute("href", re.compile("at="))
     expect(page.get_by_role("link", name="Report")).not_to_have_attribute("href", re.compile("at="))
     for title in ("Index documents", "Index documents", "Ranking by recency"):
         bar(page).get_by_role("button", name="Next event").click()
         expect(card).to_contain_text(title)
+    # Clocks show the moment: the question was asked just then.
+    bar(page).get_by_role("button", name="Next event").click()
+    expect(card.locator(".card-now")).to_contain_text(
+        re.compile(r"Waiting for you.*0:00.*May I drop", re.DOTALL)
+    )
+    expect(card.locator(".card-stop")).to_have_count(0)
+    bar(page).get_by_label("Time").press("Home")
     bar(page).get_by_label("Speed").select_option("500")
     bar(page).get_by_role("button", name="Play").click()
     expect(card).to_contain_text("Decay as a setting")
     bar(page).get_by_role("button", name="Back to now").click()
     expect(page.locator(".approval")).to_be_visible()
     expect(page.locator(".run-controls").get_by_role("button", name="Pause")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_toast_leaves_the_way_back_to_now_free(page: Page, deep: str, busy: str, width: int) -> None:
+    """A message about an action is above the bar of the replay."""
+    page.set_viewport_size({"width": width, "height": 844})
+    page.route("**:retry", lambda route: route.fulfill(json={}))
+    page.goto(f"/{deep}")
+    page.get_by_role("button", name="Replay").click()
+    expect(bar(page)).to_be_visible()
+    page.keyboard.press("a")
+    page.locator(f'.attention-item[data-key^="{busy}/epics/payments"]').get_by_role(
+        "button", name="Retry"
+    ).click()
+    toast = page.locator(".toast")
+    expect(toast).to_have_text(re.compile("Refund flow gets another attempt"))
+    over, under = toast.bounding_box(), bar(page).bounding_box()
+    assert over is not None
+    assert under is not None
+    assert over["y"] + over["height"] <= under["y"]
 
 
 def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, deep: str) -> None:

@@ -98,3 +98,62 @@ def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: P
     many.get_by_label("Search runs").fill("user:bob nightly 29")
     expect(many.locator(".run-row").first).to_contain_text("bob")
     expect(many.locator(".run-row", has_text="ada")).to_have_count(0)
+
+
+def test_columns_sort_and_runs_are_filtered_by_repository_and_person(many: Page) -> None:
+    """A click on a head sorts by its column, a second one turns or ends that; the filters are in the address."""
+    heads = many.get_by_role("group", name="Columns")
+    heads.get_by_role("button", name="Cost").click()
+    expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 3000")
+    expect(heads.get_by_role("button", name="Cost")).to_have_attribute("aria-pressed", "true")
+    heads.get_by_role("button", name="Started").click()
+    heads.get_by_role("button", name="Started").click()
+    expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 1")
+    expect(many.locator(".run-row").first.locator(".run-repository")).to_have_text("shop")
+    many.get_by_label("Repository").select_option("/code/shop")
+    many.get_by_label("Person").select_option("user:bob")
+    expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 2")
+    expect(many.locator(".pager [role=status]")).to_have_text(re.compile("of 1,500$"))
+    many.reload()
+    expect(many.get_by_label("Person")).to_have_value("user:bob")
+    expect(many.locator(".pager [role=status]")).to_have_text(re.compile("of 1,500$"))
+    expect(many.locator(".runs-now")).to_have_count(0)
+
+
+def test_a_view_is_saved_and_used_again(many: Page) -> None:
+    """Filters are kept under a name in the browser, are a click away after a reload, and can be removed."""
+    many.get_by_role("button", name=re.compile(r"^Failed")).click()
+    many.get_by_label("Person").select_option("user:bob")
+    many.get_by_role("button", name="Save this view").click()
+    many.keyboard.type("Bob's failures")
+    many.keyboard.press("Enter")
+    view = many.get_by_role("button", name="Bob's failures", exact=True)
+    expect(view).to_have_attribute("aria-pressed", "true")
+    view.click()
+    expect(many.get_by_label("Person")).to_have_value("")
+    many.goto("/")
+    view.click()
+    expect(many).to_have_url(re.compile("state=failed&by=user%3Abob"))
+    expect(many.locator(".run-row").first).to_contain_text("the disk was full")
+    many.get_by_role("button", name="Remove the view Bob's failures").click()
+    expect(view).to_have_count(0)
+
+
+def test_the_list_shows_the_newest_run_in_small_and_what_waits(page: Page, busy: str) -> None:
+    """Each epic of the newest active run has a row that leads to its session; questions lead to theirs."""
+    page.goto("/")
+    mini = page.get_by_role("region", name="The newest run")
+    # At one moment: another run may become the newest.
+    page.wait_for_function("""() => {
+        const newest = document.querySelector(".mini h2 a")?.getAttribute("href");
+        const rows = [...document.querySelectorAll(".mini-row")];
+        return rows.length > 0 && rows.every((each) => each.getAttribute("href").startsWith(newest));
+    }""")
+    expect(mini.locator(".mini-tasks").first).to_have_attribute(
+        "aria-label", re.compile(r"^\d+ of \d+ done$")
+    )
+    waiting = page.get_by_role("region", name="Waiting for you")
+    expect(waiting.locator("li").first).to_be_visible()
+    waiting.get_by_role("button").click()
+    expect(page.locator("dialog.attention")).to_be_visible()
+    expect(page.locator(f'.attention-item[data-key^="{busy}/epics/database"]')).to_be_visible()

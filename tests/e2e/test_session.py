@@ -9,6 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.waits import wait_until
+
 DONE = "epics/search/tasks/index/attempts/1"
 RUNNING = "epics/search/tasks/ranking/attempts/1"
 HOSTILE = "epics/frontend/tasks/settings/attempts/1"
@@ -234,16 +236,17 @@ def test_the_log_follows_its_end_until_one_scrolls_up(page: Page, busy: str) -> 
     dialog = open_session(page, busy, RUNNING, "logs")
     rows = dialog.locator(".rows-box")
     # The log has scrolled to its end.
-    page.wait_for_function("document.querySelector('.rows-box').scrollTop > 600")
+    wait_until(page, "document.querySelector('.rows-box').scrollTop > 600")
     rows.evaluate("it => { it.scrollTop = 300 }")
     fresh = dialog.get_by_role("button", name=re.compile(r"\d+ new"))
     expect(fresh).to_be_visible()
     assert rows.evaluate("it => it.scrollTop") == 300
     fresh.click()
     expect(fresh).to_have_count(0)
-    page.wait_for_function(
+    wait_until(
+        page,
         "(() => { const it = document.querySelector('.rows-box');"
-        " return it.scrollHeight - it.scrollTop - it.clientHeight < 30 })()"
+        " return it.scrollHeight - it.scrollTop - it.clientHeight < 30 })()",
     )
 
 
@@ -310,7 +313,7 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     rows = logs.locator(".rows-box")
     expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
     for tab, box in (page, ".scroll"), (other, ".rows-box"):
-        tab.wait_for_function(f"document.querySelector('dialog {box}').scrollTop > 600", timeout=60_000)
+        wait_until(tab, f"document.querySelector('dialog {box}').scrollTop > 600", seconds=60)
     # Scrolls both to the middle of their content.
     stream.evaluate("it => { it.scrollTop = 300 }")
     rows.evaluate("it => { it.scrollTop = 300 }")
@@ -365,3 +368,15 @@ def test_question_mark_lists_the_keys(page: Page, busy: str) -> None:
     page.keyboard.press("Escape")
     expect(keys).to_have_count(0)
     expect(dialog).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/new", "/costs", "/RUN"])
+def test_the_list_of_keys_has_its_own_size_on_every_page(page: Page, busy: str, path: str) -> None:
+    """The dialog is no wider than its text needs, and its text is not at its edge."""
+    page.goto(path.replace("RUN", busy))
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    keys = page.get_by_role("dialog", name="Keyboard")
+    expect(keys).to_be_visible()
+    box = keys.evaluate("it => [it.offsetWidth, parseFloat(getComputedStyle(it).paddingLeft)]")
+    assert box[0] <= 560
+    assert box[1] >= 16

@@ -101,3 +101,18 @@ async def test_a_merge_is_tested_in_a_place_of_its_own(tmp_path: Path) -> None:
         await finished(client, run.name)
         reasons = {epic.key: epic.reason for epic in await client.list_epics(run.name)}
         assert "setup: test ! -e cook.txt" in reasons["cook"]
+
+
+async def test_of_a_long_output_the_end_is_kept(tmp_path: Path) -> None:
+    """Of what a check of a merge printed, the last 8 Ki characters are kept with the conflict: the error is at the end."""
+    repository = make_repository(tmp_path / "repository")
+    check = "test ! -e cook.txt || { printf 'first%020000d' 0; echo 'ä too many cooks'; false; }"
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
+        plan = a_plan("cook")
+        del plan.defaults.checks[:]
+        plan.merge_checks.checks.add(name="kitchen", run=check)
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await finished(client, run.name)
+        (told,) = (event.merge_conflicted for event in events if event.HasField("merge_conflicted"))
+        end = "ä too many cooks\n"
+        assert told.failed_checks[0].output == "0" * ((8 << 10) - len(end)) + end

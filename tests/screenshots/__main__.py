@@ -19,6 +19,7 @@ from tests.browser_setup import ADVICE, chromium_path
 from tests.e2e.conftest import FLAGS
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.waits import wait_until
 from tests.screenshots import scenes
 from tests.support.repositories import make_repository
 
@@ -37,6 +38,9 @@ KEPT: Final = {
     "conflicts-busy-1440-light": "conflicts.png",
     "report-finished-1440-light": "report.png",
 }
+
+# The pages of the navigation with forms and tables.
+MANAGE: Final = ("workers", "worktrees", "projects", "spending", "people", "audit", "settings", "about")
 
 # ms; a busy machine is slow, not wrong.
 _PATIENCE: Final = 120_000
@@ -112,6 +116,8 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"report-{state}", f"/{run}/report", "main")
     yield View("costs", "/costs", "main")
     yield View("new-run", "/new", ".cm-content")
+    for key in MANAGE:
+        yield View(key, f"/{key}", "main .m-head ~ *")
     yield View("not-found", "/runs/none-such", "main")
 
 
@@ -142,7 +148,7 @@ def _picture(page: Page, url: str, ready: str, file: Path) -> None:
     page.goto(url)
     page.wait_for_selector(ready)
     # What is read after the first paint, then fonts and pictures.
-    page.wait_for_function("!document.querySelector('main .skeleton, .skeleton-lines')")
+    wait_until(page, "!document.querySelector('main .skeleton, .skeleton-lines')")
     page.wait_for_load_state("load")
     page.wait_for_timeout(700)
     page.screenshot(path=file)

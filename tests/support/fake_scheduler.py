@@ -63,6 +63,14 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.GetPlanResponse(plan=pb.Plan(name=self.title), revision=request.revision or 2)
 
+    async def DraftPlan(self, request: pb.DraftPlanRequest, context: Any) -> pb.DraftPlanResponse:
+        self._note(request)
+        return pb.DraftPlanResponse(run=self.run())
+
+    async def GetDraft(self, request: pb.GetDraftRequest, context: Any) -> pb.GetDraftResponse:
+        self._note(request)
+        return pb.GetDraftResponse(draft=pb.Draft(attempt=ATTEMPT, text="name: x"))
+
     async def ApplyPlan(self, request: pb.ApplyPlanRequest, context: Any) -> pb.ApplyPlanResponse:
         self._note(request)
         return pb.ApplyPlanResponse(revision=3)

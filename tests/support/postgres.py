@@ -4,6 +4,7 @@ import atexit
 import importlib
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import warnings
@@ -66,15 +67,49 @@ class Postgres:
             return row[0] if row else None
 
     @property
+    def host(self) -> str:
+        """The folder of the server's socket, which is its host in a URL."""
+        return str(self._url.query["host"])
+
+    @property
     def socket(self) -> str:
         """The address of the server: unix:PATH."""
-        return f"unix:{self._url.query['host']}/.s.PGSQL.5432"
+        return f"unix:{self.host}/.s.PGSQL.5432"
 
     def crash(self) -> None:
         """Ends the server in immediate mode: nothing is written, every connection breaks."""
         postmaster = psutil.Process(self._server.get_pid())
         postmaster.send_signal(signal.SIGQUIT)
         psutil.wait_procs([postmaster], timeout=30)
+
+    def promote(self) -> None:
+        """Makes a standby the primary; returns once it accepts writes."""
+        self._execute("SELECT pg_promote()")
+
+    def wait_for_standby(self) -> None:
+        """Confirms commits from now on only once a standby has them too."""
+        self._execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self._execute("SELECT pg_reload_conf()")
+        while self._execute("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 0:
+            time.sleep(0.01)
+
+    def copy_to(self, data: Path) -> None:
+        """Makes a copy of the server's folder; a server with it follows this one as a standby."""
+        server = self._server
+        subprocess.run(
+            [
+                *(server.bin_path / "pg_basebackup", "--host", self.host),
+                *("--username", server.postgres_user, "--pgdata", data),
+                *("--write-recovery-conf", "--checkpoint=fast"),
+            ],
+            check=True,
+        )
+        # The lock of the server's socket, and the package's list of the programs that use the server.
+        for each in data.glob(".*"):
+            each.unlink()
+        if server.system_user:
+            for each in (data, *data.rglob("*")):
+                shutil.chown(each, server.system_user)
 
     def restart(self) -> None:
         """Restarts the server after a crash; returns once it accepts connections."""
@@ -89,11 +124,14 @@ def at(url: str, address: str) -> str:
 
 
 @contextmanager
-def running_postgres(folder: Path | None = None, *, durable: bool = False) -> Iterator[Postgres]:
+def running_postgres(
+    folder: Path | None = None, *, durable: bool = False, standby_of: Postgres | None = None
+) -> Iterator[Postgres]:
     """Runs a server on a Unix socket; stops it at the end.
 
     `folder` holds the data; absent: a new folder, in memory if there is room, which is removed at the end.
-    `durable`: what it commits is synced to the disk, as by any other server.
+    `durable`: what it commits is synced to the disk, as by any other server. `standby_of`: the server follows
+    that one, and accepts no writes before `promote`.
     """
     with ExitStack() as stack:
         # Not below pytest's own folder, which only this user may enter: the server runs as another user.
@@ -105,6 +143,8 @@ def running_postgres(folder: Path | None = None, *, durable: bool = False) -> It
         stack.callback(shutil.rmtree, runtime, ignore_errors=True)
         runtime.chmod(0o755)
         place.mkdir(parents=True, exist_ok=True)
+        if standby_of:
+            standby_of.copy_to(place / "data")
         with mock.patch.object(tempfile, "tempdir", str(runtime)):
             server = _server_module().get_server(place / "data", start=False)
             server.ensure_pgdata_inited()

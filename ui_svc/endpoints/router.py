@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from heddle import errors, pb
 from heddle.client import HeddleClient, ServerUnreachable
+from ui_svc.endpoints.drafts import DraftCalls
 from ui_svc.endpoints.runs import RunCalls
 from ui_svc.endpoints.sessions import SessionCalls
 
@@ -33,6 +34,7 @@ def install(app: FastAPI, client: HeddleClient) -> None:
     app.add_exception_handler(ServerUnreachable, _unreachable)
     router = APIRouter(prefix="/api")
     RunCalls(client).add_to(router)
+    DraftCalls(client).add_to(router)
     SessionCalls(client).add_to(router)
     app.include_router(router)
 

@@ -16,7 +16,7 @@ from heddle.samples import example
 from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.views import View
-from ui_svc.views.plan_preview import read_plan
+from ui_svc.views.plan_preview import agents_of, read_plan
 
 # A longer diff is truncated, and the page shows this.
 DIFF_BYTES: Final = 1 << 20
@@ -26,6 +26,12 @@ RUNS_PAGE: Final = 500
 
 # The parallelism of a forecast if neither the form nor a worker gives one.
 USUAL_SLOTS: Final = 8
+
+# The field of the form that a refusal is about, if it is not the project.
+_FIELDS: Final = {
+    pb.ERROR_REASON_UNKNOWN_REVISION: "base_ref",
+    pb.ERROR_REASON_BRANCH_CHECKED_OUT: "merge_into",
+}
 
 _TURNS: Final = {"timeline": SPANS, "history": HISTORY}
 
@@ -74,6 +80,8 @@ class RunCalls:
     async def check_plan(self, form: Form) -> View:
         """Checks the plan; if the form names a project, also checks whether a run could start."""
         plan, found = await _read(form)
+        if plan is not None:
+            found["agents"] = agents_of(plan, str(form.get("agent", "")))
         if plan is not None and form.get("project"):
             request = _create_request(form, plan)
             request.validate_only = True
@@ -92,7 +100,7 @@ class RunCalls:
     async def check_project(self, form: Form) -> View:
         """Returns why runs on `project` cannot start from `base_ref`, whatever their plan is; empty if they can.
 
-        `fields` has the message for each wrong field.
+        `fields` has the message for each wrong field; `dirty`: it is refused only for uncommitted changes.
         """
         request = _create_request(form, example.probe())
         request.validate_only = True
@@ -101,8 +109,13 @@ class RunCalls:
             run = await self._client.create_run(request)
         except errors.HeddleError as error:
             fields = {each.field: each.description for each in error.violations}
-            return {"problem": error.message, "fields": fields, "base_behind": None}
-        return {"problem": "", "fields": {}, "base_behind": views.run(run)["base_behind"]}
+            return {
+                "problem": error.message,
+                "fields": fields or {_FIELDS.get(error.reason, "project"): error.message},
+                "dirty": error.reason == pb.ERROR_REASON_DIRTY_CHECKOUT,
+                "base_behind": None,
+            }
+        return {"problem": "", "fields": {}, "dirty": False, "base_behind": views.run(run)["base_behind"]}
 
     async def get_preferences(self) -> View:
         """Returns what the person has chosen: agent, editor, theme and when to notify."""

@@ -2,6 +2,7 @@
 
 from heddle import pb
 from heddle.plan import analysis, file
+from heddle.plan.rules import SCRIPTED
 from ui_svc.views import View
 
 
@@ -20,6 +21,12 @@ def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
     if problems:
         return None, found
     return loaded.plan, found | {"outlook": outlook(loaded.plan, parallel)}
+
+
+def agents_of(plan: pb.Plan, chosen: str = "") -> list[str]:
+    """Returns the agents that a run of the plan would use, by name; `chosen` replaces the plan's default."""
+    default = chosen or plan.defaults.agent or SCRIPTED
+    return sorted({task.agent or default for epic in plan.epics for task in epic.tasks})
 
 
 def outlook(plan: pb.Plan, parallel: int) -> View:

@@ -32,6 +32,7 @@ def run(message: pb.Run) -> View:
         "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
+        "draft": message.draft,
     }
 
 
@@ -122,7 +123,13 @@ def task(message: pb.Task) -> View:
 def whole_task(message: pb.Task) -> View:
     """Returns a task with the fields that only its modal shows."""
     checks = [{"name": check.name, "run": check.run} for check in message.checks]
-    return {**task(message), "prompt": message.prompt, "retries": message.retries, "checks": checks}
+    return {
+        **task(message),
+        "prompt": message.prompt,
+        "source": message.source,
+        "retries": message.retries,
+        "checks": checks,
+    }
 
 
 def attempt(message: pb.Attempt) -> View:
@@ -153,6 +160,30 @@ def attempt(message: pb.Attempt) -> View:
         "checks": [check(each) for each in message.checks],
         "summary": summary(message.summary) if message.HasField("summary") else None,
         "session_sequence": message.session_sequence,
+        "review": review(message.review) if message.HasField("review") else None,
+    }
+
+
+def review(message: pb.Review) -> View:
+    """Returns what an attempt reviews, and what it found."""
+    findings = [
+        {
+            "file": each.file,
+            "line": each.line,
+            "severity": word(pb.ReviewSeverity.DESCRIPTOR, each.severity),
+            "text": each.text,
+        }
+        for each in message.findings
+    ]
+    return {
+        "attempt": message.attempt,
+        "position": message.position,
+        "round": message.round,
+        "rounds": message.rounds,
+        "blocking": message.blocking,
+        "verdict": word(pb.ReviewVerdict.DESCRIPTOR, message.verdict) if message.verdict else "",
+        "summary": message.summary,
+        "findings": findings,
     }
 
 

@@ -80,6 +80,12 @@ def _text_from(event: pb.Event) -> tuple[str, str]:
     return "info", _SPEAKERS.get(event.message.kind, "says")
 
 
+# Outcomes of a session that is complete, or that the next attempt continues.
+_NOT_FAILED: Final = frozenset(
+    {pb.OUTCOME_SUCCEEDED, pb.OUTCOME_PARKED, pb.OUTCOME_RATE_LIMITED, pb.OUTCOME_INTERRUPTED}
+)
+
+
 def _who(kind: str, event: pb.Event) -> str:
     if kind == "approval_resolved" and event.actor.startswith("user"):
         return "operator"
@@ -91,7 +97,7 @@ def _level(kind: str, event: pb.Event, who: str) -> str:
     if "ok" in told.DESCRIPTOR.fields_by_name:
         return "tool" if told.ok else "error"
     if kind == "session_finished":
-        return "system" if told.outcome == pb.OUTCOME_SUCCEEDED else "error"
+        return "system" if told.outcome in _NOT_FAILED else "error"
     if OPTIONS[kind].warning or (kind == "background_work" and told.stopped):
         return "warning"
     return "tool" if who in _TOOL else "system"

@@ -51,6 +51,27 @@ class TaskCommits:
     folders: PrivateFolders
     check_epoch: EpochCheck
 
+    def commit_requested(
+        self, request: pb.CommitTaskRequest, attempt: AttemptName, spans: Sequence[Span]
+    ) -> Committed:
+        """Commits, submits or accepts the attempt's work, as the request says."""
+        if request.submitted_commit:
+            owner = AttemptName.parse(request.owner_attempt)
+            return self.accept_submitted(
+                request.project, attempt, request.epoch, request.submitted_commit, owner
+            )
+        return self.commit_task(
+            request.project,
+            attempt,
+            request.epoch,
+            request.subject,
+            request.body,
+            rules=acceptance.ChangeRules(request.expect, request.allow_files),
+            spans=spans,
+            continued=request.continued_commit,
+            submit=request.submit,
+        )
+
     def commit_task(
         self,
         path: str,
@@ -61,21 +82,22 @@ class TaskCommits:
         *,
         rules: acceptance.ChangeRules,
         spans: Sequence[Span],
+        continued: str = "",
+        submit: bool = False,
     ) -> Committed:
         """Commits the attempt's work as one commit on the epic's branch. Idempotent.
 
-        `spans` are the periods in which agents worked on the attempt's task.
+        `spans` are the periods in which agents worked on the attempt's task. `continued` is an earlier submitted
+        commit of the task, whose merges the new commit has too. With `submit`, the commit is only kept, and
+        `accept_submitted` can accept it later.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         epic = attempt.parent.parent
         paths = self.store.paths(epic)
         state = self.store.load(paths)
-        (head,) = refs.read(project.git, refs.accepted_ref(epic))
-        if head and accepted_history.is_of_attempt(project.git, head, attempt):
-            # After a crash, the repeated call completes the first one.
-            self._finish(project, paths, head, None)
-            return _committed(project.git, head, state)
+        if done := self._accepted_before(project, paths, state, attempt):
+            return done
         if state is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WORKTREE_LOST,
@@ -83,12 +105,12 @@ class TaskCommits:
                 path=paths.worktree,
             )
         repository.check_same(self.folders, project, state.project)
-        if state.owner != attempt:
-            earlier = accepted_history.commit_of(project.git, state, attempt)
-            if earlier:
-                return _committed(project.git, earlier, state)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
+        kept = refs.kept_ref(attempt)
+        (submitted,) = refs.read(project.git, kept)
+        if submit and submitted:
+            return _committed(project.git, submitted, state)
         folder = checkouts.repair(project, paths)
         agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(paths, folder)
@@ -99,16 +121,69 @@ class TaskCommits:
         full_body = commit_messages.with_own_words(body, own)
         message = commit_messages.compose(subject, full_body, commit_messages.attempt_trailers(attempt))
         commit = self._write_commit(
-            project, paths, replace(state, head=head), message, rules=rules, spans=spans
+            project, paths, replace(state, head=head), message, rules=rules, spans=spans, continued=continued
         )
         snapshots.own(project, head, commit)
         self.check_epoch(epoch)
+        if submit:
+            failpoint("submit_task.before_move")
+            refs.update(project.git, [refs.RefUpdate(kept, commit, refs.ABSENT)])
+            failpoint("submit_task.after_move")
+            log.info("task_submitted", attempt=str(attempt), commit=commit)
+            return _committed(project.git, commit, state)
         failpoint("commit_task.before_move")
         refs.update(project.git, refs.accepting(epic, commit, head))
         failpoint("commit_task.after_move")
-        self._finish(project, paths, commit, folder)
+        self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
         return _committed(project.git, commit, state)
+
+    def accept_submitted(
+        self, path: str, attempt: AttemptName, epoch: int, commit: str, owner: AttemptName
+    ) -> Committed:
+        """Moves the epic's branch to the commit that `attempt` has submitted. Idempotent.
+
+        `owner` is the attempt that owns the worktree now. Its files do not count. Raises STALE_ATTEMPT if `commit`
+        is not the attempt's work on top of the epic's last accepted commit.
+        """
+        self.check_epoch(epoch)
+        project = repository.find(self.folders, path)
+        epic = attempt.parent.parent
+        paths = self.store.paths(epic)
+        state = self.store.load(paths)
+        if done := self._accepted_before(project, paths, state, attempt):
+            return done
+        if state is None:
+            raise checkouts.damaged(paths)
+        repository.check_same(self.folders, project, state.project)
+        state.check_owner(owner)
+        head = accepted_history.accepted(project, state)
+        if _parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
+            project.git, commit, attempt
+        ):
+            raise state.stale(attempt)
+        failpoint("accept_submitted.before_move")
+        refs.update(project.git, refs.accepting(epic, commit, head))
+        failpoint("accept_submitted.after_move")
+        self._finish(project, paths, attempt, commit, None)
+        log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
+        return _committed(project.git, commit, state)
+
+    def _accepted_before(
+        self, project: Project, paths: WorktreePaths, state: WorktreeState | None, attempt: AttemptName
+    ) -> Committed | None:
+        """Returns the attempt's accepted commit; None if there is none yet."""
+        (head,) = refs.read(project.git, refs.accepted_ref(paths.epic))
+        if head and accepted_history.is_of_attempt(project.git, head, attempt):
+            # After a crash, the repeated call completes the first one.
+            self._finish(project, paths, attempt, head, None)
+            return _committed(project.git, head, state)
+        if state is not None and state.owner != attempt:
+            repository.check_same(self.folders, project, state.project)
+            earlier = accepted_history.commit_of(project.git, state, attempt)
+            if earlier:
+                return _committed(project.git, earlier, state)
+        return None
 
     def _write_commit(
         self,
@@ -119,6 +194,7 @@ class TaskCommits:
         *,
         rules: acceptance.ChangeRules,
         spans: Sequence[Span],
+        continued: str,
     ) -> str:
         """Commits the worktree's files on top of the state's head.
 
@@ -126,7 +202,7 @@ class TaskCommits:
         """
         with snapshots.writing(project, paths) as git:
             tree = snapshots.take(git, project, paths, state.head, own_files_only=True)
-            parents = [state.head, *_merged(project, git, paths, tree, state)]
+            parents = [state.head, *_merged(project, git, paths, tree, state, before=continued)]
             acceptance.check(git, tree, parents, rules, partial(ignored_files.written, project, paths, spans))
             named = [argument for parent in parents for argument in ("-p", parent)]
             return git.with_author(project.author()).text(
@@ -143,42 +219,56 @@ class TaskCommits:
             log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
             return IgnoredFiles()
 
-    def _finish(self, project: Project, paths: WorktreePaths, commit: str, folder: Path | None) -> None:
-        """Puts the worktree on the new commit. `folder` is its git folder; None: it has to be checked first."""
+    def _finish(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        attempt: AttemptName,
+        commit: str,
+        folder: Path | None,
+    ) -> None:
+        """Puts the worktree on the new commit of `attempt`. `folder` is its git folder; None: it has to be checked first."""
         state = self.store.load(paths)
         if state is None or state.head == commit:
             return
         checkouts.attach(project, paths, folder or checkouts.repair(project, paths))
         worktree_views.refresh(paths.worktree, project.common, refs.branch_ref(paths.epic.branch))
         failpoint("commit_task.before_state")
-        # Files of nested worktrees were not committed, and still belong to the attempt.
-        work_saved = not checkouts.has_nested_worktrees(project, paths)
+        # Files of nested worktrees were not committed, and still belong to the owner. So does what a reviewer changed.
+        work_saved = state.owner == attempt and not checkouts.has_nested_worktrees(project, paths)
         self.store.save(paths, replace(state, head=commit, merging="", work_saved=work_saved))
         failpoint("commit_task.after_state")
 
 
 def _committed(git: Git, commit: str, state: WorktreeState | None) -> Committed:
     """Returns the commit, with the merged parent that contains the epic's start; other merged branches do not count."""
-    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
-    _, *others = (
-        line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
+    merged = (
+        each
+        for each in _parents(git, commit)[1:]
+        if state is None or refs.is_ancestor(git, state.start, each)
     )
-    merged = (each for each in others if state is None or refs.is_ancestor(git, state.start, each))
     return Committed(git, commit, next(merged, ""))
 
 
+def _parents(git: Git, commit: str) -> list[str]:
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    return [line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")]
+
+
 def _merged(
-    project: Project, repository: Git, paths: WorktreePaths, tree: str, state: WorktreeState
+    project: Project, repository: Git, paths: WorktreePaths, tree: str, state: WorktreeState, *, before: str
 ) -> list[str]:
     """Returns the commits to merge into the epic's head together with `tree`.
 
+    `before` is an earlier commit of the work, whose merges count too; empty: none.
     Raises an error if a merge is unresolved.
     """
     head, merging = state.head, state.merging
     if merging:
         conflict_resolution.check(repository, paths, tree, head, merging)
     found = agent_merges.find(project, repository, paths, head, tree)
-    others = [commit for commit in (merging, *found.commits) if commit]
+    earlier = _parents(project.git, before)[1:] if before else []
+    others = [commit for commit in (merging, *found.commits, *earlier) if commit]
     if found.brought_in:
         agent_merges.check_markers(repository, tree, [head, *others])
     return refs.independent(project.git, others) if others else []

@@ -286,6 +286,13 @@ def context_fills(tasks: Iterable[pb.Task]) -> Iterator[str]:
             yield f"{short_name(task.name)}: {words.context(attempt.summary)}"
 
 
+def sources(listed: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields a line for each task whose plan says where its work is described."""
+    for task in listed:
+        if task.source:
+            yield f"{short_name(task.name)} is from {words.plain(task.source)}"
+
+
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
     """Yields how to open the agent's own session of each task that is not accepted, and how to resume failed ones."""
     for task in tasks:
@@ -297,3 +304,10 @@ def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
         yield f"{short}: the agent's own session is {words.plain(session.id)}{opened}"
         if task.state == pb.TASK_STATE_FAILED:
             yield f"  to continue it: heddle retry {short} --resume"
+
+
+def reviewed(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how to read what reviewers found, if tasks have reviews and one has been worked on."""
+    run = next((task.name.split("/")[1] for task in tasks if task.reviews and task.attempt_count), "")
+    if run:
+        yield f"reviews: heddle reviews {run}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from google.protobuf.json_format import MessageToDict
@@ -19,6 +19,9 @@ from heddle.config import Settings
 from heddle.plan.analysis import Analysis, analyse, planned_order
 from heddle.plan.rules import resolved_agent
 
+# The sessions of a worker with usual settings.
+USUAL_PARALLEL: Final = Settings.read({}).slots
+
 app = typer.Typer(help="Check and simulate plan files.", no_args_is_help=True)
 
 
@@ -31,9 +34,7 @@ def plan() -> None:
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
     *,
-    max_parallel: Annotated[int, typer.Option(min=1, help="Maximum parallel sessions.")] = Settings.read(
-        {}
-    ).slots,
+    max_parallel: Annotated[int, typer.Option(min=1, help="Maximum parallel sessions.")] = USUAL_PARALLEL,
     repo: Annotated[
         Path | None, typer.Option("--repo", help="Also check the .heddle.yaml of this repository.")
     ] = None,
@@ -118,6 +119,8 @@ def _task(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
         about.append(f"priority {task.priority}")
     if task.HasField("estimate"):
         about.append(words.span(task.estimate))
+    if task.source:
+        about.append(f"from {words.plain(task.source)}")
     return f"{task.key}{f': {task.title}' if task.title else ''} ({', '.join(about)})"
 
 

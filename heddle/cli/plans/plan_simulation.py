@@ -55,7 +55,9 @@ async def learn() -> dict[str, Learned]:
 
 async def _accepted(client: HeddleClient) -> list[pb.Attempt]:
     runs = (await client.list_runs(page_size=RUNS)).runs
-    listed = await asyncio.gather(*(client.list_attempts(f"{run.name}/epics/-/tasks/-") for run in runs))
+    listed = await asyncio.gather(
+        *(client.list_attempts(f"{run.name}/epics/-/tasks/-") for run in runs if not run.draft)
+    )
     return [each for found in listed for each in found if each.state == pb.ATTEMPT_STATE_ACCEPTED]
 
 

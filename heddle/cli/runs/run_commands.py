@@ -29,6 +29,7 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
+from heddle.drafts.prompt import remark_line
 from heddle.plan import writing
 from heddle.retained_log import from_oldest
 
@@ -145,7 +146,12 @@ def show(
         output.line(line)
     output.line("")
     output.out.print(tables.tasks(epics, tasks, utc_now()))
-    for line in (*tables.context_fills(tasks), *tables.own_sessions(tasks)):
+    for line in (
+        *tables.sources(tasks),
+        *tables.context_fills(tasks),
+        *tables.own_sessions(tasks),
+        *tables.reviewed(tasks),
+    ):
         output.line(line)
 
 
@@ -309,8 +315,11 @@ async def _session_events(client: HeddleClient, name: str, after: int) -> AsyncI
 
 
 async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
-    """Prints the first or the newest plan of a run: its text, or else its YAML form."""
+    """Prints the first or the newest plan of a run: its text, or else its YAML form. Of a draft, the drafted plan."""
     async with output.connect() as client:
+        if (await client.get_run(name)).draft:
+            await _print_draft(client, name, as_json=as_json)
+            return
         newest = await client.get_plan(name)
         found = newest if current or newest.revision == 1 else await client.get_plan(name, revision=1)
     if as_json:
@@ -323,6 +332,18 @@ async def _print_plan(name: str, *, current: bool, as_json: bool) -> None:
         values = ", ".join(f"{name}={words.plain(value)}" for name, value in sorted(found.inputs.items()))
         output.print_message(f"note: its inputs were {values}")
     output.print_text(found.text or writing.text_of(found.plan))
+
+
+async def _print_draft(client: HeddleClient, name: str, *, as_json: bool) -> None:
+    found = await client.get_draft(name)
+    if as_json:
+        output.print_json(found)
+        return
+    if not found.attempt:
+        raise Failure(f"{name.removeprefix('runs/')} is a draft of a plan, whose agent has not answered yet")
+    for each in found.problems:
+        output.print_message(f"error: {words.plain(remark_line(each))}")
+    output.print_text(found.text)
 
 
 async def _create(request: pb.CreateRunRequest) -> pb.Run:

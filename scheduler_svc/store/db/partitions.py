@@ -136,23 +136,23 @@ def in_days_of_run(
     connection: sa.Connection, table: sa.Table, run: str
 ) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition that limits a query to the partitions of a run's lifetime."""
-    return _in_days(connection, table, sa.select(_day(runs.c.created_at)).where(runs.c.run == run))
+    return _in_days(connection, table, runs.c.created_at, runs.c.run == run)
 
 
 def in_days_of_attempt(
     connection: sa.Connection, table: sa.Table, attempt: tuple[sa.ColumnElement[bool], ...]
 ) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition that limits a query to the partitions of an attempt's lifetime."""
-    return _in_days(connection, table, sa.select(_day(attempts.c.started_at)).where(*attempt))
+    return _in_days(connection, table, attempts.c.started_at, *attempt)
 
 
 def _in_days(
-    connection: sa.Connection, table: sa.Table, first: sa.Select[Any]
+    connection: sa.Connection, table: sa.Table, begun: sa.Column[Any], *where: sa.ColumnElement[bool]
 ) -> tuple[sa.ColumnElement[bool], ...]:
     if is_sqlite(connection):
         return ()
     day: sa.ColumnClause[date] = sa.literal_column(f"{table.name}.day", sa.Date)
-    return (day >= first.scalar_subquery(),)
+    return (day >= sa.select(_day(begun)).where(*where).scalar_subquery(),)
 
 
 def _day(at: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:

@@ -1,4 +1,4 @@
-"""The tables of plans and schedules; see tables.py for what all tables have in common."""
+"""The tables of plans, drafts and schedules; see tables.py for what all tables have in common."""
 
 import sqlalchemy as sa
 
@@ -19,6 +19,18 @@ plans = sa.Table(
     sa.Column("inputs", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.ForeignKeyConstraint(["run"], ["runs.run"]),
+)
+
+# What the agents of drafts have handed over.
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # The attempt of its only task.
+    sa.Column("number", sa.Integer, primary_key=True),
+    # pb.Draft
+    sa.Column("draft", sa.LargeBinary, nullable=False),
     sa.ForeignKeyConstraint(["run"], ["runs.run"]),
 )
 

@@ -41,6 +41,7 @@ ASSIGNMENT: Final = sa.select(
     runs.c.head_commit,
     epics.c.spec.label("epic_spec"),
     runs.c.project_file,
+    runs.c.draft,
     epics.c.worktree_path,
     epics.c.lease,
     epics.c.set_up,
@@ -49,6 +50,7 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,
@@ -73,6 +75,7 @@ START: Final = sa.select(
     runs.c.base_commit,
     runs.c.head_commit,
     runs.c.project_file,
+    runs.c.draft,
     epics.c.state.label("epic_state"),
     epics.c.spec.label("epic_spec"),
     epics.c.worktree_path,
@@ -85,6 +88,7 @@ START: Final = sa.select(
     tasks.c.spec,
     tasks.c.resolves,
     tasks.c.resume_from,
+    tasks.c.review,
     sa.select(attempts.c.number)
     .where(
         attempts.c.run == sa.bindparam("of_run"),

@@ -71,6 +71,8 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
+    # True: its agent drafts a plan.
+    sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
@@ -156,6 +158,12 @@ tasks = sa.Table(
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
+    # The number of the accepted attempt, which reviews can follow. Null: it is not accepted, or an earlier version
+    # accepted the newest one.
+    sa.Column("accepted_attempt", sa.Integer),
+    # pb.Review: the review that its next attempt does; with the verdict REJECTED, the one whose findings its next
+    # attempt fixes. Null: its work is not under review.
+    sa.Column("review", sa.LargeBinary),
     # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
@@ -359,10 +367,9 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Addresses of its services. Empty: it is listed in HEDDLE_WORKERS, or has left.
+    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and its labels as a JSON object.
     sa.Column("worktree", sa.Text, nullable=False, server_default=""),
     sa.Column("agent", sa.Text, nullable=False, server_default=""),
-    # A JSON object of strings.
     sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
     # When it last registered. Null: it never did.
@@ -387,5 +394,7 @@ ATTEMPT_OF_TASK: Final = sa.and_(
     attempts.c.task == tasks.c.task,
 )
 
-# Joins a task with its newest attempt, which alone can be live or accepted.
-NEWEST_ATTEMPT: Final = sa.and_(ATTEMPT_OF_TASK, attempts.c.number == tasks.c.attempt_count)
+# Joins a task with its accepted attempt, or else with its newest one, which alone can be live.
+NEWEST_ATTEMPT: Final = sa.and_(
+    ATTEMPT_OF_TASK, attempts.c.number == sa.func.coalesce(tasks.c.accepted_attempt, tasks.c.attempt_count)
+)

@@ -29,13 +29,20 @@ from scheduler_svc.store.rows.usage_totals import Used
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
 
-_ENDED_AS: Final = {
+ENDED_AS: Final = {
     pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
     pb.OUTCOME_INTERRUPTED: pb.ATTEMPT_STATE_LOST,
 }
 
+
+# The outcomes of attempts that an error of their worker ended, other than FAILED: another attempt would meet the same
+# conflict, and a lost disk is not the task's fault.
+OUTCOMES: Final = {
+    pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
+    pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
+}
 
 # The task did not cause these outcomes: it runs again without using up a retry.
 _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
@@ -120,23 +127,37 @@ def accept(
     accept_all(connection, [Acceptance(attempt, committed, now)])
 
 
+def note_commit(record: pb.Attempt, committed: pb.CommitTaskResponse) -> None:
+    """Records what a commit contains, and what it does not."""
+    record.diff_stat.CopyFrom(committed.diff_stat)
+    record.no_changes = committed.no_changes
+    if committed.HasField("ignored_files"):
+        record.ignored_files.CopyFrom(committed.ignored_files)
+
+
 def _accept(
     connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
 ) -> None:
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
-    record.diff_stat.CopyFrom(committed.diff_stat)
-    record.no_changes = committed.no_changes
-    if committed.HasField("ignored_files"):
-        record.ignored_files.CopyFrom(committed.ignored_files)
+    note_commit(record, committed)
     reason = unchanged_reason(committed) if committed.no_changes else ""
-    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    accept_task(connection, attempt, committed, now, row)
+
+
+def accept_task(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int, row: Any
+) -> None:
+    """Accepts the task of an attempt whose own row is written already; `row` has the columns of ACCEPTING."""
+    reason = unchanged_reason(committed) if committed.no_changes else ""
     tasks.move(
         connection,
         attempt.parent,
         transitions.TASK_ACCEPT,
         reason=reason,
         commit_id=committed.commit,
+        accepted_attempt=attempt.number,
         unchanged=committed.no_changes and _says_nothing(row.spec),
     )
     holds.works(connection, provider_of(row.agent), now)
@@ -183,25 +204,29 @@ def fail(
     *,
     should_retry: ShouldRetry,
     now: int,
+    paced: bool = True,
 ) -> None:
-    """Ends the attempt; the task gets another attempt or fails. Does nothing if the attempt has ended."""
+    """Ends the attempt; the task gets another attempt or fails. Does nothing if the attempt has ended.
+
+    `paced`: after an attempt that fails at once, the next one waits.
+    """
     row = _live(connection, attempt)
     if row is None:
         return
     stopped = row.stop_reason is not None
     outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
-    reason = row.stop_reason if stopped else _reason(result)
+    reason = row.stop_reason if stopped else reason_of(result)
     record = pb.Attempt.FromString(row.record)
     record.kept_ref = kept.kept_ref
     if kept.HasField("diff_stat"):
         record.diff_stat.CopyFrom(kept.diff_stat)
-    ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
+    ended_as = ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     counts = row.counts and outcome not in _UNCOUNTED
-    _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
     usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
-    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}
+    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts and paced else {}
     if pace:
         failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
@@ -209,6 +234,15 @@ def fail(
         epics.change(connection, attempt.parent.parent, setup_failure=reason)
     move = transitions.TASK_FAIL_ONCE if again else transitions.TASK_FAIL
     tasks.move(connection, attempt.parent, move, reason=reason, **pace)
+
+
+def may_retry(connection: sa.Connection, attempt: AttemptName, should_retry: ShouldRetry) -> bool | None:
+    """Returns whether a task gets another attempt if this one failed now; None if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return None
+    stopped = row.stop_reason is not None
+    return not stopped and _again(connection, attempt, pb.OUTCOME_FAILED, should_retry, counts=row.counts)
 
 
 def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:
@@ -220,7 +254,7 @@ def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) 
     return {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
 
 
-def _end(
+def end(
     connection: sa.Connection,
     attempt: AttemptName,
     state: "pb.AttemptState.ValueType",
@@ -230,6 +264,7 @@ def _end(
     counts: bool = True,
     now: int,
 ) -> None:
+    """Ends a live attempt."""
     # No question is open any more, even if the end of the session is unknown.
     record.ClearField("approvals")
     attempts.move(
@@ -243,7 +278,8 @@ def _end(
     )
 
 
-def _reason(result: pb.SessionFinished) -> str:
+def reason_of(result: pb.SessionFinished) -> str:
+    """Returns why a session did not succeed."""
     if result.reason:
         return result.reason
     return f"the session {pb.Outcome.Name(result.outcome).removeprefix('OUTCOME_').replace('_', ' ').lower()}"

@@ -99,7 +99,13 @@ def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> 
 def _suspended(connection: sa.Connection, provider: str) -> Iterator[TaskName]:
     """Yields the tasks that have started and wait for this provider."""
     waiting = (
-        sa.select(tasks_table.c.run, tasks_table.c.epic, tasks_table.c.task, tasks_table.c.spec)
+        sa.select(
+            tasks_table.c.run,
+            tasks_table.c.epic,
+            tasks_table.c.task,
+            tasks_table.c.spec,
+            tasks_table.c.review,
+        )
         .join(attempts_table, NEWEST_ATTEMPT)
         .where(
             tasks_table.c.run.in_(sa.select(runs_table.c.run).where(runs_table.c.ended_at.is_(None))),
@@ -110,5 +116,5 @@ def _suspended(connection: sa.Connection, provider: str) -> Iterator[TaskName]:
         .order_by(tasks_table.c.run, tasks_table.c.epic, tasks_table.c.position)
     )
     for row in connection.execute(waiting).all():
-        if holds.provider_of_spec(row.spec) == provider:
+        if holds.provider_of_next(row.spec, row.review) == provider:
             yield TaskName(row.run, row.epic, row.task)

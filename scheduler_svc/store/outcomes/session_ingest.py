@@ -134,6 +134,7 @@ class _Session:
             background_stopped=folded.background_stopped,
             found_ref=folded.found_ref,
             allowed_rules=folded.allowed_rules,
+            review=folded.review if folded.HasField("review") else None,
             submodules_not_filled=(
                 folded.submodules_not_filled if folded.HasField("submodules_not_filled") else None
             ),

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName, RunName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc.model import reviews
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
@@ -58,6 +59,12 @@ class Assignment:
     needed: Sequence[str] = ()
     # True: its agent resolves a conflict with one of them.
     resolves_needed: bool = False
+    # The review that it does; `spec` is then that of its reviewer. None: it works on its task.
+    review: pb.Review | None = None
+    # The review whose findings it fixes. None: none has rejected the task's work.
+    rejected: pb.Review | None = None
+    # True: its agent drafts a plan.
+    draft: bool = False
 
 
 class Start(NamedTuple):
@@ -84,11 +91,9 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
     epic = pb.PlanEpic.FromString(row.epic_spec)
     pending = TaskStatus(row.task_state) in TASK_START.sources
     is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
-    spec = pb.PlanTask.FromString(row.spec)
+    spec, reviewed = _reviewed(row)
     # What an attempt continues is read only if it starts.
-    continued = _continued(connection, attempt, spec.agent, row.resume_from) if is_next else {}
-    if continued:
-        spec.permissions.allow.extend(_allowed_before(connection, attempt))
+    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from) if is_next else {}
     return Start(
         run_state=row.state,
         epic_state=row.epic_state,
@@ -102,8 +107,9 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
             result=None,
             stop_reason=None,
             budget=share,
-            **(_of_needs(connection, attempt, epic, spec) if is_next else {}),
+            **(_of_needs(connection, attempt, epic, spec, reviewed) if is_next else {}),
             **continued,
+            **reviewed,
         ),
     )
 
@@ -118,8 +124,10 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "worktree_path": row.worktree_path,
         "lease": pb.Lease.FromString(row.lease or b""),
         "set_up": row.set_up,
+        "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
-        "rewind_to": row.rewind_to,
+        # Work that was under review is based on the reset branch.
+        "rewind_to": "" if row.review else row.rewind_to,
         "known_branches": {
             branch: commit
             for branch, commit in (
@@ -136,12 +144,10 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
     if row is None:
         return None
-    spec = pb.PlanTask.FromString(row.spec)
+    spec, reviewed = _reviewed(row)
     epic = pb.PlanEpic.FromString(row.epic_spec)
     depends = bool(epic.depends_on)
-    continued = _continued(connection, attempt, spec.agent, row.resume_from)
-    if continued:
-        spec.permissions.allow.extend(_allowed_before(connection, attempt))
+    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from)
     return Assignment(
         **_common(attempt, row, depends=depends),
         spec=spec,
@@ -150,16 +156,50 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
-        **_of_needs(connection, attempt, epic, spec),
+        **_of_needs(connection, attempt, epic, spec, reviewed),
         **continued,
+        **reviewed,
     )
 
 
+def _reviewed(row: Any) -> tuple[pb.PlanTask, dict[str, Any]]:
+    """Returns the plan of an attempt, and the field of its assignment about a review."""
+    spec = pb.PlanTask.FromString(row.spec)
+    if not row.review:
+        return spec, {}
+    review = pb.Review.FromString(row.review)
+    if review.verdict == pb.REVIEW_VERDICT_REJECTED:
+        return spec, {"rejected": review}
+    return reviews.reviewer_spec(spec, review), {"review": review}
+
+
+def _all_continued(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    spec: pb.PlanTask,
+    reviewed: Mapping[str, pb.Review],
+    resume_from: int | None,
+) -> dict[str, Any]:
+    """Returns the fields that define what the attempt resumes; adds to `spec` what was allowed for that session."""
+    if "review" in reviewed:
+        return _continued_review(connection, attempt, spec.agent, reviewed["review"])
+    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"))
+    if found.get("resume_attempt"):
+        resumed = AttemptName.parse(found["resume_attempt"]).number
+        spec.permissions.allow.extend(_allowed_before(connection, attempt, resumed))
+    return found
+
+
 def _of_needs(
-    connection: sa.Connection, attempt: AttemptName, epic: pb.PlanEpic, spec: pb.PlanTask
+    connection: sa.Connection,
+    attempt: AttemptName,
+    epic: pb.PlanEpic,
+    spec: pb.PlanTask,
+    reviewed: Mapping[str, pb.Review],
 ) -> dict[str, Any]:
     """Returns the fields of an assignment about the tasks that its task needs."""
-    if not spec.needs:
+    # Work that was under review already has what its task needs.
+    if not spec.needs or reviewed:
         return {}
     return {
         "needed": _needed(connection, attempt, spec.needs),
@@ -185,25 +225,34 @@ _RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
 
 
 def _continued(
-    connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
+    connection: sa.Connection,
+    attempt: AttemptName,
+    agent: str,
+    resume_from: int | None,
+    rejected: pb.Review | None,
 ) -> dict[str, Any]:
     """Returns the fields of the assignment that define what the attempt resumes.
 
-    `resume_from` is the number of the attempt that the operator wants resumed.
+    `resume_from` is the number of the newest attempt when the operator wanted it resumed, `rejected` the
+    review whose findings the attempt fixes.
     """
-    if attempt.number == 1:
+    row = _newest_worker(connection, attempt)
+    if row is None:
         return {}
-    earlier = attempt.parent.attempt(attempt.number - 1)
-    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
-    asked = resume_from == earlier.number
-    if row.agent != agent or not (asked or row.state in _RESUMES):
+    earlier = attempt.parent.attempt(row.number)
+    submitted = rejected is not None and rejected.attempt == row.number
+    newest = row.number == attempt.number - 1
+    asked = submitted or resume_from == attempt.number - 1
+    if row.agent != agent:
+        return {"continue_attempt": str(earlier)} if submitted else {}
+    if not asked and not (newest and row.state in _RESUMES):
         return {}
     parked = row.state == pb.ATTEMPT_STATE_PARKED
     if not (asked or parked) and _had_others_since(connection, attempt, row.ended_at):
         return {}
     record = pb.Attempt.FromString(row.record)
     # Incomplete work is useful only to an agent that remembers it.
-    continues = parked or record.HasField("agent_session")
+    continues = submitted or parked or record.HasField("agent_session")
     return {
         "resume_attempt": str(earlier),
         "continue_attempt": str(earlier) if continues else "",
@@ -211,11 +260,33 @@ def _continued(
     }
 
 
-def _allowed_before(connection: sa.Connection, attempt: AttemptName) -> Iterator[str]:
-    """Yields the rules that the operator allowed for the rest of the session that `attempt` resumes."""
+def _continued_review(
+    connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review
+) -> dict[str, Any]:
+    """Returns these fields for a review: it has the files under review, and can resume an earlier try of itself."""
+    found = {"continue_attempt": str(attempt.parent.attempt(review.attempt))}
+    earlier = attempt.parent.attempt(attempt.number - 1)
+    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
+    done = pb.Attempt.FromString(row.record).review
+    if row.agent == agent and (done.attempt, done.position) == (review.attempt, review.position):
+        found["resume_attempt"] = str(earlier)
+    return found
+
+
+def _newest_worker(connection: sa.Connection, attempt: AttemptName) -> Any | None:
+    """Returns the row of the newest earlier attempt that is not a review; None if there is none."""
     for number in range(attempt.number - 1, 0, -1):
         row = connection.execute(ANY_ATTEMPT, of(attempt.parent.attempt(number))).one()
-        if number < attempt.number - 1 and row.state not in _RESUMES:
+        if not pb.Attempt.FromString(row.record).HasField("review"):
+            return row
+    return None
+
+
+def _allowed_before(connection: sa.Connection, attempt: AttemptName, resumed: int) -> Iterator[str]:
+    """Yields the rules that the operator allowed for the rest of the session that `attempt` resumes."""
+    for number in range(resumed, 0, -1):
+        row = connection.execute(ANY_ATTEMPT, of(attempt.parent.attempt(number))).one()
+        if number < resumed and row.state not in _RESUMES:
             return
         yield from pb.Attempt.FromString(row.record).allowed_rules
 

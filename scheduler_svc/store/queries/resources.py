@@ -199,6 +199,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
         base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
         merge_hold=row.merge_hold,
+        draft=row.draft,
     )
 
 
@@ -258,7 +259,9 @@ def select_tasks() -> sa.Select[Any]:
 def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
     """Converts rows of `select_tasks`, all of one run, to tasks, each with its latest attempt."""
     rows = list(rows)
-    keys = [(row.epic, row.task, row.attempt_count) for row in rows if row.attempt_count]
+    keys = [
+        (row.epic, row.task, row.accepted_attempt or row.attempt_count) for row in rows if row.attempt_count
+    ]
     latest: dict[tuple[str, str], pb.Attempt] = {}
     for first in range(0, len(keys), _MOST_KEYS):
         chosen = sa.select(attempts).where(
@@ -289,6 +292,8 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         background_wait=background_wait(spec),
         expect=spec.expect,
         needs=spec.needs,
+        source=spec.source,
+        reviews=spec.reviews,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,

@@ -1,6 +1,6 @@
 """Reads a session's log, which the scheduler stores as chunks of events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -109,6 +109,40 @@ def list_session_events(
             check_kept(after, last, events, lambda: oldest)
         more = bool(events) and events[-1].sequence < last
     return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last, oldest_sequence=oldest)
+
+
+def final_text(connection: sa.Connection, name: AttemptName, most: int) -> str:
+    """Returns what a session's agent wrote to its reader, up to about the last `most` bytes of the log.
+
+    For an agent that is a command, that is its standard output. Sub-agents and thoughts are left out.
+    """
+    chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence.desc())
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in connection.execute(chosen).scalars():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= most:
+            break
+    events = pb.WatchSessionResponse.FromString(b"".join(reversed(chunks))).events
+    return "".join(map(_written, events))
+
+
+def _written(event: pb.Event) -> str:
+    if event.HasField("output"):
+        own = event.output.stream == pb.OUTPUT_STREAM_STDOUT and not event.output.tool_call_id
+        return event.output.text if own else ""
+    if event.message.kind != pb.MESSAGE_KIND_TEXT or event.message.parent_tool_call_id:
+        return ""
+    # A message that follows is a paragraph of its own.
+    return event.message.text + ("\n\n" if event.message.last else "")
+
+
+def whole_log(connection: sa.Connection, name: AttemptName) -> Iterator[pb.Event]:
+    """Yields all events of a session that are kept, in their order; holds one chunk of its log at a time."""
+    chosen = _chunks_of(connection, name).order_by(session_chunks.c.first_sequence)
+    for chunk in connection.execute(chosen).scalars():
+        yield from pb.WatchSessionResponse.FromString(chunk).events
 
 
 def _of(connection: sa.Connection, name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:

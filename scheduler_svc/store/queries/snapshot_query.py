@@ -16,7 +16,7 @@ from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView,
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.spending import project_costs, spent_by_task
-from scheduler_svc.store.rows.holds import HOLDS, provider_of_spec, providers_of
+from scheduler_svc.store.rows.holds import HOLDS, provider_of_next, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
 
 # Columns are read by name.
@@ -87,6 +87,7 @@ _TASKS = (
         attempts.c.turn_micros,
         tasks.c.resolves,
         tasks.c.needs,
+        tasks.c.review.is_not(None).label("in_review"),
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
@@ -99,7 +100,7 @@ _WAITING = (
     .join(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
 )
-_PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).where(
+_PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec, tasks.c.review).where(
     tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
 )
 
@@ -258,7 +259,7 @@ def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tupl
     return {
         (row.run, row.epic, row.task): provider
         for row in connection.execute(_PENDING)
-        if (provider := provider_of_spec(row.spec)) in providers
+        if (provider := provider_of_next(row.spec, row.review)) in providers
     }
 
 
@@ -358,6 +359,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         turn,
         resolves,
         needs,
+        in_review,
         spent,
         paced,
         provider,
@@ -376,7 +378,8 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         asked_at=wait.asked_at,
         parkable=live and wait.parkable,
         overdue=wait.overdue,
-        resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
+        resumes=state == pb.TASK_STATE_PENDING and (in_review or attempt_state == pb.ATTEMPT_STATE_PARKED),
+        in_review=in_review,
         waived=bool(skipped_by) or unresolved,
         resolves=resolves,
         needs=tuple(TaskName(run, *each.split("/")) for each in needs.split()),

@@ -19,9 +19,19 @@ _INSERT = sa.insert(attempts)
 
 
 def insert(
-    connection: sa.Connection, name: AttemptName, worker: str, agent: str, *, share: int | None, now: int
+    connection: sa.Connection,
+    name: AttemptName,
+    worker: str,
+    agent: str,
+    *,
+    share: int | None,
+    now: int,
+    review: pb.Review | None = None,
 ) -> None:
-    """Adds an attempt that starts now; its session may spend `share` micros, or any amount if None."""
+    """Adds an attempt that starts now; its session may spend `share` micros, or any amount if None.
+
+    `review`: what it reviews. None: it works on its task.
+    """
     row = {
         **name._asdict(),
         "state": pb.ATTEMPT_STATE_STARTING,
@@ -31,7 +41,7 @@ def insert(
         "started_at": now,
         "summary": b"",
         "usage": b"",
-        "record": b"",
+        "record": pb.Attempt(review=review).SerializeToString(),
     }
     pipeline.later(connection, _INSERT, row)
 

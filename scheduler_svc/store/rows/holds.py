@@ -166,17 +166,25 @@ def provider_of_spec(spec: bytes) -> str:
     return provider_of(pb.PlanTask.FromString(spec).agent)
 
 
+def provider_of_next(spec: bytes, review: bytes | None) -> str:
+    """Returns the provider of a task's next attempt, which may review its work; `review` is the task's column."""
+    next_review = pb.Review.FromString(review or b"")
+    if not review or next_review.verdict == pb.REVIEW_VERDICT_REJECTED:
+        return provider_of_spec(spec)
+    return provider_of(pb.PlanTask.FromString(spec).reviews[next_review.position - 1].agent)
+
+
 def _waiting(connection: sa.Connection, projects: Collection[str]) -> dict[str, list[str]]:
     """Returns, by provider, the runs of its pending tasks; each run once per task."""
     active = sa.select(runs.c.run).where(runs.c.ended_at.is_(None))
     if projects:
         active = active.where(runs.c.project.in_(projects))
-    pending = sa.select(tasks.c.run, tasks.c.spec).where(
+    pending = sa.select(tasks.c.run, tasks.c.spec, tasks.c.review).where(
         tasks.c.run.in_(active), tasks.c.state == pb.TASK_STATE_PENDING
     )
     found: dict[str, list[str]] = {}
     for row in connection.execute(pending):
-        found.setdefault(provider_of_spec(row.spec), []).append(row.run)
+        found.setdefault(provider_of_next(row.spec, row.review), []).append(row.run)
     return found
 
 

@@ -1,8 +1,10 @@
 """Tasks that an operator adds to an epic, during a run or after its end."""
 
+import asyncio
 from typing import Any
 
 from heddle import pb
+from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from tests.integration.scheduler.test_operator import hold, reason_of, started
 from tests.integration.scheduler.test_skip import fail_first
@@ -36,6 +38,33 @@ async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
     assert (await scheduler.tasks(run))["a/fix-the-colors"].state == pb.TASK_STATE_ACCEPTED
     assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
     assert worker.called("StartSession")[-1].model == "small"
+
+
+async def test_an_added_task_may_name_its_own_model(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A model without an agent replaces that of the epic's last task; an agent comes without that model."""
+    may_end = asyncio.Event()
+
+    async def play(_session: FakeSession) -> pb.SessionFinished:
+        await may_end.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"]})
+    plan.epics[0].tasks[0].model = "small"
+    run = await scheduler.create(plan)
+    await scheduler.until(run, started)
+    asked: list[dict[str, str]] = [
+        {"key": "small"},
+        {"key": "large", "model": "large"},
+        {"key": "none", "agent": "scripted"},
+        {"key": "other", "agent": "scripted", "model": "other"},
+    ]
+    for task in asked:
+        await scheduler.api.AddTask(add(f"{run}/epics/a", **task))
+    may_end.set()
+    await scheduler.finished(run)
+    models = {each.attempt.split("/")[5]: each.model for each in worker.called("StartSession")}
+    assert models == {"one": "small", "small": "small", "large": "large", "none": "", "other": "other"}
 
 
 async def test_task_added_to_a_running_epic_comes_last(worker: FakeWorker, scheduler: Scheduler) -> None:

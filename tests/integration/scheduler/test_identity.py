@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
@@ -181,8 +182,30 @@ async def test_preferences_belong_to_a_person(scheduler: Scheduler, admin: Heddl
     made = await admin.create_token(pb.CreateTokenRequest(user="ada", role=pb.ROLE_VIEWER))
     async with using(scheduler, made.secret) as ada:
         assert await ada.get_preferences() == pb.Preferences()
-    with pytest.raises(errors.HeddleError, match="200 characters"):
-        await admin.update_preferences(pb.Preferences(agent="a" * 201))
+    for field in ("agent", "editor"):
+        longest, longer = pb.Preferences(), pb.Preferences()
+        setattr(longest, field, "ä" * 200)
+        setattr(longer, field, "ä" * 201)
+        assert await admin.update_preferences(longest) == longest
+        with pytest.raises(errors.HeddleError, match="200 characters"):
+            await admin.update_preferences(longer)
+
+
+async def test_a_token_lasts_366_days_at_most(admin: HeddleClient) -> None:
+    """A token of 366 days or of a microsecond is created; longer ones and those without a duration are refused."""
+    day = 24 * 3600
+
+    async def created(seconds: int, nanos: int = 0) -> pb.Token:
+        lifetime = Duration(seconds=seconds, nanos=nanos)
+        return (await admin.create_token(pb.CreateTokenRequest(title="t", lifetime=lifetime))).token
+
+    longest = await created(366 * day)
+    assert longest.expire_time.seconds - longest.create_time.seconds == 366 * day
+    assert (await created(0, 1_000)).name
+    for seconds, nanos in ((366 * day, 1_000), (0, 0), (-1, 0)):
+        with pytest.raises(errors.HeddleError, match="at most 366 days") as caught:
+            await created(seconds, nanos)
+        assert caught.value.reason == pb.ERROR_REASON_INVALID_FIELD
 
 
 async def test_a_user_has_a_limited_number_of_codes(admin: HeddleClient, web: HeddleClient) -> None:

@@ -53,6 +53,8 @@ KINDS: dict[str, tuple[Any, sa.Table, Sequence[Move[Any]], dict[str, object]]] =
             "skipped_by": "old",
             "commit_id": "old",
             "unchanged": True,
+            "accepted_attempt": 6,
+            "review": b"old",
             "quick_failures": 7,
             "outages": 8,
             "start_after": 9,
@@ -64,7 +66,8 @@ KINDS: dict[str, tuple[Any, sa.Table, Sequence[Move[Any]], dict[str, object]]] =
 UNPAUSED: dict[str, object] = {"reason": "", "held_by": ""}
 OPEN_AGAIN: dict[str, object] = {"reason": "", "conflict": None, "merge_hold": "", "ended_at": None}
 PACE: dict[str, object] = {"quick_failures": 0, "outages": 0, "start_after": 0}
-RESULT: dict[str, object] = {"commit_id": "", "unchanged": False}
+RESULT: dict[str, object] = {"commit_id": "", "unchanged": False, "accepted_attempt": None}
+DECIDED: dict[str, object] = {"review": None}
 
 # What each move resets. A move that is not listed resets nothing.
 RESETS: dict[Move[Any], dict[str, object]] = {
@@ -88,10 +91,15 @@ RESETS: dict[Move[Any], dict[str, object]] = {
     transitions.EPIC_RESOLVE: {**OPEN_AGAIN, "merge_wanted": True},
     transitions.EPIC_DROP: {"merge_hold": ""},
     transitions.TASK_START: {"reason": ""},
-    transitions.TASK_ACCEPT: {"reason": "", **PACE},
-    transitions.TASK_FAIL: PACE,
+    transitions.TASK_ACCEPT: {"reason": "", **PACE, **DECIDED},
+    transitions.TASK_FAIL: {**PACE, **DECIDED},
     transitions.TASK_FAIL_ONCE: PACE,
-    transitions.TASK_LOSE_NEED: PACE,
+    transitions.TASK_REVIEW: {"reason": "", **PACE},
+    transitions.TASK_LOSE_NEED: {**PACE, **DECIDED},
+    transitions.TASK_STOP_PARKED: DECIDED,
+    transitions.TASK_SKIP: DECIDED,
+    transitions.TASK_SKIP_PARKED: DECIDED,
+    transitions.TASK_TAKE_OUT: DECIDED,
     transitions.TASK_PARK: {"reason": ""},
     transitions.TASK_PARK_ANSWERED: {"reason": ""},
     transitions.TASK_PUT_BACK: {"reason": ""},

@@ -8,7 +8,7 @@ from heddle.errors import HeddleError
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.tables import leadership
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, running_postgres
 from tests.support.round_trips import counting
 from tests.support.scheduler import eventually
 
@@ -49,6 +49,36 @@ async def test_standby_is_refused_until_it_is_the_primary(postgres: Postgres) ->
         assert await database.read(read_epoch) == before + 1
     finally:
         await database.close()
+
+
+async def test_promoted_standby_has_all_that_was_confirmed() -> None:
+    """If the primary is lost, its standby is not written to; once it is promoted, it is, on top of what was confirmed."""
+    with running_postgres() as primary, running_postgres(standby_of=primary) as standby:
+        primary.wait_for_standby()
+        url = sa.make_url(primary.new_database("failover"))
+        both = url.set(query={"host": (primary.host, standby.host)})
+        database = Database(both.render_as_string(hide_password=False), Doorbell())
+        await database.open()
+
+        async def writes() -> bool:
+            try:
+                await database.submit(raise_epoch)
+            except HeddleError as error:
+                return error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE
+            return True
+
+        try:
+            await database.submit(raise_epoch)
+            before = await database.read(read_epoch)
+            primary.crash()
+            assert not await writes()
+            with pytest.raises(HeddleError, match="cannot be used now"):
+                await database.read(read_epoch)
+            standby.promote()
+            await eventually(writes)
+            assert await database.read(read_epoch) == before + 1
+        finally:
+            await database.close()
 
 
 async def test_closed_idle_connections_are_replaced_before_use(postgres: Postgres) -> None:

@@ -28,6 +28,7 @@ from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
 from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, session_ingest
 from scheduler_svc.store.outcomes.session_ingest import Batch
+from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import requests
@@ -292,6 +293,47 @@ async def test_failed_attempt_leaves_its_task_pending_for_the_next(database: Dat
     snapshot = await database.read(lambda connection: observe(connection, ()))
     task = snapshot.runs[0].epics[0].tasks[0]
     assert (task.state, task.attempts, task.live_attempt) == (pb.TASK_STATE_PENDING, 1, None)
+
+
+async def test_a_failed_attempt_keeps_what_it_changed_and_asks_nothing(database: Database) -> None:
+    """An attempt whose session was lost with an open question shows its kept changes, and no question any more."""
+    await start_attempt(database)
+    asked = pb.Event(sequence=1, approval_requested=pb.ApprovalRequested(approval_id="x", question="May I?"))
+    await database.submit(Grouped(session_ingest.ingest, Batch(ATTEMPT, [asked], 3)))
+    queue = partial(lists.list_approvals, request=pb.ListApprovalsRequest(), projects=())
+    assert [each.approval_id for each in (await database.read(queue)).approvals] == ["x"]
+    kept = pb.DiscardAttemptResponse(kept_ref="refs/kept", diff_stat=pb.DiffStat(files=2, insertions=3))
+    lost = pb.SessionFinished(outcome=pb.OUTCOME_LOST)
+    await database.submit(
+        lambda connection: attempt_outcomes.fail(connection, ATTEMPT, lost, kept, should_retry=never, now=9)
+    )
+    attempt = await database.read(lambda connection: get_attempt(connection, ATTEMPT))
+    assert (attempt.kept_ref, attempt.diff_stat.files, attempt.diff_stat.insertions) == ("refs/kept", 2, 3)
+    assert not attempt.approvals
+    assert not (await database.read(queue)).approvals
+
+
+@pytest.mark.parametrize(("outcome", "paced"), [(pb.OUTCOME_FAILED, True), (pb.OUTCOME_INTERRUPTED, False)])
+async def test_only_an_attempt_that_counts_delays_the_next(
+    database: Database, outcome: "pb.Outcome.ValueType", paced: bool
+) -> None:
+    """After an attempt that failed at once, the next one waits a second; after an interruption it begins at once."""
+    await start_attempt(database)
+    await database.submit(
+        lambda connection: attempt_outcomes.fail(
+            connection,
+            ATTEMPT,
+            pb.SessionFinished(outcome=outcome),
+            pb.DiscardAttemptResponse(),
+            should_retry=lambda *_: True,
+            now=2_500_000,
+        )
+    )
+    events = await database.read(lambda connection: read_events(connection, "sample", 0, 100, 1 << 20))
+    [failed] = [each.task_failed for each in events if each.HasField("task_failed")]
+    assert failed.will_retry
+    assert failed.HasField("retry_time") is paced
+    assert failed.retry_time.ToMicroseconds() == (3_500_000 if paced else 0)
 
 
 async def test_request_is_recalled_with_its_resource(database: Database) -> None:

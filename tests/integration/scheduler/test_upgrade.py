@@ -12,8 +12,8 @@ from heddle import pb
 from heddle.names import RunName
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.policy.snapshot import WorkerView
+from scheduler_svc.store.db import migrate
 from scheduler_svc.store.db.engine import WRITES, open_engine
-from scheduler_svc.store.db.migrate import _SCRIPTS, migrate
 from scheduler_svc.store.db.tables import metadata
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from tests.chaos.core import Core
@@ -23,17 +23,21 @@ RUN = RunName("old")
 WORKER = WorkerView("local", 8)
 
 
+def all_revisions() -> list[str]:
+    """Returns every schema revision, newest first."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate._SCRIPTS))
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+
 def revisions() -> list[str]:
     """Returns every schema revision before the newest, oldest first."""
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    return found[:0:-1]
+    return all_revisions()[:0:-1]
 
 
 def begin_run(url: str) -> None:
     """Creates a run with one accepted task, a running one and pending ones."""
-    migrate(engine := open_engine(url))
+    migrate.migrate(engine := open_engine(url))
     engine.dispose()
     core = Core(url)
     plan = make_plan({"a": ["one", "two"], "b": ["one", "two"]}, agent="scripted")
@@ -54,7 +58,7 @@ def copy_back(newest: str, url: str, revision: str) -> None:
         source, target = open_engine(newest), open_engine(url)
         stack.callback(source.dispose)
         stack.callback(target.dispose)
-        migrate(target, revision)
+        migrate.migrate(target, revision)
         old = sa.MetaData()
         old.reflect(target)
         reading = stack.enter_context(source.connect())
@@ -99,3 +103,8 @@ async def test_run_of_an_older_release_goes_on(
     # The worker does not know the running session, so only its task is tried again.
     assert sorted(task.attempt_count for task in tasks.values()) == [1, 1, 1, 2]
     assert {task.state for task in tasks.values()} == {pb.TASK_STATE_ACCEPTED}
+
+
+def test_the_newest_schema_is_recognized() -> None:
+    """A start compares the database with Alembic's own newest revision, which it finds without Alembic."""
+    assert migrate.newest() == all_revisions()[0]

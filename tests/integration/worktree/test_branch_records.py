@@ -8,6 +8,7 @@ import pytest
 from heddle import pb
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
+from worktree_svc.projects import branch_records
 
 MERGED = "heddle/r1/merged"
 
@@ -65,6 +66,21 @@ async def test_a_deleted_branch_comes_back(worker: Worker, merge: Merge) -> None
     worker.git("switch", "--quiet", "--detach")
     await worker.merge(MERGED, "main")
     assert {"one", "two"} <= files(worker, "main")
+
+
+async def test_a_repeated_merge_restores_a_lost_record(worker: Worker) -> None:
+    """A merge that changes nothing still writes where the branch is, so that its deletion loses nothing later."""
+    source = await accept(worker, "one")
+    await worker.merge(source, MERGED, "main")
+    merged = worker.git("rev-parse", MERGED)
+    record = branch_records.record_of(MERGED)
+    assert record is not None
+    worker.git("update-ref", "-d", record)
+    assert (await worker.merge(source, MERGED, "main")).merged.already
+    assert worker.git("rev-parse", record) == merged
+    worker.git("branch", "--delete", "--force", MERGED)
+    await worker.merge(source, MERGED, "main")
+    assert worker.git("rev-parse", MERGED) == merged
 
 
 async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_path: Path) -> None:

@@ -181,3 +181,31 @@ async def test_refusals_of_the_remote_are_reported_by_branch(worker: Worker, rem
     asked = pb.PushBranchesRequest(project=worker.url, branches=[EPIC, "not/there"])
     assert not (await worker.stub.PushBranches(asked)).errors
     assert git(remote, "rev-parse", EPIC) == git(remote, "rev-parse", "trunk^2")
+
+
+async def test_a_second_push_is_about_the_branches_that_it_names(worker: Worker, remote: Path) -> None:
+    """A push again sends a branch as it is then, none that it does not name, and moves none that its remote moved on."""
+    base = (await worker.inspect(worker.url, into="trunk")).base_commit
+    refs = {}
+    for epic in ("api", "ui"):
+        path = await worker.ready(attempt(epic), base=base)
+        (path / f"{epic}.txt").write_text(f"{epic}\n")
+        refs[epic] = (await worker.commit(attempt(epic))).commit
+    api, ui = (f"heddle/r1/epics/{epic}" for epic in refs)
+
+    async def push(*branches: str) -> dict[str, str]:
+        asked = pb.PushBranchesRequest(project=worker.url, branches=branches)
+        return dict((await worker.stub.PushBranches(asked)).errors)
+
+    git(remote, "update-ref", "-d", f"refs/heads/{api}")
+    git(remote, "update-ref", "-d", f"refs/heads/{ui}")
+    assert await push(api) == {}
+    assert not git(remote, "branch", "--list", ui)
+    assert await push(ui) == {}
+    assert [git(remote, "rev-parse", each) for each in (api, ui)] == [*refs.values()]
+    # Someone adds a commit to one of them at the remote.
+    moved = git(remote, "commit-tree", f"{api}^{{tree}}", "-p", api, "-m", "Theirs")
+    git(remote, "update-ref", f"refs/heads/{api}", moved)
+    assert set(await push(api, ui)) == {api}
+    assert git(remote, "rev-parse", api) == moved
+    assert await push(ui) == {}

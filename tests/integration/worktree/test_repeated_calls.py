@@ -92,3 +92,20 @@ async def test_a_worktree_is_archived_once(worker: Worker) -> None:
     assert (
         again.archive_commit == first.archive_commit == worker.git("rev-parse", "refs/heddle/archive/r1/api")
     )
+
+
+async def test_a_second_release_leaves_the_lease_of_another_epic(worker: Worker) -> None:
+    """Releasing an epic again, after another epic got its slot and ports, takes nothing from that one."""
+    file = pb.ProjectFile(ports=2)
+    release = pb.ReleaseLeaseRequest(epic="runs/r1/epics/api", epoch=1)
+    first = (await worker.ensure(attempt(), file=file)).worktree.lease
+    await worker.stub.ReleaseLease(release)
+    second = (await worker.ensure(attempt("ui"), file=file)).worktree.lease
+    assert second == first
+    await worker.stub.ReleaseLease(release)
+    third = (await worker.ensure(attempt("docs"), file=file)).worktree.lease
+    assert third.slot != second.slot
+    assert not set(third.ports) & set(second.ports)
+    assert (await worker.ensure(attempt("ui"), file=file)).worktree.lease == second
+    await worker.stub.ReleaseLease(pb.ReleaseLeaseRequest(epic="runs/r1/epics/unknown", epoch=1))
+    assert (await worker.ensure(attempt("docs"), file=file)).worktree.lease == third

@@ -27,15 +27,31 @@ async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
     """After a call of epoch 5, every mutating call of epoch 4 is refused, but reads are not."""
     worker.epoch = 5
     path = await worker.ready(attempt())
+    (path / "b.txt").write_text("b\n")
+    commit = (await worker.commit(attempt())).commit
+    base = worker.git("rev-parse", "main")
+    worker.git("branch", "heddle/r1/merged", base)
+    target: Any = {
+        "project": worker.name,
+        "epoch": 4,
+        "run": "runs/r1",
+        "target_branch": "heddle/r1/merged",
+    }
+    source = pb.MergeSource(branch="heddle/r1/epics/api", resource="runs/r1/epics/api")
+    opening = pb.OpenMergeRequest(sources=[source], **target)
+    path = await worker.ready(attempt(task="two"))
     (path / "a.txt").write_text("a\n")
     worker.epoch = 4
     before = worker.git("for-each-ref")
     for call in (
-        worker.ensure(attempt(number=2)),
-        worker.commit(attempt()),
-        worker.discard(attempt()),
+        worker.ensure(attempt(task="two", number=2)),
+        worker.commit(attempt(task="two")),
+        worker.discard(attempt(task="two")),
         worker.merge("heddle/r1/epics/api", "heddle/r1/merged", "main"),
         worker.remove("runs/r1/epics/api"),
+        worker.stub.OpenMerge(opening),
+        worker.stub.CloseMerge(pb.CloseMergeRequest(target_commit=base, commit=commit, apply=True, **target)),
+        worker.stub.CloseMerge(pb.CloseMergeRequest(**target)),
     ):
         error = await refused(call)
         assert error.reason == pb.ERROR_REASON_STALE_EPOCH
@@ -44,7 +60,7 @@ async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
     assert (path / "a.txt").exists()
     await worker.inspect()
     worker.epoch = 6
-    assert (await worker.commit(attempt())).diff_stat.files == 1
+    assert (await worker.commit(attempt(task="two"))).diff_stat.files == 1
 
 
 async def test_a_branch_of_the_user_is_not_used(worker: Worker) -> None:

@@ -39,6 +39,21 @@ def test_a_caller_makes_a_limited_number_of_calls() -> None:
         limits.count("eve")
 
 
+def test_the_callers_that_paused_the_longest_are_forgotten() -> None:
+    """Of more than 2,000 callers, one that just made its calls cannot make more because others called before."""
+    clock = Clock()
+    limits = CallLimits(rate=1, burst=1, now=clock)
+    for number in range(2_000):
+        limits.count(f"caller {number}")
+    with pytest.raises(HeddleError):
+        limits.count("caller 0")
+    limits.count("eve")
+    for caller in ("eve", "caller 1", "caller 1999"):
+        with pytest.raises(HeddleError):
+            limits.count(caller)
+    limits.count("caller 0")
+
+
 def test_a_caller_has_a_limited_number_of_streams() -> None:
     """A closed stream makes room for one more."""
     limits = CallLimits(streams=2)

@@ -71,6 +71,7 @@ def test_what_fixes_a_failure_follows_it() -> None:
             pb.Event(task_accepted=pb.TaskAccepted(commit="abc", no_changes=True)),
             "accepted as abc (no changes)",
         ),
+        (pb.Event(task_accepted=pb.TaskAccepted()), "accepted"),
         (
             pb.Event(
                 changes_found=pb.ChangesFound(
@@ -106,6 +107,26 @@ def test_what_fixes_a_failure_follows_it() -> None:
             "failed: no; another attempt follows in 30s; its work is stored at refs/y",
         ),
         (pb.Event(task_waiting=pb.TaskWaiting(reason="May I?")), "waits for you: May I?"),
+        (
+            pb.Event(
+                review_requested=pb.ReviewRequested(
+                    agent="codex", round=2, diff_stat=pb.DiffStat(files=1, insertions=2)
+                )
+            ),
+            "review by codex requested, round 2 (1 file, +2 -0)",
+        ),
+        (
+            pb.Event(
+                review_finished=pb.ReviewFinished(
+                    attempt=1, agent="codex", rejected=True, errors=2, warnings=1
+                )
+            ),
+            "review by codex rejected attempt 1: 2 errors, 1 warning",
+        ),
+        (
+            pb.Event(review_finished=pb.ReviewFinished(attempt=1, agent="codex")),
+            "review by codex passed attempt 1: nothing found",
+        ),
         (
             pb.Event(task_waiting=pb.TaskWaiting(reason="rate limited", until=Timestamp(seconds=1))),
             "rate limited",
@@ -156,3 +177,9 @@ def test_what_fixes_a_failure_follows_it() -> None:
 def test_what_happened_is_a_plain_sentence(event: pb.Event, words: str) -> None:
     """The text contains each fact of the payload that a reader needs for a decision."""
     assert describe(event) == words
+
+
+def test_a_parked_session_has_not_ended() -> None:
+    """A session that waits for the operator says so, instead of naming its internal state."""
+    parked = pb.SessionFinished(outcome=pb.OUTCOME_PARKED)
+    assert describe(pb.Event(session_finished=parked)) == "session paused until its question is answered"

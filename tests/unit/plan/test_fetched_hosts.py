@@ -2,7 +2,7 @@
 
 import pytest
 
-from heddle.plan.fetched_hosts import unambiguous
+from heddle.plan.fetched_hosts import normal, possible, unambiguous, within
 from heddle.plan.permission_patterns import Denial, Pattern
 
 EXAMPLE = Pattern.parse("WebFetch(domain:example.com)")
@@ -106,3 +106,116 @@ def test_compares_hosts_in_one_form(domain: str, url: str) -> None:
 def test_keeps_letters_that_programs_keep() -> None:
     """A name with ß is not the name with ss."""
     assert unambiguous("https://straße.example/") == "xn--strae-oqa.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://example.com/", "example.com"),
+        (" https://example.com/", "example.com"),
+        (" example.com/x", "example.com"),
+        ("https://user@example.com", "example.com"),
+        ("https://evil.org/@example.com", "evil.org"),
+        ("https://evil.org?a@example.com", "evil.org"),
+        ("gopher://example.com\\x", "example.com"),
+        ("ssh://git@example.com:22/a.git", "example.com"),
+        ("https://example.com\\@evil.org/", "example.com evil.org"),
+        ("https://a@example.com@evil.org", "example.com evil.org"),
+        ("https://a@example.com:80@evil.org//x", "example.com evil.org"),
+        ("https://a@example.com@[x/", "example.com"),
+        ("!https://example.com", "!https"),
+        (" https:\\\\example.com", "example.com"),
+    ],
+)
+def test_finds_all_hosts_that_programs_read(url: str, hosts: str) -> None:
+    """A URL names the hosts that some program reads in it, and none from its path, its query or its user."""
+    assert possible(url) == set(hosts.split())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://",
+        "https://[::g]/",
+        "https://[::1/",
+        "https://exa mple.com/",
+        "https://xn--\u00fc.example/",
+        "https://\ud800.example/",
+        "https://1.2.3.4.5/",
+        "https://-1.1/",
+    ],
+)
+def test_finds_no_host_in_an_invalid_url(url: str) -> None:
+    """A URL with an invalid host has none: it is neither allowed nor known to be harmless."""
+    assert possible(url) == set()
+    assert unambiguous(url) == ""
+    assert EXAMPLE.denial("WebFetch", url) is Denial.MAYBE
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        ("1.2.772", "1.2.3.4"),
+        ("1.131844", "1.2.3.4"),
+        ("16909060", "1.2.3.4"),
+        ("0x01.02.0x3.4", "1.2.3.4"),
+        ("0x.0.00.1", "0.0.0.1"),
+        ("0x7F.1", "127.0.0.1"),
+        ("255.255.255.255", "255.255.255.255"),
+        ("256.255.255.255", ""),
+        ("255.255.256.255", ""),
+        ("255.255.255.256", ""),
+        ("1.2.65535", "1.2.255.255"),
+        ("1.2.65536", ""),
+        ("1.16777215", "1.255.255.255"),
+        ("1.16777216", ""),
+        ("4294967295", "255.255.255.255"),
+        ("4294967296", ""),
+        ("1.2.3.4.5", ""),
+        ("1.2.3.4.0", ""),
+        ("127.0.0.08", ""),
+        ("127.0.0.010", "127.0.0.8"),
+        ("1..1", ""),
+        ("a.1", ""),
+        ("-1.1", ""),
+        ("+1.1", ""),
+        ("1_0.1", ""),
+        ("0x0x1.1", ""),
+        ("0xg.1", ""),
+        ("[::FFFF:1.2.3.4]", "::ffff:102:304"),
+        ("0:0::1", "::1"),
+        ("[::g]", ""),
+        ("a:b", ""),
+        ("1.a", "1.a"),
+        ("1.2.3.4.", "1.2.3.4"),
+    ],
+)
+def test_an_address_has_one_form(written: str, address: str) -> None:
+    """Every form of an IPv4 address that the URL Standard knows is the same address; any other is invalid."""
+    assert normal(written) == address
+
+
+@pytest.mark.parametrize("domain", ["", "exam ple.com", "%", "[::g]", "example.com/x"])
+@pytest.mark.parametrize("host", ["example.com", "example.com.", ""])
+def test_an_invalid_domain_has_no_hosts(domain: str, host: str) -> None:
+    """A pattern with a domain that no host can have covers nothing."""
+    assert not within(host, domain)
+
+
+@pytest.mark.parametrize(
+    ("host", "domain", "inside"),
+    [
+        ("example.com", "example.com", True),
+        ("a.b.example.com", "EXAMPLE.com.", True),
+        ("badexample.com", "example.com", False),
+        ("example.com", "docs.example.com", False),
+        ("example.com.evil.org", "example.com", False),
+        ("", "example.com", False),
+        ("1.2.3.4", "3.4", False),
+    ],
+)
+def test_what_is_within_a_domain(host: str, domain: str, inside: bool) -> None:
+    """A domain has itself and its subdomains, and not the hosts that only look similar."""
+    assert within(host, domain) is inside

@@ -9,7 +9,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from heddle import pb
 from heddle.config import Settings
 from heddle.errors import HeddleError
+from heddle.names import AttemptName, EpicName
+from scheduler_svc.commands.add_task import title_of
+from scheduler_svc.commands.resolve_tasks import prompt as resolution_prompt
+from scheduler_svc.leader.forecast_changes import EpicInPlay, forecast
+from scheduler_svc.model import schedule_times
 from scheduler_svc.model.activity import counted
+from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.model.run_ids import run_id, slug
 from scheduler_svc.model.session_summary import fold, is_overdue
@@ -189,3 +195,72 @@ def test_size_of_the_text_added_to_a_prompt(letter: str) -> None:
     attempt = pb.Attempt(name="runs/r/epics/e/tasks/t/attempts/1", checks=[check])
     size = len(added(attempt).encode())
     assert (4 << 10) - 2 < size <= 4 << 10
+
+
+@pytest.mark.parametrize(("count", "rest"), [(100, []), (101, ["- and 1 more"])])
+def test_files_of_a_prompt_about_a_conflict(count: int, rest: list[str]) -> None:
+    """An agent is told the names of a hundred files at most, and how many more there are."""
+    files = [f"f{number}" for number in range(count)]
+    ensured = pb.EnsureWorktreeResponse(conflict_files=files, conflict_commit="c")
+    lists = [
+        merge_prompt(ensured, "Go").splitlines(),
+        [line.partition(";")[0] for line in resolution_prompt(pb.MergeConflicted(files=files))],
+    ]
+    for lines in lists:
+        assert [line for line in lines if line.startswith("- ")] == [*(f"- f{n}" for n in range(100)), *rest]
+    assert merge_prompt(pb.EnsureWorktreeResponse(), "Go") == "Go"
+
+
+@pytest.mark.parametrize("before", ["", "x"])
+def test_output_of_a_check_in_a_prompt(before: str) -> None:
+    """Of what a failed check printed, an agent reads the last 4 Ki characters."""
+    end = "ä" * 4095 + "!"
+    failed = pb.FailedCheck(command="make", output=before + end)
+    assert f"    {end}" in resolution_prompt(pb.MergeConflicted(failed_checks=[failed]))
+
+
+@pytest.mark.parametrize(("count", "named"), [(100, 100), (101, 100)])
+def test_paths_outside_of_an_epics_globs(count: int, named: int) -> None:
+    """An event names a hundred paths at most, and has the number of all."""
+    name = EpicName("r", "a")
+    epics = {name.branch: EpicInPlay(name, "", merged=False, touches=("src/**",))}
+    paths = [f"f{number:03}" for number in range(count)]
+    changes = pb.PredictConflictsResponse(changes=[pb.ChangedPaths(branch=name.branch, paths=paths)])
+    _, events = forecast(epics, changes, pb.ConflictForecast(), AttemptName("r", "a", "one", 1), 7)
+    [wrote] = [event.wrote_outside for event in events if event.HasField("wrote_outside")]
+    assert (list(wrote.paths), wrote.path_count) == (paths[:named], count)
+
+
+@pytest.mark.parametrize(("beyond", "valid"), [(0, True), (1, False)])
+def test_length_of_the_times_of_a_schedule(beyond: int, valid: bool) -> None:
+    """The five fields have at most 200 characters."""
+    fields = " * * * *"
+    cron = ",".join(["1"] * 96) + " " * (1 + beyond) + fields
+    assert len(cron) == 200 + beyond
+    if valid:
+        schedule_times.check(cron, "UTC")
+    else:
+        with pytest.raises(HeddleError) as caught:
+            schedule_times.check(cron, "UTC")
+        assert caught.value.reason == pb.ERROR_REASON_INVALID_FIELD
+
+
+@pytest.mark.parametrize("zone", ["", "x" * 200, "x" * 201, "../UTC"])
+def test_an_unknown_time_zone_is_refused(zone: str) -> None:
+    """A name of any length that is no time zone is an error that names it."""
+    with pytest.raises(HeddleError, match="not a time zone"):
+        schedule_times.check("0 3 * * *", zone)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "title"),
+    [
+        ("x" * 80, "x" * 80),
+        ("x" * 81, "x" * 79 + "…"),
+        ("\n  # Fix ä" + "ä" * 75 + "\nmore", "Fix ä" + "ä" * 75),
+        ("\n", ""),
+    ],
+)
+def test_length_of_a_title_from_a_prompt(prompt: str, title: str) -> None:
+    """A task without a title gets the first line of its prompt, cut to 80 characters."""
+    assert title_of(prompt) == title

@@ -55,22 +55,23 @@ EPIC_DROP | merging ended: conflicted; awaiting_merge: none | dropped merge=none
 TASK_START | pending | running | reason
 TASK_ASK | running | waiting
 TASK_WORK | waiting | running
-TASK_ACCEPT | running waiting | accepted | reason pace
-TASK_FAIL | running waiting | failed | pace
+TASK_ACCEPT | running waiting | accepted | reason review pace
+TASK_FAIL | running waiting | failed | review pace
 TASK_FAIL_ONCE | running waiting | pending | pace
+TASK_REVIEW | running waiting | pending | reason pace
 TASK_PARK | running waiting | waiting | reason
 TASK_PARK_ANSWERED | running waiting | pending | reason
 TASK_SUSPEND | running waiting | pending
 TASK_ANSWERED | waiting | pending
-TASK_LOSE_NEED | pending | failed | pace
-TASK_STOP_PARKED | pending waiting | failed
-TASK_SKIP | pending | skipped
-TASK_SKIP_PARKED | pending waiting | skipped
-TASK_TAKE_OUT | pending waiting failed | skipped
+TASK_LOSE_NEED | pending | failed | review pace
+TASK_STOP_PARKED | pending waiting | failed | review
+TASK_SKIP | pending | skipped | review
+TASK_SKIP_PARKED | pending waiting | skipped | review
+TASK_TAKE_OUT | pending waiting failed | skipped | review
 TASK_PUT_BACK | skipped | pending | reason
 TASK_RETRY | failed skipped | pending | reason skipped_by pace
-TASK_REOPEN | accepted failed skipped | pending | reason skipped_by commit_id unchanged pace
-TASK_OBSOLETE | accepted skipped | skipped | commit_id unchanged
+TASK_REOPEN | accepted failed skipped | pending | reason skipped_by commit_id unchanged accepted_attempt pace
+TASK_OBSOLETE | accepted skipped | skipped | commit_id unchanged accepted_attempt
 ATTEMPT_REPORT starting | starting | starting
 ATTEMPT_REPORT running | starting running waiting checking | running
 ATTEMPT_REPORT waiting | starting running waiting checking | waiting
@@ -80,6 +81,11 @@ ATTEMPT_END failed | starting running waiting checking | failed |  | ended_at
 ATTEMPT_END stopped | starting running waiting checking | stopped |  | ended_at
 ATTEMPT_END lost | starting running waiting checking | lost |  | ended_at
 ATTEMPT_END parked | starting running waiting checking | parked |  | ended_at
+ATTEMPT_END submitted | starting running waiting checking | submitted |  | ended_at
+ATTEMPT_END reviewed | starting running waiting checking | reviewed |  | ended_at
+ATTEMPT_DECIDE accepted | submitted | accepted
+ATTEMPT_DECIDE failed | submitted | failed
+ATTEMPT_DECIDE stopped | submitted | stopped
 ATTEMPT_STOP_PARKED | parked | stopped
 """
 
@@ -92,6 +98,8 @@ EMPTY: Final[dict[str, object]] = {
     "commit_id": "",
     "ended_at": None,
     "conflict": None,
+    "review": None,
+    "accepted_attempt": None,
     "unchanged": False,
     "quick_failures": 0,
     "outages": 0,

@@ -1,17 +1,21 @@
 """Who a caller of the scheduler is, by its token, and which calls a limited token may make."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from heddle import pb
+from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.identity import certificates
 from heddle.identity.principals import Call, Kind, Principal
-from scheduler_svc.api.sign_in import SignIn
+from scheduler_svc.api.sign_in import SignIn, sign_in
 
 ADA = Principal("user:ada", pb.ROLE_OPERATOR, token="t1")
 OPERATOR = Principal("user:op", pb.ROLE_ADMIN)
@@ -137,6 +141,81 @@ async def test_a_token_is_trusted_for_three_seconds(
     assert len(store.reads) == 4
 
 
+async def test_other_tokens_stay_trusted_while_one_is_looked_up(guard: SignIn, store: Store) -> None:
+    """Two callers in turn are each looked up once, however their calls alternate."""
+    store.answers = [ADA, Principal("user:bob", pb.ROLE_VIEWER)]
+    names = [
+        (await guard.identify(Caller(f"Bearer {token}"))).name  # type: ignore[arg-type]  # see above
+        for token in ("ada", "bob", "ada", "bob")
+    ]
+    assert names == ["user:ada", "user:bob"] * 2
+    assert [read["secret"] for read in store.reads] == ["ada", "bob"]
+
+
+async def test_a_token_that_is_no_longer_used_is_not_kept(
+    guard: SignIn, store: Store, clock: Callable[[float], None]
+) -> None:
+    """The scheduler forgets a token's owner once another token is looked up after its three seconds."""
+    store.answers = [Principal("user:gone", pb.ROLE_OPERATOR), ADA]
+    gone = weakref.ref(await guard.identify(Caller("Bearer gone")))  # type: ignore[arg-type]  # see above
+    assert gone() is not None
+    clock(1003.1)
+    await guard.identify(Caller("Bearer other"))  # type: ignore[arg-type]  # see above
+    assert gone() is None
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    return tmp_path
+
+
+def settings(home: Path, **environ: str) -> Settings:
+    return Settings.read({"HEDDLE_HOME": str(home), **environ})
+
+
+async def test_the_data_folder_has_the_tokens_of_the_operator_and_the_web_app(
+    home: Path, store: Store
+) -> None:
+    """The operator is an administrator under the name of the user; the web app is no user."""
+    guard = sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    owners = [
+        await guard.identify(Caller(f"Bearer {(home / name).read_text().strip()}"))  # type: ignore[arg-type]  # see above
+        for name in ("token", "web-token")
+    ]
+    assert owners == [
+        Principal("user:ada", pb.ROLE_ADMIN),
+        Principal("the web app", kind=Kind.WEB),
+    ]
+
+
+async def test_a_token_of_the_settings_replaces_the_operators_file(home: Path, store: Store) -> None:
+    """With a token in the settings, that of a file in the data folder is refused, and none is created."""
+    sign_in(settings(home), store, lambda: 7)  # type: ignore[arg-type]  # what it uses of a database
+    old = (home / "token").read_text().strip()
+    (home / "token").unlink()
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    assert (await guard.identify(Caller("Bearer given"))).role == pb.ROLE_ADMIN  # type: ignore[arg-type]  # see above
+    store.answers = [None]
+    await refusal(guard, Caller(f"Bearer {old}"))
+    assert not (home / "token").exists()
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+async def test_a_user_without_a_name_is_an_operator_too(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A container may run as a number that no user has: its operator is simply `user`."""
+
+    def unknown() -> str:
+        raise error("uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    guard = sign_in(settings(home, HEDDLE_TOKEN="given"), store, lambda: 7)  # type: ignore[arg-type]  # see above
+    owner = await guard.identify(Caller("Bearer given"))  # type: ignore[arg-type]  # see above
+    assert owner == Principal("user", pb.ROLE_ADMIN)
+
+
 def limited(*projects: str, method: str = "SchedulerService.GetRun") -> Call:
     return Call(Principal("user:ada", pb.ROLE_OPERATOR, projects=projects), method, "peer")
 
@@ -160,6 +239,15 @@ def limited(*projects: str, method: str = "SchedulerService.GetRun") -> Call:
         ("IdentityService.GetCaller", pb.GetCallerRequest(), None, True),
         ("IdentityService.SignOut", pb.SignOutRequest(), None, True),
         ("IdentityService.ListTokens", pb.ListTokensRequest(), None, False),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(parent="/a"), None, True),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(parent="/b"), None, False),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(), None, True),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(parent="-"), None, True),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(parent="runs/r"), "/a", True),
+        ("SchedulerService.ListCosts", pb.ListCostsRequest(parent="runs/r/epics/-"), "/b", False),
+        ("SchedulerService.ListDailyCosts", pb.ListDailyCostsRequest(project="/c"), None, True),
+        ("SchedulerService.ListDailyCosts", pb.ListDailyCostsRequest(project="/b"), None, False),
+        ("SchedulerService.ListDailyCosts", pb.ListDailyCostsRequest(), None, True),
     ],
 )
 async def test_a_limited_token_reaches_its_projects_only(
@@ -229,15 +317,39 @@ async def test_other_errors_are_not_recorded(guard: SignIn, store: Store) -> Non
 async def test_a_flood_of_refusals_is_cut_off(
     guard: SignIn, store: Store, clock: Callable[[float], None]
 ) -> None:
-    """Six hundred refusals of a minute are recorded; the next minute begins again."""
+    """Six hundred refusals of a caller in a minute are recorded; the next minute begins again."""
+    clock(1020.0)  # a minute by the clock: until 1080
     for _ in range(602):
         await guard.note_refusal(limited(), None, denied())
-    assert len(store.written) == 600
-    clock(1079.9)  # minute 17 lasts until 1080
+    clock(1079.9)
     await guard.note_refusal(limited(), None, denied())
+    assert len(store.written) == 600
     clock(1080.0)
     await guard.note_refusal(limited(), None, denied())
-    assert len(store.written) == 602
+    assert len(store.written) == 601
+
+
+async def test_a_flood_hides_no_refusal_of_another_caller(guard: SignIn, store: Store) -> None:
+    """Each caller has its own count, so that a flood cannot cover up an attempt of someone else."""
+    for _ in range(601):
+        await guard.note_refusal(limited(), None, denied())
+    other = Call(Principal("user:mallory", pb.ROLE_VIEWER), "SchedulerService.PauseRun", "peer")
+    await guard.note_refusal(other, None, denied())
+    assert [each["call"].principal.name for each in store.written[-2:]] == ["user:ada", "user:mallory"]
+
+
+@pytest.mark.parametrize(("refusals", "warnings"), [(600, 0), (601, 1), (700, 1)])
+async def test_the_log_says_once_that_refusals_are_left_out(
+    guard: SignIn, refusals: int, warnings: int, clock: Callable[[float], None]
+) -> None:
+    """The first refusal that is not recorded writes a warning; the others of that minute write nothing."""
+    clock(1020.0)
+    with capture_logs() as logged:
+        for _ in range(refusals):
+            await guard.note_refusal(limited(), None, denied())
+    events = [each["event"] for each in logged]
+    assert events.count("refusals_not_recorded") == warnings
+    assert events.count("call_refused") == 600
 
 
 async def test_a_worker_is_known_by_its_certificate(guard: SignIn) -> None:

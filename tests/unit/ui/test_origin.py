@@ -14,10 +14,10 @@ from ui_svc.web.nicegui_parts import accept_origins
 ANSWER = PlainTextResponse("ok")
 
 
-async def ask(app: ASGIApp, method: str = "GET", **headers: str) -> httpx.Response:
+async def ask(app: ASGIApp, method: str = "GET", path: str = "/", **headers: str) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        return await client.request(method, "/", headers=headers)
+        return await client.request(method, path, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,15 @@ async def test_headers_are_added_but_never_replaced() -> None:
     headers = (await ask(SafeHeaders(ANSWER))).headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_only_pages_of_quasar_may_compile_code() -> None:
+    """No page but those that are named may turn text into code."""
+    app = SafeHeaders(ANSWER, compiling=["/workers"])
+    policies = {
+        path: (await ask(app, path=path)).headers["content-security-policy"] for path in ("/", "/workers")
+    }
+    assert {path: "'unsafe-eval'" in policy for path, policy in policies.items()} == {
+        "/": False,
+        "/workers": True,
+    }

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from ui_svc.views.plan_preview import read_plan
+from ui_svc.views.plan_preview import agents_of, read_plan
 
 TWO_WAVES = """
 name: Shop
@@ -52,3 +52,15 @@ def test_every_mistake_has_its_line() -> None:
     assert plan is None
     assert {(each["line"], each["field"]) for each in found["problems"]} >= {(4, "epics[0].colour")}
     assert "outlook" not in found
+
+
+def test_the_agents_of_a_run_are_known_before_it_starts() -> None:
+    """A chosen agent replaces the plan's default, not that of a task; without either, the scripted one works."""
+    text = "name: n\ndefaults: {agent: claude}\nepics: [{key: a, tasks: [{key: x, prompt: p}, {key: y, prompt: p, agent: codex}]}]"
+    plan, _ = read_plan(text, 1)
+    assert plan is not None
+    assert agents_of(plan) == ["claude", "codex"]
+    assert agents_of(plan, "goose") == ["codex", "goose"]
+    plan, _ = read_plan(text.replace("defaults: {agent: claude}\n", ""), 1)
+    assert plan is not None
+    assert agents_of(plan) == ["codex", "scripted"]

@@ -56,6 +56,10 @@ def test_each_kind_has_a_level_that_the_page_filters_by() -> None:
         found = transcript.entry(event)
         assert (found is not None) == options.session
         assert found is None or found.level in LEVELS
+    for outcome, level in ((pb.OUTCOME_PARKED, "system"), (pb.OUTCOME_FAILED, "error")):
+        ended = transcript.entry(pb.Event(session_finished=pb.SessionFinished(outcome=outcome)))
+        assert ended is not None
+        assert ended.level == level
     asked = transcript.entry(pb.Event(approval_requested=pb.ApprovalRequested(question="May I?")))
     assert asked == ("warning", "agent", "asks: May I?")
 

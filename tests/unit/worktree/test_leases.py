@@ -64,6 +64,19 @@ def test_epics_share_nothing_until_it_is_given_back() -> None:
 
 
 @pytest.mark.usefixtures("all_free")
+def test_an_epic_keeps_its_slot_when_it_needs_other_ports() -> None:
+    """A project file that asks for more ports, or none, changes an epic's ports only; its old ones are free again."""
+    leases = Leases(WITHIN, begin=0)
+    leases.take(epic("a"), 1)
+    assert leases.take(epic("b"), 2) == Lease(2, (20001, 20002))
+    leases.release(epic("a"))
+    assert leases.take(epic("b"), 3) == Lease(2, (20000, 20001, 20002))
+    assert leases.take(epic("b"), 3) == Lease(2, (20000, 20001, 20002))
+    assert leases.take(epic("b"), 0) == Lease(2, ())
+    assert leases.take(epic("c"), 1) == Lease(1, (20000,))
+
+
+@pytest.mark.usefixtures("all_free")
 def test_too_few_ports() -> None:
     """If no block is left, the error says what to do, and nothing is leased."""
     leases = Leases(PortRange(20000, 20003), begin=0)

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from worktree_svc import replies
+from worktree_svc.content import additions
 from worktree_svc.content.acceptance import NewFile, unwanted
 from worktree_svc.git.commit_messages import with_own_words
 from worktree_svc.git.push_refusals import read
+from worktree_svc.merges.conflict_forecast import Branch, Changes
 from worktree_svc.merges.conflict_hunks import Hunk, _few
 from worktree_svc.worktrees.diffs import PIECE_BYTES, Piece, _lines, pieces
 
@@ -108,3 +111,28 @@ def test_length_of_a_line_of_a_diff(beyond: int, parts: int) -> None:
     odd = "ä" * (longest // 2 + 10)
     assert b"".join(_lines([odd.encode()])).decode() == odd
     assert all(part.decode() for part in _lines([odd.encode()]))
+
+
+@pytest.mark.parametrize(("count", "sent"), [(20, 20), (21, 20)])
+def test_number_of_submodules_that_are_not_filled(count: int, sent: int) -> None:
+    """The first twenty are named, in order, and all are counted."""
+    told = replies.unfilled([(f"m{number}", "no access") for number in range(count)])
+    assert [each.path for each in told.submodules] == [f"m{number}" for number in range(sent)]
+    assert told.count == count
+
+
+@pytest.mark.parametrize(("count", "sent"), [(1000, 1000), (1001, 1000)])
+def test_number_of_paths_of_a_branch(count: int, sent: int) -> None:
+    """The first thousand paths that a branch changes are sent, by name, and all are counted."""
+    paths = [f"f{number:04}" for number in range(count)]
+    told = replies.changed_paths(Branch("b", "c", Changes(frozenset(paths))))
+    assert (list(told.paths), told.path_count) == (paths[:sent], count)
+
+
+@pytest.mark.parametrize(("count", "rest"), [(5, ""), (6, "; and 1 more")])
+def test_number_of_files_that_cannot_be_committed(count: int, rest: str) -> None:
+    """The error names five files with their reasons, and says how many more there are."""
+    error = additions.uncommittable([additions.Refused(f"f{number}", "no") for number in range(count)])
+    named = "; ".join(f"f{number}: no" for number in range(5))
+    assert f"files cannot be committed: {named}{rest}. " in error.message
+    assert error.metadata["files"] == "f0, f1, f2, f3, f4"

@@ -10,6 +10,11 @@ from ui_svc.web.nicegui_parts import own_template
 _CHOICE: Final = '{% if request.url.path in form_pages %}{% include "forms.html" %}{% else %}{% include "lean.html" %}{% endif %}'
 
 
+# The place in NiceGUI's template where a browser without scripts is told, before what its styles hide.
+_FALLBACK: Final = '<div id="esm-fallback">'
+_NO_SCRIPT: Final = '{% include "no_script.html" %}'
+
+
 class PageTemplates(BaseLoader):
     """Loads `index.html` as the choice between NiceGUI's template and that of `lean`."""
 
@@ -25,9 +30,11 @@ class PageTemplates(BaseLoader):
                 return _CHOICE, None, None
             case "forms.html":
                 path = own_template()
-                return path.read_text(), str(path), None
+                return path.read_text().replace(_FALLBACK, _NO_SCRIPT + _FALLBACK), str(path), None
             case "lean.html":
                 return self._lean.get_source(environment, "index.html")
+            case "no_script.html":
+                return self._lean.get_source(environment, template)
         raise TemplateNotFound(template)
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from nicegui import ui
 
 from heddle import pb
+from heddle.readable import span
 from ui_svc.pages.manage.layout import Table, badge, empty, facts, size_of, text
 from ui_svc.pages.manage.person import Person
 
@@ -13,7 +14,9 @@ async def build(person: Person) -> None:
     """Adds a part for each worker."""
     workers = await person.call(lambda client: client.list_workers())
     if not workers:
-        empty("dns", "No workers", "Set HEDDLE_WORKERS for the scheduler, or start Heddle with `heddle up`.")
+        empty(
+            "dns", "No workers", "Start one that registers itself, or set HEDDLE_WORKERS for the scheduler."
+        )
         return
     used = await _disk_by_worker(person)
     for worker in workers:
@@ -37,20 +40,28 @@ def _worker(worker: pb.Worker, disk: int) -> None:
                 badge("Not reachable", "bad", "cloud_off")
             if worker.full:
                 badge("Takes no new work", "wait", "hard_drive")
+            if worker.draining:
+                badge("Drained", "wait", "pause")
         if not worker.connected:
             text("p", worker.reason or "It has not answered yet.")
             text("p", "The scheduler connects again by itself once its services run.", "quiet")
             return
         if worker.full:
             text("p", worker.full)
+        if worker.draining:
+            name = worker.name.removeprefix("workers/")
+            text("p", f"No session starts here until `heddle workers undrain {name}`.")
         _slots(worker)
         boundary = worker.write_boundary
+        labels = [f"{key}={label}" for key, label in sorted(worker.labels.items())]
         lease = worker.lease.ToTimedelta().total_seconds()
         facts(
             [
                 ("Worktrees", size_of(disk)),
-                ("Without a leader, sessions", f"stop after {lease:.0f} s" if lease else "continue"),
+                ("Without a scheduler, sessions", f"stop after {span(lease)}" if lease else "continue"),
                 ("Agents write", "only their own files" if boundary.held else "wherever the service can"),
+                ("Joined by", "registering itself" if worker.registered else "the scheduler's settings"),
+                *([("Labels", ", ".join(labels))] if labels else []),
             ]
         )
         if not boundary.held and boundary.detail:

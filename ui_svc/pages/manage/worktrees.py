@@ -71,7 +71,7 @@ def _name(each: pb.EpicWorktree) -> None:
     _, run, _, epic, _ = each.name.split("/")
     link(f"/runs/{run}", f"{run} / {epic}", "m-inline")
     if each.path:
-        text("span", each.path, "mono quiet")
+        text("span", each.path, "mono quiet m-below")
 
 
 def _state(each: pb.EpicWorktree) -> None:

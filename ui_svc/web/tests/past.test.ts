@@ -122,3 +122,9 @@ test("attempts, questions, costs and merges count from their time; a task before
     "succeeded succeeded accepted 2 7",
   ]);
 });
+
+test("the card of a question in the past says what was asked", () => {
+  const asked = ["approval_requested", { approval_id: "a", question: "May I?" }];
+  assert.strictEqual(at(["task_started"], asked).tasks[0].reason, "May I?");
+  assert.strictEqual(at(["task_started"], asked, answered("a")).tasks[0].reason, "");
+});

@@ -2,10 +2,33 @@ import { assert, test } from "vitest";
 
 import { bytes, count, dollars, duration, money, plural, roughly, took } from "../src/model/format";
 import { groupOf } from "../src/model/status";
-import { lastOverwrite, plain } from "../src/model/text";
+import { lastOverwrite, plain, spoken, withoutCommands } from "../src/model/text";
 
 // [function, argument, text]
 const WORDS: any[] = [
+  [
+    withoutCommands,
+    "the budget of $1.00 for the run is used up ($1.20 spent): heddle resume r1 --budget-usd 2.20",
+    "the budget of $1.00 for the run is used up ($1.20 spent)",
+  ],
+  [withoutCommands, "you: `heddle merge r1/e` or `heddle drop r1/e`", "you"],
+  [
+    withoutCommands,
+    "you: fix it, then `heddle merge r1/e`; `heddle resolve r1/e` for an agent, or `heddle drop r1/e`",
+    "you",
+  ],
+  [
+    withoutCommands,
+    "All work is done and kept in the worker's clone; `heddle push r1` tries again",
+    "All work is done and kept in the worker's clone",
+  ],
+  [
+    withoutCommands,
+    "retry it with from_here (heddle retry --from-here) to set them aside",
+    "retry it with from_here to set them aside",
+  ],
+  [withoutCommands, "its merge: heddle-retry-after is late", "its merge: heddle-retry-after is late"],
+  [spoken, "wrote paths outside its `touches`: a", "wrote paths outside its touches: a"],
   [duration, 59_999, "0:59"],
   [duration, 60_000, "1:00"],
   [duration, 3_599_999, "59:59"],

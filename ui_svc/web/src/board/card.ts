@@ -41,7 +41,9 @@ export function useCard(
       before?.background?.length === now?.background?.length;
     return before && same && !inSight.value ? before : now;
   });
-  const live = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
+  // Whether it is in a state of a running attempt; in a replay, it may have been.
+  const under = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
+  const live = computed(() => under.value && !props.store.past);
   const cost = computed(() =>
     costOf(live.value ? (summary.value?.usage ?? attempt.value.usage) : attempt.value.usage),
   );
@@ -63,6 +65,7 @@ export function useCard(
     live,
     open,
     summary,
+    under,
     // Elements above the link, which show a title, open the session too.
     onCard(event: MouseEvent) {
       if (!(event.target as Element).closest("a, button, .ask, .approval")) emit("open", attempt.value.name);
@@ -71,7 +74,9 @@ export function useCard(
     // The question of a parked attempt belongs to the task.
     reason: computed(() =>
       plain(
-        (attempt.value.state === "parked" && props.task.reason) || attempt.value.reason || props.task.reason,
+        (["parked", "waiting"].includes(attempt.value.state) && props.task.reason) ||
+          attempt.value.reason ||
+          props.task.reason,
       ),
     ),
     // A state that began with the attempt is as old as the attempt.

@@ -3,8 +3,13 @@ import { ref } from "vue";
 
 export const now = ref(Date.now());
 
-setInterval(() => {
-  if (!document.hidden) now.value = Date.now();
-}, 1000);
+// Whether the page may be out of date: its clocks then do not claim that anything continues.
+export const frozen = ref(false);
 
-document.addEventListener("visibilitychange", () => (now.value = Date.now()));
+const tick = () => {
+  if (!document.hidden && !frozen.value) now.value = Date.now();
+};
+
+setInterval(tick, 1000);
+
+document.addEventListener("visibilitychange", tick);

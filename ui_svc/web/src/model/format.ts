@@ -86,6 +86,14 @@ export function roughly(seconds: number): string {
 // "user:ada" is Ada. Empty if it is unknown.
 export const person = (actor: string | null | undefined) => (actor ?? "").replace(/^user:/, "");
 
+// The last part of a repository's path or URL.
+export const repositoryOf = (project: string) =>
+  project
+    .replace(/\/+$/, "")
+    .replace(/\.git$/, "")
+    .split(/[/:]/)
+    .at(-1) || project;
+
 export const clock = (time: number) => MINUTES.format(time);
 
 export function count(value: number): string {

@@ -26,6 +26,8 @@ export function pastOf(
 ): { tasks: Task[]; epics: Epic[]; run: Run } {
   const run = now.run.value!;
   const attempts = new Map<string, Open>();
+  // The attempts whose work is under review, by task. Later attempts are the reviews.
+  const submitted = new Map<string, Open>();
   const states = new Map<string, Partial<Task>>();
   const epicStates = new Map<string, EpicState>();
   const usages = new Map<string, Total>();
@@ -72,7 +74,11 @@ export function pastOf(
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);
         it.state = it.asked.size ? "waiting" : "running";
-        states.set(task, { state: it.asked.size ? "waiting" : "running", since: turn.time });
+        states.set(task, {
+          state: it.asked.size ? "waiting" : "running",
+          since: turn.time,
+          reason: it.asked.size ? (turn.question ?? states.get(task)?.reason ?? "") : "",
+        });
         break;
       case "check_finished":
         if (it) Object.assign(it, { state: "checking", checks: [...it.checks, turn as any] });
@@ -84,8 +90,40 @@ export function pastOf(
       case "session_finished":
         if (it) it.state = "checking";
         break;
+      case "review_requested":
+        if (it) {
+          Object.assign(it, {
+            state: "submitted",
+            ended: turn.time,
+            diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : null,
+          });
+          submitted.set(task, it);
+        }
+        states.set(task, { state: "pending", since: turn.time });
+        break;
+      case "review_finished":
+        if (it) Object.assign(it, { state: "reviewed", ended: turn.time });
+        states.set(task, { state: "pending", since: turn.time });
+        break;
       case "task_accepted":
       case "task_failed": {
+        const worked = submitted.get(task);
+        // A review ends before what it decides about.
+        if (worked && worked.number === turn.attempt) {
+          attempts.set(task, worked);
+          Object.assign(worked, {
+            state: turn.type === "task_accepted" ? "accepted" : "failed",
+            commit: turn.commit ?? "",
+            reason: turn.reason ?? "",
+          });
+          states.set(task, {
+            state: turn.type === "task_accepted" ? "accepted" : "failed",
+            since: turn.time,
+            reason: turn.reason ?? "",
+            commit: turn.commit ?? "",
+          });
+          break;
+        }
         const accepted = turn.type === "task_accepted";
         // Only the newest attempt still knows that it was stopped or lost.
         const last = now.tasks.get(task)?.attempt;

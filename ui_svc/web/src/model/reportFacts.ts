@@ -21,6 +21,7 @@ export function gather(store: Store, turns: Turn[]) {
     answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user"))
       .length,
     done: epics
+      .filter((epic) => !UNMERGED[epic.state])
       .map((epic) => ({
         key: epic.key,
         title: epic.title,
@@ -34,28 +35,41 @@ export function gather(store: Store, turns: Turn[]) {
     lines: linesOf(accepted),
     merges: mergesOf(store, turns),
     notDone: [
-      ...epics.filter((epic) => epic.state === "conflicted").map(conflict),
+      ...epics.filter((epic) => UNMERGED[epic.state]).map(unmerged),
       ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open),
     ],
     tests: total(accepted),
   };
 }
 
-function conflict(epic: Epic) {
+// Why an epic whose work is not on the result branch is not done, and what to do, by its state.
+const UNMERGED: Record<string, { why: (epic: Epic) => string; next: string }> = {
+  conflicted: {
+    why: (epic) =>
+      epic.conflict_files.length
+        ? `Its merge conflicts in ${epic.conflict_files.join(", ")}`
+        : "The checks of its merge failed",
+    next: "Let an agent resolve it, or fix the branch and merge it again.",
+  },
+  awaiting_merge: { why: () => "Its plan leaves the merge to you", next: "Merge it, or drop it." },
+};
+
+function unmerged(epic: Epic) {
+  const { why, next } = UNMERGED[epic.state];
   return {
     key: epic.name,
     state: status(EPIC, epic.state),
     title: epic.title,
-    place: "the whole epic",
-    why: `Its merge conflicts in ${epic.conflict_files.join(", ")}`,
+    place: `the whole epic, ${epic.tasks.accepted} of ${plural(epic.tasks.total, "task")} done`,
+    why: why(epic),
     saved: epic.branch,
-    next: "Fix the branch, then merge it again.",
+    next,
   };
 }
 
 const NEXT: Record<string, string> = {
   waiting: "Waiting for your answer.",
-  failed: "Retry it, or skip it.",
+  failed: "Retry it.",
   running: "An agent is working on it.",
 };
 

@@ -28,6 +28,9 @@ export const ATTEMPT: Record<string, Look> = {
   lost: of("Lost", "broken", "bad"),
   // Its session has ended, and the next attempt continues it.
   parked: of("Paused for your answer", "pause", "wait"),
+  // Its checks passed, and reviews decide about its work.
+  submitted: of("In review", "search", "run"),
+  reviewed: of("Reviewed", "check", "ok"),
 };
 
 export const EPIC: Record<string, Look> = {

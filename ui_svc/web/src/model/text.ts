@@ -17,6 +17,23 @@ const shown = (character: string) =>
 export const plain = (text: string): string =>
   text.replace(SEQUENCES, "").replace(/\r+\n/g, "\n").replace(HIDDEN, shown);
 
+// A clause that says which command of a terminal comes next; a page has a button for it.
+const COMMAND =
+  / \(heddle [^)]*\)|[;:,] (?:[^;:`]*? )?`?heddle (?:budget|drop|merge|push|resolve|resume|retry|skip)\b[^;]*/g;
+
+// Returns a server's sentence without the commands of a terminal that it advises.
+export const withoutCommands = (text: string): string => text.replace(COMMAND, "");
+
+// The same as one plain text, for a title.
+export const spoken = (text: string): string => plain(withoutCommands(text)).replaceAll("`", "");
+
+// Splits a text into what is in backticks, as code, and the rest.
+export const codeParts = (text: string): { text: string; code: boolean }[] =>
+  text
+    .split(/`([^`\n]+)`/)
+    .map((part, place) => ({ text: part, code: place % 2 === 1 }))
+    .filter((part) => part.text);
+
 // What a session waits for after its agent's turn.
 export const waitingFor = (names: string[]) =>
   `Waiting for ${names.length} background task${names.length === 1 ? "" : "s"}: ${plain(names.join("; "))}`;

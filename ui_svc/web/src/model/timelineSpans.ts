@@ -84,6 +84,10 @@ export function createSpans(run: string) {
         if (!span || span.to) return;
         closeWaits(span, turn.time);
         return void (span.checked = turn.time);
+      case "review_requested":
+        return end(key, turn.time, "submitted");
+      case "review_finished":
+        return end(key, turn.time, "reviewed");
       case "task_accepted":
         return end(key, turn.time, "accepted");
       case "task_failed":

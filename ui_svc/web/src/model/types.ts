@@ -16,7 +16,17 @@ export type EpicState =
   | "dropped";
 export type TaskState = "pending" | "running" | "waiting" | "accepted" | "failed" | "skipped";
 export type AttemptState =
-  "starting" | "running" | "waiting" | "checking" | "accepted" | "failed" | "stopped" | "lost" | "parked";
+  | "starting"
+  | "running"
+  | "waiting"
+  | "checking"
+  | "accepted"
+  | "failed"
+  | "stopped"
+  | "lost"
+  | "parked"
+  | "submitted"
+  | "reviewed";
 
 export interface Usage {
   input: number;
@@ -37,6 +47,8 @@ export type TaskCounts = Record<TaskState | "total", number> & { unchanged?: num
 export interface Forecast {
   remaining: number | null;
   at_least: number | null;
+  // The part of `remaining` that starts only after the operator has acted; null if no epic waits.
+  after_operator: number | null;
   critical_path?: string[];
   // How many tasks it was estimated from.
   measured: number;
@@ -68,6 +80,8 @@ export interface Run {
   unpushed: { branch: string; error: string }[];
   budget: number | null;
   held_by: string;
+  // Whether its agent drafts a plan.
+  draft: boolean;
   forecast?: Forecast | null;
 }
 
@@ -137,6 +151,20 @@ export interface DiffStat {
   deletions: number;
 }
 
+// What an attempt that is a review found.
+export interface Review {
+  // The number of the attempt whose work it reviews.
+  attempt: number;
+  position: number;
+  round: number;
+  rounds: number;
+  blocking: boolean;
+  // Empty until its answer was read.
+  verdict: "" | "passed" | "rejected";
+  summary: string;
+  findings: { file: string; line: number; severity: "error" | "warning" | "note"; text: string }[];
+}
+
 export interface Attempt {
   name: string;
   state: AttemptState;
@@ -160,6 +188,8 @@ export interface Attempt {
   since?: any;
   summary: Summary | null;
   session_sequence?: number;
+  // Null: it works on the task.
+  review?: Review | null;
 }
 
 export interface Task {
@@ -176,6 +206,27 @@ export interface Task {
   attempt: Attempt | null;
   // When it entered its state, if that is known.
   since?: number | null;
+}
+
+// A kind of agent that a worker can start.
+export interface Agent {
+  name: string;
+  // Its program was found.
+  available: boolean;
+  // It can work: nothing says that it is not logged in either.
+  ready: boolean;
+  version: string;
+  // What was found, or what to do.
+  detail: string;
+}
+
+export interface Worker {
+  name: string;
+  slots: number;
+  running: number;
+  connected: boolean;
+  reason: string;
+  agents: Agent[];
 }
 
 // A provider that is on hold.

@@ -20,6 +20,8 @@ export interface Draft {
   text: string;
   allowDirty: boolean;
   options: Options;
+  // Whether nothing was kept: the person's own defaults apply.
+  fresh?: boolean;
 }
 
 const OPTIONS: Options = {
@@ -31,22 +33,6 @@ const OPTIONS: Options = {
   dollars: "",
   planned: null,
 };
-
-export const EXAMPLE = `name: First run
-epics:
-  - key: backend
-    title: Backend API
-    touches: ["api/**"]
-    tasks:
-      - key: health
-        title: Add a health endpoint
-        estimate: 10m
-        prompt: |
-          Add GET /health that answers 200 with {"ok": true}, and a test for it.
-        checks:
-          - name: tests
-            run: pytest -q
-`;
 
 export function readDraft(): Draft {
   let kept: Partial<Draft> = {};
@@ -60,6 +46,7 @@ export function readDraft(): Draft {
     text: kept.text ?? "",
     allowDirty: false,
     options: { ...OPTIONS, ...kept.options },
+    fresh: !kept.options,
   };
 }
 

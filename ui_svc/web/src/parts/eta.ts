@@ -11,13 +11,16 @@ export function useEta(run: () => Pick<Run, "forecast" | "state">) {
     if (RUN_ENDED.has(run().state) || !forecast || forecast.remaining === null) return null;
     // A paused run makes no progress.
     const passed = run().state === "paused" ? 0 : (now.value - forecast.at) / 1000;
-    return Math.max(0, forecast.remaining - passed);
+    return Math.max(0, forecast.remaining - passed, forecast.after_operator ?? 0);
   });
+  // Whether all that is left starts only after the operator has acted: it does not pass while time does.
+  const held = computed(() => left.value !== null && left.value === run().forecast?.after_operator);
   return {
     left,
     text: computed(() => {
       if (left.value === null) return "";
       if (run().state === "paused") return `~${roughly(left.value)} after it resumes`;
+      if (held.value) return left.value < 1 ? "waiting for you" : `~${roughly(left.value)} after you act`;
       return left.value < 1 ? "nearly done" : `~${roughly(left.value)} left`;
     }),
     title: computed(() => {
@@ -27,7 +30,7 @@ export function useEta(run: () => Pick<Run, "forecast" | "state">) {
         ? `estimated from ${plural(forecast.measured, "task")} done so far`
         : "estimated by the plan";
       const end =
-        run().state === "paused"
+        run().state === "paused" || held.value
           ? ""
           : `Ends about ${clock(now.value + left.value * 1000)} (${absolute(now.value + left.value * 1000)}); `;
       return `${end}${basis}. Fastest possible: ${roughly(forecast.at_least ?? 0)}.`;

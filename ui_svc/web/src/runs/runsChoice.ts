@@ -34,6 +34,46 @@ export const STATES: State[] = [
   },
 ];
 
+// The filters that people choose from what the runs have.
+export const FACETS = [
+  { key: "project", label: "Repository", all: "All repositories", of: (run: Run) => run.project },
+  { key: "by", label: "Person", all: "Everyone", of: (run: Run) => run.creator },
+] as const;
+
+export interface Choice {
+  q: string;
+  state: string;
+  project: string;
+  by: string;
+  sort: string;
+  page: number;
+}
+
+export const NO_FILTER = { q: "", state: "", project: "", by: "" };
+
+// Returns the choice as a query string.
+export function queryOf(choice: Choice, withPage = true): string {
+  const kept = Object.entries(choice).filter(
+    ([key, value]) => value && !(key === "page" && (value === 1 || !withPage)),
+  );
+  return new URLSearchParams(kept.map(([key, value]) => [key, String(value)])).toString();
+}
+
+// Returns the choice of a query string; what it does not name, or names wrongly, is not filtered.
+export function choiceOf(text: string): Choice {
+  const query = new URLSearchParams(text);
+  const known = (table: { key: string }[], key: string | null) =>
+    table.find((each) => each.key === key)?.key ?? "";
+  return {
+    q: query.get("q") ?? "",
+    state: known(STATES, query.get("state")),
+    project: query.get("project") ?? "",
+    by: query.get("by") ?? "",
+    sort: known(ORDERS, query.get("sort")),
+    page: Math.max(1, Number.parseInt(query.get("page") ?? "", 10) || 1),
+  };
+}
+
 const need = (run: Run) => (run.tasks.waiting ? 2 : RUN_ENDED.has(run.state) ? 0 : 1);
 
 const newest = (a: Run, b: Run) => b.created - a.created;
@@ -60,25 +100,27 @@ export const ORDERS: Order[] = [
 
 // `runs` is a reactive map. `choice` has the search, state, order and page.
 export function useChoice(runs: ReadonlyMap<string, Run>) {
-  const query = new URLSearchParams(location.search);
-  const known = (table: { key: string }[], key: string | null) =>
-    table.find((each) => each.key === key)?.key ?? "";
-  const choice = reactive({
-    q: query.get("q") ?? "",
-    state: known(STATES, query.get("state")),
-    sort: known(ORDERS, query.get("sort")),
-    page: Math.max(1, Number.parseInt(query.get("page") ?? "", 10) || 1),
-  });
+  const choice = reactive(choiceOf(location.search));
 
   const found = computed(() => {
     const words = choice.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const all = [...runs.values()];
+    const all = [...runs.values()].filter((run) =>
+      FACETS.every((facet) => !choice[facet.key] || facet.of(run) === choice[facet.key]),
+    );
     if (!words.length) return all;
     return all.filter((run) => {
       const text = `${run.title} ${run.name} ${run.project} ${run.reason} ${run.creator ?? ""}`.toLowerCase();
       return words.every((word) => text.includes(word));
     });
   });
+  // The values to choose from; a facet with a single value is no choice.
+  const facets = computed(() =>
+    FACETS.map((facet) => {
+      const values = new Set([...runs.values()].map(facet.of).filter(Boolean));
+      if (choice[facet.key]) values.add(choice[facet.key]);
+      return { ...facet, values: [...values].sort() };
+    }).filter((facet) => facet.values.length > 1 || choice[facet.key]),
+  );
   const states = computed(() =>
     STATES.map((state) => ({ ...state, count: found.value.filter(state.of).length })).filter(
       (state) => !state.key || state.count || state.key === choice.state,
@@ -94,13 +136,12 @@ export function useChoice(runs: ReadonlyMap<string, Run>) {
   const shown = computed(() => chosen.value.slice((page.value - 1) * PAGE, page.value * PAGE));
 
   watch(
-    () => [choice.q, choice.state, choice.sort],
+    () => queryOf(choice, false),
     () => (choice.page = 1),
   );
   watch(choice, () => {
-    const kept = Object.entries(choice).filter(([key, value]) => value && !(key === "page" && value === 1));
-    const text = new URLSearchParams(kept.map(([key, value]) => [key, String(value)])).toString();
+    const text = queryOf(choice);
     history.replaceState(history.state, "", location.pathname + (text ? `?${text}` : ""));
   });
-  return { choice, chosen, page, pages, shown, states };
+  return { choice, chosen, facets, page, pages, shown, states };
 }

@@ -58,6 +58,7 @@ export function createReplay(live: RunStore, moment: Ref<number>) {
     order: live.order,
     pending: reactive(new Map<string, string>()),
     status: live.status,
+    past: true,
     stop: refuse,
     resolve: refuse,
     ...viewsOf({ epics, tasks, order: live.order }),

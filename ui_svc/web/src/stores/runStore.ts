@@ -15,6 +15,8 @@ export interface RunData extends RunParts, Views {
   // Requests for an attempt that have not taken effect yet: "stopping", "allowing", "denying".
   pending: ReadonlyMap<string, string>;
   status: FeedStatus;
+  // Whether it shows the past: nothing in it can be acted on.
+  past: boolean;
   stop: (attempt: string) => Promise<void>;
   resolve: (attempt: string, id: string, approved: boolean, message: string, scope: string) => Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createRunStore(name: string) {
     order,
     pending,
     status: link.status,
+    past: false,
     close: link.stop,
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt: string) => ask(attempt, "stopping", `${attempt}:stop`),

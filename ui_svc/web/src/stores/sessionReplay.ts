@@ -22,7 +22,10 @@ const MARKS: Record<string, (event: LogEvent) => [string, string] | null> = {
     event.ok ? "ok" : "bad",
     `Check ${plain(event.name ?? "")} ${event.ok ? "passed" : "failed"}`,
   ],
-  session_finished: (event) => [event.outcome === "succeeded" ? "ok" : "bad", `Session ${event.outcome}`],
+  session_finished: (event) =>
+    ["parked", "rate_limited", "interrupted"].includes(event.outcome)
+      ? ["wait", "Session paused"]
+      : [event.outcome === "succeeded" ? "ok" : "bad", `Session ${event.outcome}`],
   tool_finished: (event) => (event.ok ? null : ["bad", "A tool call failed"]),
 };
 

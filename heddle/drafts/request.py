@@ -1,0 +1,121 @@
+"""Checks requests for drafts, and turns them into plans of one task. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from heddle import pb
+from heddle.drafts.prompt import draft_prompt
+from heddle.errors import HeddleError, invalid_field
+
+MAX_GOAL_BYTES: Final = 32_000
+MAX_SOURCES: Final = 50
+MAX_SOURCE_BYTES: Final = 128_000
+MAX_ROUNDS: Final = 20
+ROUNDS: Final = 3
+
+# The key of the only epic, and of its only task.
+EPIC: Final = "draft"
+TASK: Final = "plan"
+
+# Of a session. A budget needs a limit for agents that do not report their usage while they work.
+_TIMEOUT: Final = 45 * 60
+# How long a question of the agent waits.
+_WAIT: Final = 10 * 60
+
+_MOST_TITLE: Final = 60
+_MOST_NAME: Final = 200
+
+# What a reader needs. The agent asks for anything else; it may never write.
+_READING: Final = (
+    *("cat", "head", "tail", "ls", "tree", "wc", "find", "grep", "rg", "file", "stat"),
+    *("git log", "git show", "git diff", "git status", "git ls-files", "git grep", "git blame"),
+)
+
+
+def check(request: pb.DraftPlanRequest) -> None:
+    """Raises INVALID_FIELD for the first invalid field."""
+    if problem := next(_problems(request), None):
+        raise problem
+
+
+def _problems(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
+    if not request.goal.strip() and not any(source.text.strip() for source in request.sources):
+        yield invalid_field("goal", "is missing: say what to achieve, or give a source that does")
+    if (size := len(request.goal.encode())) > MAX_GOAL_BYTES:
+        limit = f"is {size:,} bytes; at most {MAX_GOAL_BYTES:,} are allowed. Give a longer text as a source"
+        yield invalid_field("goal", limit)
+    if "\0" in request.goal:
+        yield invalid_field("goal", "must not contain a NUL character")
+    yield from _of_sources(request.sources)
+    if not request.agent.strip():
+        yield invalid_field("agent", "is missing: name the agent that drafts")
+    if not 0 <= request.rounds <= MAX_ROUNDS:
+        yield invalid_field("rounds", f"must be from 0 to {MAX_ROUNDS}")
+
+
+def _of_sources(sources: Sequence[pb.DraftSource]) -> Iterator[HeddleError]:
+    if len(sources) > MAX_SOURCES:
+        yield invalid_field("sources", f"are {len(sources)}; at most {MAX_SOURCES} are allowed")
+    # Several may have the same name.
+    sizes = [(len(source.text.encode()), source.name) for source in sources]
+    if (total := sum(size for size, _ in sizes)) > MAX_SOURCE_BYTES:
+        largest, name_of_largest = max(sizes)
+        yield invalid_field(
+            "sources",
+            f"are {total:,} bytes together, of which {name_of_largest} has {largest:,}; at most"
+            f" {MAX_SOURCE_BYTES:,} are allowed. Leave parts out, or put the text into the repository and let the goal"
+            " name it",
+        )
+    for place, source in enumerate(sources):
+        name = source.name
+        if not name.strip() or len(name) > _MOST_NAME or not name.isprintable() or '"' in name:
+            allowed = f'must be one line of at most {_MOST_NAME} characters without "'
+            yield invalid_field(f"sources[{place}].name", allowed)
+        if "\0" in source.text:
+            yield invalid_field(f"sources[{place}].text", f"{name} is not text: it has a NUL character")
+
+
+def drafting_plan(request: pb.DraftPlanRequest, ready: Sequence[str]) -> pb.Plan:
+    """Returns the plan of the run that drafts. `ready` are the agents that can work."""
+    title = title_of(request)
+    task = pb.PlanTask(
+        key=TASK,
+        title=f"Draft a plan: {title}",
+        prompt=draft_prompt(request.goal, request.sources, ready, proposed_agent(request.agent, ready)),
+        agent=request.agent,
+        model=request.model,
+        retries=request.rounds if request.HasField("rounds") else ROUNDS,
+        timeout=Duration(seconds=_TIMEOUT),
+        # A mark that it changes nothing; its work is discarded in any case.
+        expect=pb.EXPECT_NOTHING,
+        permissions=pb.Permissions(
+            allow=[f"Bash({command}:*)" for command in _READING],
+            deny=["Edit"],
+            wait=Duration(seconds=_WAIT),
+        ),
+    )
+    epic = pb.PlanEpic(key=EPIC, title="Draft of a plan", merge=pb.MERGE_POLICY_OFF, tasks=[task])
+    plan = pb.Plan(name=f"Draft: {title}", epics=[epic])
+    if request.HasField("budget_usd_micros"):
+        plan.budget_usd_micros = request.budget_usd_micros
+    return plan
+
+
+def proposed_agent(agent: str, ready: Sequence[str]) -> str:
+    """Returns the agent that the plan should name; empty if none is ready.
+
+    A command that drafts plans need not be able to do the work.
+    """
+    is_command = agent.startswith("command:")
+    return (ready[0] if ready else "") if is_command else agent
+
+
+def title_of(request: pb.DraftPlanRequest) -> str:
+    """Returns a short title: the first words of the goal, or of the first source."""
+    texts = [request.goal, *(source.text for source in request.sources)]
+    lines = [line.strip().lstrip("#").strip() for text in texts for line in text.splitlines()]
+    words = " ".join(next((line for line in lines if line), "").split())
+    printable = "".join(character for character in words if character.isprintable())
+    return printable if len(printable) <= _MOST_TITLE else f"{printable[: _MOST_TITLE - 1].rstrip()}…"

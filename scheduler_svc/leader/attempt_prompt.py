@@ -1,0 +1,66 @@
+"""Builds the prompt of an attempt: that of its task, or of a review of the task's work."""
+
+from functools import partial
+
+import grpc
+
+from heddle import pb
+from heddle.names import AttemptName
+from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader.draft_handover import prompt_of_round
+from scheduler_svc.leader.term import Term
+from scheduler_svc.model import review_prompt
+from scheduler_svc.model.merge_prompt import merge_prompt
+from scheduler_svc.model.retry_prompt import prompt_after
+from scheduler_svc.pools.workers import from_worker
+from scheduler_svc.store.queries.assignments import Assignment
+from scheduler_svc.store.queries.resources import get_last_failed
+
+
+async def prompt_of(
+    term: Term, attempt: AttemptName, assignment: Assignment, ensured: pb.EnsureWorktreeResponse
+) -> str:
+    """Returns the prompt of an attempt whose worktree is ready, as `ensured` describes it.
+
+    It has the cause of the last failure, unless the agent is scripted. Raises UNAVAILABLE if a reviewer's change
+    cannot be read from the worker.
+    """
+    if assignment.review is not None:
+        return await _for_reviewer(term, assignment, assignment.review)
+    return merge_prompt(ensured, await _for_worker(term, attempt, assignment, ensured))
+
+
+async def _for_worker(
+    term: Term, attempt: AttemptName, assignment: Assignment, ensured: pb.EnsureWorktreeResponse
+) -> str:
+    spec = assignment.spec
+    if attempt.number == 1 or spec.agent == SCRIPTED:
+        return spec.prompt
+    if assignment.draft and (prompt := await prompt_of_round(term, attempt, spec)):
+        return prompt
+    failed = await term.read(partial(get_last_failed, name=attempt.parent))
+    prompt = prompt_after(spec.prompt, failed) if failed else spec.prompt
+    if (rejected := assignment.rejected) is None:
+        return prompt
+    reviewer = spec.reviews[rejected.position - 1].agent
+    return review_prompt.for_worker(prompt, reviewer, rejected, files_kept=ensured.continued)
+
+
+async def _for_reviewer(term: Term, assignment: Assignment, review: pb.Review) -> str:
+    asked = pb.DiffRevisionsRequest(
+        project=assignment.project,
+        from_revision=f"{review.commit}^",
+        to_revision=review.commit,
+        max_bytes=review_prompt.MAX_DIFF_BYTES,
+    )
+    diff, whole = "", True
+    try:
+        worker = term.workers.get(assignment.worker)
+        async for part in worker.worktree.DiffRevisions(asked):
+            diff += part.text
+            whole = whole and not part.truncated
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(assignment.worker, error) from error
+    spec = assignment.spec
+    of_plan = spec.reviews[review.position - 1]
+    return review_prompt.for_reviewer(spec.prompt, of_plan, review, diff, whole=whole)

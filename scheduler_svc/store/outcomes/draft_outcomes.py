@@ -1,0 +1,43 @@
+"""Writes what the agent of a draft has handed over, and how its attempt ends thereby."""
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName
+from scheduler_svc.model.draft_words import rejection
+from scheduler_svc.store.outcomes import attempt_outcomes
+from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.rows import drafts, tasks
+
+
+def hand_over(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    draft: pb.Draft,
+    kept: pb.DiscardAttemptResponse,
+    *,
+    should_retry: ShouldRetry,
+    now: int,
+) -> None:
+    """Accepts the task, or lets its next attempt resume the session. Does nothing if the attempt has ended.
+
+    Problems go back to the agent while attempts are left; warnings go back once. Without attempts left, an
+    earlier valid plan counts.
+    """
+    again = attempt_outcomes.may_retry(connection, attempt, should_retry)
+    if again is None:
+        return
+    earlier = drafts.listed(connection, attempt.run)
+    drafts.insert(connection, attempt, draft)
+    valid_before = any(not each.problems for each in earlier)
+    if draft.problems:
+        accepts = valid_before and not again
+    else:
+        accepts = valid_before or not draft.warnings or not again
+    if accepts:
+        # No commit is made: a draft changes nothing.
+        attempt_outcomes.accept(connection, attempt, pb.CommitTaskResponse(), now)
+        return
+    failed = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=rejection(draft, again=again))
+    attempt_outcomes.fail(connection, attempt, failed, kept, should_retry=should_retry, now=now, paced=False)
+    tasks.change(connection, attempt.parent, resume_from=attempt.number)

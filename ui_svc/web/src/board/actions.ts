@@ -1,0 +1,41 @@
+// What the operator can do for an epic that waits or failed, as its card and row offer it. Pure.
+import type { Epic, Task } from "../model/types";
+
+export interface Action {
+  // The path of the request.
+  path: string;
+  word: string;
+  // The word where there is little room.
+  short: string;
+  icon: string;
+  // Says that it was requested: the outcome comes later.
+  said: string;
+  primary: boolean;
+}
+
+export function actionsOf(epic: Pick<Epic, "name" | "title" | "state">, tasks: Task[]): Action[] {
+  const merge = { path: `${epic.name}:merge`, icon: "merge", said: `Merge of ${epic.title} requested` };
+  if (epic.state === "awaiting_merge") return [{ ...merge, word: "Merge", short: "Merge", primary: true }];
+  if (epic.state === "conflicted")
+    return [
+      {
+        path: `${epic.name}:resolve`,
+        word: "Resolve with an agent",
+        short: "Resolve",
+        icon: "bolt",
+        said: `An agent will resolve the conflict of ${epic.title}`,
+        primary: true,
+      },
+      { ...merge, word: "Merge again", short: "Merge again", primary: false },
+    ];
+  return tasks
+    .filter((task) => task.state === "failed")
+    .map((task) => ({
+      path: `${task.name}:retry`,
+      word: tasks.length > 1 ? `Retry ${task.title}` : "Retry",
+      short: "Retry",
+      icon: "retry",
+      said: `${task.title} gets another attempt`,
+      primary: false,
+    }));
+}
