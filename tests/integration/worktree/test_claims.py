@@ -10,6 +10,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName
 from tests.support.repositories import git
+from worktree_svc.git import refs
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.projects import claims, repository
@@ -36,10 +37,14 @@ def places(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> lis
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     found = []
     for name in ("one", "two"):
-        folders = PrivateFolders(tmp_path / name, WaitingProcesses())
+        folders = PrivateFolders(tmp_path / name / "repositories", WaitingProcesses())
         Mirrors(folders, RepositoryLocks()).update(f"file://{remote}", "")
         found.append(repository.find(folders, f"file://{remote}"))
     return found
+
+
+def take(project: Project, generation: int, head: str) -> None:
+    claims.keep(project, EPIC, claims.take(project, EPIC, generation, head))
 
 
 def commit(project: Project, parent: str, text: str) -> str:
@@ -57,19 +62,19 @@ def test_a_late_commit_of_an_earlier_place_is_refused(places: list[Project], rem
     """The next generation continues from the last accepted commit, and nothing of the earlier place is accepted after it."""
     one, two = places
     base = git(remote, "rev-parse", "trunk")
-    claims.take(one, EPIC, 1, "")
+    take(one, 1, "")
     first = commit(one, base, "first")
     claims.accept(one, EPIC, 1, first)
     claims.accept(one, EPIC, 1, first)
     assert git(remote, "rev-parse", BRANCH) == first
-    claims.take(two, EPIC, 2, first)
-    claims.take(two, EPIC, 2, first)
+    take(two, 2, first)
+    take(two, 2, first)
     refused(one, 1, commit(one, first, "late"))
     second = commit(two, first, "second")
     claims.accept(two, EPIC, 2, second)
     assert git(remote, "rev-parse", BRANCH) == second
     with pytest.raises(HeddleError, match="generation 2"):
-        claims.take(one, EPIC, 1, first)
+        take(one, 1, first)
 
 
 def test_a_push_that_is_under_way_while_the_claim_is_taken_is_refused_by_the_remote(
@@ -78,7 +83,7 @@ def test_a_push_that_is_under_way_while_the_claim_is_taken_is_refused_by_the_rem
     """The remote itself compares the claim when the push of the earlier place is applied."""
     one, two = places
     base = git(remote, "rev-parse", "trunk")
-    claims.take(one, EPIC, 1, "")
+    take(one, 1, "")
     late = commit(one, base, "late")
     (remote / "held").write_text(late)
     hook = remote / "hooks" / "pre-receive"
@@ -96,7 +101,7 @@ def test_a_push_that_is_under_way_while_the_claim_is_taken_is_refused_by_the_rem
     pushing.start()
     while not (remote / "held.arrived").exists():
         assert pushing.is_alive()
-    claims.take(two, EPIC, 2, "")
+    take(two, 2, "")
     (remote / "held.go").touch()
     pushing.join()
     assert problems == []
@@ -110,11 +115,11 @@ def test_work_that_was_never_recorded_is_set_back(places: list[Project], remote:
     """A commit that reached the remote without being recorded is not the base of the next generation."""
     one, two = places
     base = git(remote, "rev-parse", "trunk")
-    claims.take(one, EPIC, 1, "")
+    take(one, 1, "")
     first = commit(one, base, "first")
     claims.accept(one, EPIC, 1, first)
     claims.accept(one, EPIC, 1, commit(one, first, "unrecorded"))
-    claims.take(two, EPIC, 2, first)
+    take(two, 2, first)
     assert git(remote, "rev-parse", BRANCH) == first
 
 
@@ -122,7 +127,7 @@ def test_an_unreachable_remote_is_a_fault_of_the_environment(places: list[Projec
     """While the remote is away, nothing is accepted and the same call works later."""
     one, _ = places
     base = git(remote, "rev-parse", "trunk")
-    claims.take(one, EPIC, 1, "")
+    take(one, 1, "")
     made = commit(one, base, "first")
     away = remote.rename(remote.with_name("away"))
     with pytest.raises(HeddleError) as caught:
@@ -131,3 +136,64 @@ def test_an_unreachable_remote_is_a_fault_of_the_environment(places: list[Projec
     away.rename(remote)
     claims.accept(one, EPIC, 1, made)
     assert git(remote, "rev-parse", BRANCH) == made
+
+
+def test_two_disks_of_one_generation_do_not_both_accept(places: list[Project], remote: Path) -> None:
+    """A worker that was replaced by another machine of the same name loses its claim to it, even in the same generation."""
+    one, two = places
+    base = git(remote, "rev-parse", "trunk")
+    take(one, 1, "")
+    take(two, 1, "")
+    refused(one, 1, commit(one, base, "of the lost machine"))
+    made = commit(two, base, "of the new machine")
+    claims.accept(two, EPIC, 1, made)
+    assert git(remote, "rev-parse", BRANCH) == made
+
+
+def test_an_unrecorded_commit_of_the_same_place_is_replaced(places: list[Project], remote: Path) -> None:
+    """If an answer of the remote is lost and the attempt ends, the next attempt's commit takes the place of the first."""
+    one, _ = places
+    base = git(remote, "rev-parse", "trunk")
+    take(one, 1, "")
+    before = claims.held(one, EPIC)
+    claims.accept(one, EPIC, 1, commit(one, base, "unrecorded"))
+    assert before is not None
+    claims.keep(one, EPIC, before)
+    made = commit(one, base, "second")
+    assert claims.accept(one, EPIC, 1, made) == ""
+    assert git(remote, "rev-parse", BRANCH) == made == git(remote, "rev-parse", refs.accepted_ref(EPIC))
+
+
+def hook(remote: Path, text: str) -> None:
+    file = remote / "hooks" / "update"
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def test_a_branch_that_the_remote_refuses_does_not_keep_work_from_being_accepted(
+    places: list[Project], remote: Path
+) -> None:
+    """A protected branch, or one that someone has moved, is reported; the accepted commit is at the remote all the same."""
+    one, two = places
+    base = git(remote, "rev-parse", "trunk")
+    hook(remote, "case $1 in refs/heads/heddle/*) echo 'no such branches here' >&2; exit 1;; esac")
+    take(one, 1, "")
+    first = commit(one, base, "first")
+    assert "no such branches" in claims.accept(one, EPIC, 1, first)
+    assert git(remote, "rev-parse", refs.accepted_ref(EPIC)) == first
+    hook(remote, "exit 0")
+    git(remote, "update-ref", BRANCH, base)
+    second = commit(one, first, "second")
+    assert "moved the branch" in claims.accept(one, EPIC, 1, second)
+    assert git(remote, "rev-parse", refs.accepted_ref(EPIC)) == second
+    take(two, 2, second)
+    assert claims.accept(two, EPIC, 2, commit(two, second, "third"))
+
+
+@pytest.mark.parametrize("rule", ["exit 1", "echo 'Permission to push denied' >&2; exit 1"])
+def test_a_remote_that_allows_no_claims_says_so(places: list[Project], remote: Path, rule: str) -> None:
+    """A rule of the remote, or the lack of rights, is no fault that passes: it is an error of its own."""
+    hook(remote, rule)
+    with pytest.raises(HeddleError, match="Allow the worker's account to push refs/heddle") as caught:
+        claims.take(places[0], EPIC, 1, "")
+    assert caught.value.reason == pb.ERROR_REASON_CLAIM_REFUSED
