@@ -278,7 +278,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            existed, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            existed, path, archived = self._places.remove(request, epic)
             return pb.RemoveWorktreeResponse(removed=existed, path=str(path), archive_commit=archived or "")
 
         return await self._executor.run(job, key=str(epic))

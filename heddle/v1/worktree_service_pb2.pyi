@@ -1286,20 +1286,26 @@ class RemoveWorktreeRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     EPIC_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    BEFORE_GENERATION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
     epoch: _builtins.int
+    before_generation: _builtins.int
+    """Removes nothing unless the epic's place here has a lower generation: the epic may
+    have come back meanwhile. Absent: any.
+    """
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         epic: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        before_generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_generation", b"before_generation", "epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

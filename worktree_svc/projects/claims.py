@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from heddle import errors, pb, urls
+from heddle.failpoints import failpoint
 from heddle.names import EpicName
 from worktree_svc.git import push_refusals, refs
 from worktree_svc.git.command import Git, decode
@@ -106,6 +107,7 @@ def accept(project: Project, epic: EpicName, generation: int, commit: str) -> st
             branch_refused = pushed.refused
             pushed = _push(project, epic, mine, new, with_branch=False)
         if not pushed.refused:
+            failpoint("claim.after_push")
             keep(project, epic, new)
             return branch_refused
         found = _read(project, epic)

@@ -12,6 +12,7 @@ from worktree_svc.projects import claims, repository
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.projects.repository import Project
 from worktree_svc.worktrees.lifecycle import Worktrees
+from worktree_svc.worktrees.outcomes import Removed
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -48,6 +49,15 @@ class EpicPlaces:
         claims.keep(project, epic, claim)
         log.info("epic_placed", epic=str(epic), generation=request.generation, head=head)
         return ""
+
+    def remove(self, request: pb.RemoveWorktreeRequest, epic: EpicName) -> Removed:
+        """Removes an epic's worktree, unless the epic has come back since the caller decided that."""
+        if request.before_generation:
+            self.worktrees.check_epoch(request.epoch)
+            held = claims.held(repository.find(self.worktrees.folders, request.project), epic)
+            if held and held.generation >= request.before_generation:
+                return Removed(False, self.worktrees.store.paths(epic).worktree, None)
+        return self.worktrees.remove(request.project, epic, request.epoch)
 
     def submit(self, request: pb.CommitTaskRequest, attempt: AttemptName) -> None:
         """Has the remote keep work of a placed epic that waits for reviews."""

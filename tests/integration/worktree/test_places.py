@@ -5,10 +5,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from heddle import pb
 from tests.support import worktrees
+from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
 
@@ -208,3 +210,43 @@ async def test_a_forecast_knows_commits_of_other_workers(
     assert [(each.branch, list(each.paths)) for each in found.changes] == [(BRANCH, ["1.txt"])]
     (mirror,) = (two.home / "mirrors").iterdir()
     assert git(mirror, "for-each-ref", "refs/heads/heddle") == ""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "settle.after_take",
+        "settle.before_keep",
+        "ensure.after_claim",
+        "claim.after_push",
+        "commit_task.before_move",
+        "commit_task.after_move",
+    ],
+)
+async def test_a_place_that_is_killed_repeats_its_calls(
+    tmp_path: Path, remote: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies at any step of taking a place, or of an acceptance, completes it when it is asked again."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    fleet = Fleet(tmp_path / "home")
+    base, name = git(remote, "rev-parse", "trunk"), attempt()
+    try:
+        process = fleet.spawn("worktree_svc", {"HEDDLE_FAILPOINT": point})
+        async with worktrees.connected(fleet, remote) as connected:
+            place = replace(connected, url=f"file://{remote}", generation=2)
+
+            async def do() -> pb.CommitTaskResponse:
+                path = Path((await place.ensure(name, base)).worktree.path)
+                (path / "b.txt").write_text("b\n")
+                return await place.commit(name)
+
+            await fleet._serving("worktree_svc")
+            with pytest.raises(grpc.RpcError):
+                await do()
+            process.wait()
+            await fleet.start("worktree_svc")
+            done = await do()
+        assert git(remote, "rev-parse", BRANCH, f"{BRANCH}^").split() == [done.commit, base]
+        assert git(remote, "rev-parse", "refs/heddle/accepted/r1/api") == done.commit
+    finally:
+        fleet.stop()
