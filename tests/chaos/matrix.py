@@ -231,10 +231,15 @@ async def cross(lanes: Iterable[Crossing], server: Postgres | None = None) -> li
     return []
 
 
+# PostgreSQL drops the audit log by whole days, in a transaction of its own kind.
+_ONLY_SQLITE: Final = "prune_audit."
+
+
 def main(arguments: list[str]) -> int:
     """Prints the violations; returns the exit code of the command line above."""
     postgres = "--postgres" in arguments
-    points = [each for each in arguments if each != "--postgres"] or failpoints.NAMES
+    named = [each for each in arguments if each != "--postgres"]
+    points = named or [each for each in failpoints.NAMES if not (postgres and each.startswith(_ONLY_SQLITE))]
     with running_postgres() if postgres else nullcontext() as server:
         broken = asyncio.run(cross(crossings(points), server))
     print("\n".join(broken))
