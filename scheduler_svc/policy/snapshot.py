@@ -39,6 +39,8 @@ class TaskView:
     resolves: bool = False
     # Tasks of other epics that must be accepted before it starts.
     needs: tuple[TaskName, ...] = ()
+    # The agents of its attempts, as in plans; of one with an argument that is no name, its kind: "command:".
+    agents: tuple[str, ...] = ()
     # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
     # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.
@@ -107,6 +109,8 @@ class EpicView:
     moves: bool = False
     # The worker that is its place. Empty: it has none yet, or does not move.
     worker: str = ""
+    # Labels that its place must have.
+    labels: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def next_task(self) -> TaskView | None:
@@ -186,6 +190,9 @@ class WorkerView:
     full: bool = False
     # True: no session starts there.
     draining: bool = False
+    labels: frozenset[tuple[str, str]] = frozenset()
+    # The agents that it can start, as TaskView.agents names them. Empty: unknown.
+    agents: frozenset[str] = frozenset()
 
     @property
     def takes_work(self) -> bool:

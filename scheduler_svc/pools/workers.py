@@ -311,6 +311,8 @@ class Workers:
                 connected=worker.state.connected,
                 full=bool(worker.state.full),
                 draining=worker.draining,
+                labels=frozenset(worker.labels.items()),
+                agents=frozenset(each.name for each in worker.state.agents if each.available),
             )
             for worker in self._workers.values()
         )

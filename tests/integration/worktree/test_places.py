@@ -179,6 +179,8 @@ async def test_commits_of_people_on_the_remote_branch_are_merged(
     one, two = workers
     base = git(remote, "rev-parse", "trunk")
     first = await work(replace(one, generation=1), 1, "", base)
+    # The branch has been here before.
+    await two.merge(BRANCH, "before", base, known=known(first.commit, elsewhere=True))
     tree = git(remote, "rev-parse", f"{first.commit}^{{tree}}")
     person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
     git(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from heddle import pb
-from scheduler_svc.policy.actions import NoteWait, ParkAttempt, StartTask
+from scheduler_svc.policy.actions import MoveRun, NoteWait, ParkAttempt, StartTask
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView
@@ -111,6 +111,38 @@ def test_an_epic_that_does_not_move_is_where_its_run_is() -> None:
     assert starts(mixed, workers(1, 5)) == {"a": ("", ""), "c": ("w2", "")}
 
 
+GPU = frozenset({("gpu", "true")})
+
+
+@pytest.mark.parametrize(
+    ("epic", "expected"),
+    [
+        (moving("a", PENDING, labels=GPU), ("w3", "")),
+        (moving("a", PENDING, labels=GPU, worker="w1"), ("w3", "w1 did not have what it needs")),
+        (replace(moving("a"), tasks=(a_task("t1", agents=("codex",)),)), ("w2", "")),
+        (replace(moving("a"), tasks=(a_task("t1", agents=("claude", "command:")),)), ("w1", "")),
+        (replace(moving("a"), labels=GPU, tasks=(a_task("t1", agents=("codex",)),)), None),
+    ],
+)
+def test_a_place_has_the_labels_and_the_agents_that_an_epic_needs(
+    epic: EpicView, expected: tuple[str, str] | None
+) -> None:
+    """Only workers with the labels of the epic, and with the agents of its next task and its reviews, can be its place."""
+    fleet = (
+        WorkerView("w1", 9, agents=frozenset({"claude", "command:"})),
+        WorkerView("w2", 1, agents=frozenset({"claude", "codex"})),
+        WorkerView("w3", 1, agents=frozenset({"claude"}), labels=GPU | {("zone", "eu")}),
+    )
+    assert starts(placed(epic), fleet).get("a") == expected
+
+
+def test_a_run_says_that_no_worker_offers_what_it_needs() -> None:
+    """The labels and agents that no worker has are named."""
+    epic = replace(moving("a"), labels=GPU, tasks=(a_task("t1", agents=("codex",)),))
+    (note,) = decide(Snapshot((placed(epic),), (WorkerView("w1", 1, agents=frozenset({"claude"})),)))
+    assert note == NoteWait(RUN, "waiting for a place: no worker offers agent 'codex', the labels gpu=true")
+
+
 def asking(key: str, worker: str, since: int) -> EpicView:
     epic = moving(key, pb.TASK_STATE_WAITING, worker=worker)
     return replace(epic, tasks=(replace(epic.tasks[0], asked_at=since, parkable=True),))
@@ -195,3 +227,29 @@ def test_slots_that_come_back_are_found() -> None:
     for worker in ("w3", "w2", "w2"):
         found.vacate(worker)
     assert [found.choose(run, epic, epic.tasks[0]), found.free("w3"), found.free("w1")] == ["w2", 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("run", "lost", "expected"),
+    [
+        (placed(moving("a", RUNNING, worker="w2")), "w1", "w3"),
+        (placed(moving("a", RUNNING, worker="w2")), "", None),
+        # Its commits need not be at the remote.
+        (placed(moving("a", RUNNING, worker="w2"), an_epic("b", ACCEPTED)), "w1", None),
+        (a_run(an_epic("a", PENDING), worker="w1"), "w1", None),
+    ],
+)
+def test_a_run_whose_worker_was_lost_gets_another_one(run: RunView, lost: str, expected: str | None) -> None:
+    """The largest worker that takes work merges the epics from then on, if all of them can be anywhere."""
+    fleet = (
+        WorkerView("w1", 9, connected=False),
+        WorkerView("w2", 1),
+        WorkerView("w3", 2),
+        WorkerView("w4", 9, draining=True),
+    )
+    moves = [
+        each
+        for each in decide(Snapshot((run,), fleet, lost=frozenset(lost.split())))
+        if isinstance(each, MoveRun)
+    ]
+    assert moves == ([MoveRun(RUN, expected)] if expected else [])
