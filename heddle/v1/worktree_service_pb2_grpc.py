@@ -180,6 +180,8 @@ class WorktreeServiceServicer:
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
         epic has moved since the work was submitted.
+        - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+        for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
         created.
         - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.

@@ -86,6 +86,8 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
       epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -240,6 +242,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
       epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -409,6 +413,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
           epic has moved since the work was submitted.
+        - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+          for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
           created.
         - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
