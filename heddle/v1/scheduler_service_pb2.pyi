@@ -104,8 +104,9 @@ class CreateRunRequest(_message.Message):
     base is then the run's branch if it exists.
     """
     draft: _builtins.str
-    """The draft that the plan comes from, also if a person has edited it since. Its goal
-    is known to agents that change the plan later. runs/RUN. Absent: none.
+    """The draft that the plan comes from, also if a person has edited it since: runs/RUN.
+    Agents that change the plan later are given its goal. Ignored if it is not a draft
+    for the same project. Absent: none.
     """
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan: ...

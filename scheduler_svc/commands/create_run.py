@@ -264,11 +264,12 @@ def _write(
 
 
 def _draft_of(connection: Connection, name: str, project: str) -> str:
-    """Returns the id of the draft that a plan comes from; raises INVALID_FIELD if it is not one of the project."""
+    """Returns the id of the draft that a plan comes from; empty if it is not one of the project.
+
+    The plan may be started on another repository than it was drafted for. The goal of that is no one's business here.
+    """
     run = RunName.parse(name).run
-    if drafts.project_of(connection, run) != project:
-        raise invalid_field("draft", f"{name} is not a draft of a plan for {project}")
-    return run
+    return run if drafts.project_of(connection, run) == project else ""
 
 
 def _run_row(

@@ -335,5 +335,16 @@ async def test_what_cannot_be_revised(worker: FakeWorker, scheduler: Scheduler) 
         agent="command:x", project=project, revises=pb.PlanRevision(kind=SPLIT, plan=huge, epic="api")
     )
     assert "200,000 are allowed" in (await error_of(scheduler.api.DraftPlan(request))).message
-    created = pb.CreateRunRequest(plan=shop(), project=project, draft=run)
-    assert await reason_of(scheduler.api.CreateRun(created)) == pb.ERROR_REASON_INVALID_FIELD
+
+
+async def test_a_goal_is_only_told_in_its_own_project(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A plan that was drafted for another repository, or is said to come from an ordinary run, has no known goal."""
+    worker.play = Agent(said(shop()))
+    asked = pb.DraftPlanRequest(goal="A secret of others", agent="command:p", project="/other")
+    draft = (await scheduler.api.DraftPlan(asked)).run
+    await scheduler.finished(draft.name)
+    run, _ = await failed_run(worker, scheduler, shop(), draft=draft.name)
+    worker.play = agent = Agent("No.", "No.")
+    await revised(scheduler, REST, run)
+    assert "A secret of others" not in agent.prompts[0]
+    assert (await scheduler.run(await scheduler.create(shop(), draft=run))).name
