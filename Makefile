@@ -120,6 +120,7 @@ screenshots: $(TEST_STAMP) ## Take screenshots of every view in its states: make
 pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.toml
 	$(BIN)/pip install --quiet 'uv>=0.9,<1'
 	$(call compile,run.txt,)
+	$(call compile,image.txt,--extra kubernetes --constraints requirements/run.txt)
 	$(call compile,test.txt,--group dev)
 	$(call compile,bench.txt,--group dev --group bench)
 	$(call compile,mutants.txt,--group dev --group mutants)
