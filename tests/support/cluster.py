@@ -41,10 +41,7 @@ class Cluster(kmock.KubernetesEmulator):
 
     def __init__(self) -> None:
         super().__init__(limit=None, strict=False)
-        self.resources[_PODS] = {  # type: ignore[typeddict-item]  # the others have defaults
-            "kind": "Pod",
-            "namespaced": True,
-        }
+        self.resources[_PODS] = kmock.ResourceInfo(kind="Pod", namespaced=True)
         self.refusals: list[Refusal] = []
         self._versions = itertools.count(1)
         self._version = 0
