@@ -107,6 +107,11 @@ mutants: $(MUTANTS_STAMP) ## Change the pure modules and name the changes that n
 	$(BIN)/python -m tests.agents_setup
 	$(BIN)/python -m tests.mutants $(MODULES)
 
+.PHONY: kubernetes
+kubernetes: $(TEST_STAMP) ## Run the tests of the pool on Kubernetes against the cluster of KUBECONFIG, in a namespace that they remove
+	@if test -n "$$KUBECONFIG"; then HEDDLE_TEST_KUBERNETES=1 $(BIN)/pytest tests/integration/pools; \
+		else echo "Skipped: set KUBECONFIG to a file whose user may create namespaces. Without a cluster, make test runs them on a mock."; fi
+
 .PHONY: chaos
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)

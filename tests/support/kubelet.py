@@ -245,7 +245,12 @@ def _status(running: _Running, containers: Mapping[str, Any], *, ready: bool) ->
         "podIP": running.address,
         "conditions": [_BOUND, {"type": "Ready", "status": str(ready)}],
         "containerStatuses": [
-            {"name": name, "ready": ready, "restartCount": running.restarts.get(name, 0), "state": {"running": {}}}
+            {
+                "name": name,
+                "ready": ready,
+                "restartCount": running.restarts.get(name, 0),
+                "state": {"running": {}},
+            }
             for name in containers
         ],
     }

@@ -185,7 +185,9 @@ def _change(line: bytes) -> tuple[str, Pod]:
         event = json.loads(line)
         kind, pod = event["type"], event["object"]
     except (ValueError, KeyError, TypeError) as error:
-        raise RefusedError(0, "", f"the API server sent what is no change of a pod: {line[:200]!r}") from error
+        raise RefusedError(
+            0, "", f"the API server sent what is no change of a pod: {line[:200]!r}"
+        ) from error
     if kind == "ERROR":
         raise _refused(int(pod.get("code") or 500), pod)
     return kind, pod

@@ -1,6 +1,7 @@
 """The template of pods: what the operator decides about them, in one file."""
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ class Template:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise TemplateError(f"{path} cannot be read: {error}") from error
         try:
-            return cls._of(content)
+            # Copies values that YAML anchors share, so that a change applies to one container only.
+            return cls._of(json.loads(json.dumps(content, default=str)))
         except TemplateError as error:
             raise TemplateError(f"{path}: {error}") from None
 
