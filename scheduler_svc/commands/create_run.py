@@ -84,7 +84,7 @@ async def create_run(
     worker = workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
     await loop.run_in_executor(CHECKER, _check_agents, asked, tuple(worker.state.agents), budget)
-    base = await _inspect(asked, worker)
+    base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -136,7 +136,7 @@ def _check_agents(
     refuse_if(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Callable[[str], int]) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -150,7 +150,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
             " them, or accept that with --allow-dirty",
             files=", ".join(found.dirty_files),
         )
-    slots = max(worker.state.slots, 1)
+    slots = max(slots_for(found.project), 1)
     return _Base(
         worker.name,
         found.project,

@@ -26,7 +26,7 @@ from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs, worktree_views
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.projects import repository
+from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
@@ -41,6 +41,8 @@ class Committed(NamedTuple):
     commit: str
     # The commit that it merged, which separates the merged work from the epic's own. Empty: none.
     merged: str
+    # Why the remote of a placed epic refused its branch; the commit itself is accepted there. Empty: it did not.
+    push_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,12 @@ class TaskCommits:
         if request.submitted_commit:
             owner = AttemptName.parse(request.owner_attempt)
             return self.accept_submitted(
-                request.project, attempt, request.epoch, request.submitted_commit, owner
+                request.project,
+                attempt,
+                request.epoch,
+                request.submitted_commit,
+                owner,
+                generation=request.generation,
             )
         return self.commit_task(
             request.project,
@@ -70,6 +77,7 @@ class TaskCommits:
             spans=spans,
             continued=request.continued_commit,
             submit=request.submit,
+            generation=request.generation,
         )
 
     def commit_task(
@@ -84,8 +92,11 @@ class TaskCommits:
         spans: Sequence[Span],
         continued: str = "",
         submit: bool = False,
+        generation: int = 0,
     ) -> Committed:
         """Commits the attempt's work as one commit on the epic's branch. Idempotent.
+
+        An epic with a `generation` has a place: the remote accepts the commit first, or else nothing is accepted.
 
         `spans` are the periods in which agents worked on the attempt's task. `continued` is an earlier submitted
         commit of the task, whose merges the new commit has too. With `submit`, the commit is only kept, and
@@ -112,6 +123,8 @@ class TaskCommits:
         if submit and submitted:
             return _committed(project.git, submitted, state)
         folder = checkouts.repair(project, paths)
+        if generation and state.offered:
+            return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
         agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(paths, folder)
         agent_merges.check_finished(project, paths, folder)
@@ -131,15 +144,42 @@ class TaskCommits:
             failpoint("submit_task.after_move")
             log.info("task_submitted", attempt=str(attempt), commit=commit)
             return _committed(project.git, commit, state)
+        state = replace(state, offered=commit)
+        if generation:
+            # A repeated call offers the same commit, because the remote may have accepted it already.
+            self.store.save(paths, state)
+        return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
+
+    def _accept(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        attempt: AttemptName,
+        state: WorktreeState,
+        head: str,
+        *,
+        generation: int,
+        folder: Path,
+    ) -> Committed:
+        """Accepts the offered commit: first at the remote if the epic has a place, then here."""
+        epic, commit = paths.epic, state.offered
+        push_error = claims.accept(project, epic, generation, commit) if generation else ""
         failpoint("commit_task.before_move")
         refs.update(project.git, refs.accepting(epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
 
     def accept_submitted(
-        self, path: str, attempt: AttemptName, epoch: int, commit: str, owner: AttemptName
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        commit: str,
+        owner: AttemptName,
+        *,
+        generation: int = 0,
     ) -> Committed:
         """Moves the epic's branch to the commit that `attempt` has submitted. Idempotent.
 
@@ -162,12 +202,13 @@ class TaskCommits:
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
+        push_error = claims.accept(project, epic, generation, commit) if generation else ""
         failpoint("accept_submitted.before_move")
         refs.update(project.git, refs.accepting(epic, commit, head))
         failpoint("accept_submitted.after_move")
         self._finish(project, paths, attempt, commit, None)
         log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
 
     def _accepted_before(
         self, project: Project, paths: WorktreePaths, state: WorktreeState | None, attempt: AttemptName
@@ -236,7 +277,7 @@ class TaskCommits:
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the owner. So does what a reviewer changed.
         work_saved = state.owner == attempt and not checkouts.has_nested_worktrees(project, paths)
-        self.store.save(paths, replace(state, head=commit, merging="", work_saved=work_saved))
+        self.store.save(paths, replace(state, head=commit, merging="", offered="", work_saved=work_saved))
         failpoint("commit_task.after_state")
 
 
