@@ -55,6 +55,8 @@ class WorkerAddress:
     name: str
     worktree: str
     agent: str
+    # The name for which its certificate is valid; empty: the host of the address.
+    tls_name: str = ""
 
 
 def is_address(value: str) -> bool:
