@@ -192,7 +192,7 @@ class TaskCommits:
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
-        push_error = claims.accept(project, epic, generation, commit) if generation else ""
+        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
         failpoint("accept_submitted.before_move")
         refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("accept_submitted.after_move")
