@@ -186,8 +186,8 @@ class Workers:
 
     async def _join(self, address: WorkerAddress, *, registered: bool = False) -> None:
         # The events of sessions stay in the worker's spool until the database takes them.
-        agent = open_channel(address.agent, self._tls, ahead=False)
-        worktree = open_channel(address.worktree, self._tls)
+        agent = open_channel(address.agent, self._tls, ahead=False, tls_name=address.tls_name)
+        worktree = open_channel(address.worktree, self._tls, tls_name=address.tls_name)
         worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
         worker.registered = address if registered else None
         worker.channels = (agent, worktree)
