@@ -1,10 +1,13 @@
 """The places that the pool makes for epics: asks for them, reports why they are not there, and releases them."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Final
 
 import structlog
+from prometheus_client import Histogram
 
 from heddle import pb
 from heddle.names import EpicName
@@ -17,7 +20,13 @@ from scheduler_svc.store.rows import epics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_ASKED = "the place has been asked for"
+_ASKED: Final = "the place has been asked for"
+
+_PLACE: Final = Histogram(
+    "heddle_place_seconds",
+    "Time from when an epic could run and asked for a place until its task was started there.",
+    buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+)
 
 
 class EpicPlaces:
@@ -32,6 +41,8 @@ class EpicPlaces:
         # The epics that have asked for a place, and why it is not there yet.
         self._waits: dict[EpicName, str] = {}
         self._failures: dict[EpicName, str] = {}
+        # When it asked.
+        self._asked: dict[EpicName, float] = {}
         # What the last snapshot shows of each epic with a place, or that needs one.
         self._epics: dict[EpicName, EpicView] = {}
         # What the epics that wait need.
@@ -45,6 +56,7 @@ class EpicPlaces:
     def ask(self, epic: EpicName) -> None:
         """Asks for the next place of an epic, until it starts there or cannot continue."""
         self._waits.setdefault(epic, _ASKED)
+        self._asked.setdefault(epic, time.monotonic())
 
     def observe(self, snapshot: Snapshot) -> None:
         """Takes note of the epics; one that no longer waits for a place has it, or has ended."""
@@ -52,6 +64,9 @@ class EpicPlaces:
         going_on = {epic.name for run in snapshot.runs if _goes_on(run) for epic in run.epics if _waits(epic)}
         for name in [each for each in self._waits if each not in going_on]:
             del self._waits[name]
+            asked = self._asked.pop(name, 0.0)
+            if name in self._epics and self._epics[name].busy:
+                _PLACE.observe(time.monotonic() - asked)
         # A task may have been added since.
         self._specs = {
             key: spec for key, spec in self._specs.items() if EpicName(key.run, key.epic) in going_on
@@ -98,6 +113,7 @@ class EpicPlaces:
         await self._term.write("skip_place", partial(epics.skip_place, name=name, generation=key.generation))
         self._waits.pop(name, None)
         if gone.failed:
+            self._asked.pop(name, None)
             self._failures[name] = gone.reason
 
     async def _check_placed(self, name: EpicName, key: PlaceKey) -> bool:
