@@ -146,7 +146,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         validate_default=False,
-        use_attribute_docstrings=True,
     )
 
     home: Annotated[Path, BeforeValidator(_home)] = Field(default_factory=lambda: Path.home() / ".heddle")

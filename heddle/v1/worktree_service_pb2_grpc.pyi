@@ -92,6 +92,8 @@ class WorktreeServiceStub:
       has moved to another worker, or its branch has moved since the work was submitted.
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
       take the commit now. Nothing was accepted; the same call works later.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -252,6 +254,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
       has moved to another worker, or its branch has moved since the work was submitted.
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
       take the commit now. Nothing was accepted; the same call works later.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -427,6 +431,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
           has moved to another worker, or its branch has moved since the work was submitted.
         - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
           take the commit now. Nothing was accepted; the same call works later.
+        - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+          for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
           created.
         - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.

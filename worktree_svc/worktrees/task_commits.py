@@ -45,6 +45,16 @@ class Committed(NamedTuple):
     push_error: str = ""
 
 
+class _Opened(NamedTuple):
+    """A known worktree whose owner was checked."""
+
+    project: Project
+    paths: WorktreePaths
+    state: WorktreeState
+    # The last accepted commit.
+    head: str
+
+
 @dataclass(frozen=True)
 class TaskCommits:
     """Commits the work of attempts in their worktrees. Calls for one epic must not overlap."""
@@ -102,22 +112,10 @@ class TaskCommits:
         commit of the task, whose merges the new commit has too. With `submit`, the commit is only kept, and
         `accept_submitted` can accept it later.
         """
-        self.check_epoch(epoch)
-        project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
-        paths = self.store.paths(epic)
-        state = self.store.load(paths)
-        if done := self._accepted_before(project, paths, state, attempt):
-            return done
-        if state is None:
-            raise errors.HeddleError(
-                pb.ERROR_REASON_WORKTREE_LOST,
-                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
-                path=paths.worktree,
-            )
-        repository.check_same(self.folders, project, state.project)
-        state.check_owner(attempt)
-        head = accepted_history.accepted(project, state)
+        opened = self._open(path, attempt, epoch, owner=attempt)
+        if isinstance(opened, Committed):
+            return opened
+        project, paths, state, head = opened
         kept = refs.kept_ref(attempt)
         (submitted,) = refs.read(project.git, kept)
         if submit and submitted:
@@ -165,7 +163,7 @@ class TaskCommits:
         epic, commit = paths.epic, state.offered
         push_error = claims.accept(project, epic, generation, commit) if generation else ""
         failpoint("commit_task.before_move")
-        refs.update(project.git, refs.accepting(epic, commit, head))
+        refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
@@ -186,29 +184,45 @@ class TaskCommits:
         `owner` is the attempt that owns the worktree now. Its files do not count. Raises STALE_ATTEMPT if `commit`
         is not the attempt's work on top of the epic's last accepted commit.
         """
-        self.check_epoch(epoch)
-        project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
-        paths = self.store.paths(epic)
-        state = self.store.load(paths)
-        if done := self._accepted_before(project, paths, state, attempt):
-            return done
-        if state is None:
-            raise checkouts.damaged(paths)
-        repository.check_same(self.folders, project, state.project)
-        state.check_owner(owner)
-        head = accepted_history.accepted(project, state)
+        opened = self._open(path, attempt, epoch, owner=owner)
+        if isinstance(opened, Committed):
+            return opened
+        project, paths, state, head = opened
         if _parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
-        push_error = claims.accept(project, epic, generation, commit) if generation else ""
+        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
         failpoint("accept_submitted.before_move")
-        refs.update(project.git, refs.accepting(epic, commit, head))
+        refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("accept_submitted.after_move")
         self._finish(project, paths, attempt, commit, None)
         log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
         return _committed(project.git, commit, state)._replace(push_error=push_error)
+
+    def _open(
+        self, path: str, attempt: AttemptName, epoch: int, *, owner: AttemptName
+    ) -> "Committed | _Opened":
+        """Returns the worktree of an attempt, or its commit if it is already accepted.
+
+        `owner` is the attempt that owns the worktree now. Raises STALE_EPOCH, STALE_ATTEMPT, and WORKTREE_LOST if
+        the worktree is not known here.
+        """
+        self.check_epoch(epoch)
+        project = repository.find(self.folders, path)
+        paths = self.store.paths(attempt.parent.parent)
+        state = self.store.load(paths)
+        if done := self._accepted_before(project, paths, state, attempt):
+            return done
+        if state is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WORKTREE_LOST,
+                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
+                path=paths.worktree,
+            )
+        repository.check_same(self.folders, project, state.project)
+        state.check_owner(owner)
+        return _Opened(project, paths, state, accepted_history.accepted(project, state))
 
     def _accepted_before(
         self, project: Project, paths: WorktreePaths, state: WorktreeState | None, attempt: AttemptName

@@ -71,8 +71,9 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
-    # True: its agent drafts a plan.
+    # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),

@@ -202,6 +202,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
         merge_hold=row.merge_hold,
         draft=row.draft,
+        revises=str(RunName(row.revises)) if row.revises else "",
     )
 
 
