@@ -24,6 +24,7 @@ from scheduler_svc.policy.actions import (
     HoldEpic,
     MergeEpic,
     MergeRun,
+    MoveRun,
     NoteWait,
     ParkAttempt,
     PauseRun,
@@ -160,6 +161,16 @@ def _note_wait(connection: Connection, action: NoteWait, now: int) -> bool:
         return False
     waits = pb.RunWaits(reason=action.reason)
     append(connection, [event(action.run, _ACTOR, run_waits=waits)], now)
+    return True
+
+
+@_effect_of(MoveRun)
+def _move_run(connection: Connection, action: MoveRun, now: int) -> bool:
+    before = runs.move_home(connection, action.run, action.worker)
+    if before is None:
+        return False
+    moved = pb.RunMoved(from_worker=before, to_worker=action.worker)
+    append(connection, [event(action.run, _ACTOR, run_moved=moved)], now)
     return True
 
 

@@ -127,10 +127,13 @@ class EpicPlaces:
         return True
 
     async def _spec(self, key: PlaceKey) -> PlaceSpec:
-        if key not in self._specs:
-            agents = await self._term.read(partial(agent_kinds, name=EpicName(key.run, key.epic)))
-            self._specs[key] = PlaceSpec(key, agents=agents)
-        return self._specs[key]
+        name = EpicName(key.run, key.epic)
+        labels = dict(self._epics[name].labels)
+        known = self._specs.get(key)
+        if known is None or known.labels != labels:
+            agents = await self._term.read(partial(agent_kinds, name=name))
+            known = self._specs[key] = PlaceSpec(key, labels, agents)
+        return known
 
 
 def _goes_on(run: RunView) -> bool:

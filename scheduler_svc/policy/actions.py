@@ -149,6 +149,14 @@ class NoteWait(_Action):
 
 
 @dataclass(frozen=True)
+class MoveRun(_Action):
+    """Have another worker merge the run's epics, because the run's worker was lost."""
+
+    run: RunName
+    worker: str
+
+
+@dataclass(frozen=True)
 class SkipTask(_Action):
     """The task will not run."""
 
@@ -224,6 +232,7 @@ Action: TypeAlias = (
     | HoldEpic
     | PauseRun
     | NoteWait
+    | MoveRun
     | SkipTask
     | FailTask
     | MergeEpic

@@ -43,7 +43,7 @@ from scheduler_svc.policy.actions import (
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs
-from scheduler_svc.policy.places import Places
+from scheduler_svc.policy.places import Places, moved_runs
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -90,6 +90,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
         queues.append(queue)
     places = Places(snapshot.workers, snapshot.lost, snapshot.pods)
     actions += starts(queues, places)
+    actions += moved_runs(snapshot)
     actions += run_waits.changed(snapshot, _without_place(queues, places))
     return actions
 

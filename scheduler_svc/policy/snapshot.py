@@ -39,6 +39,8 @@ class TaskView:
     resolves: bool = False
     # Tasks of other epics that must be accepted before it starts.
     needs: tuple[TaskName, ...] = ()
+    # The agents of its attempts, as in plans; of one with an argument that is no name, its kind: "command:".
+    agents: tuple[str, ...] = ()
     # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
     # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.
@@ -109,6 +111,8 @@ class EpicView:
     worker: str = ""
     # How often it got a place, or lost one. The next place has the next number.
     generation: int = 0
+    # Labels that its place must have.
+    labels: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def next_task(self) -> TaskView | None:
@@ -190,6 +194,9 @@ class WorkerView:
     draining: bool = False
     # The epic that it was made for, which is the only one that runs there. None: it takes any.
     epic: EpicName | None = None
+    labels: frozenset[tuple[str, str]] = frozenset()
+    # The agents that it can start, as TaskView.agents names them. Empty: unknown.
+    agents: frozenset[str] = frozenset()
 
     @property
     def takes_work(self) -> bool:

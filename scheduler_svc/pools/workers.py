@@ -294,6 +294,8 @@ class Workers:
                 full=bool(worker.state.full),
                 draining=worker.draining,
                 epic=worker.epic,
+                labels=frozenset(worker.labels.items()),
+                agents=frozenset(each.name for each in worker.state.agents if each.available),
             )
             for worker in self._workers.values()
         )

@@ -25,6 +25,7 @@ class PodFleet:
     remote: Path
     url: str
     stage: Path
+    template: Path
 
     async def at_work(self, *attempts: str) -> None:
         """Waits until attempts of `waiting_plan` have begun, given as EPIC-TASK-NUMBER."""
@@ -82,7 +83,9 @@ async def pod_fleet(
         fleet._addresses["scheduler_svc"] = fleet.scheduler
         stack.callback(fleet.stop)
         await fleet.start("worktree_svc", "agent_svc", "scheduler_svc")
-        yield PodFleet(fleet, kubernetes, nodes, served / "app.git", f"{url}/app.git", stage)
+        yield PodFleet(
+            fleet, kubernetes, nodes, served / "app.git", f"{url}/app.git", stage, folder / "template.yaml"
+        )
 
 
 def waiting_plan(*epics: str, retries: int = 0) -> pb.Plan:

@@ -162,6 +162,8 @@ tasks = sa.Table(
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
+    # The agents of its attempts and reviews, one a line, as TaskView.agents names them. Empty: not known.
+    sa.Column("agents", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),

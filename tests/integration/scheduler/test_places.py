@@ -186,3 +186,33 @@ async def test_acceptance_waits_for_the_remote_and_a_leader_is_replaced_meanwhil
         assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
         assert [event.HasField("task_started") for event in told].count(True) == 2
         assert fleet.merged() == {"a-one": f"1@{first}", "a-two": f"1@{first}"}
+
+
+async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) -> None:
+    """The worker of a run dies for good after a merge: all that was accepted and merged is at the remote, and the rest follows."""
+    async with (
+        places(tmp_path, count=2, lease=4) as fleet,
+        fleet.scheduler.client(patience=60) as client,
+    ):
+        run = (await client.create_run(fleet.request({"a": ["one"], "b": ["one"]}))).name
+        (home,) = (name for name, each in fleet.workers.items() if list(each.home.glob("mirrors/*.git")))
+        at_work = await fleet.until_at_work("a-one-1", "b-one-1")
+        # The epic that is at home is accepted and merged there; then its worker is gone.
+        first, second = ("a", "b") if at_work["a-one-1"] == home else ("b", "a")
+        fleet.let_go(f"{first}-one")
+        told: list[pb.Event] = []
+        async for answer in client.watch_run(run):
+            told += answer.events
+            if any(event.HasField("merge_finished") for event in told):
+                break
+        for service in ("agent_svc", "worktree_svc"):
+            fleet.workers[home].kill(service)
+        fleet.let_go()
+        told = await events_of(client, run)
+        ended = await client.get_run(run)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        (moved,) = [event.run_moved for event in told if event.HasField("run_moved")]
+        other = at_work[f"{second}-one-1"]
+        assert (moved.from_worker, moved.to_worker) == (home, other)
+        assert fleet.merged() == {f"{first}-one": f"1@{home}", f"{second}-one": f"1@{other}"}
+        assert git(fleet.remote, "rev-list", "--count", "--merges", "trunk") == "3"

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from heddle import pb, samples
 from heddle.plan.file import load
@@ -47,13 +48,13 @@ async def test_the_sample_plan_runs_in_pods(tmp_path: Path) -> None:
 
 
 async def test_pods_that_are_lost_use_no_retry(tmp_path: Path) -> None:
-    """A lost node, an eviction and a partition each cost an attempt and no retry: the epic continues in its next pod.
+    """A lost node and an eviction each cost an attempt and no retry: the epic continues in its next pod.
 
     A leader that is replaced in between finds the pods of the earlier one, and removes them in the end.
     """
     repository = make_repository(tmp_path / "repository")
     async with (
-        pod_fleet(tmp_path / "fleet", repository, lease=5) as fleet,
+        pod_fleet(tmp_path / "fleet", repository) as fleet,
         fleet.fleet.client(patience=60) as client,
     ):
         request = pb.CreateRunRequest(plan=waiting_plan("a", "b"), project=fleet.url, max_parallel=2)
@@ -73,29 +74,50 @@ async def test_pods_that_are_lost_use_no_retry(tmp_path: Path) -> None:
 
         fleet.fleet.kill("scheduler_svc")
         await fleet.fleet.start("scheduler_svc")
-        fleet.nodes.freeze(a2)
-        await fleet.at_work("a-two-3")
-        assert b2 in fleet.kubernetes.names()
+        assert fleet.kubernetes.names() == [a2, b2]
         fleet.let_go("all")
         told = await events_of(client, run)
         ended = await client.get_run(run)
         assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
         moved = [event.epic_moved for event in told if event.HasField("epic_moved")]
         assert [(each.from_worker, each.reason) for each in moved] == [
-            (pod, f"{pod} was lost (no retry used)") for pod in (a1, b1, a2)
+            (pod, f"{pod} was lost (no retry used)") for pod in (a1, b1)
         ]
-        assert moved[0].to_worker == a2
-        assert moved[1].to_worker == b2
-        for epic, task, states in (("a", "one", 0), ("a", "two", 2), ("b", "one", 1), ("b", "two", 0)):
+        assert [each.to_worker for each in moved] == [a2, b2]
+        for epic, task, states in (("a", "one", 0), ("a", "two", 1), ("b", "one", 1), ("b", "two", 0)):
             found = [each.state for each in await client.list_attempts(f"{run}/epics/{epic}/tasks/{task}")]
             assert found == [pb.ATTEMPT_STATE_LOST] * states + [pb.ATTEMPT_STATE_ACCEPTED]
         assert fleet.merged(ended.branch) == {
             "a-one.txt": "1",
-            "a-two.txt": "3",
+            "a-two.txt": "2",
             "b-one.txt": "2",
             "b-two.txt": "1",
         }
         await eventually(lambda: fleet.kubernetes.names() == [])
+
+
+async def test_a_pod_that_cannot_be_reached_is_replaced(tmp_path: Path) -> None:
+    """When the lease of a pod behind a partition has ended, its epic continues in another pod, and the old one is removed.
+
+    How often that happens on a busy machine is not certain; each time, the attempt is lost and nothing else.
+    """
+    repository = make_repository(tmp_path / "repository")
+    async with (
+        pod_fleet(tmp_path / "fleet", repository, lease=10) as fleet,
+        fleet.fleet.client(patience=60) as client,
+    ):
+        run = (await client.create_run(pb.CreateRunRequest(plan=waiting_plan("a"), project=fleet.url))).name
+        await fleet.at_work("a-one-1")
+        (first,) = fleet.kubernetes.names()
+        fleet.nodes.freeze(first)
+        await eventually(lambda: first not in fleet.kubernetes.names())
+        fleet.let_go("all")
+        await events_of(client, run)
+        ended = await client.get_run(run)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        attempts = await client.list_attempts(f"{run}/epics/a/tasks/one")
+        *lost, accepted = [each.state for each in attempts]
+        assert (set(lost), accepted) == ({pb.ATTEMPT_STATE_LOST}, pb.ATTEMPT_STATE_ACCEPTED)
 
 
 async def test_what_a_pod_waits_for_is_shown(tmp_path: Path) -> None:
@@ -135,3 +157,21 @@ async def test_what_a_pod_waits_for_is_shown(tmp_path: Path) -> None:
         assert states["a"] == pb.EPIC_STATE_SUCCEEDED
         assert states["b"] == pb.EPIC_STATE_FAILED
         await eventually(lambda: fleet.kubernetes.names() == [])
+
+        # What the operator can add to the template is waited for, and a changed template is used at once.
+        plan = waiting_plan("c")
+        plan.epics[0].place["gpu"] = "true"
+        run = (await client.create_run(pb.CreateRunRequest(plan=plan, project=fleet.url))).name
+
+        async def asks_for_label() -> bool:
+            return "no pod offers gpu=true" in (await client.get_run(run)).waits_for
+
+        await eventually(asks_for_label)
+        template = yaml.safe_load(fleet.template.read_text())
+        template["labels"] = {"gpu=true": {"spec": {"nodeSelector": {"accelerator": "nvidia"}}}}
+        fleet.template.write_text(yaml.safe_dump(template))
+        await eventually(lambda: len(fleet.kubernetes.names()) == 1)
+        (pod,) = fleet.kubernetes.names()
+        assert fleet.kubernetes.pod(pod)["spec"]["nodeSelector"] == {"accelerator": "nvidia"}
+        await events_of(client, run)
+        assert (await client.get_run(run)).state == pb.RUN_STATE_SUCCEEDED
