@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     )
     """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`.
     none: only workers that register themselves."""
+    pod_template: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The template of the Kubernetes pods in which epics of projects by URL run, one for each; absent: epics run
+    on workers that exist."""
+    pod_keep: _Seconds = 300
+    """Seconds that the pod of an epic stays after it has ended."""
     worker_name: str = "local"
     """The name of this worker in events."""
     advertise: Annotated[str, AfterValidator(lambda value: value and _advertised(value))] = ""

@@ -17,7 +17,8 @@ from scheduler_svc.commands.run_again import filled
 from scheduler_svc.model.agent_availability import agents_of, check_all_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
-from scheduler_svc.pools.workers import Worker, Workers, call
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import Workers, call
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event

@@ -285,6 +285,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicV
         # One that started without a place stays, because not all of its commits need be at the remote.
         moves=placed and (row.generation > 0 or row.started_at is None),
         worker=row.worker,
+        generation=row.generation,
         labels=labels,
     )
 
