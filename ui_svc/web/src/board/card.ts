@@ -1,5 +1,5 @@
 // One session on the board: its activity, and its actions.
-import { computed } from "vue";
+import { computed, watch } from "vue";
 import { useInSight } from "../browser/inSight";
 import { href } from "../browser/paths";
 import { costOf } from "../model/format";
@@ -30,6 +30,11 @@ export function useCard(
   // A task without an attempt has no card.
   const attempt = computed((): Attempt => props.task.attempt!);
   const inSight = useInSight();
+  watch(
+    [() => props.task.name, inSight],
+    ([name, seen], _, onCleanup) => seen && onCleanup(props.store.see(name)),
+    { immediate: true },
+  );
   const summary = computed<Summary | null>((before) => {
     const it = props.store.summaries.get(props.task.name);
     const now = it?.attempt === attempt.value.name ? it : attempt.value.summary;
