@@ -179,6 +179,9 @@ class Member:
     agent: str
     labels: Mapping[str, str] = field(default_factory=dict)
     draining: bool = False
+    # Who drained it, and when, in microseconds; empty and 0 if it is not.
+    drained_by: str = ""
+    drained_at: int = 0
 
 
 @dataclass(frozen=True)
