@@ -17,8 +17,7 @@ from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
-from heddle.sockets import is_socket
-from heddle.urls import is_loopback
+from heddle.urls import is_local
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.policy.snapshot import Member, WorkerView
@@ -73,8 +72,7 @@ class Worker:
     labels: Mapping[str, str] = field(default_factory=dict)
     draining: bool = False
     # Who drained it, and when, in microseconds.
-    drained_by: str = ""
-    drained_at: int = 0
+    drained: tuple[str, int] = ("", 0)
     # Whether its address is a socket or loopback.
     same_machine: bool = False
     # Its addresses if it registered itself. None: it is configured.
@@ -89,10 +87,10 @@ class Worker:
         self.state.labels.clear()
         self.state.labels.update(self.labels)
         self.state.draining = self.draining
-        self.state.drained_by = self.drained_by
+        self.state.drained_by, drained_at = self.drained
         self.state.ClearField("drain_time")
-        if self.drained_at:
-            self.state.drain_time.FromMicroseconds(self.drained_at)
+        if drained_at:
+            self.state.drain_time.FromMicroseconds(drained_at)
         self.state.same_machine = self.same_machine
         self.state.terminals = self.state.terminals and self.same_machine
         self.state.registered = self.registered is not None
@@ -185,8 +183,7 @@ class Workers:
         for worker in self._workers.values():
             member = known.get(worker.name)
             worker.draining = member is not None and member.draining
-            worker.drained_by = member.drained_by if member and member.draining else ""
-            worker.drained_at = member.drained_at if member and member.draining else 0
+            worker.drained = (member.drained_by, member.drained_at) if member else ("", 0)
             worker.labels = member.labels if member else {}
             worker.describe()
 
@@ -205,9 +202,7 @@ class Workers:
         worktree = open_channel(address.worktree, self._tls, tls_name=address.tls_name)
         worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
         worker.registered = address if registered else None
-        worker.same_machine = is_socket(address.agent) or is_loopback(
-            address.agent.rpartition(":")[0].strip("[]")
-        )
+        worker.same_machine = is_local(address.agent)
         worker.channels = (agent, worktree)
         worker.describe()
         self._workers[address.name] = worker

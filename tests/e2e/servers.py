@@ -131,11 +131,8 @@ class Servers:
             "HEDDLE_WORKERS": f"local={self._addresses['worktree']}+{self._addresses['agent']}",
             "HEDDLE_SLOTS": "12",
             "HEDDLE_MIN_FREE_BYTES": "0",
-<<<<<<< HEAD
             "HEDDLE_TERMINAL": "true",
-=======
             **self._extra,
->>>>>>> 0b08bcd1d84ef30b76f7b33285edd074340d5326
         }
         # With it, NiceGUI would treat the server as one of its own tests.
         environment.pop("PYTEST_CURRENT_TEST", None)
