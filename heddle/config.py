@@ -309,10 +309,9 @@ class Settings(BaseSettings):
         if self.advertise:
             return "HEDDLE_ADVERTISE is set"
         # Most programs that read settings need no gRPC, which it imports.
-        from heddle.urls import is_loopback  # noqa: PLC0415 (see above)
+        from heddle.urls import is_local  # noqa: PLC0415 (see above)
 
-        host = self.listen.rpartition(":")[0].strip("[]")
-        local = not self.listen or is_socket(self.listen) or is_loopback(host)
+        local = not self.listen or is_local(self.listen)
         return "" if local else f"HEDDLE_LISTEN is {self.listen}, which other machines can reach"
 
 
