@@ -32,6 +32,7 @@ COMMITS: Final = (
     "hand_over",
     "park",
     "suspend",
+    "hold_epic",
     "record_merge_check",
     "record_merged",
     "record_conflict",
@@ -49,6 +50,7 @@ COMMITS: Final = (
     "mark_expired",
     "prune_audit",
     "record_forecast",
+    "record_base",
 )
 
 # Calls of the scheduler to a worker.
@@ -65,6 +67,7 @@ CALLS: Final = (
     "CommitTask",
     "DiscardAttempt",
     "PredictConflicts",
+    "CountNewCommits",
     "MergeBranch",
     "OpenMerge",
     "RunChecks",

@@ -54,6 +54,8 @@ class Worker:
         merge: str = "",
         needed: Sequence[str] = (),
         resolve: bool = False,
+        sync: str = "",
+        known: str = "",
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -66,6 +68,7 @@ class Worker:
             merge_revision=merge,
             take_in=needed,
             resolve_conflict=resolve,
+            base=pb.BaseBranch(branch=sync, known_commit=known) if sync else None,
         )
         return await self.stub.EnsureWorktree(request)
 

@@ -98,6 +98,10 @@ class AttemptDriver:
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
+            if error.reason == pb.ERROR_REASON_SYNC_CONFLICT and await attempt_waits.hold(
+                self._term, self._attempt, assignment.base.branch if assignment.base else "", error
+            ):
+                return
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
             result.outcome = attempt_outcomes.OUTCOMES.get(error.reason, result.outcome)
@@ -140,7 +144,8 @@ class AttemptDriver:
             merge_revision=assignment.merges,
             rewind_to=assignment.rewind_to,
             take_in=assignment.needed,
-            resolve_conflict=assignment.resolves_needed,
+            resolve_conflict=assignment.resolves_taken_in,
+            base=assignment.base,
             known_branches=known_branches(assignment.known_branches),
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
@@ -156,12 +161,13 @@ class AttemptDriver:
         noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
         if noted:
             self._new_agent = ""
-        if moved or noted or answer.taken_in:
+        if moved or noted or answer.taken_in or answer.HasField("base"):
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
                 ensured=answer,
                 worker=assignment.worker,
+                base_branch=request.base.branch,
                 now=self._term.now(),
             )
             await self._term.write("record_worktree", record, self._run)

@@ -63,6 +63,7 @@ _EPICS = (
         epics.c.setup_failure,
         epics.c.rewind_to,
         epics.c.budget_hold.is_not(None).label("over_budget"),
+        epics.c.sync_state,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -311,6 +312,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
         over_budget=row.over_budget,
+        out_of_sync=row.sync_state == pb.SYNC_STATE_HELD,
     )
 
 
