@@ -51,6 +51,8 @@ COMMITS: Final = (
     "prune_audit",
     "record_forecast",
     "record_base",
+    "lose_place",
+    "stay",
 )
 
 # Calls of the scheduler to a worker.
@@ -122,6 +124,9 @@ STEPS: Final = (
     "open_merge.after_layout",
     "close_merge.before_remove",
     "close_merge.after_forget",
+    "settle.after_take",
+    "settle.before_keep",
+    "claim.after_push",
 )
 
 # Disk writes of agent_svc; worktree_svc also writes the fence.

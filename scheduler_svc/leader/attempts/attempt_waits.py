@@ -1,13 +1,25 @@
 """Ends attempts that continue later: parked sessions, those whose provider takes no work, and those of epics on hold."""
 
 from functools import partial
+from typing import Final
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import base_syncs, parked_sessions, provider_outages
+
+# After these outcomes the next attempt resumes the session. A session over its budget share may get another.
+_GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
+
+
+async def continues_later(term: Term, attempt: AttemptName, result: pb.SessionFinished) -> bool:
+    """Records that the attempt continues later; returns False if its session has ended for good."""
+    if result.outcome in _GOES_ON_LATER and await park(term, attempt, result):
+        return True
+    return result.outcome in OUTAGES and await suspend(term, attempt, result)
 
 
 async def park(term: Term, attempt: AttemptName, result: pb.SessionFinished) -> bool:

@@ -94,7 +94,9 @@ def _scene(connection: Connection, name: RunName) -> _Scene | None:
         depends = bool(pb.PlanEpic.FromString(epic.spec).depends_on)
         own = epic.head_commit or (depends and run.head_commit) or run.base_commit
         taken_in = pb.EpicSync.FromString(epic.sync or b"").commit
-        held[epic.epic] = tuple(filter(None, (own, epic.start_commit, taken_in)))
+        # Of an epic on another worker, only what it has of the branch need be here.
+        known = (own, epic.start_commit, taken_in, run.base_commit)
+        held[epic.epic] = tuple(dict.fromkeys(filter(None, known)))
     if not held:
         return None
     return _Scene(run.worker, run.project, branch, held, pb.BaseState.FromString(run.base_state or b""))

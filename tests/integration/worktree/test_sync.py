@@ -28,21 +28,21 @@ async def test_new_commits_are_taken_in_once(worker: Worker) -> None:
     """They are merged on the epic's branch; a branch that has not moved changes nothing, nor does a repeated call."""
     base = worker.git("rev-parse", "main").strip()
     before = await accepted(worker, "api", {"api.txt": "api\n"})
-    first = await worker.ensure(TWO, sync="main", known=base)
+    first = await worker.ensure(TWO, sync="main", builds_on=base)
     assert (first.base, first.worktree.head_commit) == (pb.BaseTakenIn(commit=base), before)
     tip = on_main(worker, {"main.txt": "main\n"})
-    again = await worker.ensure(TWO, sync="main", known=base)
+    again = await worker.ensure(TWO, sync="main", builds_on=base)
     assert (again.base, again.worktree.head_commit) == (pb.BaseTakenIn(commit=base), before)
-    ensured = await worker.ensure(attempt("api", "two", 2), sync="main", known=base)
+    ensured = await worker.ensure(attempt("api", "two", 2), sync="main", builds_on=base)
     assert ensured.base == pb.BaseTakenIn(commit=tip, commit_count=1)
     assert (Path(ensured.worktree.path) / "main.txt").read_text() == "main\n"
     assert worker.git("rev-parse", f"{BRANCH}^1", f"{BRANCH}^2").split() == [before, tip]
     assert (ensured.taken_in, own(worker, ensured.taken_in)) == (tip, ["api.txt"])
-    repeated = await worker.ensure(attempt("api", "two", 2), sync="main", known=base)
+    repeated = await worker.ensure(attempt("api", "two", 2), sync="main", builds_on=base)
     assert (repeated.base, repeated.taken_in) == (ensured.base, tip)
     (Path(ensured.worktree.path) / "two.txt").write_text("two\n")
     commit = (await worker.commit(attempt("api", "two", 2))).commit
-    later = await worker.ensure(attempt("api", "three"), sync="main", known=tip)
+    later = await worker.ensure(attempt("api", "three"), sync="main", builds_on=tip)
     assert (later.base, later.worktree.head_commit) == (pb.BaseTakenIn(commit=tip), commit)
 
 
@@ -142,10 +142,10 @@ async def test_a_branch_that_cannot_be_taken_in_is_left(worker: Worker) -> None:
         if branch == "unrelated":
             tree = worker.git("rev-parse", "main^{tree}").strip()
             worker.git("branch", branch, worker.git("commit-tree", tree, "-m", "New").strip())
-        ensured = await worker.ensure(attempt("api", "two", number), sync=branch, known=known)
+        ensured = await worker.ensure(attempt("api", "two", number), sync=branch, builds_on=known)
         assert ensured.base.problem.startswith(problem)
         assert (ensured.base.commit, ensured.worktree.head_commit) == ("", head)
-    back = await worker.ensure(attempt("api", "two", 4), sync="main", known=base)
+    back = await worker.ensure(attempt("api", "two", 4), sync="main", builds_on=base)
     assert (back.base.commit_count, back.base.problem) == (1, "")
 
 

@@ -1,6 +1,7 @@
 // What the operator can do for an epic that waits or failed, as its card and row offer it. Pure.
 import { plural } from "../model/format";
 import type { Epic, Run, Task } from "../model/types";
+import type { Revision } from "../run/revise";
 
 export interface Action {
   // The path of the request.
@@ -13,6 +14,8 @@ export interface Action {
   said: string;
   primary: boolean;
   body?: object;
+  // What an agent is asked instead; its draft is opened.
+  revises?: Revision;
 }
 
 // Open tasks are left that could run on new commits.
@@ -89,14 +92,25 @@ function decisions(epic: About, tasks: Task[]): Action[] {
       },
       { ...merge, word: "Merge again", short: "Merge again", primary: false },
     ];
-  return tasks
-    .filter((task) => task.state === "failed")
-    .map((task) => ({
+  const failed = tasks.filter((task) => task.state === "failed");
+  const again = {
+    path: `${epic.name}:revise`,
+    word: "Plan the rest again",
+    short: "Plan again",
+    icon: "edit",
+    said: "",
+    primary: false,
+    revises: { kind: "rest" as const, epic: epic.name.split("/").at(-1)! },
+  };
+  return [
+    ...failed.map((task) => ({
       path: `${task.name}:retry`,
       word: tasks.length > 1 ? `Retry ${task.title}` : "Retry",
       short: "Retry",
       icon: "retry",
       said: `${task.title} gets another attempt`,
       primary: false,
-    }));
+    })),
+    ...(failed.length ? [again] : []),
+  ];
 }
