@@ -53,6 +53,7 @@ COMMITS: Final = (
     "record_base",
     "lose_place",
     "stay",
+    "skip_place",
 )
 
 # Calls of the scheduler to a worker.
