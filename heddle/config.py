@@ -211,6 +211,8 @@ class Settings(BaseSettings):
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20
     """Seconds after which a session that waits for the operator may lose its slot."""
+    base_look_every: _Seconds = 60
+    """Seconds between looks for new commits of the project's branch; 0: never."""
     stop_grace: _Seconds = 5
     """Seconds between SIGTERM and SIGKILL of an agent."""
     drain: _Seconds = 0
