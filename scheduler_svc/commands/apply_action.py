@@ -15,6 +15,7 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.states import EPIC_OUTCOME, RUN_OUTCOME
 from scheduler_svc.policy.actions import (
     Action,
+    AskPlace,
     AwaitMerge,
     DenyOverdue,
     FailTask,
@@ -92,6 +93,12 @@ def _stop_attempt(connection: Connection, action: StopAttempt, _now: int) -> boo
 @_effect_of(ParkAttempt)
 def _park_attempt(_connection: Connection, _action: ParkAttempt, _now: int) -> bool:
     # The worker decides whether the session still waits, so nothing is written until it has ended.
+    return True
+
+
+@_effect_of(AskPlace)
+def _ask_place(_connection: Connection, _action: AskPlace, _now: int) -> bool:
+    # The pool knows its places; what is recorded is that the epic's task starts there.
     return True
 
 

@@ -17,7 +17,8 @@ from scheduler_svc.commands.run_again import filled
 from scheduler_svc.model.agent_availability import agents_of, check_all_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
-from scheduler_svc.pools.workers import Worker, Workers, call
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import Workers, call
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
@@ -252,7 +253,7 @@ def _write(
     task_rows = []
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
         for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:

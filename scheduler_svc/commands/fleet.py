@@ -111,7 +111,7 @@ class Fleet:
             raise not_found(request.name)
 
         def work(connection: Connection) -> str:
-            rows.drain(connection, name, draining=draining)
+            rows.drain(connection, name, draining=draining, actor=call.principal.name, now=now)
             return request.name
 
         write = partial(requests.once, request=request, work=work, call=call, now=now)

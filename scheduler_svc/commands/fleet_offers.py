@@ -22,7 +22,17 @@ def programs_for(workers: Workers, project: str, worker: str) -> list[pb.AgentPr
         for program in other.agents if other.connected else ():
             if program.name not in found or (program.available and not found[program.name].available):
                 found[program.name] = program
+    if workers.pool:
+        # Which of them a place has is decided by its image, which no one knows before it runs.
+        return [_available(program) for program in found.values()]
     return list(found.values())
+
+
+def _available(program: pb.AgentProgram) -> pb.AgentProgram:
+    known = pb.AgentProgram()
+    known.CopyFrom(program)
+    known.available, known.detail = True, ""
+    return known
 
 
 def unplaceable(plan: pb.Plan, project: str) -> Iterator[Violation]:

@@ -12,7 +12,8 @@ from typing import Final
 from heddle import labels
 from scheduler_svc.model.agent_availability import is_offered
 from scheduler_svc.policy.actions import MoveRun
-from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
+from scheduler_svc.policy.epic_end import plural
+from scheduler_svc.policy.snapshot import EpicView, PodsView, RunView, Snapshot, TaskView, WorkerView
 
 _NO_RETRY: Final = "(no retry used)"
 
@@ -20,20 +21,23 @@ _NO_RETRY: Final = "(no retry used)"
 class Places:
     """The free slots of the workers, while a decision gives them to epics."""
 
-    def __init__(self, workers: Iterable[WorkerView], lost: frozenset[str]) -> None:
+    def __init__(
+        self, workers: Iterable[WorkerView], lost: frozenset[str], pods: PodsView | None = None
+    ) -> None:
         self._workers = {worker.name: worker for worker in workers}
         self._lost = lost
-        self._free = {
-            worker.name: worker.slots
-            for worker in self._workers.values()
-            if worker.takes_work and not worker.draining
-        }
+        self._pods = pods
+        able = [each for each in self._workers.values() if each.takes_work and not each.draining]
+        self._free = {worker.name: worker.slots for worker in able if worker.epic is None}
+        # The workers that were made for one epic each.
+        self._own = {worker.epic: worker.name for worker in able if worker.epic}
+        self._free_own = {worker.name: worker.slots for worker in able if worker.epic}
         # Filled on first use: the workers with the most free slots first, possibly with outdated numbers.
         self._most_free: list[tuple[int, str]] | None = None
 
     def free(self, worker: str) -> int:
         """Returns the free slots of a worker; 0 if no session can start there."""
-        return max(self._free.get(worker, 0), 0)
+        return max(self._free.get(worker, 0), self._free_own.get(worker, 0), 0)
 
     def occupy(self, worker: str) -> None:
         """Takes a slot of a worker."""
@@ -48,11 +52,16 @@ class Places:
             self._free[worker] += by
             if self._most_free is not None and by > 0:
                 heapq.heappush(self._most_free, (-self._free[worker], worker))
+        elif worker in self._free_own:
+            self._free_own[worker] += by
 
     def choose(self, run: RunView, epic: EpicView, task: TaskView) -> str | None:
         """Returns the worker on which the next task of an epic can start; None if none has a free slot."""
         if not epic.moves:
             return run.worker if self.free(run.worker) else None
+        if self._has_pod(epic):
+            own = self._own.get(epic.name, "")
+            return own if self.free(own) else None
         if epic.worker and (self._is_free(epic.worker, epic, task) or self._stays(epic, task)):
             return epic.worker if self.free(epic.worker) else None
         return self._best(run, epic, task)
@@ -61,6 +70,8 @@ class Places:
         """Returns whether the next task of an epic could start on a worker if that had a free slot."""
         if not epic.moves:
             return worker == run.worker and worker in self._free
+        if self._has_pod(epic):
+            return worker == self._own.get(epic.name)
         stays = epic.worker and self._stays(epic, task)
         return (
             worker in self._free
@@ -70,6 +81,29 @@ class Places:
 
     def _is_free(self, worker: str, epic: EpicView, task: TaskView) -> bool:
         return bool(self.free(worker)) and _fits(self._workers[worker], epic, task)
+
+    def asks(self, epic: EpicView) -> bool:
+        """Returns whether an epic whose next task could start has no place, and must ask the pool for one."""
+        return self._has_pod(epic) and epic.name not in self._own and not self._is_alive(epic.worker)
+
+    def asked(self, epic: EpicView) -> bool:
+        """Returns whether an epic has asked for a place that it does not have yet."""
+        return bool(self._pods and epic.name in self._pods.waits and epic.name not in self._own)
+
+    def failure(self, epic: EpicView) -> str:
+        """Returns why the pool cannot make the epic's place; empty: it can, or was not asked."""
+        return self._pods.failures.get(epic.name, "") if self._pods else ""
+
+    def _has_pod(self, epic: EpicView) -> bool:
+        """Returns whether the epic's next place is made by the pool. One that is on another worker stays there."""
+        if self._pods is None or not epic.moves:
+            return False
+        worker = self._workers.get(epic.worker)
+        return worker is None or worker.epic is not None or not self._is_alive(epic.worker)
+
+    def _is_alive(self, worker: str) -> bool:
+        """Returns whether sessions of an epic may still run on its worker, or can start there again."""
+        return bool(worker) and worker not in self._lost
 
     def _stays(self, epic: EpicView, task: TaskView) -> bool:
         """Returns whether the next task waits for the epic's place, which has no free slot now."""
@@ -128,6 +162,8 @@ class Places:
 
     def wait(self, run: RunView, epics: Sequence[EpicView]) -> str:
         """Returns what epics without a place wait for, as a sentence without a full stop."""
+        if self._pods is not None:
+            return self._waits_for_pods(list(epics))
         names = sorted(self._open_to(run, epics))
         if self._free and not names:
             workers = [self._workers[name] for name in self._free]
@@ -137,6 +173,12 @@ class Places:
             return f"waiting for a place: no worker offers {', '.join(named)}"
         return f"waiting for a place: {sum(map(bool, map(self.free, names)))}/{len(names)} workers have a free slot"
 
+    def _waits_for_pods(self, epics: list[EpicView]) -> str:
+        reasons = [reason for each in epics if (reason := self._pods and self._pods.waits.get(each.name))]
+        if not reasons:
+            return ""
+        return f"waiting for {plural(len(reasons), 'place')}: {reasons[0]}"
+
     def _open_to(self, run: RunView, epics: Sequence[EpicView]) -> Iterator[str]:
         for name in self._free:
             if any((task := epic.next_task) and self.may_use(run, epic, task, name) for epic in epics):
@@ -145,7 +187,7 @@ class Places:
 
 def moved_runs(snapshot: Snapshot) -> Iterator[MoveRun]:
     """Yields a new worker for each run whose worker was lost, unless one of its epics can only be there."""
-    able = [each for each in snapshot.workers if each.takes_work and not each.draining]
+    able = [each for each in snapshot.workers if each.takes_work and not (each.draining or each.epic)]
     for run in snapshot.runs:
         if able and run.placed and run.worker in snapshot.lost and all(epic.moves for epic in run.epics):
             yield MoveRun(run.name, max(able, key=lambda each: each.slots).name)

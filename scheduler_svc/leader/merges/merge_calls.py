@@ -16,7 +16,8 @@ from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.project_setup import TEARDOWN_LIMIT, setup_limit
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.lease_end import stream_before_lease_end
-from scheduler_svc.pools.workers import Worker, from_worker
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import from_worker
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
