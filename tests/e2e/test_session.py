@@ -344,8 +344,7 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     before = read.bounding_box(), rows.evaluate(LINE_IN_SIGHT)
     newest = newest_step(dialog)
     expect(step(dialog, newest + 42)).to_be_attached(timeout=90_000)
-    after = read.bounding_box(), rows.evaluate(LINE_IN_SIGHT)
-    assert after == before
+    assert (read.bounding_box(), rows.evaluate(LINE_IN_SIGHT)) == before
     other.close()
 
 
