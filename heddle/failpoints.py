@@ -49,6 +49,9 @@ COMMITS: Final = (
     "mark_expired",
     "prune_audit",
     "record_forecast",
+    "lose_place",
+    "stay",
+    "skip_place",
 )
 
 # Calls of the scheduler to a worker.
@@ -119,6 +122,9 @@ STEPS: Final = (
     "open_merge.after_layout",
     "close_merge.before_remove",
     "close_merge.after_forget",
+    "settle.after_take",
+    "settle.before_keep",
+    "claim.after_push",
 )
 
 # Disk writes of agent_svc; worktree_svc also writes the fence.

@@ -18,7 +18,18 @@ from pydantic import (
 )
 
 from heddle.plan.agent_model import AGENTS, AgentOptions, Part
-from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, Rounds, ShortPart, Turns, Usd
+from heddle.plan.field_types import (
+    Count,
+    Duration,
+    Globs,
+    Key,
+    Label,
+    Priority,
+    Rounds,
+    ShortPart,
+    Turns,
+    Usd,
+)
 from heddle.plan.script_model import AgentPlan, EditFile, Fail, Flood, ReportUsage, Step, WriteFile
 
 OnFailure = Annotated[
@@ -227,6 +238,9 @@ class Epic(Part):
     )
     touches: list[str] | None = Field(
         default=None, description="Globs of the paths that the epic will write."
+    )
+    place: dict[str, Label] | None = Field(
+        default=None, description="Labels of the worker on which it runs. Only for projects by URL."
     )
     on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(

@@ -308,6 +308,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
                 _registered_method=True)
+        self.OpenTerminal = channel.stream_stream(
+                '/heddle.v1.SchedulerService/OpenTerminal',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -357,8 +362,16 @@ class SchedulerServiceServicer:
         The run succeeds with a valid plan, which GetDraft returns and which nothing starts
         by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+        With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+        change of what has started goes back to the agent as an error, and so does a plan
+        that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+        difference with validate_only, and checks the draft's revision.
+
         - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-        long.
+        long; or the plan to change has no such epic, or is too long.
+        - NOT_FOUND: no such run as that in `revises`.
+        - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+        the epic to split has started; or the run is a draft or is being cancelled.
         - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
         - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
         agent; the message says what to do.
@@ -421,7 +434,7 @@ class SchedulerServiceServicer:
         an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
         request_id.
 
-        - NOT_FOUND: no such run.
+        - NOT_FOUND: no such run, or no such epic in skip_failed_of.
         - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
         - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
         message names each such change and the reason. With validate_only, the response
@@ -957,6 +970,23 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenTerminal(self, request_iterator, context):
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+        epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1214,6 +1244,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.UndrainWorker,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.SerializeToString,
+            ),
+            'OpenTerminal': grpc.stream_stream_rpc_method_handler(
+                    servicer.OpenTerminal,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2612,6 +2647,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/UndrainWorker',
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenTerminal(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/heddle.v1.SchedulerService/OpenTerminal',
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
             options,
             channel_credentials,
             insecure,

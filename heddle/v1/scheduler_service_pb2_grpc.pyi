@@ -73,8 +73,16 @@ class SchedulerServiceStub:
     The run succeeds with a valid plan, which GetDraft returns and which nothing starts
     by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+    With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+    change of what has started goes back to the agent as an error, and so does a plan
+    that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+    difference with validate_only, and checks the draft's revision.
+
     - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-      long.
+      long; or the plan to change has no such epic, or is too long.
+    - NOT_FOUND: no such run as that in `revises`.
+    - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+      the epic to split has started; or the run is a draft or is being cancelled.
     - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
     - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
       agent; the message says what to do.
@@ -111,7 +119,7 @@ class SchedulerServiceStub:
     an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
     request_id.
 
-    - NOT_FOUND: no such run.
+    - NOT_FOUND: no such run, or no such epic in skip_failed_of.
     - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
     - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
       message names each such change and the reason. With validate_only, the response
@@ -468,6 +476,19 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such worker.
     """
+    OpenTerminal: _grpc.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+    """
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -514,8 +535,16 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     The run succeeds with a valid plan, which GetDraft returns and which nothing starts
     by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+    With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+    change of what has started goes back to the agent as an error, and so does a plan
+    that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+    difference with validate_only, and checks the draft's revision.
+
     - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-      long.
+      long; or the plan to change has no such epic, or is too long.
+    - NOT_FOUND: no such run as that in `revises`.
+    - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+      the epic to split has started; or the run is a draft or is being cancelled.
     - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
     - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
       agent; the message says what to do.
@@ -552,7 +581,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
     request_id.
 
-    - NOT_FOUND: no such run.
+    - NOT_FOUND: no such run, or no such epic in skip_failed_of.
     - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
     - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
       message names each such change and the reason. With validate_only, the response
@@ -909,6 +938,19 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such worker.
     """
+    OpenTerminal: _aio.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]  # type: ignore[assignment]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+    """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The public API of Heddle. The command line, the web app and programs in any
@@ -964,8 +1006,16 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         The run succeeds with a valid plan, which GetDraft returns and which nothing starts
         by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+        With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+        change of what has started goes back to the agent as an error, and so does a plan
+        that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+        difference with validate_only, and checks the draft's revision.
+
         - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-          long.
+          long; or the plan to change has no such epic, or is too long.
+        - NOT_FOUND: no such run as that in `revises`.
+        - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+          the epic to split has started; or the run is a draft or is being cancelled.
         - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
         - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
           agent; the message says what to do.
@@ -1038,7 +1088,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
         request_id.
 
-        - NOT_FOUND: no such run.
+        - NOT_FOUND: no such run, or no such epic in skip_failed_of.
         - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
         - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
           message names each such change and the reason. With validate_only, the response
@@ -1652,6 +1702,25 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends DrainWorker. Idempotent.
 
         - NOT_FOUND: no such worker.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenTerminal(
+        self,
+        request_iterator: _MaybeAsyncIterator[_scheduler_service_pb2.OpenTerminalRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.OpenTerminalResponse], _abc.AsyncIterator[_scheduler_service_pb2.OpenTerminalResponse]]:
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+          epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
         """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

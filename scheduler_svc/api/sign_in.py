@@ -119,7 +119,8 @@ class SignIn:
             return
         if call.method in _COSTS and getattr(request, _COSTS[call.method]) in {*_SEVERAL, *allowed}:
             return
-        if await self._project(request) not in allowed:
+        # A stream of requests has no fields before the first one is read.
+        if not hasattr(request, "DESCRIPTOR") or await self._project(request) not in allowed:
             # The same whether or not the run exists, and without its project: a guess must not find out.
             raise HeddleError(
                 pb.ERROR_REASON_PERMISSION_DENIED,
@@ -129,10 +130,10 @@ class SignIn:
     async def _project(self, request: Any) -> str:
         """Returns the project that a request is about; empty if it is about none, or several."""
         fields = request.DESCRIPTOR.fields_by_name
-        again = request.again if "again" in fields else ""
-        if "project" in fields and not again:
+        other = request.again if "again" in fields else request.revises.run if "revises" in fields else ""
+        if "project" in fields and not other:
             return str(request.project)
-        resource = again or next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
+        resource = other or next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
         parts = resource.split("/")
         if parts[0] != "runs" or len(parts) < 2 or parts[1] == "-":
             return ""

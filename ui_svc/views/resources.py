@@ -33,6 +33,7 @@ def run(message: pb.Run) -> View:
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
         "draft": message.draft,
+        "revises": message.revises,
     }
 
 
@@ -235,5 +236,8 @@ def worker(message: pb.Worker) -> View:
         "running": message.running_sessions,
         "connected": message.connected,
         "reason": message.reason,
+        # Whether a browser on the scheduler's machine reaches the ports of its epics.
+        "reachable": message.same_machine,
+        "terminals": message.terminals,
         "agents": agents,
     }

@@ -40,6 +40,8 @@ ENDPOINTS: Final = {
     "costs": ["GET /costs"],
     "plan check": ["POST /plan:check"],
     "plan simulate": ["POST /plan:check"],
+    "plan split": [f"POST {RUN}/plan:revise"],
+    "plan rest": [f"POST {RUN}/plan:revise"],
 }
 
 # By command: the page that shows it, live or as a form, without an endpoint of its own.
@@ -116,7 +118,7 @@ async def test_each_action_exists_and_a_page_calls_it() -> None:
     """Each endpoint is served, and the browser code has a call of it; each page exists."""
     app = FastAPI()
     async with HeddleClient("127.0.0.1:1", token="") as client:
-        router.install(app, client)
+        router.install(app, client, lambda _: client, one_machine=True)
     served = {
         f"{method.upper()} {path.removeprefix('/api')}"
         for path, methods in app.openapi()["paths"].items()

@@ -82,6 +82,8 @@ export interface Run {
   held_by: string;
   // Whether its agent drafts a plan.
   draft: boolean;
+  // The run whose plan its draft changes; empty if it is no such draft.
+  revises: string;
   forecast?: Forecast | null;
 }
 
@@ -226,6 +228,10 @@ export interface Worker {
   running: number;
   connected: boolean;
   reason: string;
+  // Whether this browser reaches the ports of its epics, if it is on the same machine.
+  reachable: boolean;
+  // Whether admins may open terminals in its worktrees.
+  terminals: boolean;
   agents: Agent[];
 }
 
