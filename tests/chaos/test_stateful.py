@@ -158,6 +158,8 @@ def _after_skip(task: Started) -> set[Started | None]:
 class SchedulerCore(RuleBasedStateMachine):
     """Successive leaders on one database; sessions end when a rule says so."""
 
+    project = "/repository"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="heddle-core-"))
@@ -173,7 +175,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
     def create(self, plan: pb.Plan, worker: WorkerView, max_parallel: int) -> None:
         name = RunName(f"run{len(self.names)}")
-        self.core.create(name, plan, worker.name, max_parallel)
+        self.core.create(name, plan, worker.name, max_parallel, self.project)
         self.names.append(name)
 
     @rule(connected=st.sampled_from([WORKERS, WORKERS, WORKERS[:1], ()]))
