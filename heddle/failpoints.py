@@ -32,6 +32,7 @@ COMMITS: Final = (
     "hand_over",
     "park",
     "suspend",
+    "hold_epic",
     "record_merge_check",
     "record_merged",
     "record_conflict",
@@ -49,6 +50,10 @@ COMMITS: Final = (
     "mark_expired",
     "prune_audit",
     "record_forecast",
+    "record_base",
+    "lose_place",
+    "stay",
+    "skip_place",
 )
 
 # Calls of the scheduler to a worker.
@@ -65,6 +70,7 @@ CALLS: Final = (
     "CommitTask",
     "DiscardAttempt",
     "PredictConflicts",
+    "CountNewCommits",
     "MergeBranch",
     "OpenMerge",
     "RunChecks",
@@ -119,6 +125,9 @@ STEPS: Final = (
     "open_merge.after_layout",
     "close_merge.before_remove",
     "close_merge.after_forget",
+    "settle.after_take",
+    "settle.before_keep",
+    "claim.after_push",
 )
 
 # Disk writes of agent_svc; worktree_svc also writes the fence.

@@ -1,6 +1,7 @@
 """Turns domain results into protobuf messages. Pure."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from heddle import pb
@@ -8,6 +9,7 @@ from worktree_svc.git.command import readable
 from worktree_svc.merges.branch_merge import Conflict
 from worktree_svc.merges.conflict_forecast import Branch
 from worktree_svc.merges.open_merges import OpenedMerge
+from worktree_svc.storage.worktree_store import Lease, WorktreeState
 
 MOST_CHANGED_PATHS: Final = 1000
 MOST_UNFILLED: Final = 20
@@ -59,3 +61,23 @@ def unfilled(found: Sequence[tuple[str, str]]) -> pb.SubmodulesNotFilled:
         for path, reason in found[:MOST_UNFILLED]
     ]
     return pb.SubmodulesNotFilled(submodules=first, count=len(found))
+
+
+def lease_of(state: WorktreeState) -> Lease:
+    """Returns the lease of a worktree that is ready."""
+    if state.lease is None:
+        raise RuntimeError(f"{state.epic} has no lease")
+    return state.lease
+
+
+def worktree(state: WorktreeState, path: Path) -> pb.Worktree:
+    """Converts the state of the worktree at `path`."""
+    return pb.Worktree(
+        epic=str(state.epic),
+        path=str(path),
+        branch=state.epic.branch,
+        head_commit=state.head,
+        project=str(state.project),
+        lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
+        incarnation=state.incarnation,
+    )

@@ -17,6 +17,7 @@ from worktree_svc import replies
 from worktree_svc.content import accepted_history
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
+from worktree_svc.merges import new_commits
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
 from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
 from worktree_svc.merges.open_merges import KnownResults, OpenMerges
@@ -24,9 +25,10 @@ from worktree_svc.projects import environment_faults, inspection, project_file, 
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.storage.disk_use import DiskUse
-from worktree_svc.storage.worktree_store import ChangesFound, Lease, WorktreeState
+from worktree_svc.storage.worktree_store import ChangesFound, WorktreeState
 from worktree_svc.worktrees import diffs, take_in
 from worktree_svc.worktrees.diffs import Piece
+from worktree_svc.worktrees.epic_places import EpicPlaces
 from worktree_svc.worktrees.lifecycle import Worktrees
 from worktree_svc.worktrees.task_commits import TaskCommits
 
@@ -54,6 +56,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         mirrors: Mirrors,
         disk_use: DiskUse,
     ) -> None:
+        self._places = EpicPlaces(worktrees, mirrors)
         self._executor = executor
         self._worktrees = worktrees
         self._commits = commits
@@ -92,6 +95,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         def job() -> pb.EnsureWorktreeResponse:
             file = request.project_file
+            wanted = take_in.wanted_by(request, self._mirrors)
+            rewind_to = self._places.settle(request, attempt.parent.parent)
             done = self._worktrees.ensure(
                 request.project,
                 attempt,
@@ -100,20 +105,19 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 file=file,
                 earlier=earlier,
                 merge=request.merge_revision,
-                rewind_to=request.rewind_to,
-                needed=request.take_in,
-                resolve=request.resolve_conflict,
+                rewind_to=rewind_to,
+                wanted=wanted,
             )
-            worktree = self._worktree(done.state)
-            worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
+            worktree = self._shown(done.state)
+            worktree.lease.environment.update(environment.resolved(file.env, *replies.lease_of(done.state)))
             answer = pb.EnsureWorktreeResponse(
                 worktree=worktree, created=done.created, continued=done.state.continued
             )
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
-            if request.take_in:
+            if request.take_in or wanted.base or request.rewind_to:
                 project = repository.find(self._worktrees.folders, request.project)
-                take_in.describe(project, done.state, request.take_in, answer)
+                take_in.describe(project, done.state, request, answer)
             if unfilled := done.state.unfilled:
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer
@@ -130,16 +134,18 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
-            git, commit, merged = self._commits.commit_requested(request, attempt, spans)
+            git, commit, merged, refused = self._commits.commit_requested(request, attempt, spans)
+            if request.submit:
+                self._places.submit(request, attempt)
+            elif not request.generation:
+                refused = self._mirrors.push(request.project, [branch]).get(branch, "")
             stat = accepted_history.diff_stat(git, f"{commit}^", commit)
             merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
-                push_error=(
-                    "" if request.submit else self._mirrors.push(request.project, [branch]).get(branch, "")
-                ),
+                push_error=refused,
                 merged_commit=merged,
                 no_changes=not (stat.files or merges),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
@@ -252,8 +258,9 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
-            self._mirrors.restore(request.project)
-            asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream)
+            self._mirrors.bring(request.project, request.known_branches)
+            commits = {each.branch: each.commit for each in request.known_branches if each.elsewhere}
+            asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream, commits)
             found = self._forecaster.predict(request.project, asked)
             return pb.PredictConflictsResponse(
                 pairs=[
@@ -266,13 +273,24 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         return await self._executor.run(job, key=f"{request.project}\0{request.base}\0forecast")
 
+    async def CountNewCommits(
+        self, request: pb.CountNewCommitsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.CountNewCommitsResponse:
+        def job() -> pb.CountNewCommitsResponse:
+            ref = self._mirrors.fetched_ref(request.project, request.branch)
+            project = repository.find(self._worktrees.folders, request.project)
+            commit, counts = new_commits.count(project, ref, [each.commits for each in request.held])
+            return pb.CountNewCommitsResponse(commit=commit, counts=counts)
+
+        return await self._on(request.project, job, key=None)
+
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.RemoveWorktreeResponse:
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            existed, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            existed, path, archived = self._places.remove(request, epic)
             return pb.RemoveWorktreeResponse(removed=existed, path=str(path), archive_commit=archived or "")
 
         return await self._executor.run(job, key=str(epic))
@@ -285,7 +303,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         def job() -> pb.RestoreWorktreeResponse:
             file = request.project_file
             state, archived = self._worktrees.restore(request.project, epic, request.epoch, file)
-            return pb.RestoreWorktreeResponse(worktree=self._worktree(state), archive_commit=archived)
+            return pb.RestoreWorktreeResponse(worktree=self._shown(state), archive_commit=archived)
 
         return await self._executor.run(job, key=str(epic))
 
@@ -324,7 +342,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
-            self._mirrors.restore(request.project)
+            self._mirrors.bring(request.project, request.known_branches)
             found = diffs.diff(
                 repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
@@ -363,7 +381,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         return await self._executor.run(checked, key=key, ends_with_caller=True)
 
     def _look(self, state: WorktreeState, *, into: bool) -> pb.Worktree:
-        worktree = self._worktree(state)
+        worktree = self._shown(state)
         if state.made_at:
             worktree.create_time.FromSeconds(state.made_at)
         if figure := self._disk_use.of(self._worktrees.store.paths(state.epic)):
@@ -374,20 +392,5 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             worktree.dirty = dirty
         return worktree
 
-    def _worktree(self, state: WorktreeState) -> pb.Worktree:
-        return pb.Worktree(
-            epic=str(state.epic),
-            path=str(self._worktrees.store.paths(state.epic).worktree),
-            branch=state.epic.branch,
-            head_commit=state.head,
-            project=str(state.project),
-            lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
-            incarnation=state.incarnation,
-        )
-
-
-def _lease(state: WorktreeState) -> Lease:
-    """Returns the lease of a worktree that is ready."""
-    if state.lease is None:
-        raise RuntimeError(f"{state.epic} has no lease")
-    return state.lease
+    def _shown(self, state: WorktreeState) -> pb.Worktree:
+        return replies.worktree(state, self._worktrees.store.paths(state.epic).worktree)

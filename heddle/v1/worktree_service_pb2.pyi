@@ -321,6 +321,8 @@ class EnsureWorktreeRequest(_message.Message):
     TAKE_IN_FIELD_NUMBER: _builtins.int
     RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
     KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -348,6 +350,13 @@ class EnsureWorktreeRequest(_message.Message):
     conflict markers, as with merge_revision. False, and always if several conflict:
     NEEDS_CONFLICT.
     """
+    generation: _builtins.int
+    """From 1: this worker becomes the place of the epic, or still is: its acceptances
+    reach the project's remote, which refuses those of earlier places. What an earlier
+    generation left here is archived and removed. The epic continues from its commit in
+    known_branches; rewind_to does not apply to a new place. Absent: the epic has no
+    place of its own, and its commits need not reach the remote.
+    """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
         """As InspectProject returned it when the run was created. Absent: the project has
@@ -369,6 +378,13 @@ class EnsureWorktreeRequest(_message.Message):
         worker has lost the clone of a project by URL, they are restored from its remote.
         """
 
+    @_builtins.property
+    def base(self) -> Global___BaseBranch:
+        """A branch of the project that is merged into the epic too, after take_in and like
+        it, but only if nothing else conflicts. A conflict without resolve_conflict is
+        SYNC_CONFLICT. Ignored if the worktree already belongs to the attempt. Absent: none.
+        """
+
     def __init__(
         self,
         *,
@@ -383,14 +399,80 @@ class EnsureWorktreeRequest(_message.Message):
         take_in: _abc.Iterable[_builtins.str] | None = ...,
         resolve_conflict: _builtins.bool = ...,
         known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+        generation: _builtins.int = ...,
+        base: Global___BaseBranch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnsureWorktreeRequest: _TypeAlias = EnsureWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class BaseBranch(_message.Message):
+    """A branch of the project, for example main, that an epic takes in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    KNOWN_COMMIT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """The short name; in a project by URL, of the remote's branch."""
+    known_commit: _builtins.str
+    """The commit of the branch that the epic builds on. A branch that no longer contains
+    it was rewritten, and is not taken in. Absent: unknown.
+    """
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        known_commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "known_commit", b"known_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseBranch: _TypeAlias = BaseBranch  # noqa: Y015
+
+@_typing.final
+class BaseTakenIn(_message.Message):
+    """What an epic took in of the project's branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """The commit of the branch, which the epic contains unless it conflicts."""
+    commit_count: _builtins.int
+    """Number of commits of the branch since known_commit. 0: it has not moved."""
+    problem: _builtins.str
+    """Why the branch was not taken in: it is gone, was rewritten, or cannot be fetched.
+    Then nothing else is set, and the attempt works without it. Absent: it was.
+    """
+    conflicts: _builtins.bool
+    """True: conflict_files are of the merge with it."""
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        commit_count: _builtins.int = ...,
+        problem: _builtins.str = ...,
+        conflicts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "commit_count", b"commit_count", "conflicts", b"conflicts", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseTakenIn: _TypeAlias = BaseTakenIn  # noqa: Y015
 
 @_typing.final
 class KnownBranch(_message.Message):
@@ -400,18 +482,24 @@ class KnownBranch(_message.Message):
 
     BRANCH_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    ELSEWHERE_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     """For example heddle/RUN/epics/EPIC."""
     commit: _builtins.str
+    elsewhere: _builtins.bool
+    """True: another worker moves the branch. Here it is set to `commit`, which is fetched
+    if it is missing. False: a branch that exists here stays as it is.
+    """
     def __init__(
         self,
         *,
         branch: _builtins.str = ...,
         commit: _builtins.str = ...,
+        elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "elsewhere", b"elsewhere"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -429,13 +517,15 @@ class EnsureWorktreeResponse(_message.Message):
     TAKEN_IN_FIELD_NUMBER: _builtins.int
     CONFLICT_FILES_FIELD_NUMBER: _builtins.int
     CONFLICT_COMMIT_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it existed already."""
     continued: _builtins.bool
     """True: it still has the files of continue_attempt. False: it was cleaned."""
     taken_in: _builtins.str
-    """The newest commit of take_in that the epic contains, if it contains the epic's
-    start. The epic's own work is the difference to it. Absent: none.
+    """The commit to which the epic's own work is the difference, without what it took in
+    of other epics and of the project's branch. Absent: the epic took nothing in, or
+    the request names nothing to take in and rewinds nothing.
     """
     conflict_commit: _builtins.str
     @_builtins.property
@@ -456,6 +546,10 @@ class EnsureWorktreeResponse(_message.Message):
         Absent: nothing conflicts.
         """
 
+    @_builtins.property
+    def base(self) -> Global___BaseTakenIn:
+        """Absent: the request has no base, or a conflict with take_in must be resolved first."""
+
     def __init__(
         self,
         *,
@@ -467,10 +561,11 @@ class EnsureWorktreeResponse(_message.Message):
         taken_in: _builtins.str = ...,
         conflict_files: _abc.Iterable[_builtins.str] | None = ...,
         conflict_commit: _builtins.str = ...,
+        base: Global___BaseTakenIn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "taken_in", b"taken_in", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "taken_in", b"taken_in", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,6 +587,7 @@ class CommitTaskRequest(_message.Message):
     SUBMITTED_COMMIT_FIELD_NUMBER: _builtins.int
     OWNER_ATTEMPT_FIELD_NUMBER: _builtins.int
     CONTINUED_COMMIT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -514,6 +610,10 @@ class CommitTaskRequest(_message.Message):
     continued_commit: _builtins.str
     """An earlier submitted commit of the task whose files this attempt continues: what it
     merged counts as merged by this attempt too. Absent: none.
+    """
+    generation: _builtins.int
+    """As in EnsureWorktree. The commit is accepted only if the remote accepts it from this
+    place.
     """
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -540,10 +640,11 @@ class CommitTaskRequest(_message.Message):
         submitted_commit: _builtins.str = ...,
         owner_attempt: _builtins.str = ...,
         continued_commit: _builtins.str = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "generation", b"generation", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1119,6 +1220,7 @@ class PredictConflictsRequest(_message.Message):
     BASE_FIELD_NUMBER: _builtins.int
     STARTS_FIELD_NUMBER: _builtins.int
     UPSTREAM_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     base: _builtins.str
     """The branch or commit into which they will be merged."""
@@ -1136,6 +1238,10 @@ class PredictConflictsRequest(_message.Message):
         base.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1144,10 +1250,11 @@ class PredictConflictsRequest(_message.Message):
         base: _builtins.str = ...,
         starts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         upstream: _builtins.str = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "project", b"project", "starts", b"starts", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "known_branches", b"known_branches", "project", b"project", "starts", b"starts", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1182,6 +1289,83 @@ class PredictConflictsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictConflictsResponse: _TypeAlias = PredictConflictsResponse  # noqa: Y015
+
+@_typing.final
+class CountNewCommitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    branch: _builtins.str
+    """The short name; in a project by URL, of the remote's branch."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommitSet]:
+        """What each epic contains."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        held: _abc.Iterable[Global___CommitSet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "held", b"held", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountNewCommitsRequest: _TypeAlias = CountNewCommitsRequest  # noqa: Y015
+
+@_typing.final
+class CommitSet(_message.Message):
+    """Full ids. Those that do not exist are ignored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        commits: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitSet: _TypeAlias = CommitSet  # noqa: Y015
+
+@_typing.final
+class CountNewCommitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """The branch's newest commit. Absent: there is no such branch, and no counts."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountNewCommitsResponse: _TypeAlias = CountNewCommitsResponse  # noqa: Y015
 
 @_typing.final
 class ConflictingPair(_message.Message):
@@ -1259,20 +1443,26 @@ class RemoveWorktreeRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     EPIC_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    BEFORE_GENERATION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
     epoch: _builtins.int
+    before_generation: _builtins.int
+    """Removes nothing unless the epic's place here has a lower generation: the epic may
+    have come back meanwhile. Absent: any.
+    """
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         epic: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        before_generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_generation", b"before_generation", "epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1464,6 +1654,7 @@ class DiffRevisionsRequest(_message.Message):
     TO_REVISION_FIELD_NUMBER: _builtins.int
     FROM_MERGE_BASE_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     from_revision: _builtins.str
     to_revision: _builtins.str
@@ -1471,6 +1662,10 @@ class DiffRevisionsRequest(_message.Message):
     """True: against the merge base (`git diff A...B`)."""
     max_bytes: _builtins.int
     """Absent: 1 MiB."""
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1479,10 +1674,11 @@ class DiffRevisionsRequest(_message.Message):
         to_revision: _builtins.str = ...,
         from_merge_base: _builtins.bool = ...,
         max_bytes: _builtins.int = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "known_branches", b"known_branches", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

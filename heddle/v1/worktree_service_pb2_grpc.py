@@ -84,6 +84,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
                 _registered_method=True)
+        self.CountNewCommits = channel.unary_unary(
+                '/heddle.v1.WorktreeService/CountNewCommits',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
+                _registered_method=True)
         self.RemoveWorktree = channel.unary_unary(
                 '/heddle.v1.WorktreeService/RemoveWorktree',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.SerializeToString,
@@ -156,7 +161,11 @@ class WorktreeServiceServicer:
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
         not create.
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+        epic has moved to another worker.
+        - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+        that it is the epic's place.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
         - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
         exist.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -178,8 +187,10 @@ class WorktreeServiceServicer:
         become additional parents. With `submit`, the commit waits for reviews, and a later
         call accepts it.
 
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-        epic has moved since the work was submitted.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+        has moved to another worker, or its branch has moved since the work was submitted.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+        take the commit now. Nothing was accepted; the same call works later.
         - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
         for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
@@ -262,6 +273,16 @@ class WorktreeServiceServicer:
         Branches that do not exist yet are left out.
 
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountNewCommits(self, request, context):
+        """Counts the commits of a branch of the project that epics lack. In a project by URL,
+        fetches the remote first. Changes nothing that users see.
+
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -368,6 +389,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.PredictConflicts,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.SerializeToString,
+            ),
+            'CountNewCommits': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountNewCommits,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.SerializeToString,
             ),
             'RemoveWorktree': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveWorktree,
@@ -626,6 +652,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/PredictConflicts',
             heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountNewCommits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/CountNewCommits',
+            heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

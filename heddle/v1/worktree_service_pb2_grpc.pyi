@@ -66,7 +66,11 @@ class WorktreeServiceStub:
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
       not create.
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+      epic has moved to another worker.
+    - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+      that it is the epic's place.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
       exist.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -84,8 +88,10 @@ class WorktreeServiceStub:
     become additional parents. With `submit`, the commit waits for reviews, and a later
     call accepts it.
 
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-      epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+      has moved to another worker, or its branch has moved since the work was submitted.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+      take the commit now. Nothing was accepted; the same call works later.
     - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
       for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
@@ -148,6 +154,12 @@ class WorktreeServiceStub:
     Branches that do not exist yet are left out.
 
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+    """
+    CountNewCommits: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CountNewCommitsRequest, _worktree_service_pb2.CountNewCommitsResponse]
+    """Counts the commits of a branch of the project that epics lack. In a project by URL,
+    fetches the remote first. Changes nothing that users see.
+
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
     """
     RemoveWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]
     """Removes an epic's worktree. Changes since the epic's last accepted commit,
@@ -222,7 +234,11 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
       not create.
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+      epic has moved to another worker.
+    - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+      that it is the epic's place.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
       exist.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -240,8 +256,10 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     become additional parents. With `submit`, the commit waits for reviews, and a later
     call accepts it.
 
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-      epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+      has moved to another worker, or its branch has moved since the work was submitted.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+      take the commit now. Nothing was accepted; the same call works later.
     - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
       for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
@@ -304,6 +322,12 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     Branches that do not exist yet are left out.
 
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+    """
+    CountNewCommits: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CountNewCommitsRequest, _worktree_service_pb2.CountNewCommitsResponse]  # type: ignore[assignment]
+    """Counts the commits of a branch of the project that epics lack. In a project by URL,
+    fetches the remote first. Changes nothing that users see.
+
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
     """
     RemoveWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]  # type: ignore[assignment]
     """Removes an epic's worktree. Changes since the epic's last accepted commit,
@@ -387,7 +411,11 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
           not create.
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+          epic has moved to another worker.
+        - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+          that it is the epic's place.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
         - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
           exist.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -411,8 +439,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         become additional parents. With `submit`, the commit waits for reviews, and a later
         call accepts it.
 
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-          epic has moved since the work was submitted.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+          has moved to another worker, or its branch has moved since the work was submitted.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+          take the commit now. Nothing was accepted; the same call works later.
         - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
           for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
@@ -505,6 +535,18 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         Branches that do not exist yet are left out.
 
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def CountNewCommits(
+        self,
+        request: _worktree_service_pb2.CountNewCommitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.CountNewCommitsResponse, _abc.Awaitable[_worktree_service_pb2.CountNewCommitsResponse]]:
+        """Counts the commits of a branch of the project that epics lack. In a project by URL,
+        fetches the remote first. Changes nothing that users see.
+
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
         """
 
     @_abc_1.abstractmethod

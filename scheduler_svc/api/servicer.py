@@ -14,6 +14,8 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
+from scheduler_svc.api.sync_methods import SyncMethods
+from scheduler_svc.api.terminal_relay import Terminals
 from scheduler_svc.api.worker_methods import WorkerMethods
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
@@ -53,7 +55,7 @@ _PAGE_BYTES: Final = 1 << 20
 _DAY: Final = 24 * 3600 * 1_000_000
 
 
-class SchedulerServicer(PlanMethods, WorkerMethods):
+class SchedulerServicer(PlanMethods, SyncMethods, WorkerMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -75,6 +77,7 @@ class SchedulerServicer(PlanMethods, WorkerMethods):
         self._doorbell = doorbell
         self._workers = workers
         self._fleet = fleet
+        self._terminals = Terminals(database, workers, self._now)
         self._new_suffix = new_suffix
         self._start_run = start_run
         self._project_budget = project_budget
@@ -103,7 +106,7 @@ class SchedulerServicer(PlanMethods, WorkerMethods):
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
         stand = await self._store.read(read_stand, name=name, now=self._now())
-        slots = self._workers.slots(stand.worker)
+        slots = self._workers.slots_for(stand.project, stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
         found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
         return pb.ForecastRunResponse(forecast=found)

@@ -17,6 +17,7 @@ from scheduler_svc.commands.reopen import (
     set_up_again,
 )
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
@@ -160,7 +161,7 @@ def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
     if agent != SCRIPTED and not spec.prompt.strip():
         raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
     replace_agent(spec, agent)
-    tasks.change(connection, name, spec=spec.SerializeToString())
+    tasks.change(connection, name, spec=spec.SerializeToString(), agents=agents_of(spec))
 
 
 def _run_state(connection: Connection, name: RunName) -> "pb.RunState.ValueType":

@@ -10,18 +10,21 @@ from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, WorktreeName
+from heddle.names import AttemptName, EpicName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.leader import cleanup, housekeeping, scheduled_runs
+from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.leader.merges import merge_queue
+from scheduler_svc.leader.merges.base_look import BaseLooks
 from scheduler_svc.leader.merges.conflict_forecast import ConflictForecasts
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
+from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.rows import leader_requests, log_retention
 from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
@@ -38,13 +41,16 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term, start_run: StartRun) -> None:
+    def __init__(self, term: Term, start_run: StartRun, places: EpicPlaces | None = None) -> None:
         self._term = term
         self._start_run = start_run
+        # None: no pool makes places.
+        self.places = places
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
         self._forecasts = ConflictForecasts(term)
+        self._bases = BaseLooks(term)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Starts the missing tasks for work that is in progress in the snapshot, as after a restart."""
@@ -62,6 +68,9 @@ class BackgroundTasks:
 
     def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
+            if started:
+                # A session of an attempt that was lost there must not write where this one works.
+                await self._settled("orphans", started.worker)
             # A worktree must not be removed while a reopened run starts to use it again.
             waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
             # After such a wait the worktree may be gone, but the assignment still names it.
@@ -70,6 +79,17 @@ class BackgroundTasks:
             self._begin("forecast", attempt, lambda: self._forecasts.look(attempt))
 
         self._begin("drive", attempt, begin)
+
+    def keep_places(self) -> None:
+        """Has the pool make the places that epics need, and remove the others."""
+        if self.places:
+            self._begin("places", "", self.places.keep_up)
+
+    def ask_place(self, epic: EpicName) -> None:
+        """Asks the pool for a place."""
+        if self.places:
+            self.places.ask(epic)
+            self.keep_places()
 
     def stop(self, attempt: AttemptName) -> None:
         self._begin("stop", attempt, lambda: session_stop.stop(self._term, attempt))
@@ -96,6 +116,9 @@ class BackgroundTasks:
             left = partial(worktrees.left_behind, retention=self._term.retention, now=self._term.now())
             for run in await self._term.read(left):
                 self.clean(run)
+            for worker in self._term.workers.views():
+                if worker.connected:
+                    self.remove_orphans(worker.name)
             for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
             await housekeeping.forget_old(self._term, at_once=False)
@@ -103,12 +126,34 @@ class BackgroundTasks:
         self._begin("keep_house", "", begin)
 
     def stop_orphans(self, worker: str) -> None:
-        """Stops sessions on a worker that is back although their attempts have ended."""
-        self._begin("orphans", worker, lambda: orphaned_sessions.stop_orphans(self._term, worker))
+        """Stops sessions on a worker that is back although their attempts have ended, and removes worktrees of epics that left."""
+
+        async def begin() -> None:
+            await orphaned_sessions.stop_orphans(self._term, worker)
+            self.remove_orphans(worker)
+
+        self._begin("orphans", worker, begin)
+
+    def remove_orphans(self, worker: str) -> None:
+        """Removes worktrees of epics that have moved to another worker."""
+        self._begin(
+            "orphaned_worktrees", worker, lambda: orphaned_worktrees.remove_orphans(self._term, worker)
+        )
 
     def start_schedules(self) -> None:
         """Starts the runs of schedules that are due."""
         self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
+
+    def look_at_bases(self) -> None:
+        """Finds out how far the epics of open runs are behind the project's branch."""
+
+        async def begin() -> None:
+            runs = await self._term.read(open_runs)
+            self._bases.forget_all_but(runs)
+            for run in runs:
+                self._begin("base", run, partial(self._bases.look, RunName(run)))
+
+        self._begin("bases", "", begin)
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""

@@ -54,6 +54,11 @@ def accepted_ref(epic: EpicName) -> str:
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
 
 
+def claim_ref(epic: EpicName) -> str:
+    """Returns the ref of the claim of an epic's place, here and at the remote."""
+    return f"refs/heddle/claim/{epic.run}/{epic.epic}"
+
+
 def accepting(epic: EpicName, commit: str, old: str) -> list[RefUpdate]:
     """Returns the updates that make `commit` an epic's last accepted one instead of `old`, and move its branch there."""
     return [
@@ -166,6 +171,11 @@ def resolve(git: Git, revision: str) -> str | None:
     return git.object_id(f"{revision}^{{commit}}")
 
 
+def has(git: Git, commit: str) -> bool:
+    """Returns whether a commit is here. Unlike `resolve`, does not fetch it into a partial clone, with all of its history."""
+    return git.run("rev-list", "--exclude-promisor-objects", "--max-count=1", commit).code == 0
+
+
 def head_of(git: Git, folder: Path) -> str | None:
     """Returns the commit that the file HEAD in a git folder refers to; None if there is none.
 
@@ -263,6 +273,12 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     return output.code == 0
+
+
+def parents(git: Git, commit: str) -> list[str]:
+    """Returns the parents of a commit; none if it does not exist."""
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    return [line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")]
 
 
 def on_users_branch(git: Git, commit: str) -> bool:

@@ -24,12 +24,13 @@ from worktree_svc.content import (
 )
 from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs, worktree_views
-from worktree_svc.git.command import Git, decode
+from worktree_svc.git.command import Git
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.projects import repository
+from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
+from worktree_svc.worktrees.own_start import own_start
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -41,6 +42,8 @@ class Committed(NamedTuple):
     commit: str
     # The commit that it merged, which separates the merged work from the epic's own. Empty: none.
     merged: str
+    # Why the remote of a placed epic refused its branch; the commit itself is accepted there. Empty: it did not.
+    push_error: str = ""
 
 
 class _Opened(NamedTuple):
@@ -68,7 +71,12 @@ class TaskCommits:
         if request.submitted_commit:
             owner = AttemptName.parse(request.owner_attempt)
             return self.accept_submitted(
-                request.project, attempt, request.epoch, request.submitted_commit, owner
+                request.project,
+                attempt,
+                request.epoch,
+                request.submitted_commit,
+                owner,
+                generation=request.generation,
             )
         return self.commit_task(
             request.project,
@@ -80,6 +88,7 @@ class TaskCommits:
             spans=spans,
             continued=request.continued_commit,
             submit=request.submit,
+            generation=request.generation,
         )
 
     def commit_task(
@@ -94,8 +103,11 @@ class TaskCommits:
         spans: Sequence[Span],
         continued: str = "",
         submit: bool = False,
+        generation: int = 0,
     ) -> Committed:
         """Commits the attempt's work as one commit on the epic's branch. Idempotent.
+
+        An epic with a `generation` has a place: the remote accepts the commit first, or else nothing is accepted.
 
         `spans` are the periods in which agents worked on the attempt's task. `continued` is an earlier submitted
         commit of the task, whose merges the new commit has too. With `submit`, the commit is only kept, and
@@ -110,6 +122,8 @@ class TaskCommits:
         if submit and submitted:
             return _committed(project.git, submitted, state)
         folder = checkouts.repair(project, paths)
+        if generation and state.offered:
+            return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
         agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(paths, folder)
         agent_merges.check_finished(project, paths, folder)
@@ -129,15 +143,42 @@ class TaskCommits:
             failpoint("submit_task.after_move")
             log.info("task_submitted", attempt=str(attempt), commit=commit)
             return _committed(project.git, commit, state)
+        state = replace(state, offered=commit)
+        if generation:
+            # A repeated call offers the same commit, because the remote may have accepted it already.
+            self.store.save(paths, state)
+        return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
+
+    def _accept(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        attempt: AttemptName,
+        state: WorktreeState,
+        head: str,
+        *,
+        generation: int,
+        folder: Path,
+    ) -> Committed:
+        """Accepts the offered commit: first at the remote if the epic has a place, then here."""
+        epic, commit = paths.epic, state.offered
+        push_error = claims.accept(project, epic, generation, commit) if generation else ""
         failpoint("commit_task.before_move")
         refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
 
     def accept_submitted(
-        self, path: str, attempt: AttemptName, epoch: int, commit: str, owner: AttemptName
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        commit: str,
+        owner: AttemptName,
+        *,
+        generation: int = 0,
     ) -> Committed:
         """Moves the epic's branch to the commit that `attempt` has submitted. Idempotent.
 
@@ -148,16 +189,17 @@ class TaskCommits:
         if isinstance(opened, Committed):
             return opened
         project, paths, state, head = opened
-        if _parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
+        if refs.parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
+        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
         failpoint("accept_submitted.before_move")
         refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("accept_submitted.after_move")
         self._finish(project, paths, attempt, commit, None)
         log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
 
     def _open(
         self, path: str, attempt: AttemptName, epoch: int, *, owner: AttemptName
@@ -250,23 +292,17 @@ class TaskCommits:
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the owner. So does what a reviewer changed.
         work_saved = state.owner == attempt and not checkouts.has_nested_worktrees(project, paths)
-        self.store.save(paths, replace(state, head=commit, merging="", work_saved=work_saved))
+        self.store.save(paths, replace(state, head=commit, merging="", offered="", work_saved=work_saved))
         failpoint("commit_task.after_state")
 
 
 def _committed(git: Git, commit: str, state: WorktreeState | None) -> Committed:
-    """Returns the commit, with the merged parent that contains the epic's start; other merged branches do not count."""
-    merged = (
-        each
-        for each in _parents(git, commit)[1:]
-        if state is None or refs.is_ancestor(git, state.start, each)
-    )
-    return Committed(git, commit, next(merged, ""))
-
-
-def _parents(git: Git, commit: str) -> list[str]:
-    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
-    return [line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")]
+    """Returns the commit, with the commit that separates what it merged from the epic's own work, if it merged anything."""
+    merged = refs.parents(git, commit)[1:]
+    if not merged or state is None:
+        return Committed(git, commit, next(iter(merged), ""))
+    start = own_start(git, state.began_at, commit)
+    return Committed(git, commit, start if start != state.began_at else "")
 
 
 def _merged(
@@ -281,7 +317,7 @@ def _merged(
     if merging:
         conflict_resolution.check(repository, paths, tree, head, merging)
     found = agent_merges.find(project, repository, paths, head, tree)
-    earlier = _parents(project.git, before)[1:] if before else []
+    earlier = refs.parents(project.git, before)[1:] if before else []
     others = [commit for commit in (merging, *found.commits, *earlier) if commit]
     if found.brought_in:
         agent_merges.check_markers(repository, tree, [head, *others])

@@ -36,10 +36,17 @@ ACCEPTING: Final = sa.select(
 
 # For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(
+    runs.c.worker.label("home"),
+    epics.c.generation,
     runs.c.project,
     runs.c.base_commit,
+    runs.c.base_ref,
+    runs.c.base_branch,
+    runs.c.merge_into,
     runs.c.head_commit,
     epics.c.spec.label("epic_spec"),
+    epics.c.sync_state,
+    epics.c.sync,
     runs.c.project_file,
     runs.c.draft,
     epics.c.worktree_path,
@@ -67,17 +74,28 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.run == attempts.c.run,
 )
 
+# The worker of an epic that has no place is that of its run.
+EPIC_WORKER: Final = sa.case((epics.c.worker != "", epics.c.worker), else_=runs.c.worker)
+
 # For the start of a task: what decides whether it may start, and the columns of its assignment.
 START: Final = sa.select(
     runs.c.state,
-    runs.c.worker,
+    EPIC_WORKER.label("worker"),
+    epics.c.worker.label("place"),
+    epics.c.generation,
+    runs.c.worker.label("home"),
     runs.c.project,
     runs.c.base_commit,
+    runs.c.base_ref,
+    runs.c.base_branch,
+    runs.c.merge_into,
     runs.c.head_commit,
     runs.c.project_file,
     runs.c.draft,
     epics.c.state.label("epic_state"),
     epics.c.spec.label("epic_spec"),
+    epics.c.sync_state,
+    epics.c.sync,
     epics.c.worktree_path,
     epics.c.lease,
     epics.c.set_up,

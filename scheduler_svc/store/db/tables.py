@@ -32,6 +32,8 @@ runs = sa.Table(
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
     # pb.BaseBehind at the creation of the run. Null: the base was up to date.
     sa.Column("base_behind", sa.LargeBinary),
+    # pb.BaseState: how far its epics are behind the project's branch. Null: not known yet.
+    sa.Column("base_state", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit, without the branch's own commits.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -94,6 +96,10 @@ epics = sa.Table(
     sa.Column("on_failure", sa.Integer, nullable=False),
     # pb.PlanEpic without its tasks.
     sa.Column("spec", sa.LargeBinary, nullable=False),
+    # The worker that is its place. Empty: it has none yet, or is where its run is.
+    sa.Column("worker", sa.Text, nullable=False, server_default=""),
+    # Number of its place; higher than that of every earlier place. 0: it is where its run is, and does not move.
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
     # pb.Lease of its worktree. Null: it had none yet.
     sa.Column("lease", sa.LargeBinary),
@@ -126,6 +132,10 @@ epics = sa.Table(
     sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
+    # A pb.SyncState.
+    sa.Column("sync_state", sa.Integer, nullable=False, server_default="0"),
+    # pb.EpicSync without its state. Null: it has taken in nothing of the project's branch.
+    sa.Column("sync", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     _key("run", parent="runs"),
@@ -158,6 +168,8 @@ tasks = sa.Table(
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
+    # The agents of its attempts and reviews, one a line, as TaskView.agents names them. Empty: not known.
+    sa.Column("agents", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
@@ -272,15 +284,6 @@ project_totals = sa.Table(
     sa.Column("accepted_count", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-forecasts = sa.Table(
-    "forecasts",
-    metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    # pb.ConflictForecast
-    sa.Column("forecast", sa.LargeBinary, nullable=False),
-    _key("run", parent="runs"),
-)
-
 holds = sa.Table(
     "holds",
     metadata,
@@ -318,35 +321,6 @@ leader_requests = sa.Table(
     sa.Index("errands_by_end", "ended_at"),
 )
 
-tokens = sa.Table(
-    "tokens",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    # A TokenKind.
-    sa.Column("kind", sa.Integer, nullable=False),
-    # SHA-256 of the secret.
-    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
-    # The actor of its owner, and its pb.Role.
-    sa.Column("user", sa.Text, nullable=False),
-    sa.Column("role", sa.Integer, nullable=False),
-    # A JSON array of the projects to which it is limited. Empty: no limit.
-    sa.Column("projects", sa.Text, nullable=False),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    # Null: it does not expire.
-    sa.Column("expires_at", sa.BigInteger),
-    sa.Column("revoked_at", sa.BigInteger),
-)
-
-preferences = sa.Table(
-    "preferences",
-    metadata,
-    # The actor, such as user:ada.
-    sa.Column("user", sa.Text, primary_key=True),
-    # pb.Preferences
-    sa.Column("record", sa.LargeBinary, nullable=False),
-)
-
 audit = sa.Table(
     "audit",
     metadata,
@@ -360,6 +334,7 @@ audit = sa.Table(
     sa.Column("peer", sa.Text, nullable=False),
     # Empty: the call was carried out.
     sa.Column("refusal", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
     sa.Index("audit_by_user", "user", "sequence"),
 )
 
@@ -367,13 +342,12 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and its labels as a JSON object.
-    sa.Column("worktree", sa.Text, nullable=False, server_default=""),
-    sa.Column("agent", sa.Text, nullable=False, server_default=""),
+    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and who drained it.
+    *(sa.Column(c, sa.Text, nullable=False, server_default="") for c in ("worktree", "agent", "drained_by")),
+    # A JSON object.
     sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
-    # When it last registered. Null: it never did.
-    sa.Column("renewed_at", sa.BigInteger),
+    *(sa.Column(c, sa.BigInteger) for c in ("drained_at", "renewed_at")),
 )
 
 leadership = sa.Table(

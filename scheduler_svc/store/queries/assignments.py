@@ -1,15 +1,14 @@
 """Reads assignments: what a live attempt must do, and where."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from heddle.plan.rules import SCRIPTED
-from scheduler_svc.model import reviews
+from scheduler_svc.model import base_sync, reviews
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
@@ -25,6 +24,8 @@ class Assignment:
     # Where a new branch of its epic starts. If the epic has dependencies: the result of their merges.
     base_commit: str
     worker: str
+    # Number of the epic's place, which `worker` is. 0: the epic is where its run is.
+    generation: int
     # The project file at the creation of the run.
     project_file: pb.ProjectFile
     # Empty: no worktree of the epic is recorded.
@@ -53,12 +54,14 @@ class Assignment:
     merges: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
-    # The last commits of its epic's and its run's branch, by branch.
-    known_branches: Mapping[str, str] = field(default_factory=dict)
+    # Its epic's and its run's branch, with their last commits.
+    known_branches: Sequence[pb.KnownBranch] = ()
     # The accepted commits of the tasks that it needs.
     needed: Sequence[str] = ()
+    # The branch of the project that it takes in too. None: none.
+    base: pb.BaseBranch | None = None
     # True: its agent resolves a conflict with one of them.
-    resolves_needed: bool = False
+    resolves_taken_in: bool = False
     # The review that it does; `spec` is then that of its reviewer. None: it works on its task.
     review: pb.Review | None = None
     # The review whose findings it fixes. None: none has rejected the task's work.
@@ -73,53 +76,73 @@ class Start(NamedTuple):
     run_state: "pb.RunState.ValueType"
     epic_state: "pb.EpicState.ValueType"
     epic_title: str
+    # The worker that is the epic's place so far. Empty: none, or the epic does not move.
+    place: str
     # True: the attempt is the next one of a pending task, and its epic has no live attempt.
     is_next: bool
     assignment: Assignment
 
 
-def read_starts(connection: sa.Connection, wanted: Sequence[tuple[AttemptName, int | None]]) -> list[Start]:
-    """Returns for each wanted attempt, given with the amount it may cost, what its start needs; one round trip."""
-    found = fetch(connection, [(START, of(attempt.parent)) for attempt, _ in wanted])
-    return [
-        _start(connection, attempt, share, row)
-        for (attempt, share), (row,) in zip(wanted, found, strict=True)
-    ]
+class Wanted(NamedTuple):
+    """An attempt to start: the amount that it may cost, and the place of its epic; empty: where its run is."""
+
+    attempt: AttemptName
+    share: int | None
+    worker: str
 
 
-def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, row: Any) -> Start:
+def read_starts(connection: sa.Connection, wanted: Sequence[Wanted]) -> list[Start]:
+    """Returns for each wanted attempt what its start needs; one round trip."""
+    found = fetch(connection, [(START, of(each.attempt.parent)) for each in wanted])
+    return [_start(connection, *each, row) for each, (row,) in zip(wanted, found, strict=True)]
+
+
+def _start(
+    connection: sa.Connection, attempt: AttemptName, share: int | None, worker: str, row: Any
+) -> Start:
     epic = pb.PlanEpic.FromString(row.epic_spec)
     pending = TaskStatus(row.task_state) in TASK_START.sources
     is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
     spec, reviewed = _reviewed(row)
     # What an attempt continues is read only if it starts.
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from) if is_next else {}
+    worker = worker or row.worker
+    continued = (
+        _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=worker) if is_next else {}
+    )
+    common = _common(attempt, row, worker, depends=bool(epic.depends_on))
     return Start(
         run_state=row.state,
         epic_state=row.epic_state,
         epic_title=epic.title,
+        place=row.place,
         is_next=is_next,
         assignment=Assignment(
-            **_common(attempt, row, depends=bool(epic.depends_on)),
+            **common,
             spec=spec,
             started=False,
             session_sequence=0,
             result=None,
             stop_reason=None,
             budget=share,
-            **(_of_needs(connection, attempt, epic, spec, reviewed) if is_next else {}),
+            **(_taken_in(connection, attempt, row, spec, reviewed | continued) if is_next else {}),
             **continued,
             **reviewed,
         ),
     )
 
 
-def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
-    """Returns the fields of an assignment from the rows of its run, epic and task."""
+def _common(attempt: AttemptName, row: Any, worker: str, *, depends: bool) -> dict[str, Any]:
+    """Returns the fields of an assignment on a worker from the rows of its run, epic and task."""
+    known = (
+        (attempt.parent.parent.branch, row.epic_head, False),
+        # Only where the run is, its epics are merged.
+        (RunName(attempt.run).branch, row.head_commit, worker != row.home),
+    )
     return {
         "project": row.project,
         "base_commit": (depends and row.head_commit) or row.base_commit,
-        "worker": row.worker,
+        "worker": worker,
+        "generation": row.generation,
         "project_file": pb.ProjectFile.FromString(row.project_file or b""),
         "worktree_path": row.worktree_path,
         "lease": pb.Lease.FromString(row.lease or b""),
@@ -128,14 +151,11 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
         # Work that was under review is based on the reset branch.
         "rewind_to": "" if row.review else row.rewind_to,
-        "known_branches": {
-            branch: commit
-            for branch, commit in (
-                (attempt.parent.parent.branch, row.epic_head),
-                (RunName(attempt.run).branch, row.head_commit),
-            )
+        "known_branches": [
+            pb.KnownBranch(branch=branch, commit=commit, elsewhere=elsewhere)
+            for branch, commit, elsewhere in known
             if commit
-        },
+        ],
     }
 
 
@@ -145,18 +165,17 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if row is None:
         return None
     spec, reviewed = _reviewed(row)
-    epic = pb.PlanEpic.FromString(row.epic_spec)
-    depends = bool(epic.depends_on)
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from)
+    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=row.worker)
     return Assignment(
-        **_common(attempt, row, depends=depends),
+        **_common(attempt, row, row.worker, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
-        **_of_needs(connection, attempt, epic, spec, reviewed),
+        **_taken_in(connection, attempt, row, spec, reviewed | continued),
         **continued,
         **reviewed,
     )
@@ -179,33 +198,35 @@ def _all_continued(
     spec: pb.PlanTask,
     reviewed: Mapping[str, pb.Review],
     resume_from: int | None,
+    *,
+    worker: str,
 ) -> dict[str, Any]:
     """Returns the fields that define what the attempt resumes; adds to `spec` what was allowed for that session."""
     if "review" in reviewed:
-        return _continued_review(connection, attempt, spec.agent, reviewed["review"])
-    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"))
+        return _continued_review(connection, attempt, spec.agent, reviewed["review"], worker)
+    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"), worker=worker)
     if found.get("resume_attempt"):
         resumed = AttemptName.parse(found["resume_attempt"]).number
         spec.permissions.allow.extend(_allowed_before(connection, attempt, resumed))
     return found
 
 
-def _of_needs(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    epic: pb.PlanEpic,
-    spec: pb.PlanTask,
-    reviewed: Mapping[str, pb.Review],
+def _taken_in(
+    connection: sa.Connection, attempt: AttemptName, row: Any, spec: pb.PlanTask, continued: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns the fields of an assignment about the tasks that its task needs."""
+    """Returns the fields of an assignment about what its epic takes in; `continued` about work that it continues."""
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    found: dict[str, Any] = {}
     # Work that was under review already has what its task needs.
-    if not spec.needs or reviewed:
-        return {}
-    return {
-        "needed": _needed(connection, attempt, spec.needs),
-        # The scripted agent cannot resolve conflicts.
-        "resolves_needed": epic.on_conflict == pb.ON_CONFLICT_AGENT and spec.agent != SCRIPTED,
-    }
+    if spec.needs and not row.review:
+        found["needed"] = _needed(connection, attempt, spec.needs)
+    # Other work that is continued is based on the last accepted commit, and so is a merge with the run's branch.
+    own = continued or row.review or row.resolves or row.draft
+    if base_sync.is_due(row.sync_state, epic) and base_sync.branch_of(row) and not own:
+        found["base"] = base_sync.base_branch(row, row.sync)
+    return (
+        found | {"resolves_taken_in": base_sync.resolves(row.sync_state, epic, spec.agent)} if found else {}
+    )
 
 
 def _needed(connection: sa.Connection, attempt: AttemptName, needs: Sequence[str]) -> list[str]:
@@ -230,6 +251,8 @@ def _continued(
     agent: str,
     resume_from: int | None,
     rejected: pb.Review | None,
+    *,
+    worker: str,
 ) -> dict[str, Any]:
     """Returns the fields of the assignment that define what the attempt resumes.
 
@@ -243,7 +266,8 @@ def _continued(
     submitted = rejected is not None and rejected.attempt == row.number
     newest = row.number == attempt.number - 1
     asked = submitted or resume_from == attempt.number - 1
-    if row.agent != agent:
+    # Sessions are resumed where they ran. Submitted work can be fetched from the remote.
+    if row.agent != agent or row.worker != worker:
         return {"continue_attempt": str(earlier)} if submitted else {}
     if not asked and not (newest and row.state in _RESUMES):
         return {}
@@ -261,14 +285,15 @@ def _continued(
 
 
 def _continued_review(
-    connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review
+    connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review, worker: str
 ) -> dict[str, Any]:
     """Returns these fields for a review: it has the files under review, and can resume an earlier try of itself."""
     found = {"continue_attempt": str(attempt.parent.attempt(review.attempt))}
     earlier = attempt.parent.attempt(attempt.number - 1)
     row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
     done = pb.Attempt.FromString(row.record).review
-    if row.agent == agent and (done.attempt, done.position) == (review.attempt, review.position):
+    same = (row.agent, row.worker) == (agent, worker)
+    if same and (done.attempt, done.position) == (review.attempt, review.position):
         found["resume_attempt"] = str(earlier)
     return found
 
