@@ -31,6 +31,7 @@ from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
+from tests.chaos.plans import grafted
 from tests.support.postgres import running_postgres
 
 # Hypothesis shrinks failing examples, and a busy machine is slow.
@@ -101,35 +102,6 @@ def plans(draw: st.DrawFn) -> pb.Plan:
         task.needs.append(f"{other.key}/{needed.key}")
         if rules.violations(plan):
             task.needs.pop()
-    return plan
-
-
-def grafted(current: pb.Plan, drawn: pb.Plan, started: set[str]) -> pb.Plan:
-    """Returns a plan with the epics of `drawn`, except that those that have `started` only get more tasks."""
-    plan = pb.Plan()
-    plan.CopyFrom(drawn)
-    new = {epic.key: epic for epic in drawn.epics}
-    del plan.epics[:]
-    for epic in current.epics:
-        if epic.key not in started:
-            continue
-        kept = plan.epics.add()
-        kept.CopyFrom(epic)
-        keys = {task.key for task in epic.tasks}
-        for task in new[epic.key].tasks if epic.key in new else ():
-            if f"{task.key}x" not in keys:
-                kept.tasks.add(key=f"{task.key}x", prompt="More", priority=4)
-    known = {epic.key for epic in plan.epics}
-    for epic in drawn.epics:
-        if epic.key not in known:
-            plan.epics.add().CopyFrom(epic)
-    known = {epic.key for epic in plan.epics}
-    for epic in plan.epics:
-        epic.depends_on[:] = [key for key in epic.depends_on if key in known]
-    tasks = {f"{epic.key}/{task.key}" for epic in plan.epics for task in epic.tasks}
-    for epic in plan.epics:
-        for task in epic.tasks:
-            task.needs[:] = [name for name in task.needs if name in tasks]
     return plan
 
 
