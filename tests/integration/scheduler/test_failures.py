@@ -139,12 +139,7 @@ async def test_lost_session_goes_on_only_with_its_own_agent(
 
 async def test_a_retry_chooses_the_model(worker: FakeWorker, scheduler: Scheduler) -> None:
     """A retry names another model, which stays until another is named; an agent of another kind drops it."""
-    retries = [
-        {"model": "large"},
-        {},
-        {"agent": "command:other"},
-        {"agent": "command:other", "model": "small"},
-    ]
+    retries = [("", "large"), ("", ""), ("command:other", ""), ("command:other", "small")]
 
     async def play(_: FakeSession) -> pb.SessionFinished:
         return finishing(pb.OUTCOME_FAILED)
@@ -156,9 +151,9 @@ async def test_a_retry_chooses_the_model(worker: FakeWorker, scheduler: Schedule
     async def has_failed() -> bool:
         return (await scheduler.run(run)).state == pb.RUN_STATE_FAILED
 
-    for choice in retries:
+    for agent, model in retries:
         await eventually(has_failed)
-        await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, **choice))
+        await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, agent=agent, model=model))
     await eventually(has_failed)
     assert [each.model for each in worker.called("StartSession")] == ["usual", "large", "large", "", "small"]
     with pytest.raises(grpc.aio.AioRpcError, match="one line"):
