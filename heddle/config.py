@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     )
     """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`.
     none: only workers that register themselves."""
+    pod_template: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The template of the Kubernetes pods in which epics of projects by URL run, one for each; absent: epics run
+    on workers that exist."""
+    pod_keep: _Seconds = 300
+    """Seconds that the pod of an epic stays after it has ended."""
     worker_name: str = "local"
     """The name of this worker in events."""
     advertise: Annotated[str, AfterValidator(lambda value: value and _advertised(value))] = ""
@@ -206,6 +211,8 @@ class Settings(BaseSettings):
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20
     """Seconds after which a session that waits for the operator may lose its slot."""
+    base_look_every: _Seconds = 60
+    """Seconds between looks for new commits of the project's branch; 0: never."""
     stop_grace: _Seconds = 5
     """Seconds between SIGTERM and SIGKILL of an agent."""
     drain: _Seconds = 0

@@ -11,6 +11,7 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task, set_up_again
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
@@ -172,7 +173,7 @@ def choose_agent(connection: Connection, name: TaskName, choice: AgentChoice) ->
         replace_agent(spec, choice.agent)
     if choice.model:
         spec.model = choice.model
-    tasks.change(connection, name, spec=spec.SerializeToString())
+    tasks.change(connection, name, spec=spec.SerializeToString(), agents=agents_of(spec))
 
 
 def _run_state(connection: Connection, name: RunName) -> "pb.RunState.ValueType":
