@@ -204,7 +204,11 @@ class Day:
             works.append(lambda connection: runs_and_tasks.stop(connection, attempt, "ada", now))
         if chance.random() < 0.1 and (failed := self._failed()):
             task = chance.choice(failed)
-            works.append(lambda connection: runs_and_tasks.retry_task(connection, task, "ada", "", now))
+            works.append(
+                lambda connection: runs_and_tasks.retry_task(
+                    connection, task, "ada", runs_and_tasks.AgentChoice(), now
+                )
+            )
         for work in works:
             try:
                 self._core.write(work)

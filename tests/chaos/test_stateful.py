@@ -211,13 +211,21 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: runs_and_tasks.retry_task(connection, task, "ada", "", self.core.now))
+        self._ask(
+            lambda connection: runs_and_tasks.retry_task(
+                connection, task, "ada", runs_and_tasks.AgentChoice(), self.core.now
+            )
+        )
 
     @precondition(lambda self: self._tasks())
     @rule(data=st.data())
     def retry_from_here(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: rewind.retry_from_here(connection, task, "ada", "", self.core.now))
+        self._ask(
+            lambda connection: rewind.retry_from_here(
+                connection, task, "ada", runs_and_tasks.AgentChoice(), self.core.now
+            )
+        )
 
     @precondition(lambda self: self.names)
     @rule(data=st.data(), drawn=plans(), fitting=st.booleans(), skips=st.booleans())
