@@ -37,7 +37,7 @@ async def test_an_epic_whose_worker_is_lost_continues_on_another_one(tmp_path: P
     When the worker is back, with what the lost attempt left there, that is archived and removed.
     """
     async with (
-        places(tmp_path, count=2, lease=4) as fleet,
+        places(tmp_path, count=2, lease=8) as fleet,
         fleet.scheduler.client(patience=60) as client,
     ):
         run = (await client.create_run(fleet.request({"a": ["one", "two", "three"]}))).name
@@ -76,7 +76,7 @@ async def test_an_epic_whose_worker_is_lost_continues_on_another_one(tmp_path: P
 async def test_a_worker_that_was_frozen_gets_nothing_accepted(tmp_path: Path) -> None:
     """A machine that freezes until its lease has expired loses its epic; when it goes on, its work is refused and stopped."""
     async with (
-        places(tmp_path, count=2, lease=4) as fleet,
+        places(tmp_path, count=2, lease=8) as fleet,
         fleet.scheduler.client(patience=60) as client,
     ):
         run = (await client.create_run(fleet.request({"a": ["one", "two"]}))).name
@@ -112,7 +112,7 @@ async def test_a_worker_that_was_frozen_gets_nothing_accepted(tmp_path: Path) ->
 
 async def test_an_epic_continues_after_its_worker_lost_its_disk_or_left_the_fleet(tmp_path: Path) -> None:
     """A wiped disk, and a worker that the fleet no longer has, cost an attempt and nothing else; a cancelled run ends."""
-    async with places(tmp_path, count=2, lease=4) as fleet:
+    async with places(tmp_path, count=2, lease=8) as fleet:
         async with fleet.scheduler.client(patience=60) as client:
             run = (await client.create_run(fleet.request({"a": ["one", "two", "three"]}))).name
             first = (await fleet.until_at_work("a-one-1"))["a-one-1"]
@@ -191,7 +191,7 @@ async def test_acceptance_waits_for_the_remote_and_a_leader_is_replaced_meanwhil
 async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) -> None:
     """The worker of a run dies for good after a merge: all that was accepted and merged is at the remote, and the rest follows."""
     async with (
-        places(tmp_path, count=2, lease=4) as fleet,
+        places(tmp_path, count=2, lease=8) as fleet,
         fleet.scheduler.client(patience=60) as client,
     ):
         run = (await client.create_run(fleet.request({"a": ["one"], "b": ["one"]}))).name
