@@ -90,6 +90,7 @@ MOVES: Final = (
     "reset",
     "rewind",
     "take_in",
+    "start_candidate",
     "merge",
     "remove",
 )

@@ -44,6 +44,15 @@ def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | Non
     return None
 
 
+def has_accepted(git: Git, state: WorktreeState, older: str, newer: str) -> bool:
+    """Returns whether CommitTask made any commit of the epic after `older`, up to `newer`."""
+    for commit in git.text("rev-list", "--first-parent", f"{older}..{newer}").splitlines():
+        trailers = commit_messages.trailers_of(_message(git, commit))
+        if commit_messages.ATTEMPT in trailers and _is_of_epic(trailers, state.epic):
+            return True
+    return False
+
+
 def own_messages(git: Git, older: str, newer: str) -> list[str]:
     """Returns the messages of the commits that an agent made on top of `older`, oldest first, at most the newest 100."""
     if older == newer:

@@ -62,7 +62,7 @@ def describe(
 
 def _committed(project: Project, attempt: AttemptName, head: str, commit: str, tree: str) -> str:
     trailers = commit_messages.merge_trailers(attempt.parent.parent)
-    subject = f"Take in {commit[:10]}, which task {attempt.task} needs"
+    subject = f"Take in {commit[:10]}, which task {attempt.parent.whole.task} needs"
     message = commit_messages.compose(subject, "", trailers).encode(errors="replace")
     parents = ("-p", head, "-p", commit)
     return project.git.with_author(project.author()).text("commit-tree", *parents, tree, stdin=message)

@@ -93,7 +93,7 @@ class TaskCommits:
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
+        epic = attempt.workspace
         paths = self.store.paths(epic)
         state = self.store.load(paths)
         if done := self._accepted_before(project, paths, state, attempt):
@@ -211,7 +211,7 @@ class TaskCommits:
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> IgnoredFiles:
         """Returns the ignored files that were written within `spans`; empty if they cannot be determined."""
-        paths = self.store.paths(attempt.parent.parent)
+        paths = self.store.paths(attempt.workspace)
         try:
             return ignored_files.written(repository.find(self.folders, path), paths, spans)
         except (errors.HeddleError, OSError) as error:
