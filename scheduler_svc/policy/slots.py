@@ -2,12 +2,12 @@
 
 from collections.abc import Container, Iterable, Iterator
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.plan import graph, task_graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartTask
+from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartCandidates, StartTask
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs, epic_tasks
 from scheduler_svc.policy.snapshot import EpicView, ProviderView, RunView, TaskView
@@ -59,6 +59,13 @@ class Gate:
         return known.refusal if known else ""
 
 
+class _Entry(NamedTuple):
+    """A task or candidate that could start now. Only candidates of one task can be of the same epic."""
+
+    epic: EpicView
+    task: TaskView
+
+
 class Queue:
     """The epics of a run that could start a task now, and how many sessions the run has."""
 
@@ -76,7 +83,7 @@ class Queue:
     ) -> None:
         self.run = run
         self.place = place
-        live = [task for epic in run.epics for task in epic.tasks if task.live]
+        live = [task for epic in run.epics for task in epic.sessions if task.live and not task.takes_over]
         self.live = len(live)
         # Attempts without a session that wait for their environment: other attempts may use their slots.
         self.stalled = sum(task.starting for task in live) if run.faulty else 0
@@ -98,7 +105,7 @@ class Queue:
         return self.live < self.run.max_parallel and self.could_start() > 0
 
     def could_start(self) -> int:
-        """Returns how many of its epics lack only a slot."""
+        """Returns how many of its tasks and candidates lack only a slot."""
         return len(self._admitted()) if self._may_start else 0
 
     def refused(self) -> PauseRun | None:
@@ -108,57 +115,67 @@ class Queue:
         """
         if not self._may_start or not self._gate.refuses:
             return None
-        for epic in reversed(self._best_last):
-            task = _next(epic)
-            if task and (refusal := self._gate.refusal(task)):
+        for _, task in reversed(self._best_last):
+            if not task.candidates and (refusal := self._gate.refusal(task)):
                 again = f"then `heddle resume {self.run.name.run}`"
                 self._may_start = False
                 reason = f"{task.provider} is on hold: {refusal.rstrip('.')}; {again}"
                 return PauseRun(self.run.name, reason, held_by=task.provider)
         return None
 
-    def start_next(self) -> StartTask | None:
-        """Returns the start of the best epic; None if too little of a budget is free for it."""
+    def start_next(self) -> StartTask | StartCandidates | None:
+        """Returns the start of the best task; None if too little of a budget is free for it.
+
+        A task with candidates first gets them, and the slot that it would use.
+        """
         admitted = self._admitted()
         at_once = min(len(admitted), self.run.max_parallel - self.live)
-        epic = admitted[-1]
+        epic, task = best = admitted[-1]
+        of_task = sum(each.epic is epic for each in admitted)
         if self._gate.narrow:
-            self._best_last = [each for each in self._best_last if each is not epic]
+            self._best_last = [each for each in self._best_last if each is not best]
         else:
             self._best_last.pop()
-        task = _next(epic)
-        assert task  # noqa: S101 (only epics with such a task are admitted)
-        share = self._ledger.share(self.run, epic, task, at_once)
+        share = self._ledger.share(self.run, epic, task, at_once, min(at_once, of_task))
         if share == 0:
             return None
+        if task.candidates:
+            self.live += 1
+            return StartCandidates(task.name)
         if share:
             self._ledger.reserve(self.run, epic, task, share)
         self._gate.enter(task)
         self.live += 1
         return StartTask(task.name.attempt(task.attempts + 1), share)
 
-    def _admitted(self) -> list[EpicView]:
-        """Returns the epics that could start, the best last."""
+    def _admitted(self) -> list[_Entry]:
+        """Returns what could start, the best last."""
         if not self._gate.narrow:
             return self._best_last
-        return [epic for epic in self._best_last if (task := _next(epic)) and self._gate.admits(task)]
+        # Candidates can have other agents than their task.
+        return [each for each in self._best_last if each.task.candidates or self._gate.admits(each.task)]
 
     # Computed on first use: sorting is expensive, and most snapshots have no free slot.
     @cached_property
-    def _best_last(self) -> list[EpicView]:
+    def _best_last(self) -> list[_Entry]:
         done = merged(self.run)
         waiting = [
-            epic
+            _Entry(epic, task)
             for epic in self.run.epics
-            if is_ready(epic, done, self._causes)
-            and not (epic.merging or epic.busy)
-            and (task := _next(epic))
-            and not task.paced
-            and self._needs.met(task)
+            if is_ready(epic, done, self._causes) and not epic.merging
+            for task in _next(epic)
+            if not task.paced and self._needs.met(task)
         ]
         work = _work_ahead(self.run, self._typical_seconds, by_task=self._needs.exist)
         return sorted(
-            waiting, key=lambda epic: (_resumes(epic), -epic.priority, work[epic.name.epic], -epic.index)
+            waiting,
+            key=lambda each: (
+                each.task.resumes,
+                -each.epic.priority,
+                work[each.epic.name.epic],
+                -each.epic.index,
+                -each.task.name.candidate if each.task.whole else 0,
+            ),
         )
 
 
@@ -205,13 +222,15 @@ def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
             yield ParkAttempt(task.live_attempt)
 
 
-def _resumes(epic: EpicView) -> bool:
-    task = _next(epic)
-    return task is not None and task.resumes
-
-
-def _next(epic: EpicView) -> TaskView | None:
-    return epic.next_task
+def _next(epic: EpicView) -> Iterator[TaskView]:
+    """Yields the task of the epic that could start; or the candidates that could, of the task that is tried."""
+    if not epic.busy:
+        if (task := epic.next_task) and not task.takes_over:
+            yield task
+        return
+    for task in epic.tasks:
+        if task.trying and not task.chosen:
+            yield from (lane for lane in task.lanes if lane.startable)
 
 
 def _work_ahead(run: RunView, typical_seconds: float | None, *, by_task: bool) -> dict[str, float]:
@@ -238,8 +257,12 @@ def _work_ahead_by_task(run: RunView, typical: float) -> dict[str, float]:
         for task in epic.tasks
     }
     ahead = graph.lengths_ahead(task_graph.dependencies(epic_tasks(run)), lengths)
-    first = {epic.name.epic: _next(epic) for epic in run.epics}
+    first = {epic.name.epic: _current(epic) for epic in run.epics}
     return {key: ahead.get(f"{key}/{task.name.task}", 0.0) if task else 0.0 for key, task in first.items()}
+
+
+def _current(epic: EpicView) -> TaskView | None:
+    return next((task for task in epic.tasks if task.trying), None) or epic.next_task
 
 
 def _remaining(epic: EpicView, typical: float) -> float:

@@ -76,6 +76,17 @@ def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     return stat
 
 
+def cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
+    """Returns whether a reset to `head` may remove setup's changes to files that git does not ignore.
+
+    A later commit than the one on which setup ran contains all these changes. Otherwise any change may be
+    setup's.
+    """
+    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
+        return False
+    return state.dirty or state.head != head
+
+
 def _derived(git: Git, state: WorktreeState, tip: str) -> str:
     """Returns the newest commit below `tip` that CommitTask made for the epic, or its start."""
     for commit in git.text("rev-list", "--first-parent", f"{state.start}..{tip}").splitlines():

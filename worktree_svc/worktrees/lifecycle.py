@@ -325,7 +325,7 @@ class Worktrees:
         if paths.closed.exists():
             set_aside.set_aside(self.store, paths)
         if checkouts.is_complete(project, paths):
-            if _cleans_setup_away(project, state, head):
+            if accepted_history.cleans_setup_away(project, state, head):
                 state = self.store.save(
                     paths, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
                 )
@@ -398,14 +398,3 @@ class Worktrees:
             if not self.pool.empty():
                 raise
             disk.check(folders, self.min_free_bytes, self.free_bytes)
-
-
-def _cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
-    """Returns whether a reset to `head` may remove setup's changes to files that git does not ignore.
-
-    A later commit than the one on which setup ran contains all these changes. Otherwise any change may be
-    setup's.
-    """
-    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
-        return False
-    return state.dirty or state.head != head

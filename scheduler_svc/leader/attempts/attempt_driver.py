@@ -18,7 +18,7 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from scheduler_svc.leader.attempts import attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts import attempt_candidates, attempt_reviews, attempt_waits
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
 from scheduler_svc.leader.attempts.session_release import release_session
@@ -81,6 +81,12 @@ class AttemptDriver:
 
     async def _drive(self, assignment: Assignment, *, fresh: bool) -> None:
         try:
+            if assignment.takes_over:
+                await self._ensure_worktree(assignment)
+                await attempt_candidates.accept(
+                    self._term, self._attempt, assignment, partial(self._commit, assignment)
+                )
+                return
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._succeed(assignment, result)
@@ -198,7 +204,8 @@ class AttemptDriver:
                 "HEDDLE_TASK": name.task,
                 "HEDDLE_ATTEMPT": str(name.number),
             }
-            | attempt_reviews.environment(assignment.review),
+            | attempt_reviews.environment(assignment.review)
+            | attempt_candidates.environment(name),
         )
         await self._ask(
             assignment,
@@ -289,6 +296,9 @@ class AttemptDriver:
             agent_spans=spans,
             continued_commit=attempt_reviews.continued_commit(assignment),
         )
+        if self._attempt.parent.candidate:
+            await attempt_candidates.submit(self._term, self._attempt, spec, request, commit)
+            return
         submit = partial(attempt_reviews.submit, self._term, self._attempt, commit=commit)
         if (committed := await (submit if spec.reviews else commit)(request)) is None:
             return

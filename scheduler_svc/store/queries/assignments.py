@@ -15,6 +15,7 @@ from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
 from scheduler_svc.store.db.tables import attempts, tasks
+from scheduler_svc.store.rows import candidate_worktrees
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Assignment:
     rejected: pb.Review | None = None
     # True: its agent drafts a plan.
     draft: bool = False
+    # The attempt of the chosen candidate whose work it takes over, and that work's commit. Empty: its agent works.
+    takes_over: str = ""
+    submitted_commit: str = ""
 
 
 class Start(NamedTuple):
@@ -93,14 +97,14 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
     is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
     spec, reviewed = _reviewed(row)
     # What an attempt continues is read only if it starts.
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from) if is_next else {}
+    continued = _all_continued(connection, attempt, spec, reviewed, row) if is_next else {}
     return Start(
         run_state=row.state,
         epic_state=row.epic_state,
         epic_title=epic.title,
         is_next=is_next,
         assignment=Assignment(
-            **_common(attempt, row, depends=bool(epic.depends_on)),
+            **_common(connection, attempt, row, depends=bool(epic.depends_on)),
             spec=spec,
             started=False,
             session_sequence=0,
@@ -114,20 +118,21 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
     )
 
 
-def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
+def _common(connection: sa.Connection, attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
     """Returns the fields of an assignment from the rows of its run, epic and task."""
+    own = candidate_worktrees.read(connection, attempt.workspace) if row.candidate else row
     return {
         "project": row.project,
         "base_commit": (depends and row.head_commit) or row.base_commit,
         "worker": row.worker,
         "project_file": pb.ProjectFile.FromString(row.project_file or b""),
-        "worktree_path": row.worktree_path,
-        "lease": pb.Lease.FromString(row.lease or b""),
-        "set_up": row.set_up,
+        "worktree_path": own.worktree_path if own else "",
+        "lease": pb.Lease.FromString(own.lease or b"") if own else pb.Lease(),
+        "set_up": own.set_up if own else "",
         "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
-        # Work that was under review is based on the reset branch.
-        "rewind_to": "" if row.review else row.rewind_to,
+        # Work that was under review, or of a candidate, is based on the reset branch.
+        "rewind_to": "" if row.review or row.chosen else row.rewind_to,
         "known_branches": {
             branch: commit
             for branch, commit in (
@@ -147,9 +152,9 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     spec, reviewed = _reviewed(row)
     epic = pb.PlanEpic.FromString(row.epic_spec)
     depends = bool(epic.depends_on)
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from)
+    continued = _all_continued(connection, attempt, spec, reviewed, row)
     return Assignment(
-        **_common(attempt, row, depends=depends),
+        **_common(connection, attempt, row, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
@@ -178,12 +183,14 @@ def _all_continued(
     attempt: AttemptName,
     spec: pb.PlanTask,
     reviewed: Mapping[str, pb.Review],
-    resume_from: int | None,
+    row: Any,
 ) -> dict[str, Any]:
     """Returns the fields that define what the attempt resumes; adds to `spec` what was allowed for that session."""
     if "review" in reviewed:
         return _continued_review(connection, attempt, spec.agent, reviewed["review"])
-    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"))
+    if row.chosen:
+        return _taken_over(connection, attempt, spec, row.chosen)
+    found = _continued(connection, attempt, spec.agent, row.resume_from, reviewed.get("rejected"))
     if found.get("resume_attempt"):
         resumed = AttemptName.parse(found["resume_attempt"]).number
         spec.permissions.allow.extend(_allowed_before(connection, attempt, resumed))
@@ -273,6 +280,20 @@ def _continued_review(
     return found
 
 
+def _taken_over(
+    connection: sa.Connection, attempt: AttemptName, spec: pb.PlanTask, chosen: int
+) -> dict[str, Any]:
+    """Returns these fields for an attempt that takes over a candidate's work; gives `spec` the candidate's agent."""
+    name = attempt.parent.of_candidate(chosen)
+    asked = sa.select(tasks.c.attempt_count, tasks.c.commit_id, tasks.c.spec).where(
+        tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task
+    )
+    row = connection.execute(asked).one()
+    spec.agent = pb.PlanTask.FromString(row.spec).agent
+    candidate = str(name.attempt(row.attempt_count))
+    return {"takes_over": candidate, "continue_attempt": candidate, "submitted_commit": row.commit_id}
+
+
 def _newest_worker(connection: sa.Connection, attempt: AttemptName) -> Any | None:
     """Returns the row of the newest earlier attempt that is not a review; None if there is none."""
     for number in range(attempt.number - 1, 0, -1):
@@ -293,6 +314,9 @@ def _allowed_before(connection: sa.Connection, attempt: AttemptName, resumed: in
 
 def _had_others_since(connection: sa.Connection, attempt: AttemptName, moment: int) -> bool:
     """Returns whether another task of the epic started since `moment`; older sessions miss its changes."""
+    if attempt.parent.candidate:
+        # Until one is chosen, only other candidates run, in other worktrees.
+        return False
     others = sa.select(attempts.c.task).where(
         attempts.c.run == attempt.run,
         attempts.c.epic == attempt.epic,

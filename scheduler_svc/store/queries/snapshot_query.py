@@ -3,18 +3,19 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.model.session_summary import is_overdue
 from scheduler_svc.model.states import MergeState
+from scheduler_svc.policy.candidates import with_lanes
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.queries.open_questions import NO_WAIT, Wait, read_waits
 from scheduler_svc.store.queries.spending import project_costs, spent_by_task
 from scheduler_svc.store.rows.holds import HOLDS, provider_of_next, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
@@ -88,17 +89,16 @@ _TASKS = (
         tasks.c.resolves,
         tasks.c.needs,
         tasks.c.review.is_not(None).label("in_review"),
+        tasks.c.candidates,
+        tasks.c.chosen,
+        tasks.c.score,
+        tasks.c.candidate,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON))
-    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
-)
-# The questions of the tasks that wait for the operator.
-_WAITING = (
-    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
-    .join(attempts, NEWEST_ATTEMPT)
-    .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
+    # Candidates follow their task.
+    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position, tasks.c.candidate)
 )
 _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec, tasks.c.review).where(
     tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
@@ -163,7 +163,7 @@ def snapshot_of(
     of_task = _OfTask(
         spent=spent,
         providers=_provided(connection, {each.name for each in providers}) if providers else {},
-        waits=_waits(connection, task_rows, now, park_after),
+        waits=read_waits(connection, _GOING_ON, task_rows, now, park_after),
     )
     of_epic = _tasks_by_epic(task_rows, of_task, now)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
@@ -191,19 +191,29 @@ def _tasks_by_epic(
 ) -> defaultdict[tuple[str, str], list[TaskView]]:
     """Returns the tasks of each epic, by run and epic. Reads columns by number, because that is faster."""
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    lanes: list[TaskView] = []
     for row in rows:
         key = row[:3]
         # The time itself would make the cache useless, because it differs for each task.
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
-        of_epic[key[:2]].append(_task((*row[:-1], spent, paced, provider, of_task.waits.get(key, _NO_WAIT))))
+        task = _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, NO_WAIT)))
+        if task.whole is None:
+            of_epic[key[:2]].append(task)
+        else:
+            lanes.append(task)
+    for key, of_lanes in groupby(lanes, lambda lane: (lane.name.run, lane.name.epic)):
+        of_epic[key] = with_lanes(of_epic[key], list(of_lanes))
     return of_epic
 
 
 def _typical_seconds(rows: Iterable[Row]) -> float | None:
     """Returns the average duration of the accepted tasks in seconds; None if there is none yet."""
+    # A task with candidates is accepted with the work of one of them, which counts in its place.
     seconds = [
-        (row.ended_at - row.started_at) / 1_000_000 for row in rows if row[3] == pb.TASK_STATE_ACCEPTED
+        (row.ended_at - row.started_at) / 1_000_000
+        for row in rows
+        if row[3] == pb.TASK_STATE_ACCEPTED and not row.candidates
     ]
     return sum(seconds) / len(seconds) if seconds else None
 
@@ -214,44 +224,7 @@ class _OfTask(NamedTuple):
     # In micros.
     spent: Mapping[tuple[str, ...], int]
     providers: Mapping[tuple[str, ...], str]
-    waits: "Mapping[tuple[str, ...], _Wait]"
-
-
-class _Wait(NamedTuple):
-    """The fields of TaskView about a task's open question."""
-
-    asked_at: int | None = None
-    parkable: bool = False
-    overdue: bool = False
-
-
-_NO_WAIT: Final = _Wait()
-
-
-def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
-    asked = pb.Attempt.FromString(record).approvals
-    asked_at = min((each.request_time.ToMicroseconds() for each in asked), default=None)
-    return _Wait(
-        asked_at=asked_at,
-        parkable=(
-            None not in {now, asked_at}
-            and (now or 0) - (asked_at or 0) >= park_after
-            and all(each.parkable for each in asked)
-        ),
-        overdue=now is not None and any(is_overdue(each, now) for each in asked),
-    )
-
-
-def _waits(
-    connection: sa.Connection, rows: Iterable[Row], now: int | None, park_after: int
-) -> dict[tuple[str, ...], _Wait]:
-    """Returns the open question of each task that waits for the operator, by run, epic and task."""
-    if all(row[3] != pb.TASK_STATE_WAITING for row in rows):
-        return {}
-    return {
-        (row.run, row.epic, row.task): _wait(row.record, now, park_after)
-        for row in connection.execute(_WAITING)
-    }
+    waits: Mapping[tuple[str, ...], Wait]
 
 
 def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:
@@ -360,6 +333,10 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resolves,
         needs,
         in_review,
+        candidates,
+        chosen,
+        score,
+        candidate,
         spent,
         paced,
         provider,
@@ -391,4 +368,8 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         spent=spent,
         reserved=max(0, share - cost) if live and share is not None else 0,
         turn=turn if live else 0,
+        candidates=candidates,
+        chosen=chosen,
+        whole=name.whole if candidate else None,
+        score=score,
     )

@@ -15,6 +15,7 @@ export const TASK: Record<string, Look> = {
   accepted: of("Done", "check", "ok"),
   failed: of("Failed", "cross", "bad"),
   skipped,
+  passed: of("Passed", "check", "run"),
 };
 
 export const ATTEMPT: Record<string, Look> = {
@@ -31,6 +32,8 @@ export const ATTEMPT: Record<string, Look> = {
   // Its checks passed, and reviews decide about its work.
   submitted: of("In review", "search", "run"),
   reviewed: of("Reviewed", "check", "ok"),
+  // It passed its checks, and another candidate was chosen.
+  not_chosen: of("Not chosen", "minus", "quiet"),
 };
 
 export const EPIC: Record<string, Look> = {
