@@ -138,6 +138,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
     its disk was lost. Metadata: path.
     """
+    ERROR_REASON_CLAIM_REFUSED: _ErrorReason.ValueType  # 110
+    """FAILED_PRECONDITION: the project's remote does not let a worker record that it is
+    the place of an epic, as without the right to push. Metadata: project.
+    """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 71
@@ -276,6 +280,10 @@ available again. Metadata: project.
 ERROR_REASON_WORKTREE_LOST: ErrorReason.ValueType  # 89
 """FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
 its disk was lost. Metadata: path.
+"""
+ERROR_REASON_CLAIM_REFUSED: ErrorReason.ValueType  # 110
+"""FAILED_PRECONDITION: the project's remote does not let a worker record that it is
+the place of an epic, as without the right to push. Metadata: project.
 """
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""

@@ -1,6 +1,6 @@
 """Decides which candidate of a task is chosen, and when its work is taken over. Part of the policy; pure."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import replace
 
 from heddle import pb
@@ -42,14 +42,25 @@ def decided(run: RunView, causes: Container[str]) -> Iterator[Action]:
                     yield from _after(task)
 
 
-def taken_over(run: RunView, causes: Container[str]) -> Iterator[StartTask]:
-    """Yields the attempts that take over the work of chosen candidates: without a slot, a budget or a session."""
+def taken_over(
+    run: RunView, causes: Container[str], workers: Collection[str], lost: Container[str]
+) -> Iterator[StartTask]:
+    """Yields the attempts that take over the work of chosen candidates: without a slot, a budget or a session.
+
+    `workers` can be asked to do that, `lost` ones never come back with what they had.
+    """
     for epic in run.epics:
         if epic.name.epic in causes or epic.busy or epic.merging:
             continue
-        task = epic.next_task
-        if task and task.takes_over and not task.paced:
+        task, place = epic.next_task, run.worker_of(epic)
+        if task is None or not task.takes_over or task.paced:
+            continue
+        if place in workers:
             yield StartTask(task.name.attempt(task.attempts + 1))
+        elif epic.moves and place in lost and workers:
+            # The remote has the work.
+            worker = run.worker if run.worker in workers else min(workers)
+            yield StartTask(task.name.attempt(task.attempts + 1), None, worker, f"{place} was lost")
 
 
 def _after(task: TaskView) -> Iterator[Action]:

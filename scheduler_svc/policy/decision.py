@@ -10,6 +10,8 @@ snapshot, and calls it again.
 - A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
   No slot is idle while an epic could use it. No session starts on a worker that is drained.
+- An epic of a project by URL moves between two attempts, if its worker is lost or drained, or has no slot for a task
+  that has not been tried; see places.py.
 - No task starts without a reserved share of every budget above it.
 - No task starts below a budget that is used up; sessions below it are stopped. A budget of
   the run or its project pauses the run, one of an epic or task only its epic.
@@ -20,10 +22,11 @@ snapshot, and calls it again.
 - Every run ends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from heddle import pb
+from heddle.names import RunName
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
 from scheduler_svc.policy import budgets, candidates, epic_end, run_waits
@@ -40,6 +43,7 @@ from scheduler_svc.policy.actions import (
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs
+from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -64,7 +68,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += _lost_needs(run, needs, causes)
         actions += _wound_up(run, causes, run.worker in workers)
         actions += candidates.decided(run, causes)
-        actions += candidates.taken_over(run, causes) if run.worker in workers else []
+        actions += candidates.taken_over(run, causes, workers, snapshot.lost)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
         wide = any(map(budgets.is_wide, spent))
@@ -86,12 +90,21 @@ def decide(snapshot: Snapshot) -> list[Action]:
         if pause := queue.refused():
             actions.append(pause)
         queues.append(queue)
-    free = {
-        worker.name: worker.slots for worker in snapshot.workers if worker.takes_work and not worker.draining
-    }
-    actions += starts(queues, free)
-    actions += run_waits.changed(snapshot)
+    places = Places(snapshot.workers, snapshot.lost)
+    actions += starts(queues, places)
+    actions += run_waits.changed(snapshot, _without_place(queues, places))
     return actions
+
+
+def _without_place(queues: Iterable[Queue], places: Places) -> dict[RunName, str]:
+    """Returns what runs without a session wait for, if one of their epics lacks only a place."""
+    return {
+        queue.run.name: places.wait(queue.run, waiting)
+        for queue in queues
+        if queue.live == 0
+        and queue.run.max_parallel
+        and (waiting := [each.epic for each in queue.waiting() if each.epic.moves])
+    }
 
 
 def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:

@@ -46,6 +46,7 @@ async def accept(term: Term, attempt: AttemptName, assignment: Assignment, commi
             epoch=term.epoch,
             submitted_commit=assignment.submitted_commit,
             owner_attempt=str(attempt),
+            generation=assignment.generation,
         )
     )
     end = partial(

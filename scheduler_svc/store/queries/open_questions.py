@@ -1,22 +1,21 @@
-"""Reads the open questions of tasks, as decisions need them."""
+"""Reads the open questions to the operator, for decisions."""
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
 from scheduler_svc.model.session_summary import is_overdue
-from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, tasks
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, runs, tasks
 
-# Columns are read by name.
-Row: TypeAlias = Any
+_GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
 # The questions of the tasks that wait for the operator.
 _WAITING = (
     sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
     .join(attempts, NEWEST_ATTEMPT)
-    .where(tasks.c.state == pb.TASK_STATE_WAITING)
+    .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
 )
 
 
@@ -45,17 +44,13 @@ def _wait(record: bytes, now: int | None, park_after: int) -> Wait:
     )
 
 
-def read_waits(
-    connection: sa.Connection,
-    going_on: sa.ScalarSelect[Any],
-    rows: Iterable[Row],
-    now: int | None,
-    park_after: int,
+def waits(
+    connection: sa.Connection, rows: Iterable[Any], now: int | None, park_after: int
 ) -> dict[tuple[str, ...], Wait]:
     """Returns the open question of each task that waits for the operator, by run, epic and task."""
     if all(row[3] != pb.TASK_STATE_WAITING for row in rows):
         return {}
     return {
         (row.run, row.epic, row.task): _wait(row.record, now, park_after)
-        for row in connection.execute(_WAITING.where(tasks.c.run.in_(going_on)))
+        for row in connection.execute(_WAITING)
     }

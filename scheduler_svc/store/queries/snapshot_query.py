@@ -1,21 +1,22 @@
 """Reads the snapshot for decisions, which contains the runs that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, groupby
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.candidates import with_lanes
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.open_questions import NO_WAIT, Wait, read_waits
+from scheduler_svc.store.queries import open_questions
+from scheduler_svc.store.queries.open_questions import Wait
 from scheduler_svc.store.queries.spending import project_costs, spent_by_task
 from scheduler_svc.store.rows.holds import HOLDS, provider_of_next, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
@@ -63,6 +64,9 @@ _EPICS = (
         epics.c.budget_micros,
         epics.c.setup_failure,
         epics.c.rewind_to,
+        epics.c.worker,
+        epics.c.generation,
+        epics.c.started_at,
         epics.c.budget_hold.is_not(None).label("over_budget"),
     )
     .where(epics.c.run.in_(_GOING_ON))
@@ -121,12 +125,14 @@ def observe(
     project_budget: int | None = None,
     now: int | None = None,
     park_after: int = 0,
+    is_lost: Callable[[str], bool] = lambda _: False,
 ) -> Snapshot:
     """Returns the complete input of a decision.
 
     `project_budget` is the budget of each project, in micros; None: no limit. `now`
     is in microseconds; None: no task counts as held or paced. A session can be parked once
-    its question is `park_after` microseconds old.
+    its question is `park_after` microseconds old. `is_lost` returns whether a worker is unreachable and has lost all
+    of its sessions.
     """
     return snapshot_of(
         connection,
@@ -135,6 +141,7 @@ def observe(
         project_budget=project_budget,
         now=now,
         park_after=park_after,
+        is_lost=is_lost,
     )
 
 
@@ -146,6 +153,7 @@ def snapshot_of(
     project_budget: int | None,
     now: int | None,
     park_after: int,
+    is_lost: Callable[[str], bool] = lambda _: False,
 ) -> Snapshot:
     """Like `observe`; `found` has the rows of STATEMENTS. Budgets, holds and questions need further queries."""
     going_on, epic_rows, task_rows, hold_rows = found
@@ -163,12 +171,13 @@ def snapshot_of(
     of_task = _OfTask(
         spent=spent,
         providers=_provided(connection, {each.name for each in providers}) if providers else {},
-        waits=read_waits(connection, _GOING_ON, task_rows, now, park_after),
+        waits=open_questions.waits(connection, task_rows, now, park_after),
     )
     of_epic = _tasks_by_epic(task_rows, of_task, now)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
+    placed = {row.run for row in going_on if urls.is_url(row.project)}
     for each in epic_rows:
-        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
+        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic], placed=each.run in placed))
     return Snapshot(
         runs=tuple(
             _run(
@@ -183,6 +192,7 @@ def snapshot_of(
         workers=tuple(workers),
         typical_seconds=_typical_seconds(task_rows),
         providers=providers,
+        lost=frozenset(filter(is_lost, {row.worker for row in epic_rows if row.worker})),
     )
 
 
@@ -197,7 +207,7 @@ def _tasks_by_epic(
         # The time itself would make the cache useless, because it differs for each task.
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
-        task = _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, NO_WAIT)))
+        task = _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, open_questions.NO_WAIT)))
         if task.whole is None:
             of_epic[key[:2]].append(task)
         else:
@@ -258,13 +268,14 @@ def _run(
         unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
         budget=row.budget_micros,
         project=row.project,
+        placed=urls.is_url(row.project),
         typical_cost=typical_cost,
         project_budget=project_budget,
         project_spent=project_spent,
     )
 
 
-def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
+def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicView:
     depends_on, merge, on_conflict = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
@@ -284,6 +295,9 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
         over_budget=row.over_budget,
+        # One that started without a place stays, because not all of its commits need be at the remote.
+        moves=placed and (row.generation > 0 or row.started_at is None),
+        worker=row.worker,
     )
 
 
