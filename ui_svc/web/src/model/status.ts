@@ -36,6 +36,10 @@ export const ATTEMPT: Record<string, Look> = {
   not_chosen: of("Not chosen", "minus", "quiet"),
 };
 
+// How an attempt of a task is shown: submitted work of a candidate waits for a choice, other work for its reviews.
+export const attemptLook = (task: Pick<Task, "candidate"> | undefined, state: string): Look =>
+  task?.candidate && state === "submitted" ? TASK.passed : status(ATTEMPT, state);
+
 export const EPIC: Record<string, Look> = {
   blocked: of("Blocked", "lock", "quiet"),
   ready: of("Queued", "circle", "quiet"),
