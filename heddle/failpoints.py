@@ -52,6 +52,7 @@ COMMITS: Final = (
     "record_forecast",
     "lose_place",
     "stay",
+    "skip_place",
 )
 
 # Calls of the scheduler to a worker.

@@ -21,6 +21,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
             RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
+        pb.ROLE_ADMIN: "OpenTerminal",
         Kind.WORKER: "RegisterWorker",
     },
     "IdentityService": {
@@ -37,7 +38,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "AgentService": {
         Kind.SCHEDULER: """
             StartSession WatchSession GetSession ListSessions StopSession ParkSession AnswerApproval SendMessage
-            RunChecks FetchArtifact ReleaseSession DeleteSessions GetWorker
+            RunChecks OpenTerminal FetchArtifact ReleaseSession DeleteSessions GetWorker
         """,
     },
 }

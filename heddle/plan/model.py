@@ -24,6 +24,7 @@ from heddle.plan.field_types import (
     Duration,
     Globs,
     Key,
+    Label,
     Priority,
     Rounds,
     ShortPart,
@@ -246,6 +247,9 @@ class Epic(Part):
     )
     touches: list[str] | None = Field(
         default=None, description="Globs of the paths that the epic will write."
+    )
+    place: dict[str, Label] | None = Field(
+        default=None, description="Labels of the worker on which it runs. Only for projects by URL."
     )
     on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from heddle import agents, pb
+from heddle import agents, labels, pb
 from heddle.errors import Violation
 from heddle.plan import (
     agent_rules,
@@ -110,6 +110,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from text_rules.title(f"{path}.title", epic.title)
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
+    yield from (Violation(f"{path}.place", problem) for problem in labels.problems(epic.place))
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
     yield from _merge(path, epic)
     yield from permission_rules.violations(f"{path}.permissions", epic.permissions)

@@ -17,6 +17,8 @@ class FakeState:
     play: Play = succeed
     # The agents that it can start.
     programs: tuple[str, ...] = ("scripted", "command:")
+    # Whether it opens terminals, which show what is typed.
+    terminals: bool = False
     # The agents that do not report their usage while they work.
     late_programs: tuple[str, ...] = ("command:",)
     # The agents that respect max_turns.

@@ -313,6 +313,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
                 _registered_method=True)
+        self.OpenTerminal = channel.stream_stream(
+                '/heddle.v1.SchedulerService/OpenTerminal',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -983,6 +988,23 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenTerminal(self, request_iterator, context):
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+        epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1245,6 +1267,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.UndrainWorker,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.SerializeToString,
+            ),
+            'OpenTerminal': grpc.stream_stream_rpc_method_handler(
+                    servicer.OpenTerminal,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2670,6 +2697,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/UndrainWorker',
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenTerminal(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/heddle.v1.SchedulerService/OpenTerminal',
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
             options,
             channel_credentials,
             insecure,

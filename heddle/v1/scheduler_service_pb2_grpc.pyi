@@ -485,6 +485,19 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such worker.
     """
+    OpenTerminal: _grpc.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+    """
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -942,6 +955,19 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Ends DrainWorker. Idempotent.
 
     - NOT_FOUND: no such worker.
+    """
+    OpenTerminal: _aio.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]  # type: ignore[assignment]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
     """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -1709,6 +1735,25 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends DrainWorker. Idempotent.
 
         - NOT_FOUND: no such worker.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenTerminal(
+        self,
+        request_iterator: _MaybeAsyncIterator[_scheduler_service_pb2.OpenTerminalRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.OpenTerminalResponse], _abc.AsyncIterator[_scheduler_service_pb2.OpenTerminalResponse]]:
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+          epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
         """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,6 +14,7 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.store_calls import StoreCalls
+from scheduler_svc.api.terminal_relay import Terminals
 from scheduler_svc.api.worker_methods import WorkerMethods
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
@@ -75,6 +76,7 @@ class SchedulerServicer(PlanMethods, WorkerMethods):
         self._doorbell = doorbell
         self._workers = workers
         self._fleet = fleet
+        self._terminals = Terminals(database, workers, self._now)
         self._new_suffix = new_suffix
         self._start_run = start_run
         self._project_budget = project_budget

@@ -49,10 +49,11 @@ def start(connection: Connection, name: TaskName, now: int) -> bool:
         spec.key = candidate.task
         if number in known:
             move = transitions.TASK_TRY_AGAIN
-            tasks.move(connection, candidate, move, spec=spec.SerializeToString())
+            tasks.move(connection, candidate, move, spec=spec.SerializeToString(), agents=row.agents)
         else:
             added = task_row(name.parent, row.position, spec) | {"candidate": number, "needs": ""}
-            tasks.insert(connection, [added])
+            # Their place must have the agents of all of them.
+            tasks.insert(connection, [added | {"agents": row.agents}])
     started = pb.CandidatesStarted(count=len(planned))
     append(connection, [event(name, _ACTOR, candidates_started=started)], now)
     return True

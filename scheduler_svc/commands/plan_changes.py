@@ -9,6 +9,7 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.commands.create_run import budget_of, epic_row, estimate_of, task_row
 from scheduler_svc.commands.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.plan_difference import (
@@ -261,7 +262,11 @@ class _Writer:
         now = get_spec(self._connection, name)
         copy_fields(spec, now, _columns(fields))
         values: dict[str, object] = {"spec": now.SerializeToString(), "estimate": estimate_of(now)}
-        values |= {"needs": " ".join(now.needs), "candidates": len(now.candidates)}
+        values |= {
+            "needs": " ".join(now.needs),
+            "candidates": len(now.candidates),
+            "agents": agents_of(now),
+        }
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
         if fields != [ORDER] and not tasks.change_unstarted(self._connection, name, **values):

@@ -11,6 +11,7 @@ from scheduler_svc.commands.budgets import NewBudget, set_budget
 from scheduler_svc.commands.candidates import check_whole
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task, set_up_again
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
@@ -162,7 +163,7 @@ def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
     if agent != SCRIPTED and not spec.prompt.strip():
         raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
     replace_agent(spec, agent)
-    tasks.change(connection, name, spec=spec.SerializeToString())
+    tasks.change(connection, name, spec=spec.SerializeToString(), agents=agents_of(spec))
 
 
 def _run_state(connection: Connection, name: RunName) -> "pb.RunState.ValueType":

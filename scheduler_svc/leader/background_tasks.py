@@ -10,12 +10,13 @@ from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, WorktreeName
+from heddle.names import AttemptName, EpicName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.leader.merges import merge_queue
 from scheduler_svc.leader.merges.conflict_forecast import ConflictForecasts
 from scheduler_svc.policy.actions import FinishRun
@@ -38,9 +39,11 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term, start_run: StartRun) -> None:
+    def __init__(self, term: Term, start_run: StartRun, places: EpicPlaces | None = None) -> None:
         self._term = term
         self._start_run = start_run
+        # None: no pool makes places.
+        self.places = places
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
@@ -73,6 +76,17 @@ class BackgroundTasks:
             self._begin("forecast", attempt, lambda: self._forecasts.look(attempt))
 
         self._begin("drive", attempt, begin)
+
+    def keep_places(self) -> None:
+        """Has the pool make the places that epics need, and remove the others."""
+        if self.places:
+            self._begin("places", "", self.places.keep_up)
+
+    def ask_place(self, epic: EpicName) -> None:
+        """Asks the pool for a place."""
+        if self.places:
+            self.places.ask(epic)
+            self.keep_places()
 
     def stop(self, attempt: AttemptName) -> None:
         self._begin("stop", attempt, lambda: session_stop.stop(self._term, attempt))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
 from scheduler_svc.policy.snapshot import Snapshot, WorkerView
 from scheduler_svc.pools.workers import Workers
@@ -59,7 +61,9 @@ class Loop:
         park_after: int,
         retention: Retention,
         start_run: StartRun,
+        keep_places: float = 0,
     ) -> None:
+        """`keep_places` is for how many seconds the place that a pool made for an epic stays after its end."""
         self._database = database
         self._observe = partial(_observe, project_budget=project_budget, park_after=park_after)
         self._doorbell = doorbell
@@ -70,6 +74,7 @@ class Loop:
         self._clock = clock
         self._retention = retention
         self._start_run = start_run
+        self._keep_places = keep_places
         self._changed_workers: dict[str, pb.Worker] = {}
         self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
@@ -86,7 +91,7 @@ class Loop:
                 should_retry=self._should_retry,
                 retention=self._retention,
             )
-            background = BackgroundTasks(term, self._start_run)
+            background = BackgroundTasks(term, self._start_run, self._places(term))
             self._workers.lead(epoch)
             metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
@@ -102,6 +107,12 @@ class Loop:
                 await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
+
+    def _places(self, term: Term) -> EpicPlaces | None:
+        pool = self._workers.pool
+        if pool is None:
+            return None
+        return EpicPlaces(term, pool, self._keep_places, lambda: self._doorbell.ring([LOOP]))
 
     async def _hold(self, background: BackgroundTasks) -> None:
         """Ends the term once the lock is lost."""
@@ -144,6 +155,10 @@ class Loop:
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        if background.places:
+            background.places.observe(snapshot)
+            snapshot = replace(snapshot, pods=background.places.view())
+            background.keep_places()
         self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
@@ -193,6 +208,9 @@ class Loop:
             name = name.removeprefix("workers/")
             if worker.connected:
                 background.stop_orphans(name)
+            if self._workers.is_made(name):
+                # Its epic's events tell where it is.
+                continue
             if worker.connected and worker.full:
                 change = pb.Event(worker_full=pb.WorkerFull(worker=name, reason=worker.full))
             elif worker.connected:
@@ -221,6 +239,7 @@ def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any,
         FollowUp.DRIVE_ATTEMPT: lambda action, assignment: background.drive(action.attempt, assignment),
         FollowUp.STOP_ATTEMPT: lambda action, _: background.stop(action.attempt),
         FollowUp.PARK_ATTEMPT: lambda action, _: background.park(action.attempt),
+        FollowUp.ASK_PLACE: lambda action, _: background.ask_place(action.epic),
         FollowUp.MERGE_EPICS: lambda action, _: background.merge_epics(action.epic.parent),
         FollowUp.MERGE_RUN: lambda action, _: background.merge_run(action.run),
     }

@@ -7,7 +7,15 @@ from typing import Final, NamedTuple
 from heddle import pb
 from heddle.plan import graph, task_graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartCandidates, StartTask
+from scheduler_svc.policy.actions import (
+    Action,
+    AskPlace,
+    FailTask,
+    ParkAttempt,
+    PauseRun,
+    StartCandidates,
+    StartTask,
+)
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs, epic_tasks
 from scheduler_svc.policy.places import Places
@@ -126,6 +134,17 @@ class Queue:
                 return None
         return None
 
+    def asks(self, places: Places) -> Iterator[Action]:
+        """Yields what its epics ask of the pool: a place for each that could run at once, and no more."""
+        # Candidates of one task share a place.
+        waiting = {epic.name: (epic, task) for epic, task in reversed(self.waiting()) if epic.moves}
+        room = self.run.max_parallel - self.live
+        for epic, task in list(waiting.values())[::-1][: max(room, 0)]:
+            if reason := places.failure(epic):
+                yield FailTask(task.name, reason)
+            elif places.asks(epic) and not places.asked(epic):
+                yield AskPlace(epic.name)
+
     def refused(self) -> PauseRun | None:
         """Returns the pause of a run whose next task needs a provider that requires action of the operator.
 
@@ -218,6 +237,8 @@ def starts(queues: list[Queue], places: Places) -> Iterator[Action]:
                 yield start
         if found is None or not queue.has_next():
             able.remove(queue)
+    for queue in queues:
+        yield from queue.asks(places)
     yield from _parks(queues, places)
 
 

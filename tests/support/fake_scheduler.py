@@ -296,6 +296,13 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.UndrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True))
 
+    async def OpenTerminal(
+        self, requests: AsyncIterator[pb.OpenTerminalRequest], context: Any
+    ) -> AsyncIterator[pb.OpenTerminalResponse]:
+        async for request in requests:
+            self._note(request)
+            yield pb.OpenTerminalResponse(output=request.input.upper())
+
     async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
         self.streams += 1
         stream = self.streams

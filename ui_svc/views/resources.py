@@ -241,5 +241,8 @@ def worker(message: pb.Worker) -> View:
         "running": message.running_sessions,
         "connected": message.connected,
         "reason": message.reason,
+        # Whether a browser on the scheduler's machine reaches the ports of its epics.
+        "reachable": message.same_machine,
+        "terminals": message.terminals,
         "agents": agents,
     }

@@ -181,7 +181,7 @@ def audit_entries(found: Iterable[pb.AuditEntry]) -> Table:
             SafeText(entry.method.rpartition(".")[2]),
             SafeText(entry.resource),
             SafeText(entry.peer),
-            SafeText(f"refused: {entry.refusal}" if entry.refusal else "done"),
+            SafeText(f"refused: {entry.refusal}" if entry.refusal else entry.detail or "done"),
         )
     return table
 

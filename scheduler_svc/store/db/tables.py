@@ -162,6 +162,8 @@ tasks = sa.Table(
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
+    # The agents of its attempts and reviews, one a line, as TaskView.agents names them. Empty: not known.
+    sa.Column("agents", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
@@ -336,6 +338,7 @@ audit = sa.Table(
     sa.Column("peer", sa.Text, nullable=False),
     # Empty: the call was carried out.
     sa.Column("refusal", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
     sa.Index("audit_by_user", "user", "sequence"),
 )
 
@@ -343,13 +346,12 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and its labels as a JSON object.
-    sa.Column("worktree", sa.Text, nullable=False, server_default=""),
-    sa.Column("agent", sa.Text, nullable=False, server_default=""),
+    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and who drained it.
+    *(sa.Column(c, sa.Text, nullable=False, server_default="") for c in ("worktree", "agent", "drained_by")),
+    # A JSON object.
     sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
-    # When it last registered. Null: it never did.
-    sa.Column("renewed_at", sa.BigInteger),
+    *(sa.Column(c, sa.BigInteger) for c in ("drained_at", "renewed_at")),
 )
 
 leadership = sa.Table(

@@ -97,6 +97,7 @@ _TASKS = (
         tasks.c.chosen,
         tasks.c.score,
         tasks.c.candidate,
+        tasks.c.agents,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
@@ -192,7 +193,7 @@ def snapshot_of(
         workers=tuple(workers),
         typical_seconds=_typical_seconds(task_rows),
         providers=providers,
-        lost=frozenset(filter(is_lost, {row.worker for row in epic_rows if row.worker})),
+        lost=frozenset(filter(is_lost, {row.worker for row in chain(going_on, epic_rows) if row.worker})),
     )
 
 
@@ -276,7 +277,7 @@ def _run(
 
 
 def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicView:
-    depends_on, merge, on_conflict = _planned(row.spec)
+    depends_on, merge, on_conflict, labels = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
         state=row.state,
@@ -298,6 +299,8 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicV
         # One that started without a place stays, because not all of its commits need be at the remote.
         moves=placed and (row.generation > 0 or row.started_at is None),
         worker=row.worker,
+        generation=row.generation,
+        labels=labels,
     )
 
 
@@ -316,8 +319,10 @@ def _forget_ended(going_on: set[str]) -> None:
 @lru_cache(maxsize=_REMEMBERED)
 def _planned(
     spec: bytes,
-) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType"]:
-    """Returns an epic's dependencies, its merge policy, and its reaction to a conflict.
+) -> tuple[
+    tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType", frozenset[tuple[str, str]]
+]:
+    """Returns an epic's dependencies, its merge policy, its reaction to a conflict, and the labels of its place.
 
     For a plan from before these options existed, returns the behaviour of that time.
     """
@@ -326,6 +331,7 @@ def _planned(
         tuple(epic.depends_on),
         epic.merge or pb.MERGE_POLICY_AUTO,
         epic.on_conflict or pb.ON_CONFLICT_WAIT,
+        frozenset(epic.place.items()),
     )
 
 
@@ -351,6 +357,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         chosen,
         score,
         candidate,
+        agents,
         spent,
         paced,
         provider,
@@ -375,6 +382,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resolves=resolves,
         needs=tuple(TaskName(run, *each.split("/")) for each in needs.split()),
         starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
+        agents=tuple(agents.split("\n")) if agents else (),
         paced=paced,
         provider=provider,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,

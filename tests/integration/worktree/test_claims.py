@@ -21,13 +21,12 @@ from worktree_svc.projects.repository import Project
 EPIC = EpicName("r1", "api")
 BRANCH = "refs/heads/heddle/r1/epics/api"
 
-# Holds a push that contains the given text in its commits until the file exists.
+# Holds the push of a given commit until the file exists.
 HOOK = """#!/bin/sh
 while read old new ref; do
-  case $ref in refs/heddle/claim/*) git cat-file commit $new | grep -q "$(cat held)" || exit 0;; esac
+  if [ "$new" = "$(cat held)" ]; then touch held.arrived; until [ -e held.go ]; do sleep 0.05; done; fi
 done
-touch held.arrived
-until [ -e held.go ]; do sleep 0.05; done
+exit 0
 """
 
 

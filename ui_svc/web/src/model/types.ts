@@ -239,6 +239,10 @@ export interface Worker {
   running: number;
   connected: boolean;
   reason: string;
+  // Whether this browser reaches the ports of its epics, if it is on the same machine.
+  reachable: boolean;
+  // Whether admins may open terminals in its worktrees.
+  terminals: boolean;
   agents: Agent[];
 }
 
