@@ -140,6 +140,11 @@ class HeddleClient(IdentityCalls, PlanCalls, WorkerCalls):
         request = pb.ResolveConflictRequest(name=name, agent=agent)
         return (await self._caller.mutate(self._stub.ResolveConflict, request)).epic
 
+    async def sync_base(self, name: str, *, cancel: bool = False) -> list[pb.Epic]:
+        """Has an epic, or the epics of a run, take in the project's branch, or not; returns the epics concerned."""
+        request = pb.SyncBaseRequest(name=name, cancel=cancel)
+        return list((await self._caller.mutate(self._stub.SyncBase, request)).epics)
+
     async def drop_epic(self, name: str) -> pb.Epic:
         """Drops an epic, which stays unmerged; returns it."""
         return (await self._caller.mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic

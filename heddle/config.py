@@ -211,6 +211,8 @@ class Settings(BaseSettings):
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20
     """Seconds after which a session that waits for the operator may lose its slot."""
+    base_look_every: _Seconds = 60
+    """Seconds between looks for new commits of the project's branch; 0: never."""
     stop_grace: _Seconds = 5
     """Seconds between SIGTERM and SIGKILL of an agent."""
     drain: _Seconds = 0
@@ -309,10 +311,9 @@ class Settings(BaseSettings):
         if self.advertise:
             return "HEDDLE_ADVERTISE is set"
         # Most programs that read settings need no gRPC, which it imports.
-        from heddle.urls import is_loopback  # noqa: PLC0415 (see above)
+        from heddle.urls import is_local  # noqa: PLC0415 (see above)
 
-        host = self.listen.rpartition(":")[0].strip("[]")
-        local = not self.listen or is_socket(self.listen) or is_loopback(host)
+        local = not self.listen or is_local(self.listen)
         return "" if local else f"HEDDLE_LISTEN is {self.listen}, which other machines can reach"
 
 

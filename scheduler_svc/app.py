@@ -142,6 +142,7 @@ def build(
         clock=clock,
         project_budget=project_budget,
         park_after=round(settings.park_after * 1_000_000),
+        base_look_every=settings.base_look_every,
         retention=retention,
         start_run=start_run,
         keep_places=settings.pod_keep,

@@ -11,8 +11,7 @@ from nicegui import ui
 from heddle.client import HeddleClient
 from heddle.config import DEFAULT_PORT, Settings
 from heddle.identity import token_file
-from heddle.sockets import is_socket
-from heddle.urls import is_loopback
+from heddle.urls import is_local
 from ui_svc.endpoints import router
 from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
@@ -36,8 +35,7 @@ PATIENCE: Final = 3.0
 
 def _is_one_machine(settings: Settings) -> bool:
     """Returns whether the web app, the scheduler and their users are on one machine, as far as settings show."""
-    local = is_socket(settings.scheduler) or is_loopback(settings.scheduler.rpartition(":")[0].strip("[]"))
-    return local and not settings.ui_behind_proxy
+    return is_local(settings.scheduler) and not settings.ui_behind_proxy
 
 
 def build(settings: Settings) -> FastAPI:

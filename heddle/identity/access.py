@@ -17,7 +17,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
             ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
+            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict DropEpic AddTask
             RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
@@ -31,7 +31,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     },
     "WorktreeService": {
         Kind.SCHEDULER: """
-            InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts
+            InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts CountNewCommits
             RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches DiffRevisions
         """,
     },

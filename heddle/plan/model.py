@@ -48,6 +48,13 @@ MergePolicy = Annotated[
 OnConflict = Annotated[
     Literal["wait", "agent"], PlainSerializer(lambda value: f"ON_CONFLICT_{value.upper()}")
 ]
+SyncPolicy = Annotated[
+    # As in MergePolicy.
+    Literal["off", "between_tasks"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+    PlainSerializer(lambda value: f"SYNC_POLICY_{value.upper()}"),
+    WithJsonSchema({"enum": ["off", "between_tasks", False]}),
+]
 Expect = Annotated[
     Literal["changes", "nothing", "any"], PlainSerializer(lambda value: f"EXPECT_{value.upper()}")
 ]
@@ -264,6 +271,7 @@ class Epic(Part):
     reviews: list[Review] | None = Field(
         default=None, description="For each of its tasks that has no reviews of its own."
     )
+    sync: SyncPolicy | None = Field(default=None, description="Absent: that of the plan.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -305,6 +313,10 @@ class PlanFile(Part):
     )
     merge_checks: Annotated[list[Check] | None, WrapSerializer(_checks)] = Field(
         default=None, description="All must pass on the merged tree. Absent: the checks of the defaults."
+    )
+    sync: SyncPolicy | None = Field(
+        default=None,
+        description="between_tasks: epics take in new commits of the project's branch. Absent: off.",
     )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})

@@ -107,6 +107,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
     epic of the attempt. Metadata: files, commit.
     """
+    ERROR_REASON_SYNC_CONFLICT: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: the project's branch, which an epic takes in before an attempt,
+    conflicts with the epic. Metadata: files, one a line; commit.
+    """
     ERROR_REASON_PLAN_CHANGED: _ErrorReason.ValueType  # 90
     """ABORTED: the run's plan was changed since the revision that the request names.
     Metadata: revision.
@@ -259,6 +263,10 @@ names each such change. Metadata: count.
 ERROR_REASON_NEEDS_CONFLICT: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
 epic of the attempt. Metadata: files, commit.
+"""
+ERROR_REASON_SYNC_CONFLICT: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: the project's branch, which an epic takes in before an attempt,
+conflicts with the epic. Metadata: files, one a line; commit.
 """
 ERROR_REASON_PLAN_CHANGED: ErrorReason.ValueType  # 90
 """ABORTED: the run's plan was changed since the revision that the request names.

@@ -1041,6 +1041,57 @@ class RetryMergeResponse(_message.Message):
 Global___RetryMergeResponse: _TypeAlias = RetryMergeResponse  # noqa: Y015
 
 @_typing.final
+class SyncBaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A run, for all its epics with tasks left, or an epic."""
+    request_id: _builtins.str
+    cancel: _builtins.bool
+    """True: continue without the new commits, also if a conflict holds the epic or its
+    plan takes them in between tasks. A later request takes them in again.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        cancel: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBaseRequest: _TypeAlias = SyncBaseRequest  # noqa: Y015
+
+@_typing.final
+class SyncBaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epics(self) -> _containers.RepeatedCompositeFieldContainer[_epic_pb2.Epic]:
+        """The epics concerned, in the order of the plan."""
+
+    def __init__(
+        self,
+        *,
+        epics: _abc.Iterable[_epic_pb2.Epic] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epics", b"epics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBaseResponse: _TypeAlias = SyncBaseResponse  # noqa: Y015
+
+@_typing.final
 class ResolveConflictRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

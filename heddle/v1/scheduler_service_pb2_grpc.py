@@ -138,6 +138,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
                 _registered_method=True)
+        self.SyncBase = channel.unary_unary(
+                '/heddle.v1.SchedulerService/SyncBase',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.FromString,
+                _registered_method=True)
         self.DropEpic = channel.unary_unary(
                 '/heddle.v1.SchedulerService/DropEpic',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.SerializeToString,
@@ -556,7 +561,9 @@ class SchedulerServiceServicer:
         an agent resolves the conflict: its worktree starts with the merge of both sides,
         including conflict markers. The task is accepted if no marker is left and the
         checks pass; its commit has both sides as parents. Then the epic is merged again.
-        An ended epic or run is resumed. Idempotent by request_id.
+        An ended epic or run is resumed. An epic that new commits of the project's branch
+        hold gets no such task: the agent of its next attempt resolves the conflict before
+        it does its own task. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -564,7 +571,22 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
         the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-        name another agent.
+        name another agent. A conflict with the project's branch takes no other agent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncBase(self, request, context):
+        """Has epics take in new commits of the project's branch, which is the branch that the
+        run moves, or else the branch that it started from. Each epic does so in memory
+        before its next attempt that starts from its last accepted commit, never while an
+        agent works. Also ends the wait of an epic whose conflict was resolved on its
+        branch. Idempotent.
+
+        - NOT_FOUND: no such run or epic.
+        - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+        commits, the run follows no branch, or it is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1092,6 +1114,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ResolveConflict,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.SerializeToString,
+            ),
+            'SyncBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncBase,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.SerializeToString,
             ),
             'DropEpic': grpc.unary_unary_rpc_method_handler(
                     servicer.DropEpic,
@@ -1752,6 +1779,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ResolveConflict',
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/SyncBase',
+            heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

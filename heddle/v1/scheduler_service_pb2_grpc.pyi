@@ -200,7 +200,9 @@ class SchedulerServiceStub:
     an agent resolves the conflict: its worktree starts with the merge of both sides,
     including conflict markers. The task is accepted if no marker is left and the
     checks pass; its commit has both sides as parents. Then the epic is merged again.
-    An ended epic or run is resumed. Idempotent by request_id.
+    An ended epic or run is resumed. An epic that new commits of the project's branch
+    hold gets no such task: the agent of its next attempt resolves the conflict before
+    it does its own task. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -208,7 +210,18 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
       the message lists the agents that it can start.
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-      name another agent.
+      name another agent. A conflict with the project's branch takes no other agent.
+    """
+    SyncBase: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]
+    """Has epics take in new commits of the project's branch, which is the branch that the
+    run moves, or else the branch that it started from. Each epic does so in memory
+    before its next attempt that starts from its last accepted commit, never while an
+    agent works. Also ends the wait of an epic whose conflict was resolved on its
+    branch. Idempotent.
+
+    - NOT_FOUND: no such run or epic.
+    - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+      commits, the run follows no branch, or it is being cancelled.
     """
     DropEpic: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
@@ -671,7 +684,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     an agent resolves the conflict: its worktree starts with the merge of both sides,
     including conflict markers. The task is accepted if no marker is left and the
     checks pass; its commit has both sides as parents. Then the epic is merged again.
-    An ended epic or run is resumed. Idempotent by request_id.
+    An ended epic or run is resumed. An epic that new commits of the project's branch
+    hold gets no such task: the agent of its next attempt resolves the conflict before
+    it does its own task. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -679,7 +694,18 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
       the message lists the agents that it can start.
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-      name another agent.
+      name another agent. A conflict with the project's branch takes no other agent.
+    """
+    SyncBase: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]  # type: ignore[assignment]
+    """Has epics take in new commits of the project's branch, which is the branch that the
+    run moves, or else the branch that it started from. Each epic does so in memory
+    before its next attempt that starts from its last accepted commit, never while an
+    agent works. Also ends the wait of an epic whose conflict was resolved on its
+    branch. Idempotent.
+
+    - NOT_FOUND: no such run or epic.
+    - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+      commits, the run follows no branch, or it is being cancelled.
     """
     DropEpic: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]  # type: ignore[assignment]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
@@ -1241,7 +1267,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         an agent resolves the conflict: its worktree starts with the merge of both sides,
         including conflict markers. The task is accepted if no marker is left and the
         checks pass; its commit has both sides as parents. Then the epic is merged again.
-        An ended epic or run is resumed. Idempotent by request_id.
+        An ended epic or run is resumed. An epic that new commits of the project's branch
+        hold gets no such task: the agent of its next attempt resolves the conflict before
+        it does its own task. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -1249,7 +1277,24 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
           the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-          name another agent.
+          name another agent. A conflict with the project's branch takes no other agent.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncBase(
+        self,
+        request: _scheduler_service_pb2.SyncBaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SyncBaseResponse, _abc.Awaitable[_scheduler_service_pb2.SyncBaseResponse]]:
+        """Has epics take in new commits of the project's branch, which is the branch that the
+        run moves, or else the branch that it started from. Each epic does so in memory
+        before its next attempt that starts from its last accepted commit, never while an
+        agent works. Also ends the wait of an epic whose conflict was resolved on its
+        branch. Idempotent.
+
+        - NOT_FOUND: no such run or epic.
+        - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+          commits, the run follows no branch, or it is being cancelled.
         """
 
     @_abc_1.abstractmethod

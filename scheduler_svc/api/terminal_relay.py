@@ -95,8 +95,9 @@ class Terminals:
 
 
 def _place(connection: Connection, name: EpicName) -> tuple[str, int]:
-    epic_row(connection, name)
-    return str(run_row(connection, name.parent).worker), read_epoch(connection)
+    # An epic without a place of its own is on its run's worker.
+    worker = epic_row(connection, name).worker or run_row(connection, name.parent).worker
+    return str(worker), read_epoch(connection)
 
 
 def _off(worker: pb.Worker, name: str) -> HeddleError:

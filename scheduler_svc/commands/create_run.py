@@ -253,7 +253,7 @@ def _write(
     task_rows = []
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
         for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:

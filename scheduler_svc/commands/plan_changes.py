@@ -199,7 +199,7 @@ class _Writer:
         if change.kind == _REMOVED:
             self._remove_epic(name)
             return
-        spec = resolved_epic(self._epics[change.epic], self._found.after.defaults)
+        spec = resolved_epic(self._epics[change.epic], self._found.after.defaults, self._found.after.sync)
         if change.kind == _ADDED:
             self._add_epic(name, spec)
             return
@@ -215,6 +215,8 @@ class _Writer:
         }
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
+        if "sync" in fields and row.sync_state == pb.SYNC_STATE_OFF:
+            values["sync_state"] = pb.SYNC_STATE_UNSPECIFIED
         late = not {"depends_on", "on_failure"}.isdisjoint(fields)
         write = epics.change_unstarted if late else epics.try_change
         if not write(self._connection, name, **values):

@@ -18,11 +18,13 @@ from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, ses
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.leader.merges import merge_queue
+from scheduler_svc.leader.merges.base_look import BaseLooks
 from scheduler_svc.leader.merges.conflict_forecast import ConflictForecasts
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
+from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.rows import leader_requests, log_retention
 from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
@@ -48,6 +50,7 @@ class BackgroundTasks:
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
         self._forecasts = ConflictForecasts(term)
+        self._bases = BaseLooks(term)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Starts the missing tasks for work that is in progress in the snapshot, as after a restart."""
@@ -140,6 +143,17 @@ class BackgroundTasks:
     def start_schedules(self) -> None:
         """Starts the runs of schedules that are due."""
         self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
+
+    def look_at_bases(self) -> None:
+        """Finds out how far the epics of open runs are behind the project's branch."""
+
+        async def begin() -> None:
+            runs = await self._term.read(open_runs)
+            self._bases.forget_all_but(runs)
+            for run in runs:
+                self._begin("base", run, partial(self._bases.look, RunName(run)))
+
+        self._begin("bases", "", begin)
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""

@@ -59,6 +59,7 @@ class Loop:
         clock: Clock,
         project_budget: int | None,
         park_after: int,
+        base_look_every: float,
         retention: Retention,
         start_run: StartRun,
         keep_places: float = 0,
@@ -73,6 +74,7 @@ class Loop:
         self._should_retry = should_retry
         self._clock = clock
         self._retention = retention
+        self._base_look_every = base_look_every
         self._start_run = start_run
         self._keep_places = keep_places
         self._changed_workers: dict[str, pb.Worker] = {}
@@ -122,7 +124,7 @@ class Loop:
 
     async def _serve(self, term: Term, background: BackgroundTasks) -> None:
         """Schedules until a newer leader exists, then returns."""
-        keep_house_at = schedules_at = 0.0
+        keep_house_at = schedules_at = bases_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not background.deposed.is_set():
                 if time.monotonic() >= keep_house_at:
@@ -131,6 +133,9 @@ class Loop:
                 if time.monotonic() >= schedules_at:
                     schedules_at = time.monotonic() + _SAFETY_TICK
                     background.start_schedules()
+                if self._base_look_every and time.monotonic() >= bases_at:
+                    bases_at = time.monotonic() + self._base_look_every
+                    background.look_at_bases()
                 try:
                     with metrics.TICK_SECONDS.time():
                         await self._tick(term, background)

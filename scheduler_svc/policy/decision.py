@@ -16,7 +16,8 @@ snapshot, and calls it again.
 - No task starts without a reserved share of every budget above it.
 - No task starts below a budget that is used up; sessions below it are stopped. A budget of
   the run or its project pauses the run, one of an epic or task only its epic.
-- No task starts while its agent's provider is on hold.
+- No task starts while its agent's provider is on hold, or while new commits of the project's branch
+  conflict with its epic and the operator has not decided.
 - A session that waits for the operator yields its slot to an epic that can use it,
   if its agent can resume later. Once answered, it resumes before all others.
 - If an epic fails, the others continue, unless on_failure is STOP_RUN.
@@ -77,7 +78,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += budgets.halted(run, spent)
         actions += [] if wide else [each for each in ledger.stops(run) if each.attempt.epic not in held]
         actions += _denied(run)
-        stays = causes.keys() | held
+        stays = causes.keys() | held | {epic.name.epic for epic in run.epics if epic.out_of_sync}
         queue = Queue(
             run,
             place,

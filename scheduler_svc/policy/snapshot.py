@@ -127,6 +127,8 @@ class EpicView:
     budget: int | None = None
     # True: it is recorded that a used-up budget of it or of its tasks keeps it from continuing.
     over_budget: bool = False
+    # True: the project's branch conflicts with it, and the operator decides.
+    out_of_sync: bool = False
     # Why the setup of its worktree failed. Empty: it succeeded, or was not tried.
     setup_failure: str = ""
     # True: its branch still contains commits that the operator has set aside; its next attempt removes them.

@@ -45,8 +45,7 @@ class Worker:
     labels: Mapping[str, str] = field(default_factory=dict)
     draining: bool = False
     # Who drained it, and when, in microseconds.
-    drained_by: str = ""
-    drained_at: int = 0
+    drained: tuple[str, int] = ("", 0)
     # Whether its address is a socket or loopback.
     same_machine: bool = False
     # Its addresses if it registered itself. None: it is configured.
@@ -63,10 +62,10 @@ class Worker:
         self.state.labels.clear()
         self.state.labels.update(self.labels)
         self.state.draining = self.draining
-        self.state.drained_by = self.drained_by
+        self.state.drained_by, drained_at = self.drained
         self.state.ClearField("drain_time")
-        if self.drained_at:
-            self.state.drain_time.FromMicroseconds(self.drained_at)
+        if drained_at:
+            self.state.drain_time.FromMicroseconds(drained_at)
         self.state.same_machine = self.same_machine
         self.state.terminals = self.state.terminals and self.same_machine
         self.state.registered = self.registered is not None

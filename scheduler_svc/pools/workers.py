@@ -16,8 +16,7 @@ from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
-from heddle.sockets import is_socket
-from heddle.urls import is_loopback
+from heddle.urls import is_local
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.policy.snapshot import Member, WorkerView
@@ -117,8 +116,7 @@ class Workers:
         for worker in self._workers.values():
             member = known.get(worker.name)
             worker.draining = member is not None and member.draining
-            worker.drained_by = member.drained_by if member and member.draining else ""
-            worker.drained_at = member.drained_at if member and member.draining else 0
+            worker.drained = (member.drained_by, member.drained_at) if member else ("", 0)
             worker.labels = member.labels if member else {}
             worker.describe()
 
@@ -174,9 +172,7 @@ class Workers:
         worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
         worker.registered = address if registered else None
         worker.epic = epic
-        worker.same_machine = is_socket(address.agent) or is_loopback(
-            address.agent.rpartition(":")[0].strip("[]")
-        )
+        worker.same_machine = is_local(address.agent)
         worker.channels = (agent, worktree)
         worker.describe()
         self._workers[address.name] = worker

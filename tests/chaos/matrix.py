@@ -115,6 +115,7 @@ class Lane:
             "HEDDLE_STOP_GRACE": "1",
             "HEDDLE_SLOTS": str(SLOTS),
             "HEDDLE_PARK_AFTER": "0",
+            "HEDDLE_BASE_LOOK_EVERY": "1",
             # Nine seconds, so that some worktrees still exist after their run.
             "HEDDLE_KEEP_WORKTREES": "0.0001",
             # The journal and the screenshot.

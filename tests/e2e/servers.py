@@ -130,6 +130,7 @@ class Servers:
             "HEDDLE_SCHEDULER": self._addresses["scheduler"],
             "HEDDLE_WORKERS": f"local={self._addresses['worktree']}+{self._addresses['agent']}",
             "HEDDLE_SLOTS": "12",
+            "HEDDLE_BASE_LOOK_EVERY": "0.5",
             "HEDDLE_MIN_FREE_BYTES": "0",
             "HEDDLE_TERMINAL": "true",
             **self._extra,

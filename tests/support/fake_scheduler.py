@@ -142,6 +142,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ResolveConflictResponse(epic=pb.Epic(name=request.name))
 
+    async def SyncBase(self, request: pb.SyncBaseRequest, context: Any) -> pb.SyncBaseResponse:
+        self._note(request)
+        return pb.SyncBaseResponse(epics=[pb.Epic(name=request.name)])
+
     async def DropEpic(self, request: pb.DropEpicRequest, context: Any) -> pb.DropEpicResponse:
         self._note(request)
         return pb.DropEpicResponse(epic=pb.Epic(name=request.name))

@@ -94,10 +94,13 @@ def bring(project: Project, runs: Iterable[RunName], fetching: Fetching) -> None
             f"+refs/heddle/accepted/{run.run}/*:{_SEEN}/{run.run}/*",
             f"+refs/heddle/attempts/{run.run}/*:refs/heddle/attempts/{run.run}/*",
         )
-    with fetching():
-        output = project.git.run("fetch", *_OPTIONS, "origin", *specs, seconds=_SECONDS)
-    if output.code:
-        said = urls.redacted(output.stderr.strip())
+    try:
+        with fetching():
+            output = project.git.run("fetch", *_OPTIONS, "origin", *specs, seconds=_SECONDS)
+        said = urls.redacted(output.stderr.strip() or "git fetch failed") if output.code else ""
+    except errors.HeddleError as error:
+        said = error.message
+    if said:
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
             f"the remote of {project.top} cannot be fetched: {said}",

@@ -5,7 +5,6 @@ epic itself needs before a task starts, a rewind or the work of other epics, hap
 branch once, with the first candidate. Its worktree is not touched: whoever requests it next gets it cleaned.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from worktree_svc.git import refs
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
 from worktree_svc.worktrees import rewind, take_in
+from worktree_svc.worktrees.take_in import Wanted
 
 
 class _Worktrees(Protocol):
@@ -34,13 +34,13 @@ def prepare_epic(
     base_commit: str,
     *,
     back_to: str | None,
-    needed: Sequence[str],
-    resolve: bool,
+    wanted: Wanted,
 ) -> tuple[str, str]:
     """Returns the commit at which all candidates start, and the commit whose conflict each of them must resolve.
 
     An epic without a branch gets one at `base_commit`. With `back_to`, what was accepted since that commit is set
-    aside. `needed` commits are merged into the epic as `take_in` does, and with its errors. Idempotent.
+    aside. The `wanted` commits are merged into the epic as `take_in` does, and with its errors; the project's branch
+    is not, because it can move before the next candidate starts. Idempotent.
     """
     epic = attempt.parent.parent
     paths = worktrees.store.paths(epic)
@@ -48,7 +48,7 @@ def prepare_epic(
     state = known or worktrees.begin(project, epic, base_commit)
     head = accepted_history.accepted(project, state)
     rewinds = back_to is not None and accepted_history.has_accepted(project.git, state, back_to, head)
-    moves = rewinds or not all(refs.is_ancestor(project.git, each, head) for each in needed)
+    moves = rewinds or not all(refs.is_ancestor(project.git, each, head) for each in wanted.commits)
     if known and moves:
         # What is in the epic's worktree is kept with the commit that it is based on.
         state = worktrees.keep(project, paths, state, head, attempt)
@@ -57,7 +57,8 @@ def prepare_epic(
         head = back_to
         if known:
             worktrees.store.save(paths, replace(state, start=back_to))
-    return take_in.take_in(project, attempt, head, needed, resolve=resolve)
+    taken = take_in.take_in(project, attempt, head, state.began_at, wanted._replace(base=None))
+    return taken.head, taken.conflict
 
 
 def start_at(project: Project, state: WorktreeState, head: str, base: str) -> WorktreeState:

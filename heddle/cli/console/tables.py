@@ -107,6 +107,8 @@ def halted(
         commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
         if operator_queue.is_over_budget(epic):
             commands = "resume"
+        elif operator_queue.is_out_of_sync(epic):
+            commands = "resolve, sync"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),

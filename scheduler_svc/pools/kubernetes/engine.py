@@ -79,6 +79,8 @@ class KubernetesPool:
         self._pods = Pods(self._changed, self._notify)
         # Ports of the pods, from the template that was last valid.
         self._ports = (0, 0)
+        # The version of its file, and the template.
+        self._read: tuple[tuple[int, int, int], Template] | None = None
         # How the pods ended that no longer exist, by name.
         self._ended: dict[str, Gone] = {}
         # Refusals that concern every pod, or one of them by its name.
@@ -101,10 +103,9 @@ class KubernetesPool:
         Raises ConfigError if the template is invalid, or no cluster is configured.
         """
         try:
-            template = Template.read(self._template)
+            template = self._current_template()
         except TemplateError as error:
             raise ConfigError(f"HEDDLE_POD_TEMPLATE is {str(self._template)!r}; {error}") from error
-        self._ports = template.port("worktree"), template.port("agent")
         self._api = await self._connect(template.namespace, template.selector)
         self._tasks = [asyncio.create_task(self._pods.run(self._api)), asyncio.create_task(self._remove())]
 
@@ -180,14 +181,26 @@ class KubernetesPool:
         if held := self._held(name):
             return held
         try:
-            template = Template.read(self._template)
-            manifest = template.manifest(spec)
+            manifest = self._current_template().manifest(spec)
         except TemplateError as error:
             return self._hold(name, str(error))
-        self._ports = template.port("worktree"), template.port("agent")
         async with self._calls:
             # Another call for the same place may have created it, or have been refused.
             return self._pods.get(name) or self._held(name) or await self._post(name, manifest)
+
+    def _current_template(self) -> Template:
+        """Reads the template again if its file has changed; raises TemplateError."""
+        try:
+            found = self._template.stat()
+        except OSError:
+            # Its error says why.
+            return Template.read(self._template)
+        version = (found.st_mtime_ns, found.st_ino, found.st_size)
+        if self._read is None or self._read[0] != version:
+            template = Template.read(self._template)
+            self._ports = template.port("worktree"), template.port("agent")
+            self._read = version, template
+        return self._read[1]
 
     async def _post(self, name: str, manifest: Pod) -> Pod | Waiting:
         try:

@@ -1,4 +1,4 @@
-"""The tables of plans, drafts, schedules, candidates, forecasts and preferences; see tables.py for what all tables have in common."""
+"""The tables of plans, drafts, forecasts, schedules and candidates; see tables.py for what all tables have in common."""
 
 import sqlalchemy as sa
 

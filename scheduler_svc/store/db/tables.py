@@ -32,6 +32,8 @@ runs = sa.Table(
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
     # pb.BaseBehind at the creation of the run. Null: the base was up to date.
     sa.Column("base_behind", sa.LargeBinary),
+    # pb.BaseState: how far its epics are behind the project's branch. Null: not known yet.
+    sa.Column("base_state", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit, without the branch's own commits.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -130,6 +132,10 @@ epics = sa.Table(
     sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
+    # A pb.SyncState.
+    sa.Column("sync_state", sa.Integer, nullable=False, server_default="0"),
+    # pb.EpicSync without its state. Null: it has taken in nothing of the project's branch.
+    sa.Column("sync", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     _key("run", parent="runs"),

@@ -68,6 +68,7 @@ _EPICS = (
         epics.c.generation,
         epics.c.started_at,
         epics.c.budget_hold.is_not(None).label("over_budget"),
+        epics.c.sync_state,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -296,6 +297,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicV
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
         over_budget=row.over_budget,
+        out_of_sync=row.sync_state == pb.SYNC_STATE_HELD,
         # One that started without a place stays, because not all of its commits need be at the remote.
         moves=placed and (row.generation > 0 or row.started_at is None),
         worker=row.worker,

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from scheduler_svc.pools.kubernetes.names import pod_name
 from scheduler_svc.pools.pool import Gone, Ready, Waiting
 from tests.integration.pools.test_kubernetes import NAME, READY
 from tests.support.pods import REAL, Bench, spec
@@ -94,6 +95,22 @@ async def test_a_quota_with_room_is_used_at_once(pods: Bench) -> None:
     await pods.until(pool, lambda: pool.list() == [])
     await pool.ensure(spec("other"))
     assert await pods.names() == ["heddle-plan-abcde-other-1"]
+
+
+async def test_many_epics_ask_for_as_many_pods(pods: Bench) -> None:
+    """Each pod costs one call, and one list and one watch show all of them."""
+    pool = await pods.pool()
+    wanted = [spec(f"e{number}") for number in range(30)]
+    await asyncio.gather(*map(pool.ensure, wanted))
+    for each in wanted:
+        await pods.kubernetes.status(pod_name(each.key), **READY)
+    await pods.until(pool, lambda: len(pool.workers()) == 30)
+    assert len(pods.kubernetes["create"]) == 30
+    assert len(pods.kubernetes["list"]) == len(pods.kubernetes["watch"]) == 1
+    assert len(pods.kubernetes["fetch"]) == 0
+    await pool.release_others([])
+    await pods.until(pool, lambda: pool.list() == [])
+    assert len(pods.kubernetes["delete"]) == 30
 
 
 async def test_a_deletion_is_tried_again(pods: Bench) -> None:

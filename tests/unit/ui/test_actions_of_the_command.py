@@ -38,6 +38,7 @@ ENDPOINTS: Final = {
     "push": [f"POST {RUN}:push"],
     "resolve": [f"POST {EPIC}:resolve"],
     "drop": [f"POST {EPIC}:drop"],
+    "sync": [f"POST {RUN}:sync", f"POST {EPIC}:sync"],
     "costs": ["GET /costs"],
     "plan check": ["POST /plan:check"],
     "plan simulate": ["POST /plan:check"],
