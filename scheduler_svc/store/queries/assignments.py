@@ -72,6 +72,8 @@ class Assignment:
     # The attempt of the chosen candidate whose work it takes over, and that work's commit. Empty: its agent works.
     takes_over: str = ""
     submitted_commit: str = ""
+    # The worker that its epic has just left. Empty: none.
+    left: str = ""
 
 
 class Start(NamedTuple):
