@@ -36,6 +36,7 @@ ENDED_ATTEMPT: Final = frozenset(
         pb.ATTEMPT_STATE_PARKED,
         pb.ATTEMPT_STATE_SUBMITTED,
         pb.ATTEMPT_STATE_REVIEWED,
+        pb.ATTEMPT_STATE_NOT_CHOSEN,
     }
 )
 
@@ -183,6 +184,11 @@ class HeddleClient(IdentityCalls, PlanCalls, WorkerCalls):
     async def skip_task(self, name: str) -> pb.Task:
         """Skips a pending or failed task; its epic continues without it."""
         return (await self._caller.mutate(self._stub.SkipTask, pb.SkipTaskRequest(name=name))).task
+
+    async def choose_candidate(self, name: str, candidate: int) -> pb.Task:
+        """Has the work of a candidate accepted, by its number from 1; `name` is its task."""
+        request = pb.ChooseCandidateRequest(name=name, candidate=candidate)
+        return (await self._caller.mutate(self._stub.ChooseCandidate, request)).task
 
     async def get_attempt(self, name: str) -> pb.Attempt:
         return (await self._caller.call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt

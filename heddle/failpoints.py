@@ -27,6 +27,7 @@ COMMITS: Final = (
     "submit",
     "finish_review",
     "accept_reviewed",
+    "accept_candidate",
     "review_not_answered",
     "fail",
     "hand_over",
@@ -96,6 +97,7 @@ MOVES: Final = (
     "reset",
     "rewind",
     "take_in",
+    "start_candidate",
     "merge",
     "remove",
 )

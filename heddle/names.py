@@ -15,6 +15,11 @@ KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 # The wildcard id that list calls accept.
 ANY = "-"
 
+# Between the key of a task, or of an epic with a worktree, and the number of a candidate. No key contains it.
+_CANDIDATE = "@"
+_CANDIDATE_KEY = re.compile(rf"{KEY.pattern}({_CANDIDATE}[1-9])?")
+_WITH_CANDIDATES = frozenset({"epics", "tasks"})
+
 
 class RunName(NamedTuple):
     """runs/RUN."""
@@ -63,6 +68,20 @@ class EpicName(NamedTuple):
     def branch(self) -> str:
         """The epic's own branch."""
         return f"heddle/{self.run}/epics/{self.epic}"
+
+    @property
+    def candidate(self) -> int:
+        """The number of the candidates whose worktree it is; 0: it is an epic of the plan."""
+        return _candidate_of(self.epic)
+
+    @property
+    def whole(self) -> "EpicName":
+        """The epic of the plan whose candidates work here; the epic itself if it is one."""
+        return EpicName(self.run, _whole(self.epic))
+
+    def of_candidate(self, number: int) -> "EpicName":
+        """Returns the name of the worktree in which the candidates with this number work, as EPIC@N."""
+        return EpicName(self.run, f"{self.epic}{_CANDIDATE}{number}")
 
 
 class WorktreeName(NamedTuple):
@@ -114,6 +133,20 @@ class TaskName(NamedTuple):
     def attempt(self, number: int) -> "AttemptName":
         return AttemptName(self.run, self.epic, self.task, number)
 
+    @property
+    def candidate(self) -> int:
+        """Its number among the candidates of a task; 0: it is a task of the plan."""
+        return _candidate_of(self.task)
+
+    @property
+    def whole(self) -> "TaskName":
+        """The task of the plan whose candidate it is; the task itself if it is one."""
+        return TaskName(self.run, self.epic, _whole(self.task))
+
+    def of_candidate(self, number: int) -> "TaskName":
+        """Returns the name of a candidate of this task, as TASK@N."""
+        return TaskName(self.run, self.epic, f"{self.task}{_CANDIDATE}{number}")
+
 
 class AttemptName(NamedTuple):
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N."""
@@ -138,6 +171,21 @@ class AttemptName(NamedTuple):
     def parent(self) -> TaskName:
         return TaskName(self.run, self.epic, self.task)
 
+    @property
+    def workspace(self) -> EpicName:
+        """The name of the worktree in which it works: that of its epic, or for a candidate EPIC@N."""
+        epic = EpicName(self.run, self.epic)
+        candidate = self.parent.candidate
+        return epic.of_candidate(candidate) if candidate else epic
+
+
+def _candidate_of(key: str) -> int:
+    return int(key.partition(_CANDIDATE)[2] or 0)
+
+
+def _whole(key: str) -> str:
+    return key.partition(_CANDIDATE)[0]
+
 
 def _ids(name: str, *collections: str, wildcard: bool = False) -> list[str]:
     parts = name.split("/")
@@ -146,7 +194,8 @@ def _ids(name: str, *collections: str, wildcard: bool = False) -> list[str]:
     if tuple(parts[::2]) != collections or len(ids) != len(collections):
         raise _malformed(name, pattern)
     for place, value in enumerate(ids):
-        if not (KEY.fullmatch(value) or (wildcard and place and value == ANY)):
+        form = _CANDIDATE_KEY if parts[2 * place] in _WITH_CANDIDATES else KEY
+        if not (form.fullmatch(value) or (wildcard and place and value == ANY)):
             raise _malformed(name, pattern)
     return ids
 

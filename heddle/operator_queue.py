@@ -61,6 +61,11 @@ def is_out_of_sync(epic: pb.Epic) -> bool:
     return epic.sync.state == pb.SYNC_STATE_HELD
 
 
+def awaits_choice(task: pb.Task) -> bool:
+    """Returns whether the operator must choose one of the task's candidates."""
+    return task.candidates > 0 and task.state == pb.TASK_STATE_WAITING
+
+
 def is_over_budget(epic: pb.Epic) -> bool:
     """Returns whether a used-up budget of the epic or of its tasks keeps it from continuing."""
     return epic.HasField("budget_hold")

@@ -116,7 +116,7 @@ class Sessions:
             if self._draining:
                 raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
             driver = self._catalogue.driver(request.agent)
-            await asyncio.to_thread(find_worktree, self._context.home, name.parent.parent, "attempt")
+            await asyncio.to_thread(find_worktree, self._context.home, name.workspace, "attempt")
             _validate(request)
             await self._replace_older(name)
             self._check_room()

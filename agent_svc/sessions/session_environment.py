@@ -45,7 +45,7 @@ class SessionEnvironment:
         self._folder = folder
         self._context = context
         self._earlier = earlier
-        self.worktree: Final = worktree_of(context.home, name.parent.parent)
+        self.worktree: Final = worktree_of(context.home, name.workspace)
         self._login_variables: tuple[str, ...] = ()
         self._own: list[PrivateFolder] = []
 

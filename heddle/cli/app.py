@@ -15,6 +15,7 @@ from heddle.cli.console.output import Json
 from heddle.cli.plans import apply_command, draft_command, plan_commands, revise_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
+    candidate_commands,
     cost_commands,
     hold_commands,
     merge_commands,
@@ -34,6 +35,7 @@ for part in (
     run_commands,
     apply_command,
     task_commands,
+    candidate_commands,
     review_commands,
     hold_commands,
     add_task,

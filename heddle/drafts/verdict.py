@@ -149,13 +149,16 @@ def _agents(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
 
 
 def _named_agents(plan: pb.Plan) -> Iterator[tuple[str, str]]:
-    """Yields the agents of tasks and reviews with their fields; the agent is empty if none is named."""
+    """Yields the agents of tasks, candidates and reviews with their fields; the agent is empty if none is named."""
     for index, epic in enumerate(plan.epics):
         yield from _reviewers(f"epics[{index}]", epic.reviews)
         for place, task in enumerate(epic.tasks):
             path = f"epics[{index}].tasks[{place}]"
             yield (f"{path}.agent", task.agent) if task.agent else ("defaults.agent", plan.defaults.agent)
             yield from _reviewers(path, task.reviews)
+            for number, candidate in enumerate(task.candidates):
+                if candidate.agent:
+                    yield f"{path}.candidates[{number}].agent", candidate.agent
 
 
 def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[str, str]]:

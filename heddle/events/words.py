@@ -107,6 +107,11 @@ def _review_finished(event: pb.ReviewFinished) -> str:
     return f"review by {event.agent} {verdict} attempt {event.attempt}: {', '.join(found) or 'nothing found'}"
 
 
+def _candidate_passed(e: pb.CandidatePassed) -> str:
+    score = f", score {e.score:g}" if e.HasField("score") else ""
+    return f"candidate passed, {_diff(e.diff_stat)}{score}"
+
+
 def _task_accepted(event: pb.TaskAccepted) -> str:
     if not event.commit:
         # A draft, which makes no commit.
@@ -289,6 +294,9 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "task_waiting": _task_waiting,
     "review_requested": lambda e: f"review by {e.agent} requested, round {e.round} ({_diff(e.diff_stat)})",
     "review_finished": _review_finished,
+    "candidates_started": lambda e: f"{e.count} candidates start",
+    "candidate_passed": _candidate_passed,
+    "candidate_chosen": lambda e: f"candidate {e.candidate} chosen{': ' if e.reason else ''}{e.reason}",
     "task_accepted": _task_accepted,
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "task_added": lambda e: f"added: {e.title}",

@@ -18,7 +18,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         """,
         pb.ROLE_OPERATOR: """
             CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict DropEpic AddTask
-            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
         pb.ROLE_ADMIN: "OpenTerminal",

@@ -19,6 +19,13 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class Candidate(Part):
+    """What one candidate has instead of the values of its task."""
+
+    agent: str | None = Field(default=None, description=f"{AGENTS} Absent: the task's.")
+    model: str | None = Field(default=None, description="The agent's name for the model. Absent: the task's.")
+
+
 class McpServer(Part):
     """A server of the Model Context Protocol: a command, or the URL where it is served."""
 

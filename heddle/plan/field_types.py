@@ -8,7 +8,7 @@ from pydantic_core import CoreSchema
 
 from heddle.names import KEY
 from heddle.plan import durations
-from heddle.plan.agent_model import Part
+from heddle.plan.agent_model import Candidate, Part
 
 _INT32: Final = 2**31 - 1
 _INT64: Final = 2**63 - 1
@@ -59,6 +59,22 @@ Label = Annotated[
     str,
     BeforeValidator(label_text),
     WithJsonSchema({"type": ["string", "boolean", "integer"]}),
+]
+
+
+def _candidates(value: object) -> object:
+    """Returns the list for a number of candidates, and any other value as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Whether there are too few or too many is checked in `candidate_rules`.
+        return [{} for _ in range(min(max(value, 1), 100))]
+    if isinstance(value, list) or value is None:
+        return value
+    raise ValueError("must be a number, such as 3, or a list")
+
+
+# A number, or what each one has of its own.
+Candidates = Annotated[
+    list[Candidate], BeforeValidator(_candidates, json_schema_input_type=int | list[Candidate])
 ]
 
 

@@ -17,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from heddle.plan.agent_model import AGENTS, AgentOptions, Part
+from heddle.plan.agent_model import AGENTS, AgentOptions, Candidate, Part
 from heddle.plan.field_types import (
+    Candidates,
     Count,
     Duration,
     Globs,
@@ -208,6 +209,14 @@ class Task(AgentOptions):
     reviews: list[Review] | None = Field(
         default=None, description="Other agents review its work, in this order, before it is accepted."
     )
+    candidates: Candidates | None = Field(
+        default=None,
+        description="From 2 to 9 attempts at the same time, of which one is accepted: their number, or a list.",
+    )
+    score: str | None = Field(
+        default=None,
+        description="Prints a number for each candidate; the highest one wins. Absent: a person chooses.",
+    )
     timeout: Duration | None = Field(default=None, description="Time limit of a session, checks included.")
     silence: Duration | None = Field(
         default=None, description="The agent is stopped after this long without any activity."
@@ -323,6 +332,7 @@ PARTS: Final[dict[str, type[Part]]] = {
     "checks": Check,
     "merge_checks": Check,
     "reviews": Review,
+    "candidates": Candidate,
     "script": Step,
     "write": WriteFile,
     "edit": EditFile,

@@ -10,6 +10,7 @@ from heddle.plan import (
     agent_rules,
     analysis,
     budget_rules,
+    candidate_rules,
     graph,
     permission_rules,
     review_rules,
@@ -122,6 +123,8 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
     for index, task in enumerate(epic.tasks):
         yield from _task(f"{path}.tasks[{index}]", task, defaults)
+        if task.candidates and epic.reviews and not task.reviews:
+            yield candidate_rules.together(f"{path}.tasks[{index}].candidates", "its epic")
 
 
 def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
@@ -135,7 +138,9 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _budget(f"{path}.budget_usd", task)
     yield from review_rules.violations(f"{path}.reviews", task.reviews, agent_problem)
     agent = resolved_agent(task, defaults)
-    yield from agent_rules.unheeded(path, task, defaults, agent)
+    yield from candidate_rules.violations(path, task, agent, agent_problem)
+    for each in dict.fromkeys([agent, *(each.agent or agent for each in task.candidates)]):
+        yield from agent_rules.unheeded(path, task, defaults, each)
     if task.script and agent != SCRIPTED:
         yield Violation(
             f"{path}.script",
@@ -149,12 +154,12 @@ def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Viol
     """Yields the tasks under a budget whose agents do not report their usage while they run."""
     for index, task in enumerate(epic.tasks):
         where = f"{path}.tasks[{index}]"
-        agent = resolved_agent(task, plan.defaults)
-        kind = agents.find(agent)
         budget = budget_rules.budget_of(plan, epic, task)
-        unstoppable = kind is not None and not kind.reports_usage_live
-        if budget and kind and unstoppable and not (_limited(kind, task) or _limited(kind, plan.defaults)):
-            yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=kind.holds_max_turns)
+        agent = _unstoppable(task, plan.defaults)
+        if budget and agent:
+            kind = agents.find(agent)
+            holds = kind is not None and kind.holds_max_turns
+            yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=holds)
         elif budget and not (task.HasField("timeout") or plan.defaults.HasField("timeout")):
             # Only the time limit of the task also applies to its reviewers.
             for review in task.reviews or epic.reviews:
@@ -162,6 +167,16 @@ def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Viol
                 if reviewer is not None and not reviewer.reports_usage_live:
                     yield budget_rules.needs_limit(where, review.agent, budget)
                     break
+
+
+def _unstoppable(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
+    """Returns an agent of the task or a candidate that neither reports its usage nor has a limit; empty: none."""
+    own = resolved_agent(task, defaults)
+    for agent in dict.fromkeys([own, *(each.agent or own for each in task.candidates)]):
+        kind = agents.find(agent)
+        if kind and not (kind.reports_usage_live or _limited(kind, task) or _limited(kind, defaults)):
+            return agent
+    return ""
 
 
 def _limited(kind: agents.AgentKind, part: pb.PlanTask | pb.TaskDefaults) -> bool:

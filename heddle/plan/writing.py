@@ -39,6 +39,9 @@ def plain_of(message: Message) -> dict[str, Any]:
     """Returns the keys and values of a plan or a part of one, as a plan file has them."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
+        if field.name == "candidates" and not any(each.ByteSize() for each in value):
+            found[field.name] = len(value)
+            continue
         key = field.name.removesuffix("_micros")
         found[key] = value / 1_000_000 if key != field.name else _value(field, value)
     return dict(sorted(found.items(), key=lambda item: item[0] in _LAST))

@@ -37,7 +37,7 @@ class FakeWorktrees(WorktreeServiceServicer):
         worker = self._worker
         worker.changing("EnsureWorktree", request)
         worker.newest(AttemptName.parse(request.attempt))
-        epic = AttemptName.parse(request.attempt).parent.parent
+        epic = AttemptName.parse(request.attempt).workspace
         known = worker.worktrees.get(str(epic))
         worker.made += known is None
         slot = known.lease.slot if known else worker.made

@@ -89,9 +89,15 @@ class _AttemptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptS
     next attempt continues with its session and its files.
     """
     ATTEMPT_STATE_SUBMITTED: _AttemptState.ValueType  # 10
-    """Its checks passed, and reviews decide about its work: the attempts after it."""
+    """Its checks passed, and reviews decide about its work: the attempts after it.
+    Also an attempt of a candidate, until one of the candidates is chosen.
+    """
     ATTEMPT_STATE_REVIEWED: _AttemptState.ValueType  # 11
     """A review that has reported its findings."""
+    ATTEMPT_STATE_NOT_CHOSEN: _AttemptState.ValueType  # 12
+    """An attempt of a candidate whose checks passed, while another candidate was chosen.
+    Its work is kept.
+    """
 
 class AttemptState(_AttemptState, metaclass=_AttemptStateEnumTypeWrapper): ...
 
@@ -115,9 +121,15 @@ its share of a budget; or ended because its model's provider takes no work. The
 next attempt continues with its session and its files.
 """
 ATTEMPT_STATE_SUBMITTED: AttemptState.ValueType  # 10
-"""Its checks passed, and reviews decide about its work: the attempts after it."""
+"""Its checks passed, and reviews decide about its work: the attempts after it.
+Also an attempt of a candidate, until one of the candidates is chosen.
+"""
 ATTEMPT_STATE_REVIEWED: AttemptState.ValueType  # 11
 """A review that has reported its findings."""
+ATTEMPT_STATE_NOT_CHOSEN: AttemptState.ValueType  # 12
+"""An attempt of a candidate whose checks passed, while another candidate was chosen.
+Its work is kept.
+"""
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 
 @_typing.final
@@ -152,6 +164,7 @@ class Attempt(_message.Message):
     ALLOWED_RULES_FIELD_NUMBER: _builtins.int
     SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
+    TAKES_OVER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -161,7 +174,7 @@ class Attempt(_message.Message):
     """The worker that runs it."""
     agent: _builtins.str
     commit: _builtins.str
-    """Absent until accepted."""
+    """Absent until accepted, or until the checks of a candidate passed."""
     kept_ref: _builtins.str
     """refs/heddle/attempts/…: where the work of a failed attempt is kept. Absent
     if it changed nothing.
@@ -173,6 +186,10 @@ class Attempt(_message.Message):
     found_ref: _builtins.str
     """refs/heddle/found/…: where changes are kept that were in its worktree before it
     started and that no attempt had made. Absent: there were none.
+    """
+    takes_over: _builtins.str
+    """The attempt of the chosen candidate, whose work it takes over. It has no session.
+    Absent: its task has no candidates.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -255,10 +272,11 @@ class Attempt(_message.Message):
         allowed_rules: _abc.Iterable[_builtins.str] | None = ...,
         submodules_not_filled: _event_pb2.SubmodulesNotFilled | None = ...,
         review: Global___Review | None = ...,
+        takes_over: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "review", b"review", "start_time", b"start_time", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "review", b"review", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "review", b"review", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "submodules_not_filled", b"submodules_not_filled", "summary", b"summary", "takes_over", b"takes_over", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -293,6 +293,9 @@ class Event(_message.Message):
     TASK_REMOVED_FIELD_NUMBER: _builtins.int
     REVIEW_REQUESTED_FIELD_NUMBER: _builtins.int
     REVIEW_FINISHED_FIELD_NUMBER: _builtins.int
+    CANDIDATES_STARTED_FIELD_NUMBER: _builtins.int
+    CANDIDATE_PASSED_FIELD_NUMBER: _builtins.int
+    CANDIDATE_CHOSEN_FIELD_NUMBER: _builtins.int
     CHANGES_FOUND_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_LEFT_FIELD_NUMBER: _builtins.int
     SUBMODULES_NOT_FILLED_FIELD_NUMBER: _builtins.int
@@ -410,6 +413,12 @@ class Event(_message.Message):
     def review_requested(self) -> Global___ReviewRequested: ...
     @_builtins.property
     def review_finished(self) -> Global___ReviewFinished: ...
+    @_builtins.property
+    def candidates_started(self) -> Global___CandidatesStarted: ...
+    @_builtins.property
+    def candidate_passed(self) -> Global___CandidatePassed: ...
+    @_builtins.property
+    def candidate_chosen(self) -> Global___CandidateChosen: ...
     @_builtins.property
     def changes_found(self) -> Global___ChangesFound: ...
     @_builtins.property
@@ -536,6 +545,9 @@ class Event(_message.Message):
         task_removed: Global___TaskRemoved | None = ...,
         review_requested: Global___ReviewRequested | None = ...,
         review_finished: Global___ReviewFinished | None = ...,
+        candidates_started: Global___CandidatesStarted | None = ...,
+        candidate_passed: Global___CandidatePassed | None = ...,
+        candidate_chosen: Global___CandidateChosen | None = ...,
         changes_found: Global___ChangesFound | None = ...,
         ignored_files_left: Global___IgnoredFilesLeft | None = ...,
         submodules_not_filled: Global___SubmodulesNotFilled | None = ...,
@@ -580,11 +592,11 @@ class Event(_message.Message):
         environment_fault: Global___EnvironmentFault | None = ...,
         environment_recovered: Global___EnvironmentRecovered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "run_moved", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "base_moved", "sync_requested", "sync_finished", "sync_conflicted", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "run_moved", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "candidates_started", "candidate_passed", "candidate_chosen", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "base_moved", "sync_requested", "sync_finished", "sync_conflicted", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1330,8 +1342,89 @@ class ReviewFinished(_message.Message):
 Global___ReviewFinished: _TypeAlias = ReviewFinished  # noqa: Y015
 
 @_typing.final
+class CandidatesStarted(_message.Message):
+    """Several candidates of a task start to work on it. Each is a task of its own, TASK@N."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CandidatesStarted: _TypeAlias = CandidatesStarted  # noqa: Y015
+
+@_typing.final
+class CandidatePassed(_message.Message):
+    """The checks of a candidate passed. The event names its attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    DIFF_STAT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """Its work."""
+    score: _builtins.float
+    """Absent: its task has no score command."""
+    @_builtins.property
+    def diff_stat(self) -> Global___DiffStat: ...
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        diff_stat: Global___DiffStat | None = ...,
+        score: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "diff_stat", b"diff_stat", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "commit", b"commit", "diff_stat", b"diff_stat", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___CandidatePassed: _TypeAlias = CandidatePassed  # noqa: Y015
+
+@_typing.final
+class CandidateChosen(_message.Message):
+    """The work of one candidate will be accepted. The event names the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    candidate: _builtins.int
+    """From 1."""
+    reason: _builtins.str
+    """Why, if no person has chosen it."""
+    def __init__(
+        self,
+        *,
+        candidate: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CandidateChosen: _TypeAlias = CandidateChosen  # noqa: Y015
+
+@_typing.final
 class TaskWaiting(_message.Message):
-    """The session waits for the operator, or the task for its model's provider."""
+    """The session waits for the operator, the task for its model's provider, or for the
+    choice among its candidates.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

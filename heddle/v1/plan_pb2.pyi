@@ -713,6 +713,8 @@ class PlanTask(_message.Message):
     NEEDS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -746,6 +748,11 @@ class PlanTask(_message.Message):
     source: _builtins.str
     """Where the work is described: a file and a heading in it ("docs/search.md#Ranking"),
     or a URL. For people. Absent: nowhere.
+    """
+    score: _builtins.str
+    """Run by /bin/sh in the worktree of each candidate after its checks. The last line
+    that it prints is a number; the candidate with the highest one is chosen. Absent:
+    a person chooses, if several pass.
     """
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
@@ -799,6 +806,13 @@ class PlanTask(_message.Message):
         Absent: the epic's.
         """
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanCandidate]:
+        """Attempts at the task that run at the same time, each in a worktree of its own. Those
+        whose checks pass are compared, and the work of one is accepted. From 2 to 9, or
+        empty: one attempt at a time.
+        """
+
     def __init__(
         self,
         *,
@@ -827,10 +841,12 @@ class PlanTask(_message.Message):
         needs: _abc.Iterable[_builtins.str] | None = ...,
         source: _builtins.str = ...,
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
+        candidates: _abc.Iterable[Global___PlanCandidate] | None = ...,
+        score: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "candidates", b"candidates", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "score", b"score", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -850,6 +866,32 @@ class PlanTask(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___PlanTask: _TypeAlias = PlanTask  # noqa: Y015
+
+@_typing.final
+class PlanCandidate(_message.Message):
+    """What one candidate has instead of the values of its task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Absent: the task's."""
+    model: _builtins.str
+    """Absent: the task's, or the agent's default if its agent is of another kind."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanCandidate: _TypeAlias = PlanCandidate  # noqa: Y015
 
 @_typing.final
 class PlanReview(_message.Message):

@@ -173,6 +173,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.FromString,
                 _registered_method=True)
+        self.ChooseCandidate = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ChooseCandidate',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateResponse.FromString,
+                _registered_method=True)
         self.GetAttempt = channel.unary_unary(
                 '/heddle.v1.SchedulerService/GetAttempt',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetAttemptRequest.SerializeToString,
@@ -676,6 +681,19 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChooseCandidate(self, request, context):
+        """Chooses the candidate of a task whose work is accepted. Candidates that still run
+        are stopped first. A task that has failed, because the chosen work could not be
+        accepted, continues with the choice. Idempotent.
+
+        - NOT_FOUND: no such task, or no such candidate of it.
+        - FAILED_PRECONDITION / WRONG_STATE: the task has no candidates, this candidate has
+        not passed its checks, or another one was chosen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAttempt(self, request, context):
         """- NOT_FOUND: no such attempt.
         """
@@ -1131,6 +1149,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.SkipTask,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.SerializeToString,
+            ),
+            'ChooseCandidate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChooseCandidate,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateResponse.SerializeToString,
             ),
             'GetAttempt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAttempt,
@@ -1945,6 +1968,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/SkipTask',
             heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChooseCandidate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ChooseCandidate',
+            heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ChooseCandidateResponse.FromString,
             options,
             channel_credentials,
             insecure,

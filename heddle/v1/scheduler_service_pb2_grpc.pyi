@@ -288,6 +288,15 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: it is running (stop its attempt first), it
       is accepted, or the run was cancelled. A parked task can be skipped.
     """
+    ChooseCandidate: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ChooseCandidateRequest, _scheduler_service_pb2.ChooseCandidateResponse]
+    """Chooses the candidate of a task whose work is accepted. Candidates that still run
+    are stopped first. A task that has failed, because the chosen work could not be
+    accepted, continues with the choice. Idempotent.
+
+    - NOT_FOUND: no such task, or no such candidate of it.
+    - FAILED_PRECONDITION / WRONG_STATE: the task has no candidates, this candidate has
+      not passed its checks, or another one was chosen.
+    """
     GetAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]
     """- NOT_FOUND: no such attempt."""
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListAttemptsRequest, _scheduler_service_pb2.ListAttemptsResponse]
@@ -762,6 +771,15 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such task.
     - FAILED_PRECONDITION / WRONG_STATE: it is running (stop its attempt first), it
       is accepted, or the run was cancelled. A parked task can be skipped.
+    """
+    ChooseCandidate: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ChooseCandidateRequest, _scheduler_service_pb2.ChooseCandidateResponse]  # type: ignore[assignment]
+    """Chooses the candidate of a task whose work is accepted. Candidates that still run
+    are stopped first. A task that has failed, because the chosen work could not be
+    accepted, continues with the choice. Idempotent.
+
+    - NOT_FOUND: no such task, or no such candidate of it.
+    - FAILED_PRECONDITION / WRONG_STATE: the task has no candidates, this candidate has
+      not passed its checks, or another one was chosen.
     """
     GetAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such attempt."""
@@ -1378,6 +1396,21 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it is running (stop its attempt first), it
           is accepted, or the run was cancelled. A parked task can be skipped.
+        """
+
+    @_abc_1.abstractmethod
+    def ChooseCandidate(
+        self,
+        request: _scheduler_service_pb2.ChooseCandidateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ChooseCandidateResponse, _abc.Awaitable[_scheduler_service_pb2.ChooseCandidateResponse]]:
+        """Chooses the candidate of a task whose work is accepted. Candidates that still run
+        are stopped first. A task that has failed, because the chosen work could not be
+        accepted, continues with the choice. Idempotent.
+
+        - NOT_FOUND: no such task, or no such candidate of it.
+        - FAILED_PRECONDITION / WRONG_STATE: the task has no candidates, this candidate has
+          not passed its checks, or another one was chosen.
         """
 
     @_abc_1.abstractmethod

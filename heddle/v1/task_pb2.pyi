@@ -15,10 +15,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -39,6 +39,10 @@ class _TaskStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskState.V
     """All attempts are used up."""
     TASK_STATE_SKIPPED: _TaskState.ValueType  # 6
     """Will not run."""
+    TASK_STATE_PASSED: _TaskState.ValueType  # 7
+    """A candidate whose checks passed: its work is accepted if it is chosen. Only
+    candidates have this state, and those that are not chosen keep it.
+    """
 
 class TaskState(_TaskState, metaclass=_TaskStateEnumTypeWrapper): ...
 
@@ -53,6 +57,10 @@ TASK_STATE_FAILED: TaskState.ValueType  # 5
 """All attempts are used up."""
 TASK_STATE_SKIPPED: TaskState.ValueType  # 6
 """Will not run."""
+TASK_STATE_PASSED: TaskState.ValueType  # 7
+"""A candidate whose checks passed: its work is accepted if it is chosen. Only
+candidates have this state, and those that are not chosen keep it.
+"""
 Global___TaskState: _TypeAlias = TaskState  # noqa: Y015
 
 @_typing.final
@@ -83,6 +91,11 @@ class Task(_message.Message):
     NEEDS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    CHOSEN_CANDIDATE_FIELD_NUMBER: _builtins.int
+    SCORE_COMMAND_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
     key: _builtins.str
@@ -100,11 +113,23 @@ class Task(_message.Message):
     priority: _builtins.int
     attempt_count: _builtins.int
     commit: _builtins.str
-    """The accepted commit. Absent until accepted."""
+    """The accepted commit, or the work of a candidate. Absent until accepted or passed."""
     expect: _plan_pb2.Expect.ValueType
     """Resolved. Absent: neither the task nor the plan's defaults set it."""
     source: _builtins.str
     """Where its work is described, as in PlanTask."""
+    candidate: _builtins.int
+    """Its number among the candidates of a task, from 1; its key is then TASK@N. Absent:
+    it is a task of the plan.
+    """
+    candidates: _builtins.int
+    """The number of candidates that it is tried with. Absent: it has none."""
+    chosen_candidate: _builtins.int
+    """The number of the candidate whose work was chosen. Absent: none yet."""
+    score_command: _builtins.str
+    """The command that gives candidates their scores. Absent: they get none."""
+    score: _builtins.float
+    """The score of a candidate. Absent: it has none."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
         """Resolved."""
@@ -160,11 +185,18 @@ class Task(_message.Message):
         needs: _abc.Iterable[_builtins.str] | None = ...,
         source: _builtins.str = ...,
         reviews: _abc.Iterable[_plan_pb2.PlanReview] | None = ...,
+        candidate: _builtins.int = ...,
+        candidates: _builtins.int = ...,
+        chosen_candidate: _builtins.int = ...,
+        score_command: _builtins.str = ...,
+        score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "score", b"score", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "candidate", b"candidate", "candidates", b"candidates", "checks", b"checks", "chosen_candidate", b"chosen_candidate", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "score", b"score", "score_command", b"score_command", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015

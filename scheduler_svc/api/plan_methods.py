@@ -1,4 +1,4 @@
-"""The methods of SchedulerService about plans, drafts and schedules."""
+"""The methods of SchedulerService about plans, candidates, drafts and schedules."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,17 +7,19 @@ from typing import Any
 import grpc
 
 from heddle import pb
-from heddle.identity.principals import current_call
-from heddle.names import RunName
+from heddle.identity.principals import caller, current_call
+from heddle.names import RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.apply_plan import apply_plan
+from scheduler_svc.commands.candidates import choose_candidate
 from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.commands.draft_plan import draft_plan
 from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.queries.resources import get_task
 from scheduler_svc.store.rows import drafts, plans, schedules
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +36,15 @@ class PlanMethods(SchedulerServiceServicer):
     _project_budget: int | None
     # Returns the time in microseconds.
     _now: Callable[[], int]
+
+    async def ChooseCandidate(
+        self, request: pb.ChooseCandidateRequest, context: Context
+    ) -> pb.ChooseCandidateResponse:
+        name, change = TaskName.parse(request.name), self._store.change
+        task = await change(
+            request, name, get_task, choose_candidate, caller().name, request.candidate, self._now()
+        )
+        return pb.ChooseCandidateResponse(task=task)
 
     async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
         return await self._store.read(plans.read, RunName.parse(request.name), request.revision)

@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 from heddle import pb
-from heddle.names import AttemptName, RunName
+from heddle.names import AttemptName, RunName, TaskName
+from heddle.plan.candidate_rules import MOST
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import Doorbell, Listener, summaries
@@ -157,7 +158,16 @@ def _read_page(connection: Connection, name: RunName, after: int, *, is_first: b
         return _Page(events, run, *read_changed(connection, head, None, ()), is_last)
     touched_epics = {event.epic for event in events if event.epic}
     touched_tasks = {(event.epic, event.task) for event in events if event.task}
-    return _Page(events, run, *read_changed(connection, head, touched_epics, touched_tasks), is_last)
+    # With a candidate, its task changes too, and a task with its candidates.
+    wholes = {(epic, TaskName(name.run, epic, task).whole.task) for epic, task in touched_tasks}
+    changed, tasks = read_changed(connection, head, touched_epics, touched_tasks | wholes)
+    if tried := [task for task in tasks if task.candidates]:
+        names = (
+            TaskName.parse(task.name).of_candidate(each) for task in tried for each in range(1, MOST + 1)
+        )
+        others = {(each.epic, each.task) for each in names} - touched_tasks
+        tasks += read_changed(connection, head, {epic for epic, _ in others}, others)[1]
+    return _Page(events, run, changed, tasks, is_last)
 
 
 def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> Iterable[pb.WatchRunResponse]:

@@ -9,15 +9,18 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias, TypeVar
 
 from heddle import pb
-from scheduler_svc.commands import resolve_tasks
+from scheduler_svc.commands import candidates, resolve_tasks
 from scheduler_svc.commands.start_tasks import start_tasks
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import EPIC_OUTCOME, RUN_OUTCOME
 from scheduler_svc.policy.actions import (
     Action,
+    AskForChoice,
     AskPlace,
     AwaitMerge,
+    ChooseCandidate,
     DenyOverdue,
+    FailCandidates,
     FailTask,
     FinishEpic,
     FinishRun,
@@ -32,12 +35,14 @@ from scheduler_svc.policy.actions import (
     ResolveConflict,
     SkipTask,
     SpentBudget,
+    StartCandidates,
     StartTask,
     StopAttempt,
 )
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.outcomes import parked_sessions, review_outcomes
+from scheduler_svc.store.outcomes import candidate_outcomes, parked_sessions, review_outcomes
+from scheduler_svc.store.queries import records
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
@@ -179,9 +184,15 @@ def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
     task, reason = action.task, action.reason
     parked = parked_sessions.end_wait(connection, task, reason) is not None
     skip = transitions.TASK_SKIP_PARKED if parked else transitions.TASK_SKIP
-    if not tasks.try_to(connection, task, skip, reason=reason):
+    # A task whose candidates have ended has no session.
+    skipped = tasks.try_to(connection, task, skip, reason=reason) or (
+        records.is_tried(connection, task)
+        and tasks.try_to(connection, task, transitions.TASK_SKIP_TRIED, reason=reason)
+    )
+    if not skipped:
         return False
     review_outcomes.withdraw(connection, task, reason)
+    candidate_outcomes.give_up(connection, task, reason)
     append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)
     return True
 
@@ -193,6 +204,26 @@ def _fail_task(connection: Connection, action: FailTask, now: int) -> bool:
     review_outcomes.withdraw(connection, action.task, action.reason)
     append(connection, [event(action.task, _ACTOR, task_failed=pb.TaskFailed(reason=action.reason))], now)
     return True
+
+
+@_effect_of(StartCandidates)
+def _start_candidates(connection: Connection, action: StartCandidates, now: int) -> bool:
+    return candidates.start(connection, action.task, now)
+
+
+@_effect_of(AskForChoice)
+def _ask_for_choice(connection: Connection, action: AskForChoice, now: int) -> bool:
+    return candidates.ask(connection, action.task, action.candidates, now)
+
+
+@_effect_of(ChooseCandidate)
+def _choose_candidate(connection: Connection, action: ChooseCandidate, now: int) -> bool:
+    return candidates.choose(connection, action.task, action.candidate, action.reason, now)
+
+
+@_effect_of(FailCandidates)
+def _fail_candidates(connection: Connection, action: FailCandidates, now: int) -> bool:
+    return candidates.fail(connection, action.task, now)
 
 
 @_effect_of(MergeEpic)

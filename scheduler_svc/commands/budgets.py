@@ -7,6 +7,7 @@ from heddle import pb
 from heddle.errors import invalid_field, not_found
 from heddle.names import EpicName, RunName, TaskName
 from heddle.plan.budget_rules import stoppable_agents
+from scheduler_svc.commands.candidates import check_whole
 from scheduler_svc.commands.fleet_offers import programs_for
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
 from scheduler_svc.pools.workers import Workers
@@ -41,6 +42,7 @@ def set_budget(connection: Connection, budget: NewBudget) -> None:
     """Replaces the budget of the run, epic or task; raises NOT_FOUND."""
     match budget.name:
         case TaskName():
+            check_whole(budget.name)
             known = tasks.try_change(connection, budget.name, budget_micros=budget.micros)
         case EpicName():
             known = epics.try_change(connection, budget.name, budget_micros=budget.micros)

@@ -334,6 +334,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "state": pb.TASK_STATE_PENDING,
         "estimate": estimate_of(spec),
         "needs": " ".join(spec.needs),
+        "candidates": len(spec.candidates),
         "agents": agents_of(spec),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),

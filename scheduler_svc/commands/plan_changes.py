@@ -264,7 +264,11 @@ class _Writer:
         now = get_spec(self._connection, name)
         copy_fields(spec, now, _columns(fields))
         values: dict[str, object] = {"spec": now.SerializeToString(), "estimate": estimate_of(now)}
-        values |= {"needs": " ".join(now.needs), "agents": agents_of(now)}
+        values |= {
+            "needs": " ".join(now.needs),
+            "candidates": len(now.candidates),
+            "agents": agents_of(now),
+        }
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
         if fields != [ORDER] and not tasks.change_unstarted(self._connection, name, **values):

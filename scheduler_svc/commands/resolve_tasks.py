@@ -45,7 +45,7 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
     """Returns the task: a copy of the epic's last task with its own key, title and prompt."""
     spec = pb.PlanTask()
     spec.CopyFrom(last)
-    for field in ("script", "estimate", "budget_usd_micros", "needs", "reviews"):
+    for field in ("script", "estimate", "budget_usd_micros", "needs", "reviews", "candidates", "score"):
         spec.ClearField(field)
     if agent:
         replace_agent(spec, agent)

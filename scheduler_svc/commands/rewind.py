@@ -8,6 +8,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import EpicName, TaskName
+from scheduler_svc.commands.candidates import check_whole
 from scheduler_svc.commands.reopen import check_reopenable, reopen_task
 from scheduler_svc.commands.runs_and_tasks import AgentChoice, choose_agent
 from scheduler_svc.model import transitions
@@ -19,6 +20,9 @@ from scheduler_svc.store.queries.resources import get_task
 from scheduler_svc.store.rows import epics, tasks
 
 _OVER: Final = (pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED)
+
+# The states of a task whose candidates run, or wait for the choice of one.
+_TRIED: Final = (pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING)
 
 _NOT_OVER: Final = {
     pb.TASK_STATE_PENDING: "it will run anyway",
@@ -36,6 +40,7 @@ def retry_from_here(
     The task is accepted or failed; the later ones are those that ended after it. `choice` is for this one
     task.
     """
+    check_whole(name)
     task = get_task(connection, name)
     if task.state not in _OVER:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NOT_OVER[task.state])
@@ -70,6 +75,8 @@ def _check_free(connection: Connection, name: EpicName, rows: Sequence[Row]) -> 
             raise wrong_state(name, state, f"stop {attempt} first, or wait for its end")
         if row.attempt_state == pb.ATTEMPT_STATE_PARKED and row.state not in _OVER:
             raise wrong_state(name, state, f"{attempt} is parked: stop it first, or let it finish")
+    if tried := next((row.task for row in rows if row.state in _TRIED), None):
+        raise wrong_state(name, state, f"stop the candidates of {name.task(tried)} first, or let them finish")
 
 
 def _reopen(connection: Connection, name: TaskName, row: Row, actor: str, now: int, *, wanted: bool) -> None:

@@ -9,6 +9,7 @@ from heddle.names import AttemptName, RunName, TaskName
 from heddle.plan import text_rules
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
+from scheduler_svc.commands.candidates import check_whole
 from scheduler_svc.commands.reopen import (
     check_reopenable,
     is_closed,
@@ -24,9 +25,9 @@ from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.outcomes import parked_sessions, review_outcomes
+from scheduler_svc.store.outcomes import candidate_outcomes, parked_sessions, review_outcomes
 from scheduler_svc.store.outcomes.provider_outages import end_hold
-from scheduler_svc.store.queries.records import run_row
+from scheduler_svc.store.queries.records import is_tried, run_row
 from scheduler_svc.store.queries.resources import get_attempt, get_spec, get_task
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
@@ -129,10 +130,14 @@ def retry_task(
 
     With `resume`, the next attempt continues the session of the newest one.
     """
+    check_whole(name)
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_RETRY[task.state])
     check_reopenable(connection, name.parent)
+    if resume and task.candidates:
+        advice = "its candidates start from scratch; choose one that passed, or retry it without resume"
+        raise wrong_state(name, pb.TaskState.Name(task.state), advice)
     if resume and not task.attempt_count:
         raise wrong_state(
             name, pb.TaskState.Name(task.state), "it has no session to resume; retry it without"
@@ -145,11 +150,14 @@ def retry_task(
 
 def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> None:
     """Skips a pending or failed task; the epic continues without it."""
+    check_whole(name)
     task = get_task(connection, name)
     if task.state == pb.TASK_STATE_SKIPPED:
         return
     reason = f"skipped by {person(actor)}"
-    parked = task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED and task.state == pb.TASK_STATE_WAITING
+    asks = task.state == pb.TASK_STATE_WAITING
+    # Without a session: parked, or for the choice of a candidate.
+    parked = asks and (task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED or is_tried(connection, name))
     if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED} and not parked:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_SKIP[task.state])
     run_state = check_reopenable(connection, name.parent)
@@ -159,6 +167,7 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> N
     take_out = transitions.TASK_TAKE_OUT
     tasks.move_from(connection, name, task.state, take_out, reason=reason, skipped_by=actor)
     review_outcomes.withdraw(connection, name, reason)
+    candidate_outcomes.give_up(connection, name, reason)
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
         set_up_again(connection, name.parent, actor, now)

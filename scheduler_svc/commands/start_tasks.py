@@ -14,6 +14,8 @@ from scheduler_svc.store.rows import attempts, epics, runs, tasks
 _ACTOR = "scheduler"
 
 _RUNS = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
+# Work that is done is taken over while its run is paused.
+_TAKE_OVERS = _RUNS | {pb.RUN_STATE_PAUSED}
 
 
 def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) -> list[Assignment | None]:
@@ -26,7 +28,10 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
     for action, start in zip(actions, starts, strict=True):
         attempt, assignment = action.attempt, start.assignment
         epic, run = attempt.parent.parent, attempt.parent.parent.parent
-        applies = start.is_next and start.run_state in _RUNS and epic not in begun
+        runs_on = start.run_state in (_TAKE_OVERS if assignment.takes_over else _RUNS)
+        # Candidates of one task start together.
+        taken = epic in begun and not attempt.parent.candidate
+        applies = start.is_next and runs_on and not taken
         if not applies or not tasks.start(connection, attempt):
             started.append(None)
             continue
@@ -39,11 +44,13 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
             share=action.share,
             now=now,
             review=assignment.review,
+            takes_over=assignment.takes_over,
         )
         events = []
         if start.run_state == pb.RUN_STATE_PENDING and run not in begun and runs.start(connection, run, now):
             events.append(event(run, _ACTOR, run_started=pb.RunStarted()))
-        if start.epic_state == pb.EPIC_STATE_READY and epics.start(connection, epic, now):
+        ready = start.epic_state == pb.EPIC_STATE_READY and epic not in begun
+        if ready and epics.start(connection, epic, now):
             events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=start.epic_title)))
         begun |= {epic, run}
         if action.worker and action.worker != start.place:

@@ -60,7 +60,7 @@ class BackgroundTasks:
             for epic in run.epics:
                 if epic.merging:
                     self.merge_epics(run.name)
-                for task in epic.tasks:
+                for task in epic.sessions:
                     if task.live_attempt:
                         self.drive(task.live_attempt)
                     if task.live_attempt and task.stopping:

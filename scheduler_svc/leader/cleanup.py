@@ -25,7 +25,7 @@ from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.rows import epics
+from scheduler_svc.store.rows import candidate_worktrees, epics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -57,6 +57,9 @@ async def remove(term: Term, name: WorktreeName) -> pb.RemoveEpicWorktreeRespons
     if row.ended_at is None:
         advice = "its agents may still need it; remove it when the run has ended"
         raise wrong_state(epic.parent, pb.RunState.Name(row.state), advice)
+    for of_candidate in await term.read(partial(worktrees.of_candidates, name=epic)):
+        if problem := await _clean_epic(term, EpicName(epic.run, of_candidate.epic), of_candidate):
+            raise HeddleError(pb.ERROR_REASON_NO_WORKER, f"nothing was removed: {problem}")
     if row.worktree_path and (problem := await _clean_epic(term, epic, row)):
         raise HeddleError(pb.ERROR_REASON_NO_WORKER, f"nothing was removed: {problem}")
     worktree = await worktree_list.get_worktree(term.read, term.workers, term.retention, name)
@@ -89,7 +92,7 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
         if not epic.due:
             release = pb.ReleaseLeaseRequest(epic=str(name), epoch=term.epoch)
             await call(worker.name, worker.worktree.ReleaseLease, release, _REMOVE_TIMEOUT)
-            released = partial(epics.release_worktree, name=name, path=epic.worktree_path)
+            released = partial(_released, epic=name, path=epic.worktree_path)
             await term.write("released", released, str(name.parent))
             return ""
         request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=term.epoch)
@@ -100,12 +103,21 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
         log.warning("worktree_not_removed", epic=str(name), path=epic.worktree_path, error=error.message)
         return f"{name}: {error.message}"
     removed = pb.WorktreeRemoved(path=epic.worktree_path, archive_commit=done.archive_commit)
-    told = event(name, f"worker:{epic.worker}", worktree_removed=removed)
+    told = event(name.whole, f"worker:{epic.worker}", worktree_removed=removed)
     await term.write("removed", partial(_removed, epic=name, told=told, now=term.now()), str(name.parent))
     return ""
 
 
+def _released(connection: Connection, epic: EpicName, path: str) -> None:
+    if epic.candidate:
+        candidate_worktrees.change(connection, epic, lease=None, set_up="")
+    else:
+        epics.release_worktree(connection, epic, path)
+
+
 def _removed(connection: Connection, epic: EpicName, told: pb.Event, now: int) -> None:
     path, archived = told.worktree_removed.path, told.worktree_removed.archive_commit
-    if epics.remove_worktree(connection, epic, path, archived, now):
+    if epic.candidate:
+        candidate_worktrees.remove(connection, epic)
+    elif epics.remove_worktree(connection, epic, path, archived, now):
         append(connection, [told], now)

@@ -13,8 +13,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:-]+")
 
 
 def agents_of(task: pb.PlanTask) -> str:
-    """Returns the agents of a task and its reviews, one a line, as `is_offered` compares them with a worker's."""
-    names = dict.fromkeys([task.agent, *(review.agent for review in task.reviews)])
+    """Returns the agents of a task, its candidates and its reviews, one a line, as `is_offered` compares them with a worker's."""
+    names = dict.fromkeys([task.agent, *_of_candidates(task), *(review.agent for review in task.reviews)])
     return "\n".join(name if _NAME.fullmatch(name) else _kind(name) for name in names)
 
 
@@ -44,8 +44,10 @@ def check_available(agent: str, needed_by: str, programs: Sequence[pb.AgentProgr
 
 
 def check_all_available(task: pb.PlanTask, needed_by: str, programs: Sequence[pb.AgentProgram]) -> None:
-    """Raises UNKNOWN_AGENT if a worker with these programs cannot start the agent or a reviewer of `task`."""
+    """Raises UNKNOWN_AGENT if a worker with these programs cannot start the agent, a candidate or a reviewer of `task`."""
     check_available(task.agent, needed_by, programs)
+    for agent in _of_candidates(task):
+        check_available(agent, f"a candidate of {needed_by}", programs)
     for review in task.reviews:
         check_available(review.agent, f"a review of {needed_by}", programs)
 
@@ -59,14 +61,20 @@ def without_limit(
     """
     if not budget or task.HasField("timeout"):
         return []
-    program = _program(task.agent, programs)
-    limited = program.holds_max_turns and task.HasField("max_turns")
-    if program.usage_reports == pb.USAGE_REPORTS_LATE and not limited:
-        return [budget_rules.needs_limit(path, task.agent, budget, holds_max_turns=program.holds_max_turns)]
+    for agent in dict.fromkeys([task.agent, *_of_candidates(task)]):
+        program = _program(agent, programs)
+        limited = program.holds_max_turns and task.HasField("max_turns")
+        if program.usage_reports == pb.USAGE_REPORTS_LATE and not limited:
+            return [budget_rules.needs_limit(path, agent, budget, holds_max_turns=program.holds_max_turns)]
     for review in task.reviews:
         if _program(review.agent, programs).usage_reports == pb.USAGE_REPORTS_LATE:
             return [budget_rules.needs_limit(path, review.agent, budget)]
     return []
+
+
+def _of_candidates(task: pb.PlanTask) -> list[str]:
+    """Returns the agents that candidates have instead of the task's."""
+    return [each.agent for each in task.candidates if each.agent]
 
 
 def _program(agent: str, programs: Sequence[pb.AgentProgram]) -> pb.AgentProgram:

@@ -219,6 +219,7 @@ _WAITING: Final = pb.TASK_STATE_WAITING
 _ACCEPTED: Final = pb.TASK_STATE_ACCEPTED
 _FAILED: Final = pb.TASK_STATE_FAILED
 _SKIPPED: Final = pb.TASK_STATE_SKIPPED
+_PASSED: Final = pb.TASK_STATE_PASSED
 
 # The columns that delay its next attempt.
 _PACE: Final[Mapping[str, Value]] = {"quick_failures": 0, "outages": 0, "start_after": 0}
@@ -226,6 +227,9 @@ _RESULT: Final[Mapping[str, Value]] = {"commit_id": "", "unchanged": False, "acc
 # Its work is no longer under review.
 _DECIDED: Final[Mapping[str, Value]] = {"review": None}
 _LIVE: Final = _tasks(_RUNNING, _WAITING)
+
+# The candidates of its last round count no longer.
+_UNCHOSEN: Final[Mapping[str, Value]] = {"chosen": 0}
 
 TASK_START: Final = Move("starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": ""})
 TASK_ASK: Final = Move("a question", _tasks(_RUNNING), {"state": _WAITING})
@@ -248,6 +252,27 @@ TASK_LOSE_NEED: Final = Move("failing", _tasks(_PENDING), {"state": _FAILED}, {*
 TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state": _FAILED}, _DECIDED)
 TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED}, _DECIDED)
 TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED}, _DECIDED)
+# Its candidates start. It stays RUNNING without an attempt until one of them is chosen or none is left.
+TASK_TRY: Final = Move("starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": "", **_UNCHOSEN})
+# Its next attempt takes over the work of the chosen candidate. The choice was already made if the last such attempt
+# failed.
+TASK_CHOOSE: Final = Move("the choice of a candidate", _LIVE, {"state": _PENDING}, {"reason": "", **_PACE})
+TASK_CHOOSE_AGAIN: Final = Move(
+    "the choice of a candidate",
+    _tasks(_FAILED),
+    {"state": _PENDING},
+    {"reason": "", "skipped_by": "", **_PACE},
+)
+TASK_SKIP_TRIED: Final = Move("skipping", _LIVE, {"state": _SKIPPED}, {**_PACE, **_DECIDED})
+# A candidate.
+TASK_PASS: Final = Move("passing", _LIVE, {"state": _PASSED}, {"reason": "", **_PACE})
+TASK_WIN: Final = Move("accepting", _tasks(_PASSED), {"state": _ACCEPTED})
+TASK_TRY_AGAIN: Final = Move(
+    "starting again",
+    _tasks(_PENDING, _ACCEPTED, _FAILED, _SKIPPED, _PASSED),
+    {"state": _PENDING},
+    {"reason": "", "skipped_by": "", "score": None, **_RESULT, **_PACE},
+)
 # The operator may also skip a failed task.
 TASK_TAKE_OUT: Final = Move("skipping", _tasks(_PENDING, _WAITING, _FAILED), {"state": _SKIPPED}, _DECIDED)
 TASK_PUT_BACK: Final = Move("putting back", _tasks(_SKIPPED), {"state": _PENDING}, {"reason": ""})
@@ -255,14 +280,14 @@ TASK_RETRY: Final = Move(
     "retrying",
     _tasks(_FAILED, _SKIPPED),
     {"state": _PENDING},
-    {"reason": "", "skipped_by": "", **_PACE},
+    {"reason": "", "skipped_by": "", **_PACE, **_UNCHOSEN},
 )
 # The task's commit is set aside.
 TASK_REOPEN: Final = Move(
     "reopening",
     _tasks(_ACCEPTED, _FAILED, _SKIPPED),
     {"state": _PENDING},
-    {"reason": "", "skipped_by": "", **_RESULT, **_PACE},
+    {"reason": "", "skipped_by": "", **_RESULT, **_PACE, **_UNCHOSEN},
 )
 # The task resolved a conflict of work that is set aside.
 TASK_OBSOLETE: Final = Move("skipping", _tasks(_ACCEPTED, _SKIPPED), {"state": _SKIPPED}, _RESULT)
@@ -283,6 +308,13 @@ TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_STOP_PARKED,
     TASK_SKIP,
     TASK_SKIP_PARKED,
+    TASK_TRY,
+    TASK_CHOOSE,
+    TASK_CHOOSE_AGAIN,
+    TASK_SKIP_TRIED,
+    TASK_PASS,
+    TASK_WIN,
+    TASK_TRY_AGAIN,
     TASK_TAKE_OUT,
     TASK_PUT_BACK,
     TASK_RETRY,
@@ -328,14 +360,19 @@ ATTEMPT_END: Final = {
         pb.ATTEMPT_STATE_REVIEWED,
     )
 }
-# The reviews of its work have ended.
+# The reviews of its work have ended, or a candidate was chosen.
 ATTEMPT_DECIDE: Final = {
     state: Move(
         f"the decision {pb.AttemptState.Name(state)}",
         _attempts(pb.ATTEMPT_STATE_SUBMITTED),
         {"state": state},
     )
-    for state in (pb.ATTEMPT_STATE_ACCEPTED, pb.ATTEMPT_STATE_FAILED, pb.ATTEMPT_STATE_STOPPED)
+    for state in (
+        pb.ATTEMPT_STATE_ACCEPTED,
+        pb.ATTEMPT_STATE_FAILED,
+        pb.ATTEMPT_STATE_STOPPED,
+        pb.ATTEMPT_STATE_NOT_CHOSEN,
+    )
 }
 # The session has already ended: it was parked.
 ATTEMPT_STOP_PARKED: Final = Move(

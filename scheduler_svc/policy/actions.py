@@ -173,6 +173,38 @@ class FailTask(_Action):
 
 
 @dataclass(frozen=True)
+class StartCandidates(_Action):
+    """Try the task with all of its candidates, each of which then starts like a task."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True)
+class AskForChoice(_Action):
+    """Wait until the operator chooses one of these candidates."""
+
+    wakes: ClassVar[Wakes] = Wakes.WATCHERS
+    task: TaskName
+    candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ChooseCandidate(_Action):
+    """Take over the work of this candidate; all others have ended."""
+
+    task: TaskName
+    candidate: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FailCandidates(_Action):
+    """None of the task's candidates has passed: they start again if the task has a retry left, or it fails."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True)
 class MergeEpic(_Action):
     """Merge the epic's branch into its run's."""
 
@@ -235,6 +267,10 @@ Action: TypeAlias = (
     | MoveRun
     | SkipTask
     | FailTask
+    | StartCandidates
+    | AskForChoice
+    | ChooseCandidate
+    | FailCandidates
     | MergeEpic
     | AwaitMerge
     | ResolveConflict

@@ -125,12 +125,12 @@ def _below(run: RunView, budget: SpentBudget) -> Iterator[TaskView]:
     for epic in run.epics:
         for task in epic.tasks:
             if task.name[: len(budget.name)] == budget.name:
-                yield task
+                yield from task.sessions
 
 
 def _spends(task: TaskView) -> bool:
-    return task.live_attempt is not None and not task.checking
+    return task.live_attempt is not None and not task.checking and not task.takes_over
 
 
 def _waits(task: TaskView) -> bool:
-    return task.live_attempt is None and task.state == pb.TASK_STATE_PENDING
+    return task.live_attempt is None and task.state == pb.TASK_STATE_PENDING and not task.takes_over

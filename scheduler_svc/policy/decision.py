@@ -4,7 +4,8 @@
 actions for the same snapshot. The caller executes the actions, which changes the next
 snapshot, and calls it again.
 
-- An epic has at most one session, and its tasks start in order.
+- An epic has at most one session, and its tasks start in order. Only the candidates of one task
+  run at the same time; of those that pass, one is chosen, and its work is taken over.
 - An epic starts once all of its dependencies are merged.
 - A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
@@ -30,7 +31,7 @@ from heddle import pb
 from heddle.names import RunName
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy import budgets, epic_end, run_waits
+from scheduler_svc.policy import budgets, candidates, epic_end, run_waits
 from scheduler_svc.policy.actions import (
     Action,
     DenyOverdue,
@@ -68,6 +69,8 @@ def decide(snapshot: Snapshot) -> list[Action]:
         needs = Needs(run)
         actions += _lost_needs(run, needs, causes)
         actions += _wound_up(run, causes, run.worker in workers)
+        actions += candidates.decided(run, causes)
+        actions += candidates.taken_over(run, causes, workers, snapshot.lost)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
         wide = any(map(budgets.is_wide, spent))
@@ -103,7 +106,7 @@ def _without_place(queues: Iterable[Queue], places: Places) -> dict[RunName, str
         for queue in queues
         if queue.live == 0
         and queue.run.max_parallel
-        and (waiting := [each for each in queue.waiting() if each.moves])
+        and (waiting := [each.epic for each in queue.waiting() if each.epic.moves])
     }
 
 
@@ -194,16 +197,18 @@ def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Ite
 
 
 def _cut_short(epic: EpicView, cause: Cause) -> Iterator[Action]:
-    for task in epic.tasks:
+    for task in epic.sessions:
         if cause.stops and task.live_attempt and not task.stopping:
             yield StopAttempt(task.live_attempt, cause.reason)
-        if task.startable or task.parked:
+        # A task that is tried waits for the end of its candidates.
+        going_on = task.trying and any(each.live or each.parked or each.startable for each in task.lanes)
+        if (task.startable or task.parked or task.trying) and not going_on:
             yield SkipTask(task.name, cause.reason)
 
 
 def _denied(run: RunView) -> Iterator[Action]:
     for epic in run.epics:
-        for task in epic.tasks:
+        for task in epic.sessions:
             if task.parked and task.overdue:
                 yield DenyOverdue(task.name.attempt(task.attempts))
 

@@ -39,8 +39,8 @@ class Ledger:
                 self._add(epic)
         for run in runs if self._free else ():
             for epic in run.epics:
-                for task in epic.tasks:
-                    if task.live and not task.checking:
+                for task in epic.sessions:
+                    if task.live and not task.checking and not task.takes_over:
                         self._promise(run, epic, task)
 
     def _add(self, epic: EpicView) -> None:
@@ -57,21 +57,24 @@ class Ledger:
 
     def _above(self, run: RunView, epic: EpicView, task: TaskView) -> list[_Key]:
         """Returns the budgets that apply to a task."""
-        keys: tuple[_Key, ...] = (run.project, run.name, epic.name, task.name)
+        keys: tuple[_Key, ...] = (run.project, run.name, epic.name, task.whole or task.name)
         return [key for key in keys if key in self._free]
 
-    def share(self, run: RunView, epic: EpicView, task: TaskView, at_once: int) -> int | None:
+    def share(
+        self, run: RunView, epic: EpicView, task: TaskView, at_once: int, of_task: int = 1
+    ) -> int | None:
         """Returns the amount that a session of the task may spend; 0: none now; None: no budget applies.
 
-        `at_once` is the number of sessions of its run that could start now. If no session runs below
-        a budget, even a small rest of it may be spent, so that the work always progresses.
+        `at_once` is the number of sessions of its run that could start now, `of_task` that of candidates of the
+        same task among them. If no session runs below a budget, even a small rest of it may be spent, so that
+        the work always progresses.
         """
         shares = []
         for key in self._above(run, epic, task):
             free = self._free[key]
             if self._live[key] and free < max(1, run.typical_cost):
                 return 0
-            parts = at_once if key in {run.project, run.name} else 1
+            parts = at_once if key in {run.project, run.name} else of_task
             shares.append(max(free // parts, min(free, _ROOM * run.typical_cost)))
         return max(0, min(shares)) if shares else None
 
@@ -84,7 +87,7 @@ class Ledger:
     def stops(self, run: RunView) -> Iterator[StopAttempt]:
         """Yields the sessions of a run whose next turn could exceed a shared budget."""
         for epic in run.epics if self._free else ():
-            for task in epic.tasks:
+            for task in epic.sessions:
                 if task.live_attempt is None or task.checking or task.stopping:
                     continue
                 above = self._above(run, epic, task)

@@ -113,6 +113,8 @@ class Places:
         if worker is None or not worker.connected:
             # Its sessions may still run, until its lease has expired.
             return True
+        if epic.tied:
+            return True
         if not _fits(worker, epic, task):
             return False
         if task.resumes:

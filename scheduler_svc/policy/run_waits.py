@@ -22,7 +22,7 @@ def changed(snapshot: Snapshot, without_place: Mapping[RunName, str]) -> Iterato
 
 
 def _has_pending(run: RunView) -> bool:
-    return any(task.startable for epic in run.epics for task in epic.tasks)
+    return any(task.startable for epic in run.epics for task in epic.sessions)
 
 
 def _reason(run: RunView, fleet: Mapping[str, WorkerView]) -> str:

@@ -9,8 +9,11 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import (
     Action,
+    AskForChoice,
     AwaitMerge,
+    ChooseCandidate,
     DenyOverdue,
+    FailCandidates,
     FailTask,
     FinishEpic,
     FinishRun,
@@ -24,6 +27,7 @@ from scheduler_svc.policy.actions import (
     ReadyEpic,
     ResolveConflict,
     SkipTask,
+    StartCandidates,
     StartTask,
     StopAttempt,
 )
@@ -89,8 +93,14 @@ class Board:
                 self.runs[run] = replace(self.runs[run], worker=worker)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
-            case FailTask(name):
+            case FailTask(name) | FailCandidates(name):
                 self.change_task(name, state=pb.TASK_STATE_FAILED)
+            case StartCandidates(name):
+                self._start_candidates(name)
+            case AskForChoice(name):
+                self.change_task(name, state=pb.TASK_STATE_WAITING)
+            case ChooseCandidate(name, candidate):
+                self.choose(name, candidate)
             case MergeEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_MERGING, merging=True)
             case AwaitMerge(epic):
@@ -111,6 +121,25 @@ class Board:
         """Ends the live attempt of a task and sets the task to `state`."""
         self.change_task(name, state=state, live_attempt=None, stopping=False)
 
+    def choose(self, name: TaskName, candidate: int) -> None:
+        """Chooses a candidate; all of them have ended."""
+        self.change_task(name, state=pb.TASK_STATE_PENDING, chosen=candidate)
+
+    def _start_candidates(self, name: TaskName) -> None:
+        task = self.task(name)
+        before = {lane.name.candidate: lane.attempts for lane in task.lanes}
+        lanes = tuple(
+            TaskView(
+                name.of_candidate(number),
+                pb.TASK_STATE_PENDING,
+                before.get(number, 0),
+                task.estimate,
+                whole=name,
+            )
+            for number in range(1, task.candidates + 1)
+        )
+        self.change_task(name, state=pb.TASK_STATE_RUNNING, lanes=lanes, chosen=0)
+
     def end_merge(self, epic: EpicName, *, merged: bool) -> None:
         """Ends the merge of an epic."""
         self.change_epic(epic, merging=False, merged=merged, conflict="" if merged else "1 file conflicts")
@@ -122,7 +151,7 @@ class Board:
         )
 
     def task(self, name: TaskName) -> TaskView:
-        return next(task for task in self.epic(name.parent).tasks if task.name == name)
+        return next(task for task in self.epic(name.parent).sessions if task.name == name)
 
     def epic(self, name: EpicName) -> EpicView:
         return next(epic for epic in self.runs[name.parent].epics if epic.name == name)
@@ -131,9 +160,16 @@ class Board:
         return [task for run in self.runs.values() for epic in run.epics for task in epic.tasks]
 
     def live(self) -> Sequence[TaskView]:
-        return [task for task in self.tasks() if task.live_attempt]
+        """Returns the tasks and candidates with a session."""
+        sessions = [each for task in self.tasks() for each in task.sessions]
+        return [each for each in sessions if each.live_attempt and not each.takes_over]
 
     def change_task(self, name: TaskName, **changes: Any) -> None:
+        if name.candidate:
+            lanes = self.task(name.whole).lanes
+            changed = tuple(replace(each, **changes) if each.name == name else each for each in lanes)
+            self.change_task(name.whole, lanes=changed)
+            return
         tasks = self.epic(name.parent).tasks
         self.change_epic(
             name.parent,

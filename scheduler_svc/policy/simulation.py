@@ -19,7 +19,7 @@ from heddle.names import EpicName, RunName, TaskName
 from heddle.plan.analysis import planned_order, priority, task_lengths
 from heddle.plan.rules import resolved_merge
 from scheduler_svc.policy import decision
-from scheduler_svc.policy.actions import AwaitMerge, MergeEpic, MergeRun, StartTask
+from scheduler_svc.policy.actions import AskForChoice, AwaitMerge, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 
@@ -36,19 +36,24 @@ class Played(NamedTuple):
 
 
 def play(plan: pb.Plan, max_parallel: int) -> Played:
-    """Simulates one run in which every task and merge succeeds on the first attempt, manual merges included."""
+    """Simulates one run in which every task and merge succeeds on the first attempt, manual merges included.
+
+    All candidates of a task succeed, and one of them is chosen at once.
+    """
     lengths = task_lengths(plan)
     board = Board(Snapshot((_run(plan, lengths, max_parallel),), (WorkerView(_WORKER, max_parallel),)))
     running: list[tuple[float, TaskName]] = []
-    now = 0.0
+    now = work = 0.0
     while True:
         for task in _started(board):
-            heapq.heappush(running, (now + lengths[task.epic][int(task.task)], task))
+            takes_over = board.task(task).takes_over
+            length = 0.0 if takes_over else lengths[task.epic][int(task.whole.task)]
+            heapq.heappush(running, (now + length, task))
+            work += length
         if not running:
             break
         now, task = heapq.heappop(running)
-        board.end_attempt(task, pb.TASK_STATE_ACCEPTED)
-    work = sum(map(sum, lengths.values()))
+        board.end_attempt(task, pb.TASK_STATE_PASSED if task.candidate else pb.TASK_STATE_ACCEPTED)
     return Played(max_parallel, now, work / (now * max_parallel) if now else 0.0)
 
 
@@ -67,6 +72,8 @@ def _started(board: Board) -> Iterator[TaskName]:
                     board.end_merge(epic, merged=True)
                 case MergeRun(run):
                     board.end_run_merge(run, merged=True)
+                case AskForChoice(task, candidates):
+                    board.choose(task, candidates[0])
             changed = True
 
 
@@ -85,7 +92,8 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
             view = TaskView(
                 TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place]
             )
-            tasks.append(replace(view, needs=tuple(names[need] for need in task.needs)))
+            needs = tuple(names[need] for need in task.needs)
+            tasks.append(replace(view, needs=needs, candidates=len(task.candidates)))
         epics.append(
             EpicView(
                 name=name,

@@ -2,12 +2,20 @@
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.plan import graph, task_graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy.actions import Action, AskPlace, FailTask, ParkAttempt, PauseRun, StartTask
+from scheduler_svc.policy.actions import (
+    Action,
+    AskPlace,
+    FailTask,
+    ParkAttempt,
+    PauseRun,
+    StartCandidates,
+    StartTask,
+)
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs, epic_tasks
 from scheduler_svc.policy.places import Places
@@ -60,6 +68,13 @@ class Gate:
         return known.refusal if known else ""
 
 
+class Entry(NamedTuple):
+    """A task or candidate that could start now. Only candidates of one task can be of the same epic."""
+
+    epic: EpicView
+    task: TaskView
+
+
 class Queue:
     """The epics of a run that could start a task now, and how many sessions the run has."""
 
@@ -78,7 +93,12 @@ class Queue:
         self.run = run
         self.place = place
         # The live tasks, each with its worker.
-        sessions = [(run.worker_of(epic), task) for epic in run.epics for task in epic.tasks if task.live]
+        sessions = [
+            (run.worker_of(epic), task)
+            for epic in run.epics
+            for task in epic.sessions
+            if task.live and not task.takes_over
+        ]
         self.live = len(sessions)
         # The workers of its sessions. Attempts without a session that wait for their environment leave their slots
         # to others.
@@ -100,17 +120,15 @@ class Queue:
     def has_next(self) -> bool:
         return self.live < self.run.max_parallel and self._may_start and bool(self._admitted())
 
-    def waiting(self) -> list[EpicView]:
-        """Returns its epics that lack only a slot, the best first."""
+    def waiting(self) -> list[Entry]:
+        """Returns its tasks and candidates that lack only a slot, the best first."""
         return self._admitted()[::-1] if self._may_start else []
 
-    def find_place(self, places: Places) -> tuple[EpicView, str] | None:
-        """Returns its best epic for which a worker has a slot, and that worker; None if there is none."""
-        for epic in reversed(self._admitted()):
-            task = _next(epic)
-            assert task  # noqa: S101 (only epics with such a task are admitted)
-            if worker := places.choose(self.run, epic, task):
-                return epic, worker
+    def find_place(self, places: Places) -> tuple[Entry, str] | None:
+        """Returns the best start for which a worker has a slot, and that worker; None if there is none."""
+        for entry in reversed(self._admitted()):
+            if worker := places.choose(self.run, *entry):
+                return entry, worker
             if not self.run.placed:
                 # The others are at the same worker.
                 return None
@@ -118,11 +136,10 @@ class Queue:
 
     def asks(self, places: Places) -> Iterator[Action]:
         """Yields what its epics ask of the pool: a place for each that could run at once, and no more."""
-        waiting = [epic for epic in self.waiting() if epic.moves]
+        # Candidates of one task share a place.
+        waiting = {epic.name: (epic, task) for epic, task in reversed(self.waiting()) if epic.moves}
         room = self.run.max_parallel - self.live
-        for epic in waiting[: max(room, 0)]:
-            task = _next(epic)
-            assert task  # noqa: S101 (only epics with such a task are admitted)
+        for epic, task in list(waiting.values())[::-1][: max(room, 0)]:
             if reason := places.failure(epic):
                 yield FailTask(task.name, reason)
             elif places.asks(epic) and not places.asked(epic):
@@ -135,30 +152,33 @@ class Queue:
         """
         if not self._may_start or not self._gate.refuses:
             return None
-        for epic in reversed(self._best_last):
-            task = _next(epic)
-            if task and (refusal := self._gate.refusal(task)):
+        for _, task in reversed(self._best_last):
+            if not task.candidates and (refusal := self._gate.refusal(task)):
                 again = f"then `heddle resume {self.run.name.run}`"
                 self._may_start = False
                 reason = f"{task.provider} is on hold: {refusal.rstrip('.')}; {again}"
                 return PauseRun(self.run.name, reason, held_by=task.provider)
         return None
 
-    def start(self, epic: EpicView, worker: str, left: str) -> StartTask | None:
-        """Returns the start of an epic's next task on a worker; None if too little of a budget is free for it.
+    def start(self, entry: Entry, worker: str, left: str) -> StartTask | StartCandidates | None:
+        """Returns the start of a task or candidate on a worker; None if too little of a budget is free for it.
 
-        `left` is why the epic leaves its earlier place.
+        A task with candidates first gets them, and the slot that it would use. `left` is why the epic leaves its
+        earlier place.
         """
+        epic, task = entry
         at_once = min(len(self._admitted()), self.run.max_parallel - self.live)
-        if self._best_last[-1] is epic:
+        of_task = sum(each.epic is epic for each in self._admitted())
+        if self._best_last[-1] is entry:
             self._best_last.pop()
         else:
-            self._best_last = [each for each in self._best_last if each is not epic]
-        task = _next(epic)
-        assert task  # noqa: S101 (only epics with such a task are admitted)
-        share = self._ledger.share(self.run, epic, task, at_once)
+            self._best_last = [each for each in self._best_last if each is not entry]
+        share = self._ledger.share(self.run, epic, task, at_once, min(at_once, of_task))
         if share == 0:
             return None
+        if task.candidates:
+            self.live += 1
+            return StartCandidates(task.name)
         if share:
             self._ledger.reserve(self.run, epic, task, share)
         self._gate.enter(task)
@@ -170,28 +190,34 @@ class Queue:
             left if epic.moves else "",
         )
 
-    def _admitted(self) -> list[EpicView]:
-        """Returns the epics that could start, the best last."""
+    def _admitted(self) -> list[Entry]:
+        """Returns what could start, the best last."""
         if not self._gate.narrow:
             return self._best_last
-        return [epic for epic in self._best_last if (task := _next(epic)) and self._gate.admits(task)]
+        # Candidates can have other agents than their task.
+        return [each for each in self._best_last if each.task.candidates or self._gate.admits(each.task)]
 
     # Computed on first use: sorting is expensive, and most snapshots have no free slot.
     @cached_property
-    def _best_last(self) -> list[EpicView]:
+    def _best_last(self) -> list[Entry]:
         done = merged(self.run)
         waiting = [
-            epic
+            Entry(epic, task)
             for epic in self.run.epics
-            if is_ready(epic, done, self._causes)
-            and not (epic.merging or epic.busy)
-            and (task := _next(epic))
-            and not task.paced
-            and self._needs.met(task)
+            if is_ready(epic, done, self._causes) and not epic.merging
+            for task in _next(epic)
+            if not task.paced and self._needs.met(task)
         ]
         work = _work_ahead(self.run, self._typical_seconds, by_task=self._needs.exist)
         return sorted(
-            waiting, key=lambda epic: (_resumes(epic), -epic.priority, work[epic.name.epic], -epic.index)
+            waiting,
+            key=lambda each: (
+                each.task.resumes,
+                -each.epic.priority,
+                work[each.epic.name.epic],
+                -each.epic.index,
+                -each.task.name.candidate if each.task.whole else 0,
+            ),
         )
 
 
@@ -205,8 +231,8 @@ def starts(queues: list[Queue], places: Places) -> Iterator[Action]:
         queue = min(able, key=lambda each: (each.live, each.place))
         found = queue.find_place(places)
         if found is not None:
-            epic, worker = found
-            if start := queue.start(epic, worker, places.left(epic, worker)):
+            entry, worker = found
+            if start := queue.start(entry, worker, places.left(entry.epic, worker)):
                 places.occupy(worker)
                 yield start
         if found is None or not queue.has_next():
@@ -229,16 +255,13 @@ def _parks(queues: Iterable[Queue], places: Places) -> Iterator[Action]:
         for worker in queue.leaving:
             places.vacate(worker)
     for queue in sorted(queues, key=lambda each: (each.live, each.place)):
-        for epic in queue.waiting():
-            yield from _parked_for(queue, epic, queues, places)
+        for entry in queue.waiting():
+            yield from _parked_for(queue, entry, queues, places)
 
 
-def _parked_for(
-    queue: Queue, epic: EpicView, queues: Sequence[Queue], places: Places
-) -> Iterator[ParkAttempt]:
-    """Yields the session to park for an epic; nothing if it gets a slot otherwise, or no session can be parked."""
-    run, task = queue.run, _next(epic)
-    assert task  # noqa: S101 (only epics with such a task are admitted)
+def _parked_for(queue: Queue, entry: Entry, queues: Sequence[Queue], places: Places) -> Iterator[ParkAttempt]:
+    """Yields the session to park for a start; nothing if it gets a slot otherwise, or no session can be parked."""
+    run, (epic, task) = queue.run, entry
     run_is_full = queue.live - len(queue.leaving) >= run.max_parallel
     if not run_is_full and (worker := places.choose(run, epic, task)):
         places.occupy(worker)
@@ -262,13 +285,17 @@ def _parked_for(
     yield ParkAttempt(attempt)
 
 
-def _resumes(epic: EpicView) -> bool:
-    task = _next(epic)
-    return task is not None and task.resumes
-
-
-def _next(epic: EpicView) -> TaskView | None:
-    return epic.next_task
+def _next(epic: EpicView) -> Iterator[TaskView]:
+    """Yields the task of the epic that could start; or the candidates that could, of the task that is tried."""
+    if not epic.busy:
+        if (task := epic.next_task) and not task.takes_over:
+            yield task
+        return
+    for task in epic.tasks:
+        if task.trying and not task.chosen:
+            startable = [lane for lane in task.lanes if lane.startable]
+            # The first one decides where all of them are.
+            yield from startable if epic.tied or not epic.moves else startable[:1]
 
 
 def _work_ahead(run: RunView, typical_seconds: float | None, *, by_task: bool) -> dict[str, float]:
@@ -295,8 +322,12 @@ def _work_ahead_by_task(run: RunView, typical: float) -> dict[str, float]:
         for task in epic.tasks
     }
     ahead = graph.lengths_ahead(task_graph.dependencies(epic_tasks(run)), lengths)
-    first = {epic.name.epic: _next(epic) for epic in run.epics}
+    first = {epic.name.epic: _current(epic) for epic in run.epics}
     return {key: ahead.get(f"{key}/{task.name.task}", 0.0) if task else 0.0 for key, task in first.items()}
+
+
+def _current(epic: EpicView) -> TaskView | None:
+    return next((task for task in epic.tasks if task.trying), None) or epic.next_task
 
 
 def _remaining(epic: EpicView, typical: float) -> float:

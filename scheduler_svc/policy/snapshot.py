@@ -1,6 +1,6 @@
 """The input of `policy.decide`: plain values without a clock or I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from heddle import pb
@@ -9,7 +9,7 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task of an epic. After a failed attempt that is retried, its state is PENDING."""
+    """A task of an epic, or a candidate. After a failed attempt that is retried, its state is PENDING."""
 
     name: TaskName
     state: "pb.TaskState.ValueType"
@@ -49,13 +49,39 @@ class TaskView:
     checking: bool = False
     # True: its live attempt has no session yet.
     starting: bool = False
-    # The budget of all of its attempts and their cost so far, in micros. None: no limit.
+    # The budget of all of its attempts and their cost so far, in micros; both include its candidates. None: no limit.
     budget: int | None = None
     spent: int = 0
     # The rest of its live session's reserved share, and the cost of the session's most expensive turn,
     # in micros.
     reserved: int = 0
     turn: int = 0
+    # How many candidates its plan has. 0: it is tried by one attempt at a time.
+    candidates: int = 0
+    # Its candidates, once they have started; each is a task of its own.
+    lanes: "tuple[TaskView, ...]" = ()
+    # The number of the chosen candidate, whose work its next attempt takes over without a session. 0: none.
+    chosen: int = 0
+    # The task whose candidate it is. None: it is a task of the plan.
+    whole: TaskName | None = None
+    # The score of a candidate that has passed. None: it has none.
+    score: float | None = None
+
+    @property
+    def sessions(self) -> "tuple[TaskView, ...]":
+        """Everything that can have a session for this task: itself and its candidates."""
+        return (self, *self.lanes)
+
+    @property
+    def trying(self) -> bool:
+        """True: its candidates have started, and its own next attempt must wait for the choice of one."""
+        going_on = self.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+        return self.candidates > 0 and going_on and not self.live
+
+    @property
+    def takes_over(self) -> bool:
+        """True: its next or live attempt takes over the work of a candidate, without a session or a slot."""
+        return self.chosen > 0 and not self.trying
 
     @property
     def live(self) -> bool:
@@ -125,7 +151,17 @@ class EpicView:
     @property
     def busy(self) -> bool:
         """True: one of its tasks has started and has not ended."""
-        return any(task.live or task.parked for task in self.tasks)
+        return any(task.live or task.parked or task.trying for task in self.tasks)
+
+    @property
+    def tied(self) -> bool:
+        """True: candidates have started at its place, which all others of their task share."""
+        return any(lane.attempts for task in self.tasks if task.trying for lane in task.lanes)
+
+    @property
+    def sessions(self) -> Iterator[TaskView]:
+        """Its tasks and their candidates."""
+        return (each for task in self.tasks for each in task.sessions)
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,11 @@ def waiting(snapshot: Snapshot) -> Counter[str]:
     held = {each.name for each in snapshot.providers if each.held}
     found: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
     for run in snapshot.runs:
-        live = sum(task.live for epic in run.epics for task in epic.tasks)
+        live = sum(task.live for epic in run.epics for task in epic.sessions)
         for epic in run.epics:
             if epic.state in ENDED_EPIC:
                 continue
-            if any(task.state == pb.TASK_STATE_WAITING for task in epic.tasks):
+            if any(task.state == pb.TASK_STATE_WAITING for task in epic.sessions):
                 found["question"] += 1
             elif epic.state == pb.EPIC_STATE_AWAITING_MERGE:
                 found["manual_merge"] += 1

@@ -166,6 +166,13 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.SkipTaskResponse(task=pb.Task(name=request.name, state=pb.TASK_STATE_SKIPPED))
 
+    async def ChooseCandidate(
+        self, request: pb.ChooseCandidateRequest, context: Any
+    ) -> pb.ChooseCandidateResponse:
+        self._note(request)
+        task = pb.Task(name=request.name, chosen_candidate=request.candidate)
+        return pb.ChooseCandidateResponse(task=task)
+
     async def ListAttempts(self, request: pb.ListAttemptsRequest, context: Any) -> pb.ListAttemptsResponse:
         self._note(request)
         return pb.ListAttemptsResponse(attempts=[pb.Attempt(name=ATTEMPT)])

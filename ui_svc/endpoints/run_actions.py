@@ -1,4 +1,4 @@
-"""HTTP endpoints that run a run again, change its plan, take in its branch, and skip tasks."""
+"""HTTP endpoints that run a run again, change its plan, take in its branch, skip tasks, and choose candidates."""
 
 import asyncio
 from typing import Annotated, Any, TypeAlias
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body
 from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.plan import file, writing
+from heddle.plan.candidate_rules import MOST
 from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.views import View, plan_changes
@@ -29,6 +30,7 @@ class RunActions:
         router.post(addresses.RUN + ":sync")(self.sync_run)
         router.post(addresses.EPIC + ":sync")(self.sync_epic)
         router.post(addresses.TASK + ":skip")(self.skip_task)
+        router.post(addresses.TASK + ":choose")(self.choose_candidate)
 
     async def run_again(self, name: addresses.Run, form: Form) -> View:
         """Starts the plan of a run again; with `failed_only`, only what was not accepted and merged.
@@ -92,6 +94,13 @@ class RunActions:
 
     async def skip_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.skip_task(str(name)))
+
+    async def choose_candidate(self, name: addresses.Task, form: Form) -> View:
+        """Has the work of a candidate of this task accepted; `candidate` is its number from 1."""
+        number = form.get("candidate")
+        if not isinstance(number, int) or not 1 <= number <= MOST:
+            raise errors.invalid_field("candidate", f"must be a number from 1 to {MOST}")
+        return views.task(await self._client.choose_candidate(str(name), number))
 
 
 def _text_of(found: pb.GetPlanResponse) -> str:

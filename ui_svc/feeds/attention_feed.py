@@ -50,11 +50,13 @@ class AttentionFeed(Feed):
         approvals = await self._client.list_approvals() if self._anybody_asks() else []
         now = time.time()
         asking = {_run_of(each) for each in approvals}
+        choosing = {name for name, run in self._runs.items() if run.tasks.waiting}
         failing = {name for name, run in self._runs.items() if attention.may_have_failures(run, now)}
         unchanged = {name for name, run in self._runs.items() if attention.may_have_unchanged(run, now)}
-        parts = {name: await self._parts(name) for name in asking | failing | unchanged}
+        parts = {name: await self._parts(name) for name in asking | choosing | failing | unchanged}
         self._known = {name: known for name, known in self._known.items() if name in parts}
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
+        items += [item for name in choosing if (found := parts[name]) for item in attention.choices(found)]
         for run in [run for run in self._runs.values() if operator_queue.may_hold_merges(run, now)]:
             items += await self._conflicting(run, now)
         items += [

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from heddle import operator_queue, pb
-from heddle.names import AttemptName, RunName
+from heddle.names import AttemptName, RunName, TaskName
 from ui_svc import views
 from ui_svc.views import View
 
 # Kinds that block work until a human answers.
-WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held", "merge", "sync"})
+WAITING: Final = frozenset(
+    {"question", "choice", "budget", "environment", "provider", "held", "merge", "sync"}
+)
 
 # The most tasks that one item names.
 MOST_NAMED: Final = 5
@@ -146,14 +148,40 @@ def question(approval: pb.Approval, parts: RunParts | None) -> View:
     }
 
 
+def choices(parts: RunParts) -> Iterable[View]:
+    """Yields the tasks whose candidates have passed, and of which the operator must choose one."""
+    for task in filter(operator_queue.awaits_choice, parts.tasks.values()):
+        name = TaskName.parse(task.name)
+        passed = [
+            each
+            for number in range(1, task.candidates + 1)
+            if (each := parts.tasks.get(str(name.of_candidate(number))))
+            and each.state == pb.TASK_STATE_PASSED
+        ]
+        if not passed:
+            continue
+        newest = max(passed, key=lambda each: each.latest_attempt.end_time.ToNanoseconds()).latest_attempt
+        yield {
+            "key": f"{task.name}:choice:{newest.name}",
+            **_kind("choice"),
+            **_place(name.attempt(1), parts),
+            "attempt": passed[0].latest_attempt.name,
+            "reason": task.reason,
+            "time": views.time(newest, "end_time"),
+        }
+
+
 def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[View]:
     """Yields the tasks that failed recently and were not stopped; if no task failed, yields the failed run.
 
     `told`: other items already show why the run failed.
     """
-    failed = [task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED]
+    # A candidate that failed is one of several; that its task failed is told with the first of them.
+    failed = [
+        task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED and not task.candidate
+    ]
     for task in failed:
-        attempt = task.latest_attempt
+        attempt = _ended(task, parts)
         lately = attempt.end_time.seconds > now - operator_queue.RECENT_HOURS * 3600
         if lately and attempt.state != pb.ATTEMPT_STATE_STOPPED:
             yield {
@@ -176,6 +204,14 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
         }
 
 
+def _ended(task: pb.Task, parts: RunParts) -> pb.Attempt:
+    """Returns the newest attempt of a failed task; of one with candidates, an attempt of theirs if it has none."""
+    if task.HasField("latest_attempt") or not task.candidates:
+        return task.latest_attempt
+    first = parts.tasks.get(str(TaskName.parse(task.name).of_candidate(1)))
+    return first.latest_attempt if first else task.latest_attempt
+
+
 def may_have_unchanged(run: pb.Run, now: float) -> bool:
     """Returns whether a task was accepted without a change although its plan does not expect that."""
     return run.tasks.unchanged > 0 and operator_queue.is_recent(run, now)
@@ -187,6 +223,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
         task
         for task in parts.tasks.values()
         if task.state == pb.TASK_STATE_ACCEPTED
+        and not task.candidate
         and task.latest_attempt.no_changes
         and task.expect == pb.EXPECT_UNSPECIFIED
     ]

@@ -140,6 +140,10 @@ def task(message: pb.Task) -> View:
         "attempts": message.attempt_count,
         "needs": list(message.needs),
         "commit": message.commit,
+        "candidate": message.candidate,
+        "candidates": message.candidates,
+        "chosen": message.chosen_candidate,
+        "score": message.score if message.HasField("score") else None,
         "attempt": attempt(message.latest_attempt) if message.HasField("latest_attempt") else None,
     }
 
@@ -176,6 +180,7 @@ def attempt(message: pb.Attempt) -> View:
         ),
         "background_stopped": list(message.background_stopped),
         "found_ref": message.found_ref,
+        "takes_over": message.takes_over,
         "unfilled": [{"path": each.path, "reason": each.reason} for each in unfilled.submodules],
         "no_changes": message.no_changes,
         "ignored": ignored(message.ignored_files) if message.HasField("ignored_files") else None,

@@ -44,6 +44,15 @@ def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | Non
     return None
 
 
+def has_accepted(git: Git, state: WorktreeState, older: str, newer: str) -> bool:
+    """Returns whether CommitTask made any commit of the epic after `older`, up to `newer`."""
+    for commit in git.text("rev-list", "--first-parent", f"{older}..{newer}").splitlines():
+        trailers = commit_messages.trailers_of(_message(git, commit))
+        if commit_messages.ATTEMPT in trailers and _is_of_epic(trailers, state.epic):
+            return True
+    return False
+
+
 def own_messages(git: Git, older: str, newer: str) -> list[str]:
     """Returns the messages of the commits that an agent made on top of `older`, oldest first, at most the newest 100."""
     if older == newer:
@@ -65,6 +74,17 @@ def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
         stat.insertions += int(added) if added != "-" else 0
         stat.deletions += int(removed) if removed != "-" else 0
     return stat
+
+
+def cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
+    """Returns whether a reset to `head` may remove setup's changes to files that git does not ignore.
+
+    A later commit than the one on which setup ran contains all these changes. Otherwise any change may be
+    setup's.
+    """
+    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
+        return False
+    return state.dirty or state.head != head
 
 
 def _derived(git: Git, state: WorktreeState, tip: str) -> str:

@@ -31,7 +31,7 @@ _MOST_ALIASES: Final = 5
 
 # The content of a ref's file, and names that are valid by these rules alone.
 _ID: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
-_PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)+")
+_PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(@[0-9])?(\.[A-Za-z0-9_-]+)*)+")
 _LONGEST_REF: Final = 100
 _LONGEST_HEAD: Final = 64 << 10
 

@@ -39,6 +39,7 @@ class EpicPlaces:
         head = next((each.commit for each in request.known_branches if each.branch == epic.branch), "")
         held = claims.held(project, epic)
         if held and held.generation == request.generation:
+            self._bring_submitted(project, request, epic)
             return request.rewind_to if held.accepted != head else ""
         self._bring(project, request, epic, head)
         claim = claims.take(project, epic, request.generation, head)
@@ -54,7 +55,7 @@ class EpicPlaces:
         """Removes an epic's worktree, unless the epic has come back since the caller decided that."""
         if request.before_generation:
             self.worktrees.check_epoch(request.epoch)
-            held = claims.held(repository.find(self.worktrees.folders, request.project), epic)
+            held = claims.held(repository.find(self.worktrees.folders, request.project), epic.whole)
             if held and held.generation >= request.before_generation:
                 return Removed(False, self.worktrees.store.paths(epic).worktree, None)
         return self.worktrees.remove(request.project, epic, request.epoch)
@@ -75,6 +76,13 @@ class EpicPlaces:
             )
         elif not refs.has(project.git, request.base_commit):
             self.mirrors.update(request.project, "")
+
+    def _bring_submitted(self, project: Project, request: pb.EnsureWorktreeRequest, epic: EpicName) -> None:
+        """Fetches the work of a candidate that was submitted at an earlier place, if it is to be continued."""
+        if request.continue_attempt:
+            earlier = AttemptName.parse(request.continue_attempt)
+            if earlier.parent.candidate and refs.read(project.git, refs.kept_ref(earlier)) == [None]:
+                self.mirrors.bring_run(request.project, epic.parent)
 
 
 def _start_from(project: Project, epic: EpicName, head: str) -> None:

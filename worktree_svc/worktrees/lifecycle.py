@@ -31,10 +31,10 @@ from worktree_svc.storage import disk, files
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.worktree_store import ChangesFound, WorktreePaths, WorktreeState, WorktreeStore
-from worktree_svc.worktrees import archives, rewind, set_aside, take_in
+from worktree_svc.worktrees import archives, candidates, rewind, set_aside, take_in
 from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
 from worktree_svc.worktrees.pool import WorktreePool
-from worktree_svc.worktrees.take_in import NOTHING, Wanted
+from worktree_svc.worktrees.take_in import NOTHING, Taken, Wanted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -71,18 +71,24 @@ class Worktrees:
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
         the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
-        revision. What is `wanted` is merged into it; a commit of it that conflicts can become `merge`.
+        revision. What is `wanted` is merged into it; a commit of it that conflicts can become `merge`. A candidate has
+        a worktree of its own, which starts at the last accepted commit of its epic.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
+        epic = attempt.workspace
         paths = self.store.paths(epic)
         known = self.store.load(paths)
-        state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
+        state = self._claimed(project, known or self.begin(project, epic, base_commit), attempt)
         back_to = repository.existing(project, rewind_to) if rewind_to else None
-        provided = self._plan_provisions(project, file, state, back_to)
+        base, conflict = None, ""
+        if epic.candidate:
+            base, conflict = candidates.prepare_epic(
+                self, project, attempt, base_commit, back_to=back_to, wanted=wanted
+            )
+        provided = self._plan_provisions(project, file, state, base or back_to)
         state = state.with_provisions(project.common, provided.links.values())
-        if earlier is not None and earlier.parent != attempt.parent:
+        if earlier is not None and earlier.parent.whole != attempt.parent.whole:
             earlier = None
         kept = (refs.read(project.git, refs.kept_ref(earlier))[0] if earlier else None) or ""
         continues = earlier is not None and state.owner == earlier and not kept
@@ -101,14 +107,17 @@ class Worktrees:
             state = self.store.save(paths, leased)
         failpoint("ensure.after_claim")
         head = accepted_history.accepted(project, state)
-        state = self._keep(project, paths, state, head, attempt)
-        if back_to:
-            rewind.rewind(project, attempt, head, back_to)
-            state, head = replace(state, start=back_to), back_to
-        taken = take_in.take_in(project, attempt, head, state.began_at, wanted)
+        state = self.keep(project, paths, state, head, attempt)
+        if base:
+            state, taken = candidates.start_at(project, state, head, base), Taken(base, conflict, None)
+        else:
+            if back_to:
+                rewind.rewind(project, attempt, head, back_to)
+                state, head = replace(state, start=back_to), back_to
+            taken = take_in.take_in(project, attempt, head, state.began_at, wanted)
         head, merge = taken.head, merge or taken.conflict
         state, created = self._make_ready(project, paths, state, head)
-        if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
+        if kept and ((back_to and not base) or not refs.is_ancestor(project.git, head, kept)):
             kept = ""
         state = replace(state, owner=attempt, head=head, base=taken.base)
         state = self._hand_over(project, paths, state, provided, kept=kept, merge=merge)
@@ -158,14 +167,14 @@ class Worktrees:
         """Keeps the attempt's work and resets the worktree; None if it was never ready for the attempt."""
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        paths = self.store.paths(attempt.parent.parent)
+        paths = self.store.paths(attempt.workspace)
         state = self.store.load(paths)
         if state is None or state.never_had(attempt):
             return None
         repository.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
-        state = self._keep(project, paths, state, head, attempt)
+        state = self.keep(project, paths, state, head, attempt)
         state, remade = self._make_ready(project, paths, state, head)
         self._fill(project, paths)
         self.store.save(paths, replace(state, head=head, cleaning=False, dirty=False, work_saved=True))
@@ -204,6 +213,8 @@ class Worktrees:
         remaining = set(paths.worktree.parent.glob(f"{epic.epic}.*")) - {paths.state}
         for left in remaining:
             files.remove(left)
+        if epic.candidate:
+            candidates.delete_branch(project, epic)
         failpoint("remove.before_state")
         files.remove(paths.state)
         self.leases.release(epic)
@@ -230,7 +241,7 @@ class Worktrees:
             raise archives.in_the_way(paths)
         base = archives.base_of(project, epic, archived)
         self._check_disk(project)
-        state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
+        state = replace(known or self.begin(project, epic, base), restored=archived, cleaning=True)
         provided = self._plan_provisions(project, file, state, None)
         state = self.store.save(paths, state.with_provisions(project.common, provided.links.values()))
         failpoint("restore.after_claim")
@@ -275,7 +286,7 @@ class Worktrees:
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
         return provisions.plan(project, file, back_to or accepted or state.head)
 
-    def _begin(self, project: Project, epic: EpicName, base_commit: str) -> WorktreeState:
+    def begin(self, project: Project, epic: EpicName, base_commit: str) -> WorktreeState:
         """Returns the initial state of an epic; raises BRANCH_EXISTS if Heddle did not create its branch."""
         start = repository.resolve(project, base_commit)
         branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
@@ -314,7 +325,7 @@ class Worktrees:
         if paths.closed.exists():
             set_aside.set_aside(self.store, paths)
         if checkouts.is_complete(project, paths):
-            if _cleans_setup_away(project, state, head):
+            if accepted_history.cleans_setup_away(project, state, head):
                 state = self.store.save(
                     paths, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
                 )
@@ -358,7 +369,7 @@ class Worktrees:
             return False
         return True
 
-    def _keep(
+    def keep(
         self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str, attempt: AttemptName
     ) -> WorktreeState:
         """Keeps the worktree's content once, before it is cleaned for `attempt`; sets `cleaning` in the state.
@@ -387,14 +398,3 @@ class Worktrees:
             if not self.pool.empty():
                 raise
             disk.check(folders, self.min_free_bytes, self.free_bytes)
-
-
-def _cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
-    """Returns whether a reset to `head` may remove setup's changes to files that git does not ignore.
-
-    A later commit than the one on which setup ran contains all these changes. Otherwise any change may be
-    setup's.
-    """
-    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
-        return False
-    return state.dirty or state.head != head

@@ -91,7 +91,7 @@ def take_in(project: Project, attempt: AttemptName, head: str, origin: str, want
     epic.follow_person([*wanted.commits, *([tip] if tip else [])])
     conflicts: list[_Conflict] = []
     for commit in wanted.commits:
-        subject = f"Take in {commit[:10]}, which task {attempt.task} needs"
+        subject = f"Take in {commit[:10]}, which task {attempt.parent.whole.task} needs"
         conflicts += epic.merge(commit, subject)
     if conflicts and (len(conflicts) > 1 or not wanted.resolve):
         raise _refused(epic.name, conflicts)

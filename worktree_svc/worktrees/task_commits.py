@@ -161,8 +161,8 @@ class TaskCommits:
         folder: Path,
     ) -> Committed:
         """Accepts the offered commit: first at the remote if the epic has a place, then here."""
-        epic, commit = paths.epic, state.offered
-        push_error = claims.accept(project, epic, generation, commit) if generation else ""
+        commit = state.offered
+        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
         failpoint("commit_task.before_move")
         refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("commit_task.after_move")
@@ -211,7 +211,7 @@ class TaskCommits:
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        paths = self.store.paths(attempt.parent.parent)
+        paths = self.store.paths(owner.workspace)
         state = self.store.load(paths)
         if done := self._accepted_before(project, paths, state, attempt):
             return done
@@ -267,7 +267,7 @@ class TaskCommits:
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> IgnoredFiles:
         """Returns the ignored files that were written within `spans`; empty if they cannot be determined."""
-        paths = self.store.paths(attempt.parent.parent)
+        paths = self.store.paths(attempt.workspace)
         try:
             return ignored_files.written(repository.find(self.folders, path), paths, spans)
         except (errors.HeddleError, OSError) as error:

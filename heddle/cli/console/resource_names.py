@@ -1,5 +1,6 @@
 """Resource names on the command line: in full, or short as RUN/EPIC/TASK/N."""
 
+from heddle import pb
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.client import HeddleClient
@@ -67,9 +68,24 @@ async def attempt_name(client: HeddleClient, text: str) -> str:
     if number is not None:
         return str(task.attempt(number))
     attempts = await client.list_attempts(str(task))
-    if not attempts:
-        raise Failure(f"{text} has no attempts yet", BAD_INPUT)
-    return attempts[-1].name
+    if attempts:
+        # What took over the work of a candidate has no session of its own.
+        return attempts[-1].takes_over or attempts[-1].name
+    if candidates := await candidates_of(client, task):
+        named = ", ".join(str(TaskName.parse(each.name).candidate) for each in candidates)
+        raise Failure(f"{text} is worked on by the candidates {named}; name one, such as {text}@1", BAD_INPUT)
+    raise Failure(f"{text} has no attempts yet", BAD_INPUT)
+
+
+async def candidates_of(client: HeddleClient, task: TaskName) -> list[pb.Task]:
+    """Returns the candidates of a task that have started, by number."""
+    if task.candidate:
+        return []
+    return [
+        each
+        for each in await client.list_tasks(str(task.parent))
+        if each.candidate and TaskName.parse(each.name).whole == task
+    ]
 
 
 def _ids(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The live state of a run, collected from its watch, and how a terminal shows it."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rich.progress_bar import ProgressBar
@@ -23,6 +24,7 @@ STYLES = {
     "ready": "dim",
     "pending": "dim",
     "skipped": "dim",
+    "passed": "cyan",
     "dropped": "dim",
 }
 
@@ -52,14 +54,18 @@ class RunBoard:
     def tasks(self, epic: pb.Epic) -> list[pb.Task]:
         """Returns the tasks of `epic` in planned order."""
         mine = [task for task in self._tasks.values() if task.name.startswith(f"{epic.name}/tasks/")]
-        return sorted(mine, key=lambda task: task.position)
+        return sorted(mine, key=lambda task: (task.position, task.candidate))
 
     def doing(self, epic: pb.Epic) -> str:
         """Returns `2/3 Write the model · Edit src/model.py` for a running epic, else its state."""
-        for task in self.tasks(epic):
+        tasks = self.tasks(epic)
+        for task in tasks:
             if task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
                 summary = self._summaries.get(task.latest_attempt.name, task.latest_attempt.summary)
                 place = f"{task.position}/{epic.tasks.total} {task.title or task.key}"
+                if task.candidates and not task.reason:
+                    mine = [each for each in tasks if each.candidate and each.position == task.position]
+                    return f"{place} · {_candidates(mine)}"
                 # A running task has a reason only while it waits for its environment.
                 return " · ".join(filter(None, (place, words.plain(task.reason or _activity(summary)))))
         return " · ".join(filter(None, (words.state(epic), epic.reason)))
@@ -86,6 +92,12 @@ class RunBoard:
                 words.cost(epic.usage),
             )
         return table
+
+
+def _candidates(found: list[pb.Task]) -> str:
+    states = Counter(map(words.state, found))
+    each = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"{words.count(len(found), 'candidate')}: {each}"
 
 
 def _activity(summary: pb.SessionSummary) -> str:

@@ -95,9 +95,13 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
     return table
 
 
-def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> Table:
-    """Returns a row for each run or epic that needs an answer from the operator."""
+def halted(
+    runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime, choices: Iterable[pb.Task] = ()
+) -> Table:
+    """Returns a row for each run, epic or choice of a candidate that needs an answer from the operator."""
     table = _table("NEEDS ANSWER", "SINCE", "COMMAND", "WHY")
+    for task in choices:
+        table.add_row(SafeText(short_name(task.name)), "", "choose", SafeText(words.plain(task.reason)))
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
         commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
@@ -257,15 +261,23 @@ def short_name(name: str) -> str:
 def _task(task: pb.Task, now: datetime) -> list[str | SafeText]:
     newest = task.latest_attempt
     return [
-        SafeText(f"  {task.key}"),
+        SafeText(f"{'    ' if task.candidate else '  '}{task.key}"),
         _state(task),
         SafeText(task.title),
         str(task.attempt_count or ""),
         words.elapsed(newest.start_time, newest.end_time, now),
         words.cost(newest.usage),
         task.commit[:10],
-        SafeText(words.plain(task.reason or newest.reason)),
+        SafeText(words.plain(_why(task))),
     ]
+
+
+def _why(task: pb.Task) -> str:
+    """Returns why a task is in its state; of a candidate that has passed, its score and what was decided."""
+    if task.chosen_candidate and not task.reason:
+        return f"candidate {task.chosen_candidate} was chosen"
+    score = f"score {task.score:g}" if task.HasField("score") else ""
+    return ", ".join(filter(None, (score, task.reason or task.latest_attempt.reason)))
 
 
 def _table(*headings: str) -> Table:
@@ -306,6 +318,13 @@ def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
         yield f"{short}: the agent's own session is {words.plain(session.id)}{opened}"
         if task.state == pb.TASK_STATE_FAILED:
             yield f"  to continue it: heddle retry {short} --resume"
+
+
+def choices(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how to choose a candidate of each task that waits for that."""
+    for task in filter(operator_queue.awaits_choice, tasks):
+        short = short_name(task.name)
+        yield f"{short}: {task.reason}: heddle diff {short}@N shows one, heddle choose {short} N chooses it"
 
 
 def reviewed(tasks: Iterable[pb.Task]) -> Iterator[str]:

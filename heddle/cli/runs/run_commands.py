@@ -151,6 +151,7 @@ def show(
         *tables.context_fills(tasks),
         *tables.own_sessions(tasks),
         *tables.reviewed(tasks),
+        *tables.choices(tasks),
     ):
         output.line(line)
 

@@ -51,16 +51,17 @@ class _Answer(NamedTuple):
 
 
 class _Queue(NamedTuple):
-    """Items that need the operator: questions of agents, epics to merge, runs on hold or with a fault."""
+    """Items that need the operator: questions, epics to merge, candidates to choose, runs on hold or with a fault."""
 
     questions: list[pb.Approval]
     runs: list[pb.Run]
     epics: list[pb.Epic]
+    tasks: list[pb.Task]
 
 
 @app.command()
 def approvals(as_json: Json = False) -> None:
-    """List everything that needs your answer, in all runs: questions of agents (oldest first), epics to merge, used-up budgets, faults and failed pushes."""
+    """List everything that needs your answer, in all runs: questions of agents (oldest first), epics to merge, candidates to choose, used-up budgets, faults and failed pushes."""
     queue = output.run_async(with_client(_queue))
     if as_json:
         for each in (message for part in queue for message in part):
@@ -68,8 +69,8 @@ def approvals(as_json: Json = False) -> None:
         return
     if queue.questions:
         output.out.print(tables.approvals(queue.questions, utc_now()))
-    if queue.epics or queue.runs:
-        output.out.print(tables.halted(queue.runs, queue.epics, utc_now()))
+    if queue.epics or queue.runs or queue.tasks:
+        output.out.print(tables.halted(queue.runs, queue.epics, utc_now(), queue.tasks))
     if not any(queue):
         output.print_message("nothing needs your answer")
 
@@ -85,6 +86,8 @@ async def _queue(client: HeddleClient) -> _Queue:
     now = utc_now().timestamp()
     looked_at = [run for run in runs.values() if operator_queue.may_hold_merges(run, now)]
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
+    asking = [run.name for run in runs.values() if run.tasks.waiting]
+    tasks = [task for name in asking for task in await client.list_tasks(f"{name}/epics/-")]
     return _Queue(
         questions,
         [
@@ -95,6 +98,7 @@ async def _queue(client: HeddleClient) -> _Queue:
             or operator_queue.lacks_something(run, now)
         ],
         list(filter(operator_queue.awaits_operator, epics)),
+        list(filter(operator_queue.awaits_choice, tasks)),
     )
 
 
@@ -157,16 +161,29 @@ def send_message(
 
 @app.command()
 def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
-    """Stop a session; returns when its agent and all processes of the agent have ended."""
+    """Stop a session; returns when its agent and all processes of the agent have ended.
 
-    async def stopped(client: HeddleClient) -> pb.Attempt:
-        return await client.stop_attempt(await resource_names.attempt_name(client, attempt))
+    The name of a task stops all of its candidates.
+    """
 
-    ended = output.run_async(with_client(stopped))
-    if as_json:
-        output.print_json(ended)
-    else:
-        output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
+    async def stopped(client: HeddleClient) -> list[pb.Attempt]:
+        return [await client.stop_attempt(name) for name in await _to_stop(client, attempt)]
+
+    for ended in output.run_async(with_client(stopped)):
+        if as_json:
+            output.print_json(ended)
+        else:
+            output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
+
+
+async def _to_stop(client: HeddleClient, text: str) -> list[str]:
+    """Returns the attempt that `text` names, or the live attempts of all candidates of the task that it names."""
+    if resource_names.attempt_number(text) is None:
+        found = await resource_names.candidates_of(client, resource_names.task_name(text))
+        latest = [each.latest_attempt for each in found if each.HasField("latest_attempt")]
+        if live := [each.name for each in latest if not each.HasField("end_time")]:
+            return live
+    return [await resource_names.attempt_name(client, text)]
 
 
 @app.command()

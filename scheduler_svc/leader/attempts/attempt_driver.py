@@ -17,7 +17,7 @@ from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from scheduler_svc.leader.attempts import attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts import attempt_candidates, attempt_reviews, attempt_waits
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
@@ -114,6 +114,10 @@ class AttemptDriver:
 
     async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
         """Starts the session unless it already exists; returns its result."""
+        if assignment.takes_over:
+            # What follows needs no session, only the files.
+            await self._ensure_worktree(assignment)
+            return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
         if fresh or not await self._has_session(assignment):
             if assignment.started:
                 return _lost("its worker no longer knows the session")
@@ -204,7 +208,8 @@ class AttemptDriver:
                 "HEDDLE_TASK": name.task,
                 "HEDDLE_ATTEMPT": str(name.number),
             }
-            | attempt_reviews.environment(assignment.review),
+            | attempt_reviews.environment(assignment.review)
+            | attempt_candidates.environment(name),
         )
         await self._calls.ask(
             assignment,
@@ -269,6 +274,8 @@ class AttemptDriver:
         commit = partial(self._commit, assignment)
         if assignment.draft:
             await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
+        elif assignment.takes_over:
+            await attempt_candidates.accept(self._term, self._attempt, assignment, commit)
         elif assignment.review is not None:
             await attempt_reviews.judge(self._term, self._attempt, assignment, assignment.review, commit)
         else:
@@ -297,6 +304,9 @@ class AttemptDriver:
             continued_commit=attempt_reviews.continued_commit(assignment),
             generation=assignment.generation,
         )
+        if self._attempt.parent.candidate:
+            await attempt_candidates.submit(self._term, self._attempt, spec, request, commit)
+            return
         submit = partial(attempt_reviews.submit, self._term, self._attempt, commit=commit)
         if (committed := await (submit if spec.reviews else commit)(request)) is None:
             return

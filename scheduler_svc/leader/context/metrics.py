@@ -89,7 +89,7 @@ class SnapshotGauges:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _REFRESH
-        tasks = [task for run in snapshot.runs for epic in run.epics for task in epic.tasks]
+        tasks = [task for run in snapshot.runs for epic in run.epics for task in epic.sessions]
         runs, states = Tally(run.state for run in snapshot.runs), Tally(task.state for task in tasks)
         for of_run in _RUN_STATES:
             _RUNS.labels(pb.RunState.Name(of_run).removeprefix("RUN_STATE_").lower()).set(runs[of_run])

@@ -1,4 +1,4 @@
-"""The tables of plans, drafts, forecasts and schedules; see tables.py for what all tables have in common."""
+"""The tables of plans, drafts, forecasts, schedules and candidates; see tables.py for what all tables have in common."""
 
 import sqlalchemy as sa
 
@@ -34,6 +34,20 @@ drafts = sa.Table(
     # pb.Draft
     sa.Column("draft", sa.LargeBinary, nullable=False),
     sa.ForeignKeyConstraint(["run"], ["runs.run"]),
+)
+
+# The worktrees in which the candidates of an epic's tasks with the same number work, one after the other.
+candidate_worktrees = sa.Table(
+    "candidate_worktrees",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("candidate", sa.Integer, primary_key=True),
+    # These are as in epics.
+    sa.Column("worktree_path", sa.Text, nullable=False),
+    sa.Column("lease", sa.LargeBinary),
+    sa.Column("set_up", sa.Text, nullable=False, server_default=""),
+    sa.ForeignKeyConstraint(["run", "epic"], ["epics.run", "epics.epic"]),
 )
 
 forecasts = sa.Table(

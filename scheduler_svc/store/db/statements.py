@@ -58,6 +58,8 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.resolves,
     tasks.c.resume_from,
     tasks.c.review,
+    tasks.c.candidate,
+    tasks.c.chosen,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,
@@ -107,10 +109,14 @@ START: Final = sa.select(
     tasks.c.resolves,
     tasks.c.resume_from,
     tasks.c.review,
+    tasks.c.candidate,
+    tasks.c.chosen,
     sa.select(attempts.c.number)
     .where(
         attempts.c.run == sa.bindparam("of_run"),
         attempts.c.epic == sa.bindparam("of_epic"),
+        # Other candidates of the same task may be live.
+        sa.or_(tasks.c.candidate == 0, attempts.c.task == sa.bindparam("of_task")),
         attempts.c.ended_at.is_(None),
     )
     .exists()

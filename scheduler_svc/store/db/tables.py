@@ -176,13 +176,23 @@ tasks = sa.Table(
     # pb.Review: the review that its next attempt does; with the verdict REJECTED, the one whose findings its next
     # attempt fixes. Null: its work is not under review.
     sa.Column("review", sa.LargeBinary),
+    # How many candidates its plan has, and how often these have started together.
+    sa.Column("candidates", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("rounds", sa.Integer, nullable=False, server_default="0"),
+    # The number of the chosen candidate. 0: none is.
+    sa.Column("chosen", sa.Integer, nullable=False, server_default="0"),
+    # Its number if it is a candidate of the task whose key is before the "@" in its own. 0: it is a task of the plan.
+    # Candidates have the position of their task.
+    sa.Column("candidate", sa.Integer, nullable=False, server_default="0"),
+    # Null: it has none.
+    sa.Column("score", sa.Float),
     # How many of its newest attempts in a row failed immediately, and how many lost their provider.
     sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
     # When its next attempt may start. 0: immediately.
     sa.Column("start_after", sa.BigInteger, nullable=False, server_default="0"),
     _key("run", "epic", parent="epics"),
-    sa.Index("tasks_by_state", "run", "epic", "state", "unchanged"),
+    sa.Index("tasks_by_state", "run", "epic", "state", "unchanged", "candidate", "candidates"),
     # For the open questions of all runs.
     sa.Index(
         "tasks_waiting",
@@ -360,6 +370,9 @@ leadership = sa.Table(
 
 # Joins a task with its epic.
 EPIC_OF_TASK: Final = sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)
+
+# The task is one of its plan, and no candidate.
+IS_WHOLE: Final = tasks.c.candidate == 0
 
 # Joins a task with its attempts.
 ATTEMPT_OF_TASK: Final = sa.and_(

@@ -23,7 +23,7 @@ from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes import base_syncs
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
-from scheduler_svc.store.rows import attempts, epics, holds, tasks, usage_totals
+from scheduler_svc.store.rows import attempts, candidate_worktrees, epics, holds, tasks, usage_totals
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 from scheduler_svc.store.rows.usage_totals import Used
 
@@ -69,10 +69,13 @@ def record_worktree(
         _note_found(connection, attempt, ensured.found, now)
     if ensured.HasField("submodules_not_filled"):
         _note_unfilled(connection, attempt, ensured.submodules_not_filled, worker, now)
-    first = epics.note_worktree(connection, epic, worktree)
+    if attempt.parent.candidate:
+        first = candidate_worktrees.note(connection, attempt.workspace, worktree)
+    else:
+        first = epics.note_worktree(connection, epic, worktree)
     if ensured.HasField("base"):
         base_syncs.record(connection, attempt, base_branch, ensured.base, now)
-    if ensured.taken_in:
+    if ensured.taken_in and not attempt.parent.candidate:
         # The work of other epics is not the epic's own.
         epics.change(connection, epic, start_commit=ensured.taken_in)
     if not first:
@@ -85,7 +88,8 @@ def record_worktree(
         slot=worktree.lease.slot,
         ports=worktree.lease.ports,
     )
-    append(connection, [event(epic, f"worker:{worker}", worktree_created=created)], now)
+    owner = attempt if attempt.parent.candidate else epic
+    append(connection, [event(owner, f"worker:{worker}", worktree_created=created)], now)
 
 
 def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.ChangesFound, now: int) -> None:
@@ -243,7 +247,7 @@ def fail(
     if pace:
         failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
-    if outcome == pb.OUTCOME_SETUP_FAILED:
+    if outcome == pb.OUTCOME_SETUP_FAILED and not attempt.parent.candidate:
         epics.change(connection, attempt.parent.parent, setup_failure=reason)
     move = transitions.TASK_FAIL_ONCE if again else transitions.TASK_FAIL
     tasks.move(connection, attempt.parent, move, reason=reason, **pace)

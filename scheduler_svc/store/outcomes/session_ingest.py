@@ -22,7 +22,7 @@ from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import INSERT_CHUNK
 from scheduler_svc.store.db.tables import attempts as attempts_table
-from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
+from scheduler_svc.store.rows import allowed_rules, attempts, candidate_worktrees, epics, holds, tasks
 
 _KEY: Final = tuple(attempts_table.primary_key.columns)
 
@@ -135,6 +135,7 @@ class _Session:
             found_ref=folded.found_ref,
             allowed_rules=folded.allowed_rules,
             review=folded.review if folded.HasField("review") else None,
+            takes_over=folded.takes_over,
             submodules_not_filled=(
                 folded.submodules_not_filled if folded.HasField("submodules_not_filled") else None
             ),
@@ -241,7 +242,8 @@ def _note(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Ev
         kind = each.WhichOneof("payload")
         if kind == "setup_finished" and each.setup_finished.ok:
             # No later attempt runs the setup there again.
-            epics.change(connection, attempt.parent.parent, set_up=each.setup_finished.incarnation)
+            set_up = candidate_worktrees.change if attempt.parent.candidate else epics.change
+            set_up(connection, attempt.workspace, set_up=each.setup_finished.incarnation)
         elif kind == "approval_resolved":
             allowed_rules.take(connection, attempt, each.approval_resolved)
         if kind not in PROMOTED:

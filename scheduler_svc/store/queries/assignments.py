@@ -14,6 +14,7 @@ from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
 from scheduler_svc.store.db.tables import attempts, tasks
+from scheduler_svc.store.rows import candidate_worktrees
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Assignment:
     rejected: pb.Review | None = None
     # True: its agent drafts a plan.
     draft: bool = False
+    # The attempt of the chosen candidate whose work it takes over, and that work's commit. Empty: its agent works.
+    takes_over: str = ""
+    submitted_commit: str = ""
     # The worker that its epic has just left. Empty: none.
     left: str = ""
 
@@ -108,10 +112,8 @@ def _start(
     spec, reviewed = _reviewed(row)
     # What an attempt continues is read only if it starts.
     worker = worker or row.worker
-    continued = (
-        _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=worker) if is_next else {}
-    )
-    common = _common(attempt, row, worker, depends=bool(epic.depends_on))
+    continued = _all_continued(connection, attempt, spec, reviewed, row, worker=worker) if is_next else {}
+    common = _common(connection, attempt, row, worker, depends=bool(epic.depends_on))
     return Start(
         run_state=row.state,
         epic_state=row.epic_state,
@@ -133,8 +135,11 @@ def _start(
     )
 
 
-def _common(attempt: AttemptName, row: Any, worker: str, *, depends: bool) -> dict[str, Any]:
+def _common(
+    connection: sa.Connection, attempt: AttemptName, row: Any, worker: str, *, depends: bool
+) -> dict[str, Any]:
     """Returns the fields of an assignment on a worker from the rows of its run, epic and task."""
+    own = candidate_worktrees.read(connection, attempt.workspace) if row.candidate else row
     known = (
         (attempt.parent.parent.branch, row.epic_head, False),
         # Only where the run is, its epics are merged.
@@ -146,13 +151,13 @@ def _common(attempt: AttemptName, row: Any, worker: str, *, depends: bool) -> di
         "worker": worker,
         "generation": row.generation,
         "project_file": pb.ProjectFile.FromString(row.project_file or b""),
-        "worktree_path": row.worktree_path,
-        "lease": pb.Lease.FromString(row.lease or b""),
-        "set_up": row.set_up,
+        "worktree_path": own.worktree_path if own else "",
+        "lease": pb.Lease.FromString(own.lease or b"") if own else pb.Lease(),
+        "set_up": own.set_up if own else "",
         "draft": row.draft,
         "merges": attempt.parent.parent.parent.branch if row.resolves else "",
-        # Work that was under review is based on the reset branch.
-        "rewind_to": "" if row.review else row.rewind_to,
+        # Work that was under review, or of a candidate, is based on the reset branch.
+        "rewind_to": "" if row.review or row.chosen else row.rewind_to,
         "known_branches": [
             pb.KnownBranch(branch=branch, commit=commit, elsewhere=elsewhere)
             for branch, commit, elsewhere in known
@@ -168,9 +173,9 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         return None
     spec, reviewed = _reviewed(row)
     depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=row.worker)
+    continued = _all_continued(connection, attempt, spec, reviewed, row, worker=row.worker)
     return Assignment(
-        **_common(attempt, row, row.worker, depends=depends),
+        **_common(connection, attempt, row, row.worker, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
@@ -199,14 +204,18 @@ def _all_continued(
     attempt: AttemptName,
     spec: pb.PlanTask,
     reviewed: Mapping[str, pb.Review],
-    resume_from: int | None,
+    row: Any,
     *,
     worker: str,
 ) -> dict[str, Any]:
     """Returns the fields that define what the attempt resumes; adds to `spec` what was allowed for that session."""
     if "review" in reviewed:
         return _continued_review(connection, attempt, spec.agent, reviewed["review"], worker)
-    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"), worker=worker)
+    if row.chosen:
+        return _taken_over(connection, attempt, spec, row.chosen)
+    found = _continued(
+        connection, attempt, spec.agent, row.resume_from, reviewed.get("rejected"), worker=worker
+    )
     if found.get("resume_attempt"):
         resumed = AttemptName.parse(found["resume_attempt"]).number
         spec.permissions.allow.extend(_allowed_before(connection, attempt, resumed))
@@ -222,8 +231,9 @@ def _taken_in(
     # Work that was under review already has what its task needs.
     if spec.needs and not row.review:
         found["needed"] = _needed(connection, attempt, spec.needs)
-    # Other work that is continued is based on the last accepted commit, and so is a merge with the run's branch.
-    own = continued or row.review or row.resolves or row.draft
+    # Other work that is continued is based on the last accepted commit, and so is a merge with the run's branch. The
+    # candidates of a task must start at the same commit, while the project's branch can move.
+    own = continued or row.review or row.resolves or row.draft or row.candidate
     if base_sync.is_due(row.sync_state, epic) and base_sync.branch_of(row) and not own:
         found["base"] = base_sync.base_branch(row, row.sync)
     return (
@@ -300,6 +310,20 @@ def _continued_review(
     return found
 
 
+def _taken_over(
+    connection: sa.Connection, attempt: AttemptName, spec: pb.PlanTask, chosen: int
+) -> dict[str, Any]:
+    """Returns these fields for an attempt that takes over a candidate's work; gives `spec` the candidate's agent."""
+    name = attempt.parent.of_candidate(chosen)
+    asked = sa.select(tasks.c.attempt_count, tasks.c.commit_id, tasks.c.spec).where(
+        tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task
+    )
+    row = connection.execute(asked).one()
+    spec.agent = pb.PlanTask.FromString(row.spec).agent
+    candidate = str(name.attempt(row.attempt_count))
+    return {"takes_over": candidate, "continue_attempt": candidate, "submitted_commit": row.commit_id}
+
+
 def _newest_worker(connection: sa.Connection, attempt: AttemptName) -> Any | None:
     """Returns the row of the newest earlier attempt that is not a review; None if there is none."""
     for number in range(attempt.number - 1, 0, -1):
@@ -320,6 +344,9 @@ def _allowed_before(connection: sa.Connection, attempt: AttemptName, resumed: in
 
 def _had_others_since(connection: sa.Connection, attempt: AttemptName, moment: int) -> bool:
     """Returns whether another task of the epic started since `moment`; older sessions miss its changes."""
+    if attempt.parent.candidate:
+        # Until one is chosen, only other candidates run, in other worktrees.
+        return False
     others = sa.select(attempts.c.task).where(
         attempts.c.run == attempt.run,
         attempts.c.epic == attempt.epic,

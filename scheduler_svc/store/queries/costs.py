@@ -131,9 +131,10 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
         .label("started_at")
     )
     chosen = sa.select(tasks, epics.c.place, began).select_from(tasks.join(epics, EPIC_OF_TASK))
-    chosen = chosen.where(*_within(tasks, epic)).order_by(epics.c.place, tasks.c.position)
-    if after := page_tokens.numbers(request.page_token, 2):
-        chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
+    place = (epics.c.place, tasks.c.position, tasks.c.candidate)
+    chosen = chosen.where(*_within(tasks, epic)).order_by(*place)
+    if after := page_tokens.numbers(request.page_token, 3):
+        chosen = chosen.where(sa.tuple_(*place) > tuple(after))
     sum_of_all = _of_epic(connection, epic)
     rows, more = _page(connection, request, chosen)
     key, within = [attempts.c.epic, attempts.c.task], _within(attempts, epic)
@@ -148,9 +149,10 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
         )
         for row in rows
     ]
+    last = rows[-1] if more else None
     return pb.ListCostsResponse(
         costs=costs,
-        next_page_token=page_tokens.token(rows[-1].place, rows[-1].position) if more else "",
+        next_page_token=page_tokens.token(last.place, last.position, last.candidate) if last else "",
         total=sums.add_to(sum_of_all),
     )
 
@@ -158,12 +160,12 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
 def _sessions(
     connection: sa.Connection, request: pb.ListCostsRequest, task: TaskName
 ) -> pb.ListCostsResponse:
-    place = (epics.c.place, tasks.c.position, attempts.c.number)
-    chosen = sa.select(attempts, *place[:2]).select_from(
+    place = (epics.c.place, tasks.c.position, tasks.c.candidate, attempts.c.number)
+    chosen = sa.select(attempts, *place[:3]).select_from(
         attempts.join(tasks, ATTEMPT_OF_TASK).join(epics, EPIC_OF_TASK)
     )
     chosen = chosen.where(*_within(attempts, task)).order_by(*place)
-    if after := page_tokens.numbers(request.page_token, 3):
+    if after := page_tokens.numbers(request.page_token, 4):
         chosen = chosen.where(sa.tuple_(*place) > tuple(after))
     sum_of_all = _of_task(connection, task)
     rows, more = _page(connection, request, chosen)
@@ -179,10 +181,13 @@ def _sessions(
         )
         for row in rows
     ]
-    last = rows[-1] if more else None
+    more_after = ""
+    if more:
+        last = rows[-1]
+        more_after = page_tokens.token(last.place, last.position, last.candidate, last.number)
     return pb.ListCostsResponse(
         costs=costs,
-        next_page_token=page_tokens.token(last.place, last.position, last.number) if last else "",
+        next_page_token=more_after,
         total=sums.add_to(sum_of_all),
     )
 

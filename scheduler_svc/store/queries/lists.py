@@ -55,7 +55,7 @@ def list_epics(connection: sa.Connection, request: pb.ListEpicsRequest) -> pb.Li
 
 
 def list_tasks(connection: sa.Connection, request: pb.ListTasksRequest) -> pb.ListTasksResponse:
-    """Returns a page of tasks in planned order; raises NOT_FOUND."""
+    """Returns a page of tasks in planned order, each followed by its candidates; raises NOT_FOUND."""
     parent = EpicName.parse(request.parent, wildcard=True)
     sequence = _sequence(connection, parent.parent)
     size = page_tokens.page_size(request.page_size, 100, 500)
@@ -63,11 +63,15 @@ def list_tasks(connection: sa.Connection, request: pb.ListTasksRequest) -> pb.Li
     if parent.epic != ANY:
         _check_epic(connection, parent)
         chosen = chosen.where(tasks.c.epic == parent.epic)
-    after = page_tokens.numbers(request.page_token, 2)
+    after = page_tokens.numbers(request.page_token, 3)
+    place = (epics.c.place, tasks.c.position, tasks.c.candidate)
     if after:
-        chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
-    rows = connection.execute(chosen.order_by(epics.c.place, tasks.c.position).limit(size + 1)).all()
-    more = page_tokens.token(rows[size - 1].place, rows[size - 1].position) if len(rows) > size else ""
+        chosen = chosen.where(sa.tuple_(*place) > tuple(after))
+    rows = connection.execute(chosen.order_by(*place).limit(size + 1)).all()
+    more = ""
+    if len(rows) > size:
+        last = rows[size - 1]
+        more = page_tokens.token(last.place, last.position, last.candidate)
     found = tasks_of(connection, rows[:size])
     return pb.ListTasksResponse(tasks=found, next_page_token=more, sequence=sequence)
 
@@ -88,15 +92,15 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
         ):
             raise not_found(parent)
         chosen = chosen.where(attempts.c.task == parent.task)
-    after = page_tokens.numbers(request.page_token, 3)
-    place = (epics.c.place, tasks.c.position, attempts.c.number)
+    after = page_tokens.numbers(request.page_token, 4)
+    place = (epics.c.place, tasks.c.position, tasks.c.candidate, attempts.c.number)
     if after:
         chosen = chosen.where(sa.tuple_(*place) > tuple(after))
     rows = connection.execute(chosen.order_by(*place).limit(size + 1)).all()
     more = ""
     if len(rows) > size:
         last = rows[size - 1]
-        more = page_tokens.token(last.place, last.position, last.number)
+        more = page_tokens.token(last.place, last.position, last.candidate, last.number)
     return pb.ListAttemptsResponse(attempts=map(attempt_of, rows[:size]), next_page_token=more)
 
 
@@ -128,7 +132,7 @@ def _select_attempts() -> sa.Select[Any]:
     joined = attempts.join(tasks, ATTEMPT_OF_TASK).join(
         epics, sa.and_(epics.c.run == attempts.c.run, epics.c.epic == attempts.c.epic)
     )
-    return sa.select(attempts, epics.c.place, tasks.c.position).select_from(joined)
+    return sa.select(attempts, epics.c.place, tasks.c.position, tasks.c.candidate).select_from(joined)
 
 
 def _sequence(connection: sa.Connection, run: RunName) -> int:

@@ -12,7 +12,7 @@ from scheduler_svc.model.plan_difference import EpicProgress, Progress
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
 from scheduler_svc.model.unfinished_plan import Finished
-from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, tasks
 
 _STOPPING: Final = frozenset({pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN})
 
@@ -31,9 +31,19 @@ _GIVEN_UP: Final = frozenset({pb.EPIC_STATE_DROPPED, pb.EPIC_STATE_CANCELLED})
 _EPICS = sa.select(
     epics.c.epic, epics.c.state, epics.c.merge_state, epics.c.started_at, epics.c.on_failure
 ).order_by(epics.c.place)
-_TASKS = sa.select(
-    tasks.c.epic, tasks.c.task, tasks.c.state, tasks.c.attempt_count, tasks.c.resolves, tasks.c.skipped_by
-).order_by(tasks.c.epic, tasks.c.position)
+_TASKS = (
+    sa.select(
+        tasks.c.epic,
+        tasks.c.task,
+        tasks.c.state,
+        tasks.c.attempt_count,
+        tasks.c.rounds,
+        tasks.c.resolves,
+        tasks.c.skipped_by,
+    )
+    .where(IS_WHOLE)
+    .order_by(tasks.c.epic, tasks.c.position)
+)
 
 
 class _Epic(NamedTuple):
@@ -48,6 +58,7 @@ class _Task(NamedTuple):
     task: str
     state: "pb.TaskState.ValueType"
     attempt_count: int
+    rounds: int
     resolves: bool
     skipped_by: str
 
@@ -94,7 +105,8 @@ def read_finished(connection: sa.Connection, run: RunName) -> Finished:
         epics.c.state == pb.EPIC_STATE_DROPPED,
     )
     ended = sa.select(epics.c.epic).where(epics.c.run == run.run, whole)
-    done = sa.select(tasks.c.epic, tasks.c.task).join(epics, EPIC_OF_TASK).where(tasks.c.run == run.run, over)
+    of_run = (tasks.c.run == run.run, IS_WHOLE)
+    done = sa.select(tasks.c.epic, tasks.c.task).join(epics, EPIC_OF_TASK).where(*of_run, over)
     return Finished(
         epics=set(connection.execute(ended).scalars()),
         tasks={(row.epic, row.task) for row in connection.execute(done)},
@@ -157,5 +169,5 @@ def _closed(row: _Epic, of_epic: list[_Task]) -> str:
 def _locked(task: _Task) -> str:
     if task.resolves:
         return "it resolves a conflict"
-    unstarted = not task.attempt_count and task.state == pb.TASK_STATE_PENDING
+    unstarted = not task.attempt_count and not task.rounds and task.state == pb.TASK_STATE_PENDING
     return "" if unstarted else _STARTED[task.state]

@@ -7,12 +7,12 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
-from heddle.names import AttemptName, EpicName, RunName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
 from scheduler_svc.model.status import EpicStatus
 from scheduler_svc.store.db.statements import this
-from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-from scheduler_svc.store.queries.resources import RUN_COLUMNS, is_attempt, is_epic
+from scheduler_svc.store.db.tables import IS_WHOLE, NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.queries.resources import RUN_COLUMNS, attempts_at, is_attempt, is_epic, is_task
 
 Row = sa.Row[Any]
 
@@ -49,9 +49,24 @@ def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
     return EpicStatus(row.state, MergeState(row.merge_state))
 
 
+def task_row(connection: sa.Connection, name: TaskName) -> Row | None:
+    """Returns all columns of a task or candidate; None if it does not exist."""
+    return connection.execute(sa.select(tasks).where(*is_task(name))).one_or_none()
+
+
+def is_tried(connection: sa.Connection, name: TaskName) -> bool:
+    """Returns whether a task's candidates have started and it has no live attempt itself; never for a candidate."""
+    row = task_row(connection, name)
+    going_on = {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+    if row is None or not row.candidates or row.state not in going_on:
+        return False
+    live = sa.select(attempts.c.number).where(*attempts_at(name), attempts.c.ended_at.is_(None))
+    return connection.execute(live).one_or_none() is None
+
+
 def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
     """Returns all columns of an epic's tasks in execution order; empty if the epic does not exist."""
-    chosen = sa.select(tasks).where(tasks.c.run == name.run, tasks.c.epic == name.epic)
+    chosen = sa.select(tasks).where(tasks.c.run == name.run, tasks.c.epic == name.epic, IS_WHOLE)
     return connection.execute(chosen.order_by(tasks.c.position)).all()
 
 
@@ -79,7 +94,7 @@ def tasks_by_end(connection: sa.Connection, name: EpicName) -> Sequence[Any]:
             attempts.c.ended_at,
         )
         .outerjoin(attempts, NEWEST_ATTEMPT)
-        .where(tasks.c.run == name.run, tasks.c.epic == name.epic)
+        .where(tasks.c.run == name.run, tasks.c.epic == name.epic, IS_WHOLE)
         .order_by(attempts.c.ended_at, tasks.c.position)
     )
     return connection.execute(chosen).all()

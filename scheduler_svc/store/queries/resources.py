@@ -11,7 +11,7 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.session_summary import closed_lines
-from scheduler_svc.store.db.tables import EPIC_OF_TASK, attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 from scheduler_svc.store.queries.spending import usage_by_epic, usage_by_run
 
@@ -83,7 +83,8 @@ def get_tasks(
     chosen = select_tasks().where(tasks.c.run == run)
     if keys is not None:
         chosen = chosen.where(sa.tuple_(tasks.c.epic, tasks.c.task).in_(list(keys)))
-    rows = connection.execute(chosen.order_by(epics.c.place, tasks.c.position)).all()
+    order = (epics.c.place, tasks.c.position, tasks.c.candidate)
+    rows = connection.execute(chosen.order_by(*order)).all()
     return tasks_of(connection, rows)
 
 
@@ -164,7 +165,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
     """Converts rows of the run table to runs, with counts and usage."""
     rows = list(rows)
     keys = [row.run for row in rows]
-    counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys))
+    counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys), IS_WHOLE)
     usage = usage_by_run(connection, [runs.c.run], runs.c.run.in_(keys))
     sizes = sa.select(epics.c.run, sa.func.count()).where(epics.c.run.in_(keys)).group_by(epics.c.run)
     epic_counts = {run: count for run, count in connection.execute(sizes)}  # noqa: C416 (rows are not tuples to mypy)
@@ -216,7 +217,7 @@ def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
         return []
     run, keys = rows[0].run, [row.epic for row in rows]
     worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run)).scalar_one()
-    counts = _counts(connection, tasks.c.epic, tasks.c.run == run, tasks.c.epic.in_(keys))
+    counts = _counts(connection, tasks.c.epic, tasks.c.run == run, tasks.c.epic.in_(keys), IS_WHOLE)
     usage = usage_by_epic(connection, run, epics.c.epic.in_(keys))
     return [epic_of(row, worker, counts.get(row.epic), usage.get((row.epic,))) for row in rows]
 
@@ -317,6 +318,11 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         attempt_count=row.attempt_count,
         latest_attempt=latest,
         commit=row.commit_id,
+        candidate=row.candidate,
+        candidates=row.candidates,
+        chosen_candidate=row.chosen,
+        score_command=spec.score,
+        score=row.score,
     )
 
 
@@ -348,11 +354,31 @@ def summary_of(row: Any) -> pb.SessionSummary:
     return summary
 
 
+def counted_state(table: Any) -> sa.ColumnElement[int]:
+    """Returns the state by which a task of a plan counts: it waits while one of its candidates does.
+
+    `table` has tasks. Only one task of an epic has candidates that have not ended.
+    """
+    other = tasks.alias("candidate_of")
+    waits = (
+        sa.select(other.c.task)
+        .where(
+            other.c.run == table.c.run,
+            other.c.epic == table.c.epic,
+            other.c.state == pb.TASK_STATE_WAITING,
+            other.c.candidate > 0,
+        )
+        .exists()
+    )
+    tried = sa.and_(table.c.candidates > 0, table.c.state == pb.TASK_STATE_RUNNING)
+    return sa.case((sa.and_(tried, waits), int(pb.TASK_STATE_WAITING)), else_=table.c.state)
+
+
 def _counts(
     connection: sa.Connection, group: sa.Column[str], *where: sa.ColumnElement[bool]
 ) -> Mapping[str, pb.TaskCounts]:
     counted: defaultdict[str, dict[tuple[int, bool], int]] = defaultdict(dict)
-    columns = (group, tasks.c.state, tasks.c.unchanged)
+    columns = (group, counted_state(tasks), tasks.c.unchanged)
     for key, state, unchanged, count in connection.execute(
         sa.select(*columns, sa.func.count()).where(*where).group_by(*columns)
     ):

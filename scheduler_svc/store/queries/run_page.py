@@ -17,6 +17,7 @@ from scheduler_svc.store.db.tables import EPIC_OF_TASK, NEWEST_ATTEMPT, attempts
 from scheduler_svc.store.queries.resources import (
     RUN_COLUMNS,
     attempt_of,
+    counted_state,
     epic_of,
     run_of,
     task_counts,
@@ -33,11 +34,12 @@ _of_epic = tasks.alias("of_epic")
 
 def _states(table: Any, *where: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
     """Selects how many tasks are in each state, as one text: "state * 2 + unchanged : count", with commas between."""
-    state = sa.cast(table.c.state * 2 + sa.case((table.c.unchanged, 1), else_=0), sa.Text)
+    each = counted_state(table)
+    state = sa.cast(each * 2 + sa.case((table.c.unchanged, 1), else_=0), sa.Text)
     counted = (
         sa.select(state.label("state"), sa.func.count().label("count"))
-        .where(*where)
-        .group_by(table.c.state, table.c.unchanged)
+        .where(*where, table.c.candidate == 0)
+        .group_by(each, table.c.unchanged)
         .correlate(runs, epics)
         .subquery()
     )
@@ -71,7 +73,7 @@ _CHANGED: Final = (
         *attempts.c,
     )
     .where(epics.c.run == sa.bindparam("of_run"))
-    .order_by(epics.c.place, tasks.c.position)
+    .order_by(epics.c.place, tasks.c.position, tasks.c.candidate)
 )
 _ALL_TASKS: Final = epics.outerjoin(tasks, EPIC_OF_TASK).outerjoin(attempts, NEWEST_ATTEMPT)
 _SOME_TASKS: Final = epics.outerjoin(

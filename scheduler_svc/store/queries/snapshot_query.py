@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from heddle import pb, urls
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.states import MergeState
+from scheduler_svc.policy.candidates import with_lanes
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
@@ -93,12 +94,17 @@ _TASKS = (
         tasks.c.resolves,
         tasks.c.needs,
         tasks.c.review.is_not(None).label("in_review"),
+        tasks.c.candidates,
+        tasks.c.chosen,
+        tasks.c.score,
+        tasks.c.candidate,
         tasks.c.agents,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON))
-    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
+    # Candidates follow their task.
+    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position, tasks.c.candidate)
 )
 _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec, tasks.c.review).where(
     tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
@@ -197,21 +203,29 @@ def _tasks_by_epic(
 ) -> defaultdict[tuple[str, str], list[TaskView]]:
     """Returns the tasks of each epic, by run and epic. Reads columns by number, because that is faster."""
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    lanes: list[TaskView] = []
     for row in rows:
         key = row[:3]
         # The time itself would make the cache useless, because it differs for each task.
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
-        of_epic[key[:2]].append(
-            _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, open_questions.NO_WAIT)))
-        )
+        task = _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, open_questions.NO_WAIT)))
+        if task.whole is None:
+            of_epic[key[:2]].append(task)
+        else:
+            lanes.append(task)
+    for key, of_lanes in groupby(lanes, lambda lane: (lane.name.run, lane.name.epic)):
+        of_epic[key] = with_lanes(of_epic[key], list(of_lanes))
     return of_epic
 
 
 def _typical_seconds(rows: Iterable[Row]) -> float | None:
     """Returns the average duration of the accepted tasks in seconds; None if there is none yet."""
+    # A task with candidates is accepted with the work of one of them, which counts in its place.
     seconds = [
-        (row.ended_at - row.started_at) / 1_000_000 for row in rows if row[3] == pb.TASK_STATE_ACCEPTED
+        (row.ended_at - row.started_at) / 1_000_000
+        for row in rows
+        if row[3] == pb.TASK_STATE_ACCEPTED and not row.candidates
     ]
     return sum(seconds) / len(seconds) if seconds else None
 
@@ -341,6 +355,10 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resolves,
         needs,
         in_review,
+        candidates,
+        chosen,
+        score,
+        candidate,
         agents,
         spent,
         paced,
@@ -374,4 +392,8 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         spent=spent,
         reserved=max(0, share - cost) if live and share is not None else 0,
         turn=turn if live else 0,
+        candidates=candidates,
+        chosen=chosen,
+        whole=name.whole if candidate else None,
+        score=score,
     )

@@ -8,7 +8,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import RunName
 from scheduler_svc.model.eta import TaskStand
-from scheduler_svc.store.db.tables import EPIC_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 
 class RunStand(NamedTuple):
@@ -47,7 +47,7 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
             record,
         )
         .select_from(joined)
-        .where(tasks.c.run == name.run)
+        .where(tasks.c.run == name.run, IS_WHOLE)
         .order_by(epics.c.place, tasks.c.position)
     )
     found = [

@@ -8,7 +8,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.states import OPEN_TASK
-from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_task
 
 
@@ -60,7 +60,7 @@ def last_spec(
             epics.c.budget_micros.label("of_epic"),
             runs.c.budget_micros.label("of_run"),
         )
-        .where(*chosen, EPIC_OF_TASK, runs.c.run == tasks.c.run)
+        .where(*chosen, IS_WHOLE, EPIC_OF_TASK, runs.c.run == tasks.c.run)
         .order_by(tasks.c.position.desc())
         .limit(1)
     ).one_or_none()

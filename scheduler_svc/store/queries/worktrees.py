@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import ANY, EpicName, RunName, WorktreeName
+from scheduler_svc.store.db.plan_tables import candidate_worktrees
 from scheduler_svc.store.db.statements import EPIC_WORKER
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.queries import page_tokens
@@ -84,7 +85,14 @@ def left_behind(connection: sa.Connection, retention: Retention, now: int) -> li
         .where(runs.c.ended_at.is_not(None), _has_work(retention, now))
         .distinct()
     )
-    return [RunName(run) for run in connection.execute(chosen).scalars()]
+    of_candidates = (
+        sa.select(runs.c.run)
+        .select_from(candidate_worktrees.join(epics, _of_epic()).join(runs, runs.c.run == epics.c.run))
+        .where(runs.c.ended_at.is_not(None), _candidate_work(retention, now))
+        .distinct()
+    )
+    found = [*connection.execute(chosen).scalars(), *connection.execute(of_candidates).scalars()]
+    return [RunName(run) for run in dict.fromkeys(found)]
 
 
 class MovedEpic(NamedTuple):
@@ -102,7 +110,7 @@ def moved_away(connection: sa.Connection, names: Sequence[EpicName], worker: str
     found: list[MovedEpic] = []
     for name in names:
         chosen = sa.select(*columns).where(
-            *is_epic(name), runs.c.run == epics.c.run, epics.c.generation > 0, epics.c.worker != worker
+            *is_epic(name.whole), runs.c.run == epics.c.run, epics.c.generation > 0, epics.c.worker != worker
         )
         found += (MovedEpic(name, *row) for row in connection.execute(chosen))
     return found
@@ -135,7 +143,40 @@ def to_clean(
         .where(runs.c.run == run.run, condition, _has_work(retention, now))
         .order_by(epics.c.place)
     )
-    return list(connection.execute(chosen))
+    of_candidates = _candidates().where(runs.c.run == run.run, condition, _candidate_work(retention, now))
+    due = retention.is_due(now).label("due")
+    return [*connection.execute(of_candidates.add_columns(due)), *connection.execute(chosen)]
+
+
+def of_candidates(connection: sa.Connection, name: EpicName) -> list[Row]:
+    """Returns the worktrees of an epic's candidates, to remove them; the epic's key is EPIC@N."""
+    due = sa.true().label("due")
+    return list(connection.execute(_candidates().add_columns(due).where(*is_epic(name))))
+
+
+def _candidates() -> sa.Select[Any]:
+    number = sa.cast(candidate_worktrees.c.candidate, sa.Text)
+    return (
+        sa.select(
+            runs.c.project,
+            EPIC_WORKER.label("worker"),
+            runs.c.project_file,
+            (epics.c.epic + "@" + number).label("epic"),
+            candidate_worktrees.c.worktree_path,
+            candidate_worktrees.c.lease,
+        )
+        .select_from(candidate_worktrees.join(epics, _of_epic()).join(runs, runs.c.run == epics.c.run))
+        .order_by(epics.c.place, candidate_worktrees.c.candidate)
+    )
+
+
+def _of_epic() -> sa.ColumnElement[bool]:
+    return sa.and_(candidate_worktrees.c.run == epics.c.run, candidate_worktrees.c.epic == epics.c.epic)
+
+
+def _candidate_work(retention: Retention, now: int) -> sa.ColumnElement[bool]:
+    """Returns the condition for worktrees of candidates that need cleaning, like `_has_work`."""
+    return sa.or_(candidate_worktrees.c.lease.is_not(None), retention.is_due(now))
 
 
 def _has_work(retention: Retention, now: int) -> sa.ColumnElement[bool]:

@@ -27,10 +27,12 @@ def insert(
     share: int | None,
     now: int,
     review: pb.Review | None = None,
+    takes_over: str = "",
 ) -> None:
     """Adds an attempt that starts now; its session may spend `share` micros, or any amount if None.
 
-    `review`: what it reviews. None: it works on its task.
+    `review`: what it reviews. None: it works on its task. `takes_over`: the attempt whose work it takes over; empty:
+    none.
     """
     row = {
         **name._asdict(),
@@ -41,7 +43,7 @@ def insert(
         "started_at": now,
         "summary": b"",
         "usage": b"",
-        "record": pb.Attempt(review=review).SerializeToString(),
+        "record": pb.Attempt(review=review, takes_over=takes_over).SerializeToString(),
     }
     pipeline.later(connection, _INSERT, row)
 

@@ -10,14 +10,18 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.status import IllegalMoveError, Move, TaskStatus
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
-from scheduler_svc.store.db.tables import tasks
+from scheduler_svc.store.db.tables import IS_WHOLE, tasks
 from scheduler_svc.store.rows.moves import change_of, make_move, try_move
 
 _CHANGE = sa.update(tasks).where(*this(tasks))
 _START = change_of(tasks, transitions.TASK_START).where(
     tasks.c.attempt_count == sa.bindparam("of_number") - 1
 )
-_UNSTARTED = (tasks.c.attempt_count == 0, tasks.c.state == pb.TASK_STATE_PENDING)
+_UNSTARTED = (
+    tasks.c.attempt_count == 0,
+    tasks.c.rounds == 0,
+    tasks.c.state == pb.TASK_STATE_PENDING,
+)
 _PUT_BACK = (
     sa.update(tasks)
     .where(
@@ -25,6 +29,7 @@ _PUT_BACK = (
         tasks.c.epic == sa.bindparam("of_epic"),
         tasks.c.state.in_([status.state for status in transitions.TASK_PUT_BACK.sources]),
         tasks.c.skipped_by == "",
+        IS_WHOLE,
     )
     .returning(tasks.c.task)
 )

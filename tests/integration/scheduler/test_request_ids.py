@@ -31,6 +31,7 @@ REQUESTS: dict[str, Any] = {
     "AddTask": pb.AddTaskRequest(parent=EPIC, task=pb.PlanTask(key="new", prompt="Go")),
     "RetryTask": pb.RetryTaskRequest(name=TASK),
     "SkipTask": pb.SkipTaskRequest(name=TASK),
+    "ChooseCandidate": pb.ChooseCandidateRequest(name=TASK, candidate=1),
     "StopAttempt": pb.StopAttemptRequest(name=ATTEMPT),
     "ResolveApproval": pb.ResolveApprovalRequest(attempt=ATTEMPT, approval_id="a1", approved=True),
     "RestoreEpicWorktree": pb.RestoreEpicWorktreeRequest(name=f"{EPIC}/worktree"),

@@ -70,8 +70,15 @@ TASK_SKIP | pending | skipped | review
 TASK_SKIP_PARKED | pending waiting | skipped | review
 TASK_TAKE_OUT | pending waiting failed | skipped | review
 TASK_PUT_BACK | skipped | pending | reason
-TASK_RETRY | failed skipped | pending | reason skipped_by pace
-TASK_REOPEN | accepted failed skipped | pending | reason skipped_by commit_id unchanged accepted_attempt pace
+TASK_RETRY | failed skipped | pending | reason skipped_by chosen pace
+TASK_REOPEN | accepted failed skipped | pending | reason skipped_by commit_id unchanged accepted_attempt chosen pace
+TASK_TRY | pending | running | reason chosen
+TASK_CHOOSE | running waiting | pending | reason pace
+TASK_CHOOSE_AGAIN | failed | pending | reason skipped_by pace
+TASK_SKIP_TRIED | running waiting | skipped | review pace
+TASK_PASS | running waiting | passed | reason pace
+TASK_WIN | passed | accepted
+TASK_TRY_AGAIN | pending accepted failed skipped passed | pending | reason skipped_by score commit_id unchanged accepted_attempt pace
 TASK_OBSOLETE | accepted skipped | skipped | commit_id unchanged accepted_attempt
 ATTEMPT_REPORT starting | starting | starting
 ATTEMPT_REPORT running | starting running waiting checking | running
@@ -87,6 +94,7 @@ ATTEMPT_END reviewed | starting running waiting checking | reviewed |  | ended_a
 ATTEMPT_DECIDE accepted | submitted | accepted
 ATTEMPT_DECIDE failed | submitted | failed
 ATTEMPT_DECIDE stopped | submitted | stopped
+ATTEMPT_DECIDE not_chosen | submitted | not_chosen
 ATTEMPT_STOP_PARKED | parked | stopped
 """
 
@@ -103,6 +111,8 @@ EMPTY: Final[dict[str, object]] = {
     "accepted_attempt": None,
     "unchanged": False,
     "quick_failures": 0,
+    "chosen": 0,
+    "score": None,
     "outages": 0,
     "start_after": 0,
 }

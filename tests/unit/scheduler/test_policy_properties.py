@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
-from heddle.names import RunName
+from heddle.names import EpicName, RunName, TaskName
 from heddle.plan import task_graph
 from heddle.plan.task_graph import EpicTasks
 from scheduler_svc.policy import decision, needs
-from scheduler_svc.policy.actions import FinishEpic, MergeEpic, MergeRun, StartTask
+from scheduler_svc.policy.actions import FailCandidates, FinishEpic, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 
@@ -31,6 +31,7 @@ def runs(draw: st.DrawFn, key: str) -> RunView:
                 pb.TASK_STATE_PENDING,
                 attempts=0,
                 estimate=draw(st.none() | st.floats(1, 100)),
+                candidates=draw(st.sampled_from([0, 0, 2, 3])),
             )
             for place in range(draw(st.integers(1, 4)))
         )
@@ -95,11 +96,13 @@ class World:
         self.board = Board(snapshot)
         self.random = random.Random(seed)
         self.merges: list[MergeEpic | MergeRun] = []
+        # Tasks whose work of a candidate is being taken over.
+        self.taken: list[TaskName] = []
 
     def play(self) -> None:
         for _ in range(1000):
             self._settle()
-            if not (self.merges or self.board.live()):
+            if not (self.merges or self.taken or self.board.live() or self._asked()):
                 return
             self._advance()
         raise AssertionError("it never ends")
@@ -115,6 +118,10 @@ class World:
                 self.board.act(action)
                 if isinstance(action, MergeEpic | MergeRun):
                     self.merges.append(action)
+                if isinstance(action, StartTask) and self.board.task(action.attempt.parent).takes_over:
+                    self.taken.append(action.attempt.parent)
+                if isinstance(action, FailCandidates) and self.random.random() < 0.3:
+                    self.board.change_task(action.task, state=pb.TASK_STATE_PENDING)
             self._check_limits()
             if not actions:
                 self._check_no_idle_slot()
@@ -125,19 +132,34 @@ class World:
         if isinstance(action, StartTask):
             epic = self.board.epic(action.attempt.parent.parent)
             run = self.board.runs[epic.name.parent]
-            assert run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}
+            task = self.board.task(action.attempt.parent.whole)
+            assert task.chosen or run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}
             merged = {each.name.epic for each in run.epics if each.merged}
             assert merged.issuperset(epic.depends_on)
-            before = epic.tasks[: [task.name for task in epic.tasks].index(action.attempt.parent)]
-            assert all(task.state in ENDED for task in before)
-            needed = self.board.task(action.attempt.parent).needs
+            before = epic.tasks[: [each.name for each in epic.tasks].index(task.name)]
+            assert all(each.state in ENDED for each in before)
+            needed = task.needs
             assert all(self.board.task(name).state == pb.TASK_STATE_ACCEPTED for name in needed)
+            # A task with candidates has no session of its own: it takes over the work of one that has passed.
+            lane = action.attempt.parent.candidate
+            assert bool(task.candidates) == bool(task.chosen or lane)
+            if task.chosen:
+                assert not lane
+                assert action.share is None
+                assert task.lanes[task.chosen - 1].state == pb.TASK_STATE_PASSED
+                assert not any(each.live for each in task.lanes)
         if isinstance(action, FinishEpic):
             assert all(task.state in ENDED for task in self.board.epic(action.epic).tasks)
 
     def _check_limits(self) -> None:
         live = self.board.live()
-        assert all(count == 1 for count in Counter(task.name.parent for task in live).values())
+        # Only candidates of one task run at the same time in an epic, each once.
+        of_epic: dict[EpicName, set[TaskName]] = {}
+        for task in live:
+            of_epic.setdefault(task.name.parent, set()).add(task.name.whole)
+        assert all(len(names) == 1 for names in of_epic.values())
+        assert max(Counter(task.name for task in live).values(), default=1) == 1
+        assert all(task.name.candidate or not task.candidates for task in live)
         by_run = Counter(task.name.parent.parent for task in live)
         assert all(count <= self.board.runs[run].max_parallel for run, count in by_run.items())
         by_worker: Counter[str] = Counter()
@@ -156,13 +178,38 @@ class World:
 
     def _could_use_a_slot(self, run: RunView, epic: EpicView) -> bool:
         merged = {each.name.epic for each in run.epics if each.merged}
-        pending = [task for task in epic.tasks if task.state == pb.TASK_STATE_PENDING]
+        if tried := [task for task in epic.tasks if task.trying and not task.chosen]:
+            return any(lane.state == pb.TASK_STATE_PENDING for lane in tried[0].lanes)
+        pending = [task for task in epic.tasks if task.state == pb.TASK_STATE_PENDING and not task.chosen]
         return (
             bool(pending)
             and all(self.board.task(name).state == pb.TASK_STATE_ACCEPTED for name in pending[0].needs)
             and merged.issuperset(epic.depends_on)
-            and not any(task.live_attempt for task in epic.tasks)
+            and not epic.busy
         )
+
+    def _asked(self) -> list[TaskView]:
+        """Returns the tasks of runs that have not ended with a candidate that a person can choose."""
+        tried = (task for task in self.board.tasks() if task.trying and not task.chosen)
+        return [
+            task
+            for task in tried
+            if task.name.parent.parent not in self.board.ended
+            and any(lane.state == pb.TASK_STATE_PASSED for lane in task.lanes)
+        ]
+
+    def _choose(self, task: TaskView) -> None:
+        passed = [lane for lane in task.lanes if lane.state == pb.TASK_STATE_PASSED]
+        number = self.random.choice(passed).name.candidate
+        if task.state == pb.TASK_STATE_WAITING:
+            self.board.choose(task.name, number)
+        else:
+            self.board.change_task(task.name, chosen=number)
+
+    def _end_take_over(self, task: TaskName) -> None:
+        """Accepts the work that a task takes over; rarely, it cannot be accepted, and is chosen again or given up."""
+        states = [pb.TASK_STATE_ACCEPTED] * 6 + [pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED]
+        self.board.end_attempt(task, self.random.choice(states))
 
     def _advance(self) -> None:
         """Simulates one change: a session or merge ends, or an operator pauses, resumes or cancels."""
@@ -170,6 +217,10 @@ class World:
             self._operate()
         elif self.merges and self.random.random() < 0.5:
             self._end_merge(self.merges.pop(self.random.randrange(len(self.merges))))
+        elif (asked := self._asked()) and (self.random.random() < 0.2 or not self.board.live()):
+            self._choose(self.random.choice(asked))
+        elif self.taken and (self.random.random() < 0.5 or not self.board.live()):
+            self._end_take_over(self.taken.pop(self.random.randrange(len(self.taken))))
         elif live := self.board.live():
             self._end_session(self.random.choice(live))
         elif self.merges:
@@ -185,9 +236,14 @@ class World:
         outcome = self.random.choice([pb.OUTCOME_SUCCEEDED, pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED])
         if task.stopping:
             outcome = pb.OUTCOME_STOPPED
-        again = decision.should_retry(outcome, task.attempts, retries=1, lost=0)
+        retries = 0 if task.whole else 1
+        again = decision.should_retry(outcome, task.attempts, retries=retries, lost=0)
         failed = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
-        state = pb.TASK_STATE_ACCEPTED if outcome == pb.OUTCOME_SUCCEEDED else failed
+        well = pb.TASK_STATE_PASSED if task.whole else pb.TASK_STATE_ACCEPTED
+        state = well if outcome == pb.OUTCOME_SUCCEEDED else failed
+        if task.whole:
+            score = self.random.choice([None, 1.0, 2.0]) if task.name.epic == "e0" else None
+            self.board.change_task(task.name, score=score)
         self.board.end_attempt(task.name, state)
 
     def _end_merge(self, merge: MergeEpic | MergeRun) -> None:
@@ -207,6 +263,11 @@ def test_every_run_ends_and_no_limit_is_broken(snapshot: Snapshot, seed: int) ->
     board = world.board
     assert board.ended.keys() == board.runs.keys()
     assert all(task.state in ENDED for task in board.tasks())
+    for task in board.tasks():
+        # Never two winners, and none whose checks did not pass.
+        if task.candidates and task.state == pb.TASK_STATE_ACCEPTED:
+            assert task.lanes[task.chosen - 1].state == pb.TASK_STATE_PASSED
+        assert not any(lane.live or lane.startable for lane in task.lanes)
     for name, finished in board.ended.items():
         run = board.runs[name]
         all_succeeded = all(epic.state == pb.EPIC_STATE_SUCCEEDED for epic in run.epics)

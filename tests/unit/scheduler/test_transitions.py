@@ -53,7 +53,13 @@ REOPENS: dict[str, set[Move[Any]]] = {
         transitions.EPIC_MERGE_AGAIN,
         transitions.EPIC_RESOLVE,
     },
-    "task": {transitions.TASK_RETRY, transitions.TASK_REOPEN, transitions.TASK_PUT_BACK},
+    "task": {
+        transitions.TASK_RETRY,
+        transitions.TASK_REOPEN,
+        transitions.TASK_PUT_BACK,
+        transitions.TASK_CHOOSE_AGAIN,
+        transitions.TASK_TRY_AGAIN,
+    },
     "attempt": set(),
 }
 

@@ -30,6 +30,7 @@ ENDPOINTS: Final = {
     "stop": [f"POST {ATTEMPT}:stop"],
     "retry": [f"POST {TASK}:retry", f"POST {TASK}:resume", f"POST {TASK}:retryFromHere"],
     "skip": [f"POST {TASK}:skip"],
+    "choose": [f"POST {TASK}:choose"],
     "lift": ["POST /holds:lift"],
     "add": [f"POST {EPIC}/tasks"],
     "conflicts": [f"GET {RUN}/conflicts"],

@@ -3,7 +3,7 @@ import { computed, watch } from "vue";
 import { useInSight } from "../browser/inSight";
 import { href } from "../browser/paths";
 import { costOf } from "../model/format";
-import { ATTEMPT, ATTEMPT_LIVE, status } from "../model/status";
+import { ATTEMPT_LIVE, attemptLook } from "../model/status";
 import { plain, waitingFor } from "../model/text";
 import type { Attempt, Summary, Task } from "../model/types";
 import { TOOL_ICONS } from "../parts/toolIcons";
@@ -91,7 +91,10 @@ export function useCard(
     since: computed(() => Math.max(props.task.since ?? 0, attempt.value.started ?? 0) || null),
     // The summary is newer than the attempt, but only while that lives.
     state: computed(() =>
-      status(ATTEMPT, live.value ? (summary.value?.state ?? attempt.value.state) : attempt.value.state),
+      attemptLook(
+        props.task,
+        live.value ? (summary.value?.state ?? attempt.value.state) : attempt.value.state,
+      ),
     ),
     stop: () => props.store.stop(attempt.value.name),
     tool: computed(() => (live.value ? summary.value?.tool : null)),

@@ -61,5 +61,6 @@ export const KINDS: Record<string, Kind> = {
     tone: "wait",
     again: { word: "Resume", of: "run", action: "resume", said: (title) => `${title} resumes` },
   },
+  choice: { word: "Choose a candidate", icon: "hand", tone: "wait" },
   question: { word: "Question", icon: "hand", tone: "wait" },
 };

@@ -101,6 +101,17 @@ export function pastOf(
         }
         states.set(task, { state: "pending", since: turn.time });
         break;
+      case "candidates_started":
+        states.set(task, { state: "running", since: turn.time });
+        epicStates.set(epic, "running");
+        break;
+      case "candidate_passed":
+        if (it) Object.assign(it, { state: "submitted", ended: turn.time, commit: turn.commit ?? "" });
+        states.set(task, { state: "passed", since: turn.time, score: turn.score ?? null });
+        break;
+      case "candidate_chosen":
+        states.set(task, { state: "running", since: turn.time, chosen: turn.candidate });
+        break;
       case "review_finished":
         if (it) Object.assign(it, { state: "reviewed", ended: turn.time });
         states.set(task, { state: "pending", since: turn.time });
@@ -144,6 +155,7 @@ export function pastOf(
                 : last.diff,
           });
         states.set(task, {
+          ...(accepted && { chosen: states.get(task)?.chosen ?? 0 }),
           state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed",
           since: turn.time,
           reason: turn.reason ?? "",
@@ -183,6 +195,8 @@ export function pastOf(
       state: "pending",
       reason: "",
       commit: "",
+      chosen: 0,
+      score: null,
       ...states.get(task.name),
       attempts: attempt?.number ?? 0,
       attempt,
@@ -217,7 +231,11 @@ export function pastOf(
 }
 
 function counts(tasks: Task[]): TaskCounts {
-  const all = { total: tasks.length, pending: 0, running: 0, waiting: 0, accepted: 0, failed: 0, skipped: 0 };
-  for (const task of tasks) all[task.state] += 1;
+  const all = { total: 0, pending: 0, running: 0, waiting: 0, accepted: 0, failed: 0, skipped: 0 };
+  for (const { candidate, state } of tasks) {
+    if (candidate || state === "passed") continue;
+    all.total += 1;
+    all[state] += 1;
+  }
   return all;
 }

@@ -15,6 +15,7 @@ export const TASK: Record<string, Look> = {
   accepted: of("Done", "check", "ok"),
   failed: of("Failed", "cross", "bad"),
   skipped,
+  passed: of("Passed", "check", "run"),
 };
 
 export const ATTEMPT: Record<string, Look> = {
@@ -31,7 +32,13 @@ export const ATTEMPT: Record<string, Look> = {
   // Its checks passed, and reviews decide about its work.
   submitted: of("In review", "search", "run"),
   reviewed: of("Reviewed", "check", "ok"),
+  // It passed its checks, and another candidate was chosen.
+  not_chosen: of("Not chosen", "minus", "quiet"),
 };
+
+// How an attempt of a task is shown: submitted work of a candidate waits for a choice, other work for its reviews.
+export const attemptLook = (task: Pick<Task, "candidate"> | undefined, state: string): Look =>
+  task?.candidate && state === "submitted" ? TASK.passed : status(ATTEMPT, state);
 
 export const EPIC: Record<string, Look> = {
   blocked: of("Blocked", "lock", "quiet"),

@@ -86,6 +86,8 @@ export function createSpans(run: string) {
         return void (span.checked = turn.time);
       case "review_requested":
         return end(key, turn.time, "submitted");
+      case "candidate_passed":
+        return end(key, turn.time, "submitted");
       case "review_finished":
         return end(key, turn.time, "reviewed");
       case "task_accepted":

@@ -14,7 +14,8 @@ export type EpicState =
   | "skipped"
   | "cancelled"
   | "dropped";
-export type TaskState = "pending" | "running" | "waiting" | "accepted" | "failed" | "skipped";
+// Only candidates are `passed`.
+export type TaskState = "pending" | "running" | "waiting" | "accepted" | "failed" | "skipped" | "passed";
 export type AttemptState =
   | "starting"
   | "running"
@@ -26,7 +27,8 @@ export type AttemptState =
   | "lost"
   | "parked"
   | "submitted"
-  | "reviewed";
+  | "reviewed"
+  | "not_chosen";
 
 export interface Usage {
   input: number;
@@ -42,7 +44,7 @@ export interface Usage {
 }
 
 // `unchanged`: accepted without a change.
-export type TaskCounts = Record<TaskState | "total", number> & { unchanged?: number };
+export type TaskCounts = Record<Exclude<TaskState, "passed"> | "total", number> & { unchanged?: number };
 
 export interface Forecast {
   remaining: number | null;
@@ -196,6 +198,8 @@ export interface Attempt {
   session_sequence?: number;
   // Null: it works on the task.
   review?: Review | null;
+  // The attempt of the chosen candidate whose work it took over, without a session. Empty: none.
+  takes_over?: string;
 }
 
 export interface Task {
@@ -209,6 +213,13 @@ export interface Task {
   agent: string;
   attempts: number;
   commit: string;
+  // Its number among the candidates of the task whose name is before the "@" in its own; 0: it is none.
+  candidate: number;
+  // How many candidates it is tried with, and the number of the chosen one; 0: none.
+  candidates: number;
+  chosen: number;
+  // Null: it has none.
+  score: number | null;
   attempt: Attempt | null;
   // When it entered its state, if that is known.
   since?: number | null;

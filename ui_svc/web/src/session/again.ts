@@ -4,11 +4,14 @@ import { messageOf, post } from "../browser/api";
 import { toast } from "../stores/toasts";
 import type { Task } from "../model/types";
 
-export const canRetry = (task: Pick<Task, "state">) => ["failed", "skipped"].includes(task.state);
+// A candidate starts again with its task.
+export const canRetry = (task: Pick<Task, "state"> & Partial<Pick<Task, "candidate">>) =>
+  !task.candidate && ["failed", "skipped"].includes(task.state);
 
 // Only if the agent has a session that it may still know.
-export const canResume = (task: Pick<Task, "state" | "attempt">) =>
-  canRetry(task) && !!task.attempt?.agent_session;
+export const canResume = (
+  task: Pick<Task, "state" | "attempt"> & Partial<Pick<Task, "candidate" | "candidates">>,
+) => canRetry(task) && !task.candidates && !!task.attempt?.agent_session;
 
 // The same rule as the scheduler's, which decides.
 export const canSkip = (task: Pick<Task, "state" | "attempt">) =>

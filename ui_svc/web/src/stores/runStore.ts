@@ -53,7 +53,8 @@ export function createRunStore(name: string) {
     }
     if (!grown.size) return;
     const byEpic = Map.groupBy(
-      [...tasks.values()].filter((task) => grown.has(task.epic)),
+      // Candidates are shown with their task.
+      [...tasks.values()].filter((task) => grown.has(task.epic) && !task.candidate),
       (task) => task.epic,
     );
     for (const [epic, members] of byEpic) {

@@ -22,6 +22,20 @@ interface Parts {
 export function viewsOf({ epics, tasks, order }: Parts) {
   const tasksOf = (epic: string) => (order.get(epic) ?? []).flatMap((each) => tasks.get(each) ?? []);
 
+  // The candidates of a task that have started, by number.
+  const candidatesOf = (task: Task) =>
+    Array.from({ length: task.candidates }, (_, place) => tasks.get(`${task.name}@${place + 1}`)).filter(
+      (each) => !!each,
+    );
+
+  // The task of a candidate; any other task itself.
+  const wholeOf = (task: Task) =>
+    (task.candidate ? tasks.get(task.name.replace(/@\d$/, "")) : undefined) ?? task;
+
+  // What has sessions for an epic's tasks: candidates, and the tasks without any.
+  const workersOf = (epic: string) =>
+    tasksOf(epic).flatMap((task) => (task.candidates ? candidatesOf(task) : [task]));
+
   const lanes = computed((): LanePlace[] => {
     const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
     return [...epics.values()]
@@ -32,18 +46,21 @@ export function viewsOf({ epics, tasks, order }: Parts) {
   // The task that an epic's card shows: the live one; of an epic that failed, what it
   // failed by; else the one that was tried last.
   function shownTask(epic: string): Task | undefined {
-    const tried = tasksOf(epic).filter((task) => task.attempt);
+    const tried = workersOf(epic).filter((task) => task.attempt);
     const live = tried.find((task) => task.attempt && ATTEMPT_LIVE.has(task.attempt.state));
     if (live) return live;
     tried.sort((a, b) => (b.attempt?.started ?? 0) - (a.attempt?.started ?? 0));
     const broken = epics.get(epic)?.state === "failed" && tried.find((task) => task.state === "failed");
-    return broken || tried[0];
+    // Of several candidates, the chosen one.
+    const whole = tried[0] && wholeOf(tried[0]);
+    const chosen = whole?.chosen ? tasks.get(`${whole.name}@${whole.chosen}`) : undefined;
+    return broken || chosen || tried[0];
   }
 
   // Running attempts in the order of the board, for ← and →.
   const running = computed(() =>
     lanes.value.flatMap((lane) =>
-      tasksOf(lane.name).flatMap((task) =>
+      workersOf(lane.name).flatMap((task) =>
         task.attempt && ATTEMPT_LIVE.has(task.attempt.state) ? task.attempt.name : [],
       ),
     ),
@@ -55,5 +72,5 @@ export function viewsOf({ epics, tasks, order }: Parts) {
     return Number(number) <= (tasks.get(task ?? "")?.attempts ?? 0);
   }
 
-  return { hasAttempt, lanes, running, shownTask, tasksOf };
+  return { candidatesOf, hasAttempt, lanes, running, shownTask, tasksOf, wholeOf };
 }
