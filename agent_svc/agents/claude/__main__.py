@@ -3,6 +3,10 @@
 import sys
 
 from agent_svc.agents.base.host import run_host
-from agent_svc.agents.claude.session import drive
+from heddle.imports import without_collections
+
+with without_collections():
+    # The SDK takes a second of processor time, and collections a third of that.
+    from agent_svc.agents.claude.session import drive
 
 sys.exit(run_host(drive))
