@@ -7,9 +7,9 @@ from typing import Final
 
 from heddle import pb
 from heddle.plan import reading, rules
-from heddle.plan.inputs import fill_in
+from heddle.plan.inputs import Filled, Input, fill_in
 from heddle.plan.reading import Form
-from heddle.plan.source import Problem
+from heddle.plan.source import Problem, Source
 
 FORM: Final = Form(
     noun="plan",
@@ -32,6 +32,8 @@ class LoadedPlan:
     text: str = ""
     # The values of its inputs, defaults included.
     inputs: Mapping[str, str] = field(default_factory=dict)
+    # What it declares about them.
+    declared_inputs: tuple[Input, ...] = ()
 
     def describe(self) -> str:
         """Returns the problems as a compiler would print them, one per line."""
@@ -52,7 +54,12 @@ def load(path: Path, inputs: Mapping[str, str] | None = None) -> LoadedPlan:
 
 def parse(content: str | bytes, source: str, inputs: Mapping[str, str] | None = None) -> LoadedPlan:
     """Reads a plan from the content of a file; problems refer to the file as `source`."""
-    values: dict[str, str] = {}
-    plan, problems = reading.read(content, FORM, lambda found: values.update(fill_in(found, inputs or {})))
+    filled = Filled()
+
+    def fill(found: Source) -> None:
+        nonlocal filled
+        filled = fill_in(found, inputs or {})
+
+    plan, problems = reading.read(content, FORM, fill)
     text = content if isinstance(content, str) else content.decode(errors="ignore")
-    return LoadedPlan(source, plan, problems, text, values)
+    return LoadedPlan(source, plan, problems, text, filled.values, filled.declared)

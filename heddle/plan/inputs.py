@@ -35,22 +35,29 @@ class Input(NamedTuple):
     # None: it has none.
     default: str | None = None
     options: tuple[str, ...] = ()
+    description: str = ""
 
 
-def fill_in(source: Source, given: Mapping[str, str]) -> dict[str, str]:
+class Filled(NamedTuple):
+    """The declared inputs of a plan, and their values by name, defaults included."""
+
+    declared: tuple[Input, ...] = ()
+    values: Mapping[str, str] = {}
+
+
+def fill_in(source: Source, given: Mapping[str, str]) -> Filled:
     """Replaces the references to inputs in a plan by their values, and removes the declarations.
 
-    Returns the values, defaults included. Reports each error at its place. A plan without declarations keeps
-    `${{` as it is.
+    Reports each error at its place. A plan without declarations keeps `${{` as it is.
     """
     root = source.root
     if root is None or not isinstance(root.value, dict):
-        return {}
+        return Filled()
     declared = root.value.pop(KEY, None)
     if declared is None:
         for name in given:
             source.report(Place(), KEY, f"the plan has no inputs, so none can be named {shown(name)}")
-        return {}
+        return Filled()
     inputs = dict(_declared(source, declared))
     place = root.keys.pop(KEY)
     for name in given:
@@ -59,7 +66,7 @@ def fill_in(source: Source, given: Mapping[str, str]) -> dict[str, str]:
             source.report(place, KEY, f"there is no input {shown(name)}{hint}")
     values = dict(_values(source, inputs, given))
     _Filling(source, inputs, values).fill(root, ())
-    return values
+    return Filled(tuple(inputs.values()), values)
 
 
 def _declared(source: Source, node: Node) -> Iterator[tuple[str, Input]]:
@@ -95,7 +102,9 @@ def _input(source: Source, name: str, place: Place, node: Node, parts: dict[str,
     if not isinstance(required, bool):
         source.report(parts["required"].place, f"{field}.required", "must be true or false")
     options = _options(source, field, place, kind, parts.get("options"))
-    found = Input(name, place, kind, required is True, None, options)
+    described = parts.get("description")
+    description = described.text if described and not isinstance(described.value, dict | list) else ""
+    found = Input(name, place, kind, required is True, None, options, description)
     default = parts.get("default")
     if default is None or isinstance(default.value, dict | list):
         if default is not None:

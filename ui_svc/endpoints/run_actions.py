@@ -11,6 +11,7 @@ from heddle.plan import file, writing
 from heddle.plan.candidate_rules import MOST
 from ui_svc import views
 from ui_svc.endpoints import addresses
+from ui_svc.endpoints.plan_form import plan_inputs
 from ui_svc.views import View, plan_changes
 from ui_svc.views.plan_preview import read_plan
 
@@ -65,7 +66,7 @@ class RunActions:
         request_id changes the plan only once.
         """
         text = str(form.get("yaml", ""))
-        inputs = _inputs(form)
+        inputs = plan_inputs(form)
         plan, found = await asyncio.to_thread(read_plan, text, 1, inputs)
         if plan is None:
             return {"problems": found["problems"], "changes": [], "revision": 0}
@@ -110,13 +111,6 @@ def _text_of(found: pb.GetPlanResponse) -> str:
         if not written.problems and written.plan == found.plan:
             return found.text
     return writing.text_of(found.plan)
-
-
-def _inputs(form: Form) -> dict[str, str]:
-    given = form.get("inputs") or {}
-    if not isinstance(given, dict):
-        raise errors.invalid_field("inputs", "must be a map of names to values")
-    return {str(key): str(value) for key, value in given.items()}
 
 
 def _revision(form: Form) -> int:

@@ -15,6 +15,7 @@ from heddle.retained_log import from_oldest
 from heddle.samples import example
 from ui_svc import views
 from ui_svc.endpoints import addresses
+from ui_svc.endpoints.plan_form import plan_inputs
 from ui_svc.views import View
 from ui_svc.views.plan_preview import agents_of, read_plan
 
@@ -275,7 +276,7 @@ class RunCalls:
 async def _read(form: Form) -> tuple[pb.Plan | None, View]:
     # Reading a large plan takes a second.
     parallel = max(1, _whole(form, "max_parallel") or _whole(form, "slots") or USUAL_SLOTS)
-    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")), parallel)
+    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")), parallel, plan_inputs(form))
 
 
 def _whole(form: Form, key: str) -> int:
@@ -293,6 +294,7 @@ def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
         plan=plan,
         # The text says nothing of a budget that the form sets.
         plan_text="" if form.get("budget") else str(form.get("yaml", "")),
+        plan_inputs=plan_inputs(form),
         project=str(form.get("project", "")),
         base_ref=str(form.get("base_ref", "")),
         agent=str(form.get("agent", "")),

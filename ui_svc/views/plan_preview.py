@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from heddle import pb
 from heddle.plan import analysis, file
+from heddle.plan.inputs import Input
 from heddle.plan.rules import SCRIPTED
+from heddle.plan.source import Problem
 from ui_svc.views import View
 
 
@@ -14,17 +16,37 @@ def read_plan(
     """Returns the plan, None if it has errors, and its preview with at most this many parallel agents."""
     loaded = file.parse(text, "plan", inputs)
     problems = [
-        {"line": each.line, "column": each.column, "field": each.field, "message": each.message}
+        # The page has a field for each input, and no command line.
+        {"line": each.line, "column": each.column, "field": each.field, "message": _without_option(each)}
         for each in loaded.problems
     ]
     found = {
         "problems": problems,
+        "inputs": list(map(_input, loaded.declared_inputs)),
         "epics": len(loaded.plan.epics),
         "tasks": sum(len(epic.tasks) for epic in loaded.plan.epics),
     }
     if problems:
         return None, found
     return loaded.plan, found | {"outlook": outlook(loaded.plan, parallel)}
+
+
+def _without_option(problem: Problem) -> str:
+    return (
+        problem.message.partition(": --input ")[0] if problem.field.startswith("inputs.") else problem.message
+    )
+
+
+def _input(declared: Input) -> View:
+    """Returns an input for the form; its default is null if there is none."""
+    return {
+        "name": declared.name,
+        "description": declared.description,
+        "type": declared.kind,
+        "required": declared.required,
+        "default": declared.default,
+        "options": list(declared.options),
+    }
 
 
 def agents_of(plan: pb.Plan, chosen: str = "") -> list[str]:

@@ -18,6 +18,8 @@ export interface Options {
 export interface Draft {
   project: string;
   text: string;
+  // The values of its inputs that were given, by name.
+  inputs: Record<string, string>;
   allowDirty: boolean;
   // The draft that the plan comes from; empty if it comes from none.
   drafted: string;
@@ -46,6 +48,7 @@ export function readDraft(): Draft {
   return {
     project: kept.project ?? localStorage.getItem("heddle-project") ?? "",
     text: kept.text ?? "",
+    inputs: kept.inputs ?? {},
     allowDirty: false,
     drafted: kept.drafted ?? "",
     options: { ...OPTIONS, ...kept.options },
@@ -53,9 +56,9 @@ export function readDraft(): Draft {
   };
 }
 
-export function keepDraft({ project, text, drafted, options }: Draft): void {
+export function keepDraft({ project, text, inputs, drafted, options }: Draft): void {
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ project, text, drafted, options }));
+    sessionStorage.setItem(KEPT, JSON.stringify({ project, text, inputs, drafted, options }));
   } catch {
     // Storage is full: the draft is only on the page.
   }
