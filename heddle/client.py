@@ -164,14 +164,20 @@ class HeddleClient(IdentityCalls, PlanCalls, WorkerCalls):
             request.page_token = page.next_page_token
 
     async def retry_task(
-        self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
+        self,
+        name: str,
+        *,
+        agent: str = "",
+        model: str = "",
+        from_here: bool = False,
+        resume: bool = False,
     ) -> pb.Task:
-        """Gives a failed or skipped task a new attempt; `agent` replaces the task's own.
+        """Gives a failed or skipped task a new attempt; `agent` and `model` replace the task's own.
 
         `from_here`: also for an accepted task; it and all later tasks of its epic are done again.
         `resume`: the new attempt continues the session of the last one, with its files.
         """
-        request = pb.RetryTaskRequest(name=name, agent=agent, from_here=from_here, resume=resume)
+        request = pb.RetryTaskRequest(name=name, agent=agent, model=model, from_here=from_here, resume=resume)
         return (await self._caller.mutate(self._stub.RetryTask, request)).task
 
     async def skip_task(self, name: str) -> pb.Task:

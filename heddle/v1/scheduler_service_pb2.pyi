@@ -1348,6 +1348,7 @@ class RetryTaskRequest(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     FROM_HERE_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     request_id: _builtins.str
     agent: _builtins.str
@@ -1368,6 +1369,10 @@ class RetryTaskRequest(_message.Message):
     a task since. If the agent no longer knows its session, it starts from scratch
     and says so.
     """
+    model: _builtins.str
+    """The model that the task uses from now on, as its agent names it. Absent: the same
+    model, or the choice of the agent if it is of another kind.
+    """
     def __init__(
         self,
         *,
@@ -1376,10 +1381,11 @@ class RetryTaskRequest(_message.Message):
         agent: _builtins.str = ...,
         from_here: _builtins.bool = ...,
         resume: _builtins.bool = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "from_here", b"from_here", "name", b"name", "request_id", b"request_id", "resume", b"resume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "from_here", b"from_here", "model", b"model", "name", b"name", "request_id", b"request_id", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

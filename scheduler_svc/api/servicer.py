@@ -213,18 +213,19 @@ class SchedulerServicer(PlanMethods, SyncMethods, WorkerMethods):
         name = TaskName.parse(request.name)
         if request.agent:
             await self._check_agent(request.agent, name)
-        if request.resume and (request.agent or request.from_here):
-            other = "another agent" if request.agent else "from_here"
+        choice = runs_and_tasks.AgentChoice(request.agent, request.model)
+        if request.resume and (any(choice) or request.from_here):
+            other = "another agent or model" if any(choice) else "from_here"
             raise invalid_field(
                 "resume", f"cannot be combined with {other}: a session is resumed by the agent that it is of"
             )
-        actor, agent, now = caller().name, request.agent, self._now()
+        actor, now = caller().name, self._now()
         if request.from_here:
-            task = await self._store.change(request, name, get_task, retry_from_here, actor, agent, now)
+            task = await self._store.change(request, name, get_task, retry_from_here, actor, choice, now)
         else:
             retry = runs_and_tasks.retry_task
             task = await self._store.change(
-                request, name, get_task, retry, actor, agent, now, resume=request.resume
+                request, name, get_task, retry, actor, choice, now, resume=request.resume
             )
         return pb.RetryTaskResponse(task=task)
 

@@ -9,7 +9,7 @@ from typing import Final
 from heddle import pb
 from heddle.names import EpicName, TaskName
 from scheduler_svc.commands.reopen import check_reopenable, reopen_task
-from scheduler_svc.commands.runs_and_tasks import set_agent
+from scheduler_svc.commands.runs_and_tasks import AgentChoice, choose_agent
 from scheduler_svc.model import transitions
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection, Row
@@ -28,11 +28,13 @@ _NOT_OVER: Final = {
 }
 
 
-def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: str, now: int) -> None:
+def retry_from_here(
+    connection: Connection, name: TaskName, actor: str, choice: AgentChoice, now: int
+) -> None:
     """Makes a task and the later ones of its epic pending again; reopens epic and run.
 
-    The task is accepted or failed; the later ones are those that ended after it. `agent` replaces the agent of
-    this one task; empty keeps it.
+    The task is accepted or failed; the later ones are those that ended after it. `choice` is for this one
+    task.
     """
     task = get_task(connection, name)
     if task.state not in _OVER:
@@ -45,8 +47,7 @@ def retry_from_here(connection: Connection, name: TaskName, actor: str, agent: s
     not_run = [row for row in rows if row.state == pb.TASK_STATE_SKIPPED and not row.skipped_by]
     for row in (*over[place:], *not_run):
         _reopen(connection, name.parent.task(row.task), row, actor, now, wanted=row.task == name.task)
-    if agent:
-        set_agent(connection, name, agent)
+    choose_agent(connection, name, choice)
     _rewind(connection, name.parent, kept=_accepted(over[:place]), set_aside=_accepted(over[place:]))
     reopen_task(connection, name, actor, now)
 

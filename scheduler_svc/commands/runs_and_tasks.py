@@ -1,11 +1,12 @@
 """Commands of an operator on runs, tasks and attempts. Each function runs inside one transaction."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.errors import invalid_field
 from heddle.identity.principals import person
 from heddle.names import AttemptName, RunName, TaskName
+from heddle.plan import text_rules
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
 from scheduler_svc.commands.reopen import (
@@ -108,13 +109,25 @@ def stop(connection: Connection, name: AttemptName, actor: str, now: int) -> Non
         attempts.ask_to_stop(connection, name, reason)
 
 
+class AgentChoice(NamedTuple):
+    """The agent and the model that do a task from now on; empty ones stay as they are."""
+
+    agent: str = ""
+    model: str = ""
+
+
 def retry_task(
-    connection: Connection, name: TaskName, actor: str, agent: str, now: int, *, resume: bool = False
+    connection: Connection,
+    name: TaskName,
+    actor: str,
+    choice: AgentChoice,
+    now: int,
+    *,
+    resume: bool = False,
 ) -> None:
     """Makes a failed or skipped task pending again; reopens its epic and its run if they have ended.
 
-    `agent` replaces the agent of the task; empty keeps it. With `resume`, the next attempt
-    continues the session of the newest one.
+    With `resume`, the next attempt continues the session of the newest one.
     """
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
@@ -126,8 +139,7 @@ def retry_task(
         )
     resumed = {"resume_from": task.attempt_count} if resume else {}
     tasks.move_from(connection, name, task.state, transitions.TASK_RETRY, **resumed)
-    if agent:
-        set_agent(connection, name, agent)
+    choose_agent(connection, name, choice)
     reopen_task(connection, name, actor, now)
 
 
@@ -155,12 +167,19 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> N
             reopen_epic(connection, name.parent, actor, now)
 
 
-def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
-    """Replaces the agent of the task; raises INVALID_FIELD if the agent cannot do it."""
+def choose_agent(connection: Connection, name: TaskName, choice: AgentChoice) -> None:
+    """Replaces the agent and model of the task; raises INVALID_FIELD if the agent cannot do it."""
+    if not any(choice):
+        return
+    for violation in text_rules.title("model", choice.model):
+        raise invalid_field("model", violation.description)
     spec = get_spec(connection, name)
-    if agent != SCRIPTED and not spec.prompt.strip():
-        raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
-    replace_agent(spec, agent)
+    if choice.agent:
+        if choice.agent != SCRIPTED and not spec.prompt.strip():
+            raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
+        replace_agent(spec, choice.agent)
+    if choice.model:
+        spec.model = choice.model
     tasks.change(connection, name, spec=spec.SerializeToString(), agents=agents_of(spec))
 
 

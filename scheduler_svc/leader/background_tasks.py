@@ -68,6 +68,8 @@ class BackgroundTasks:
 
     def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
+            if started and started.left and self._term.workers.is_connected(started.left):
+                self.remove_orphans(started.left)
             if started:
                 # A session of an attempt that was lost there must not write where this one works.
                 await self._settled("orphans", started.worker)

@@ -31,7 +31,8 @@ from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
-from tests.chaos.plan_edits import grafted, plans
+from tests.chaos.plan_edits import plans
+from tests.chaos.plans import grafted
 from tests.support.postgres import running_postgres
 
 # Hypothesis shrinks failing examples, and a busy machine is slow.
@@ -83,6 +84,8 @@ def _after_skip(task: Started) -> set[Started | None]:
 class SchedulerCore(RuleBasedStateMachine):
     """Successive leaders on one database; sessions end when a rule says so."""
 
+    project = "/repository"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="heddle-core-"))
@@ -98,7 +101,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
     def create(self, plan: pb.Plan, worker: WorkerView, max_parallel: int) -> None:
         name = RunName(f"run{len(self.names)}")
-        self.core.create(name, plan, worker.name, max_parallel)
+        self.core.create(name, plan, worker.name, max_parallel, self.project)
         self.names.append(name)
 
     @rule(connected=st.sampled_from([WORKERS, WORKERS, WORKERS[:1], ()]))
@@ -162,13 +165,21 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: runs_and_tasks.retry_task(connection, task, "ada", "", self.core.now))
+        self._ask(
+            lambda connection: runs_and_tasks.retry_task(
+                connection, task, "ada", runs_and_tasks.AgentChoice(), self.core.now
+            )
+        )
 
     @precondition(lambda self: self._tasks())
     @rule(data=st.data())
     def retry_from_here(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: rewind.retry_from_here(connection, task, "ada", "", self.core.now))
+        self._ask(
+            lambda connection: rewind.retry_from_here(
+                connection, task, "ada", runs_and_tasks.AgentChoice(), self.core.now
+            )
+        )
 
     @precondition(lambda self: self.names)
     @rule(data=st.data(), drawn=plans(), fitting=st.booleans(), skips=st.booleans())

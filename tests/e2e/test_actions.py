@@ -58,7 +58,6 @@ def test_a_card_offers_what_its_epic_waits_for(page: Page, runs: Runs) -> None:
     page.keyboard.press("c")
     row = page.locator('[data-epic="retry"].is-slim')
     row.get_by_role("button", name="Retry").click()
-    runs.wait_for_run(name, "succeeded")
     expect(row.get_by_role("button", name="Retry")).to_have_count(0)
     expect(page.locator("dialog[open]")).to_have_count(0)
 
@@ -105,3 +104,23 @@ def test_a_failed_session_shows_why_and_is_retried_there(page: Page, runs: Runs)
     runs.wait_for(f"{attempt}2", "failed")
     expect(panel.get_by_role("button", name="Retry")).to_have_count(0)
     expect(panel.locator(".check pre")).to_have_text("3 is not 4")
+
+
+def test_history_retries_with_a_model_and_skips(page: Page, runs: Runs) -> None:
+    """In the session of a failed task, History gives it another attempt with a model of one's choice, and skips it."""
+    name = runs.start(FAILING)
+    attempt = f"{name}/epics/part/tasks/t/attempts/"
+    runs.wait_for(f"{attempt}1", "failed")
+    page.goto(f"/{attempt}1?tab=history")
+    page.get_by_role("tab", name="History").click()
+    task = page.locator(".history-task")
+    task.get_by_role("button", name="Retry with…").click()
+    task.get_by_role("combobox", name="Agent for Write a part").select_option("scripted")
+    task.get_by_role("textbox", name="Model for Write a part").fill("large")
+    task.get_by_role("button", name="Retry", exact=True).last.click()
+    runs.wait_for(f"{attempt}2", "failed")
+    task.get_by_role("button", name="Skip").click()
+    expect(task.get_by_text("Skip it? The epic continues without it.")).to_be_visible()
+    task.get_by_role("button", name="Skip").click()
+    expect(task).to_contain_text("Skipped")
+    expect(task.get_by_role("button", name="Skip")).to_have_count(0)

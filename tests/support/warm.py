@@ -176,6 +176,8 @@ def _become(
 ) -> None:
     """Turns this process into the process of a program; returns at its end."""
     os.setsid()
+    # Shown by ps and top.
+    Path("/proc/self/comm").write_text(module)
     for place, file in enumerate(files):
         os.dup2(file, place)
         os.close(file)

@@ -235,8 +235,9 @@ class RunCalls:
         return views.task(await self._client.add_task(str(epic), asked, request_id=request_id))
 
     async def retry_task(self, name: addresses.Task, form: Form) -> View:
-        """Gives the task a new attempt, by `agent` if it is given."""
-        return views.task(await self._client.retry_task(str(name), agent=str(form.get("agent", ""))))
+        """Gives the task a new attempt, by `agent` and with `model` if they are given."""
+        agent, model = (str(form.get(key, "")) for key in ("agent", "model"))
+        return views.task(await self._client.retry_task(str(name), agent=agent, model=model))
 
     async def resume_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name), resume=True))

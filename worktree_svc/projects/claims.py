@@ -60,14 +60,16 @@ def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
     holder = secrets.token_hex(8)
     refused = "its refs keep changing"
     for _ in range(_TRIES):
-        found = _read(project, epic)
+        found, accepted = _read(project, epic)
         if found and found.generation > generation:
             raise _taken(epic, found.generation)
-        new = _extended(project.git, found, Claim("", generation, holder, head))
-        pushed = _push(project, epic, found, new, with_branch=True)
-        if pushed.refused:
+        # Without a claim, which someone may have removed, the commit that was accepted is still there.
+        before = found or Claim("", 0, "", accepted)
+        new = _extended(project.git, before, Claim("", generation, holder, head))
+        pushed = _push(project, epic, before, new, with_branch=True)
+        if pushed.refused and not pushed.unreachable:
             # Only the claim and the accepted commit decide; a branch may be protected, or moved by someone else.
-            pushed = _push(project, epic, found, new, with_branch=False)
+            pushed = _push(project, epic, before, new, with_branch=False)
         if not pushed.refused:
             log.info("claim_taken", epic=str(epic), generation=generation)
             return new
@@ -110,9 +112,16 @@ def accept(project: Project, epic: EpicName, generation: int, commit: str) -> st
             failpoint("claim.after_push")
             keep(project, epic, new)
             return branch_refused
-        found = _read(project, epic)
-        if found is None or (found.generation, found.holder) != (mine.generation, mine.holder):
-            raise _taken(epic, found.generation if found else 0)
+        found, _ = _read(project, epic)
+        if found is None:
+            # Another place would have a claim. The next attempt takes the place again.
+            project.git.text("update-ref", "-d", refs.claim_ref(epic), mine.commit)
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WORKTREE_LOST,
+                f"{refs.claim_ref(epic)} is no longer at the remote: someone removed it. Another attempt makes it again.",
+            )
+        if (found.generation, found.holder) != (mine.generation, mine.holder):
+            raise _taken(epic, found.generation)
         if found.accepted == commit:
             # The answer to an earlier push was lost.
             keep(project, epic, found)
@@ -132,21 +141,23 @@ def submit(project: Project, ref: str) -> None:
         raise _unavailable(project, "; ".join(said.values()))
 
 
-def _read(project: Project, epic: EpicName) -> Claim | None:
-    """Returns the claim at the remote; None if there is none."""
-    ref = refs.claim_ref(epic)
-    listed = _remote(project, "ls-remote", "origin", ref)
+def _read(project: Project, epic: EpicName) -> tuple[Claim | None, str]:
+    """Returns the claim and the accepted commit at the remote; None and empty if there is none."""
+    asked = (refs.claim_ref(epic), refs.accepted_ref(epic))
+    listed = _remote(project, "ls-remote", "origin", *asked)
     if listed.code:
         raise _unavailable(project, urls.redacted(listed.stderr.strip()))
-    commit = decode(listed.stdout).partition("\t")[0]
+    pairs = (line.partition("\t") for line in decode(listed.stdout).splitlines())
+    at = {ref: commit for commit, _, ref in pairs}
+    commit, accepted = (at.get(ref, "") for ref in asked)
     if not commit:
-        return None
+        return None, accepted
     branches = (f"+refs/heads/{epic.branch}*:refs/remotes/origin/{epic.branch}*",)
     options = ("--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no")
     fetched = _remote(project, "fetch", *options, "origin", commit, *branches)
     if fetched.code:
         raise _unavailable(project, urls.redacted(fetched.stderr.strip()))
-    return _parse(project.git, commit)
+    return _parse(project.git, commit), accepted
 
 
 def _remote(project: Project, *arguments: str) -> Output:
@@ -164,10 +175,10 @@ def _parse(git: Git, commit: str) -> Claim:
     )
 
 
-def _extended(git: Git, before: Claim | None, claim: Claim) -> Claim:
+def _extended(git: Git, before: Claim, claim: Claim) -> Claim:
     """Writes a claim as a new commit on top of the one before it; returns it with that commit."""
     tree = git.text("hash-object", "-t", "tree", "-w", "--stdin", stdin=b"")
-    parents = ("-p", before.commit) if before else ()
+    parents = ("-p", before.commit) if before.commit else ()
     message = f"Claim\n\ngeneration: {claim.generation}\nholder: {claim.holder}\naccepted: {claim.accepted}\n"
     return claim._replace(commit=git.text("commit-tree", *parents, tree, stdin=message.encode()))
 
@@ -186,12 +197,13 @@ class _Pushed(NamedTuple):
         return bool(self.refused) and not (self.collided or self.forbidden)
 
 
-def _push(
-    project: Project, epic: EpicName, before: Claim | None, new: Claim, *, with_branch: bool
-) -> _Pushed:
-    """Moves the claim, the accepted commit and the branch together, each from where the claim before has it."""
-    expected = before.accepted if before else ""
-    moves = [(refs.claim_ref(epic), new.commit, before.commit if before else "")]
+def _push(project: Project, epic: EpicName, before: Claim, new: Claim, *, with_branch: bool) -> _Pushed:
+    """Moves the claim, the accepted commit and the branch together, each from where the claim before has it.
+
+    A claim before without a commit: the remote has none.
+    """
+    expected = before.accepted
+    moves = [(refs.claim_ref(epic), new.commit, before.commit)]
     if new.accepted or expected:
         moves.append((refs.accepted_ref(epic), new.accepted, expected))
         if with_branch:

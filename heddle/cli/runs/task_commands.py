@@ -172,7 +172,9 @@ def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
 @app.command()
 def retry(
     task: TaskArgument,
+    *,
     agent: Annotated[str, typer.Option(metavar="NAME", help="Use this agent instead of the task's.")] = "",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Use this model instead of the task's.")] = "",
     from_here: Annotated[
         bool,
         typer.Option(
@@ -191,7 +193,9 @@ def retry(
 
     async def retried(client: HeddleClient) -> tuple[pb.Task, list[pb.Task]]:
         before = [each for each in await client.list_tasks(epic) if each.commit] if from_here else []
-        again = await client.retry_task(str(name), agent=agent, from_here=from_here, resume=resume)
+        again = await client.retry_task(
+            str(name), agent=agent, model=model, from_here=from_here, resume=resume
+        )
         kept = {each.name for each in await client.list_tasks(epic) if each.commit} if before else set()
         return again, [each for each in before if each.name not in kept]
 

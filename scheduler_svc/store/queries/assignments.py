@@ -68,6 +68,8 @@ class Assignment:
     rejected: pb.Review | None = None
     # True: its agent drafts a plan.
     draft: bool = False
+    # The worker that its epic has just left. Empty: none.
+    left: str = ""
 
 
 class Start(NamedTuple):

@@ -83,6 +83,8 @@ async def test_the_server_says_how_long_to_wait(pods: Bench) -> None:
     assert isinstance(first, Waiting)
     assert await pool.ensure(spec("other")) == first
     assert len(pods.kubernetes["create"]) == 1
+    (hold,) = pool._holds.values()
+    assert hold.until - asyncio.get_running_loop().time() > 3000
 
 
 async def test_a_quota_with_room_is_used_at_once(pods: Bench) -> None:
@@ -141,7 +143,14 @@ async def test_a_pod_that_is_created_during_a_list_is_not_lost(pods: Bench) -> N
     await pods.kubernetes.cut_watches()
     await answers.wait()
     assert isinstance(await pool.ensure(spec()), Waiting)
+    # Nothing else shows the pod.
+    pods.kubernetes.refuse("watch", 503, "starting", times=3)
+    listed_again = asyncio.Event()
+    pool.on_change = listed_again.set
     created.set()
+    await listed_again.wait()
+    assert pool.list() == [spec().key]
+    assert not pool.is_gone(spec().key)
     await pods.status(NAME, **READY)
     assert isinstance(await pods.ensured(pool, spec(), Ready | Gone), Ready)
 

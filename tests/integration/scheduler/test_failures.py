@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from heddle import pb
@@ -134,6 +135,29 @@ async def test_lost_session_goes_on_only_with_its_own_agent(
     await scheduler.finished(run)
     (second,) = (each for each in worker.called("StartSession") if each.attempt == f"{task}/attempts/2")
     assert second.resume_attempt == (f"{task}/attempts/1" if goes_on else "")
+
+
+async def test_a_retry_chooses_the_model(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A retry names another model, which stays until another is named; an agent of another kind drops it."""
+    retries = [("", "large"), ("", ""), ("command:other", ""), ("command:other", "small")]
+
+    async def play(_: FakeSession) -> pb.SessionFinished:
+        return finishing(pb.OUTCOME_FAILED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}, model="usual"))
+    task = f"{run}/epics/a/tasks/one"
+
+    async def has_failed() -> bool:
+        return (await scheduler.run(run)).state == pb.RUN_STATE_FAILED
+
+    for agent, model in retries:
+        await eventually(has_failed)
+        await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, agent=agent, model=model))
+    await eventually(has_failed)
+    assert [each.model for each in worker.called("StartSession")] == ["usual", "large", "large", "", "small"]
+    with pytest.raises(grpc.aio.AioRpcError, match="one line"):
+        await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, model="two\nlines"))
 
 
 async def test_failed_session_begins_again(worker: FakeWorker, scheduler: Scheduler) -> None:

@@ -149,8 +149,11 @@ async def test_stopped_session_is_resumed_where_the_operator_says_so(
     task = f"{run}/epics/a/tasks/one"
     assert (await stop(1)).agent_session == session
 
-    both = pb.RetryTaskRequest(name=task, resume=True, agent="command:true")
-    assert await reason_of(scheduler.api.RetryTask(both)) == pb.ERROR_REASON_INVALID_FIELD
+    for both in (
+        pb.RetryTaskRequest(name=task, resume=True, agent="command:true"),
+        pb.RetryTaskRequest(name=task, resume=True, model="another"),
+    ):
+        assert await reason_of(scheduler.api.RetryTask(both)) == pb.ERROR_REASON_INVALID_FIELD
     await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, resume=True))
     await stop(2)
     await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task))

@@ -195,7 +195,8 @@ async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) 
         fleet.scheduler.client(patience=60) as client,
     ):
         run = (await client.create_run(fleet.request({"a": ["one"], "b": ["one"]}))).name
-        (home,) = (name for name, each in fleet.workers.items() if list(each.home.glob("mirrors/*.git")))
+        # Of workers with as many free slots, the first becomes the worker of a run.
+        home = "w1"
         at_work = await fleet.until_at_work("a-one-1", "b-one-1")
         # The epic that is at home is accepted and merged there; then its worker is gone.
         first, second = ("a", "b") if at_work["a-one-1"] == home else ("b", "a")
@@ -245,3 +246,22 @@ async def test_worktrees_and_diffs_of_placed_epics(tmp_path: Path) -> None:
         restored = await client.restore_epic_worktree(found["b"].name)
         assert restored.worker == at_work["b-one-1"]
         assert (path / "left.txt").read_text() == "left\n"
+
+
+async def test_a_drained_worker_is_left(tmp_path: Path) -> None:
+    """Epics of a drained worker continue on others after their attempts; the worktrees there are archived and removed."""
+    async with places(tmp_path, count=2) as fleet, fleet.scheduler.client(patience=60) as client:
+        run = (await client.create_run(fleet.request({"a": ["one", "two"]}))).name
+        first = (await fleet.until_at_work("a-one-1"))["a-one-1"]
+        other = "w2" if first == "w1" else "w1"
+        await client.drain_worker(f"workers/{first}")
+        fleet.let_go("a-one")
+        assert (await fleet.until_at_work("a-two-1"))["a-two-1"] == other
+        await eventually(lambda: not list(fleet.workers[first].home.glob("worktrees/*/a")))
+        fleet.let_go()
+        told = await events_of(client, run)
+        assert (await client.get_run(run)).state == pb.RUN_STATE_SUCCEEDED
+        assert [event.epic_moved.reason for event in told if event.HasField("epic_moved")] == [
+            f"{first} was drained"
+        ]
+        assert fleet.merged() == {"a-one": f"1@{first}", "a-two": f"1@{other}"}

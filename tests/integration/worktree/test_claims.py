@@ -217,3 +217,21 @@ def test_a_remote_that_does_not_answer_is_a_fault_of_the_environment(
     (remote / "go").touch()
     claims.accept(one, EPIC, 1, made)
     assert git(remote, "rev-parse", BRANCH) == made
+
+
+def test_a_claim_that_someone_has_removed_is_made_again(places: list[Project], remote: Path) -> None:
+    """Nothing is accepted without a claim; the place takes it again, on top of what was accepted."""
+    one, _ = places
+    base = git(remote, "rev-parse", "trunk")
+    take(one, 1, "")
+    first = commit(one, base, "first")
+    claims.accept(one, EPIC, 1, first)
+    git(remote, "update-ref", "-d", refs.claim_ref(EPIC))
+    second = commit(one, first, "second")
+    with pytest.raises(HeddleError, match="is no longer at the remote") as caught:
+        claims.accept(one, EPIC, 1, second)
+    assert caught.value.reason == pb.ERROR_REASON_WORKTREE_LOST
+    assert claims.held(one, EPIC) is None
+    take(one, 1, first)
+    claims.accept(one, EPIC, 1, second)
+    assert git(remote, "rev-parse", BRANCH) == second == git(remote, "rev-parse", refs.accepted_ref(EPIC))

@@ -33,9 +33,8 @@ def without_claim(patch: pytest.MonkeyPatch) -> None:
 def with_a_claim_that_does_not_move(patch: pytest.MonkeyPatch) -> None:
     """An acceptance names the claim in its lease, which git compares on the client only."""
 
-    def extended(git: Git, before: Claim | None, claim: Claim) -> Claim:
-        same = before is not None and before.holder == claim.holder
-        return claim if same else written(git, before, claim)
+    def extended(git: Git, before: Claim, claim: Claim) -> Claim:
+        return claim if before.holder == claim.holder else written(git, before, claim)
 
     written = claims._extended
     patch.setattr(claims, "_extended", extended)

@@ -8,6 +8,7 @@ const task = (key: string, state: string): any => ({ name: `${EPIC}/tasks/${key}
 // [about, state of the epic, its tasks, words and paths of the actions]
 const CASES: any[] = [
   ["a planned merge is offered", "awaiting_merge", [task("a", "accepted")], { Merge: ":merge" }],
+  ["what was left unmerged can still be merged", "dropped", [], { "Merge after all": ":merge" }],
   [
     "a conflict is given to an agent, or merged again",
     "conflicted",

@@ -80,6 +80,8 @@ export const isAsked = (epic: Pick<Epic, "sync">) =>
 function decisions(epic: About, tasks: Task[]): Action[] {
   const merge = { path: `${epic.name}:merge`, icon: "merge", said: `Merge of ${epic.title} requested` };
   if (epic.state === "awaiting_merge") return [{ ...merge, word: "Merge", short: "Merge", primary: true }];
+  if (epic.state === "dropped")
+    return [{ ...merge, word: "Merge after all", short: "Merge", primary: false }];
   if (epic.state === "conflicted")
     return [
       {

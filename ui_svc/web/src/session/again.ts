@@ -10,6 +10,11 @@ export const canRetry = (task: Pick<Task, "state">) => ["failed", "skipped"].inc
 export const canResume = (task: Pick<Task, "state" | "attempt">) =>
   canRetry(task) && !!task.attempt?.agent_session;
 
+// The same rule as the scheduler's, which decides.
+export const canSkip = (task: Pick<Task, "state" | "attempt">) =>
+  ["pending", "failed"].includes(task.state) ||
+  (task.state === "waiting" && task.attempt?.state === "parked");
+
 type Named = Pick<Task, "name" | "title">;
 
 export function useAgain() {
@@ -30,6 +35,7 @@ export function useAgain() {
     retrying,
     retry: (task: Named) => again(task, "retry", `${task.title} gets another attempt`),
     resume: (task: Named) => again(task, "resume", `${task.title} continues its last session`),
+    skip: (task: Named) => again(task, "skip", `${task.title} is skipped`),
     retryFromHere: (task: Named) => again(task, "retryFromHere", `The epic is reset to before ${task.title}`),
   };
 }
