@@ -85,9 +85,8 @@ def advice(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
         yield Violation(f"{places[each.other]}.touches", message)
     if len(plan.epics) > 1:
         for key in (epic.key for epic in plan.epics if not epic.touches):
-            yield Violation(
-                places[key], "has no `touches`, so conflicts with other epics cannot be predicted"
-            )
+            message = f"epic {key} has no `touches`, so conflicts with other epics cannot be predicted"
+            yield Violation(places[key], message)
     yield from _unchecked(plan, circumstances)
     missing = _unestimated(plan)
     if missing > (_unestimated(circumstances.before) if circumstances.before else 0):

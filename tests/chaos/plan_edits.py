@@ -1,14 +1,63 @@
-"""Small edits of plans, as people make them while a run continues."""
+"""Random plans, and edits of plans as people make them while a run continues."""
+
+from functools import cache
 
 from hypothesis import strategies as st
 
 from heddle import pb
-from heddle.plan import rules
+from heddle.plan import file, rules
 
 _KINDS = (
     "prompt", "prompt", "review", "remove task", "remove task", "add task", "insert task", "move task",
     "remove epic", "add epic", "retries", "on_failure", "depends_on", "needs",
 )  # fmt: skip
+
+
+# A plan file with inputs, which are filled in before a plan is applied.
+PROMPT = 'inputs:\n  how: {type: string}\nname: Any\nepics: [{key: e, tasks: [{key: t, prompt: "Go ${{ inputs.how }}"}]}]\n'
+
+
+def prompts() -> st.SearchStrategy[str]:
+    """Prompts, of which some have a value of an input."""
+    return st.sampled_from(["Go", *(filled(how) for how in ("left", "right"))])
+
+
+@cache
+def filled(how: str) -> str:
+    loaded = file.parse(PROMPT, "plan", {"how": how})
+    assert not loaded.problems
+    return loaded.plan.epics[0].tasks[0].prompt
+
+
+def reviews() -> st.SearchStrategy[list[pb.PlanReview]]:
+    """No review, or one that blocks or only reports."""
+    return st.lists(
+        st.builds(pb.PlanReview, agent=st.just("scripted"), prompt=st.just("Look"), blocking=st.booleans()),
+        max_size=1,
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> pb.Plan:
+    plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent="scripted", retries=draw(st.integers(0, 2))))
+    for place in range(draw(st.integers(1, 3))):
+        depends_on = [f"e{place - 1}"] if place and draw(st.booleans()) else []
+        epic = plan.epics.add(
+            key=f"e{place}",
+            depends_on=depends_on,
+            on_failure=draw(st.sampled_from(pb.OnFailure.values())),
+            reviews=draw(reviews()),
+        )
+        for number in range(draw(st.integers(1, 3))):
+            priority, given = draw(st.integers(1, 3)), draw(reviews())
+            epic.tasks.add(key=f"t{number}", prompt=draw(prompts()), priority=priority, reviews=given)
+    for _ in range(draw(st.integers(0, 3))):
+        epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
+        task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
+        task.needs.append(f"{other.key}/{needed.key}")
+        if rules.violations(plan):
+            task.needs.pop()
+    return plan
 
 
 @st.composite

@@ -18,8 +18,8 @@ from scheduler_svc.store.queries import plan_progress
 from scheduler_svc.store.rows import plans as plan_rows
 from scheduler_svc.store.rows import tasks as task_rows
 from tests.chaos.core import Core
-from tests.chaos.plan_edits import edited
-from tests.chaos.test_stateful import PACE, WORKERS, SchedulerCore, empty_database, plans
+from tests.chaos.plan_edits import edited, plans
+from tests.chaos.test_stateful import PACE, WORKERS, SchedulerCore, empty_database
 
 RUN = RunName("run0")
 

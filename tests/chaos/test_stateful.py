@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from heddle.plan import file, rules
+from heddle.plan import rules
 from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
 from scheduler_svc.commands.skip_failed import skip_failed
 from scheduler_svc.model.states import ENDED_RUN
@@ -31,6 +31,7 @@ from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
+from tests.chaos.plan_edits import plans
 from tests.chaos.plans import grafted
 from tests.support.postgres import running_postgres
 
@@ -56,53 +57,6 @@ def empty_database() -> bytes:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         engine.dispose()
         return (Path(folder) / "empty.db").read_bytes()
-
-
-# A plan file with inputs, which are filled in before a plan is applied.
-PROMPT = 'inputs:\n  how: {type: string}\nname: Any\nepics: [{key: e, tasks: [{key: t, prompt: "Go ${{ inputs.how }}"}]}]\n'
-
-
-def prompts() -> st.SearchStrategy[str]:
-    """Prompts, of which some have a value of an input."""
-    return st.sampled_from(["Go", *(filled(how) for how in ("left", "right"))])
-
-
-@cache
-def filled(how: str) -> str:
-    loaded = file.parse(PROMPT, "plan", {"how": how})
-    assert not loaded.problems
-    return loaded.plan.epics[0].tasks[0].prompt
-
-
-def reviews() -> st.SearchStrategy[list[pb.PlanReview]]:
-    """No review, or one that blocks or only reports."""
-    return st.lists(
-        st.builds(pb.PlanReview, agent=st.just("scripted"), prompt=st.just("Look"), blocking=st.booleans()),
-        max_size=1,
-    )
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> pb.Plan:
-    plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent="scripted", retries=draw(st.integers(0, 2))))
-    for place in range(draw(st.integers(1, 3))):
-        depends_on = [f"e{place - 1}"] if place and draw(st.booleans()) else []
-        epic = plan.epics.add(
-            key=f"e{place}",
-            depends_on=depends_on,
-            on_failure=draw(st.sampled_from(pb.OnFailure.values())),
-            reviews=draw(reviews()),
-        )
-        for number in range(draw(st.integers(1, 3))):
-            priority, given = draw(st.integers(1, 3)), draw(reviews())
-            epic.tasks.add(key=f"t{number}", prompt=draw(prompts()), priority=priority, reviews=given)
-    for _ in range(draw(st.integers(0, 3))):
-        epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
-        task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
-        task.needs.append(f"{other.key}/{needed.key}")
-        if rules.violations(plan):
-            task.needs.pop()
-    return plan
 
 
 class Started(NamedTuple):

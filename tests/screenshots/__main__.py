@@ -75,9 +75,13 @@ def main() -> int:
         servers.start()
         try:
             _take(browser, servers, [View("runs-empty", "/", "main")], only)
-            repository = make_repository(
-                Path(scratch) / "shop", {"README.md": "# Shop\n", "part.py": "x = 1\n"}
-            )
+            files = {
+                "README.md": "# Shop\n",
+                "part.py": "x = 1\n",
+                "drafted.txt": scenes.drafted(),
+                "again.txt": scenes.planned_again(),
+            }
+            repository = make_repository(Path(scratch) / "shop", files)
             _take(browser, servers, list(_scene(Runs(servers.url, servers.token, repository))), only)
         finally:
             servers.stop()
@@ -114,11 +118,23 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"changes-{state}", f"/{run}/changes", "main")
         yield View(f"conflicts-{state}", f"/{run}/conflicts", "main")
         yield View(f"report-{state}", f"/{run}/report", "main")
+    draft = _drafted(runs, "drafts", "drafted.txt", goal="Bill without gaps", project=str(runs.repository))
+    yield View("new-run-drafted", f"/new?draft={draft}", ".goal-reasons")
+    yield View("plan", f"/{failing}/plan", ".proposal")
+    again = _drafted(runs, f"{failing}/plan:revise", "again.txt", kind="rest", epic="invoices")
+    yield View("plan-proposal", f"/{failing}/plan?draft={again}", ".plan-changes")
     yield View("costs", "/costs", "main")
     yield View("new-run", "/new", ".cm-content")
     for key in MANAGE:
         yield View(key, f"/{key}", "main .m-head ~ *")
     yield View("not-found", "/runs/none-such", "main")
+
+
+def _drafted(runs: Runs, path: str, answer: str, **asked: object) -> str:
+    """Lets a command answer with a file; returns the key of the ended draft."""
+    name: str = runs.post(path, agent=f"command:cat {answer}", **asked)["run"]["name"]
+    runs.wait_for_run(name, "succeeded", timeout=120)
+    return name.removeprefix("runs/")
 
 
 def _take(browser: Browser, servers: Servers, views: list[View], only: list[str]) -> None:

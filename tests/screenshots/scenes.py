@@ -83,6 +83,30 @@ def finished() -> str:
     return _plan("Hot fixes", epics)
 
 
+def drafted() -> str:
+    """Returns what an agent says that has drafted a plan."""
+    return _answer(
+        "Billing changes in three places that do not touch each other, so these are **three epics**.",
+        failing(),
+    )
+
+
+def planned_again() -> str:
+    """Returns what an agent says that has planned again what failed."""
+    plan = json.loads(failing())
+    invoices = next(epic for epic in plan["epics"] if epic["key"] == "invoices")
+    title = "Lock the counter of the numbers"
+    invoices["tasks"].append(_task(1, title, _work(1), checks=[{"name": "tests", "run": "echo '12 passed'"}]))
+    return _answer(
+        "The test expects numbers **without gaps**; the first task left the counter unlocked.",
+        json.dumps(plan),
+    )
+
+
+def _answer(reasons: str, plan: str) -> str:
+    return f"{reasons}\n\n```yaml\n{json.dumps(json.loads(plan), indent=1)}\n```\n"
+
+
 def _epic(place: int, key: str, title: str, tasks: tuple[str, ...]) -> dict[str, Any]:
     made = []
     for number, task in enumerate(tasks):
