@@ -25,6 +25,7 @@ REQUESTS: dict[str, Any] = {
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),
     "CancelRun": pb.CancelRunRequest(name="RUN"),
     "PushRun": pb.PushRunRequest(name="RUN"),
+    "SyncBase": pb.SyncBaseRequest(name=EPIC),
     "RetryMerge": pb.RetryMergeRequest(name=EPIC),
     "ResolveConflict": pb.ResolveConflictRequest(name=EPIC),
     "DropEpic": pb.DropEpicRequest(name=EPIC),
