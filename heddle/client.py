@@ -9,6 +9,7 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_conflicts import ConflictCalls
 from heddle.client_identity import IdentityCalls
 from heddle.client_plans import PlanCalls
 from heddle.config import Tls
@@ -39,7 +40,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient(IdentityCalls, PlanCalls):
+class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most

@@ -70,6 +70,8 @@ CALLS: Final = (
     "RunChecks",
     "CloseMerge",
     "PushBranches",
+    "ReadConflict",
+    "MakeResolution",
     "RemoveWorktree",
     "ReleaseLease",
     "RestoreWorktree",

@@ -12,13 +12,13 @@ Required: TypeAlias = "pb.Role.ValueType | Kind"
 _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "SchedulerService": {
         pb.ROLE_VIEWER: """
-            GetRun ListRuns WatchRuns GetPlan GetDraft ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
-            ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
+            GetRun ListRuns WatchRuns GetPlan GetDraft ForecastRun ListEpics GetConflicts GetEpicConflict GetConflictFile ListTasks
+            GetAttempt ListAttempts ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
             ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict DropEpic AddTask
-            RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict
+            SubmitResolution DropEpic AddTask RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
         Kind.WORKER: "RegisterWorker",
@@ -32,6 +32,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         Kind.SCHEDULER: """
             InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts
             RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches DiffRevisions
+            ReadConflict MakeResolution
         """,
     },
     "AgentService": {

@@ -61,6 +61,7 @@ class Worktrees:
         file: pb.ProjectFile,
         earlier: AttemptName | None = None,
         merge: str = "",
+        resolution: str = "",
         rewind_to: str = "",
         needed: Sequence[str] = (),
         resolve: bool = False,
@@ -70,7 +71,7 @@ class Worktrees:
         A repeated call for the owner does not change the work in progress. Neither does the first call of an
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
-        the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
+        the merge of that revision, with conflict markers; with `resolution`, a person's commit that merges it. With `rewind_to`, the epic is first rewound to that
         revision. `needed` commits are merged into it; with `resolve`, the one that conflicts becomes `merge`.
         """
         self.check_epoch(epoch)
@@ -111,7 +112,7 @@ class Worktrees:
         if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
             kept = ""
         state = replace(state, owner=attempt, head=head)
-        state = self._hand_over(project, paths, state, provided, kept=kept, merge=merge)
+        state = self._hand_over(project, paths, state, provided, kept=kept, merge=(merge, resolution))
         if created:
             self.pool.fill(project, head, paths.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(paths.worktree), created=created)
@@ -135,15 +136,14 @@ class Worktrees:
         provided: Provisions,
         *,
         kept: str,
-        merge: str,
+        merge: tuple[str, str],
     ) -> WorktreeState:
         """Adds the owner's initial changes and files to the clean worktree, and saves it as ready.
 
-        `kept`: the commit to restore as uncommitted changes; empty: none. `merge`: the revision to merge;
-        empty: none.
+        `kept`: the commit to restore as uncommitted changes. `merge`: as for conflict_resolution.check_out.
         """
         unfilled = snapshots.check_out_changes(project, paths, kept) if kept else ()
-        merging = conflict_resolution.check_out_merge(project, paths, state.head, merge) if merge else ""
+        merging = conflict_resolution.check_out(project, paths, state.head, *merge)
         if merging or not kept:  # otherwise, the submodules already contain the kept work
             unfilled = self._fill(project, paths)
         failpoint("ensure.before_provide")

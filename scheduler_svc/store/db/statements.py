@@ -49,6 +49,7 @@ ASSIGNMENT: Final = sa.select(
     epics.c.head_commit.label("epic_head"),
     tasks.c.spec,
     tasks.c.resolves,
+    tasks.c.resolution,
     tasks.c.resume_from,
     tasks.c.review,
     attempts.c.worker,
@@ -87,6 +88,7 @@ START: Final = sa.select(
     tasks.c.attempt_count,
     tasks.c.spec,
     tasks.c.resolves,
+    tasks.c.resolution,
     tasks.c.resume_from,
     tasks.c.review,
     sa.select(attempts.c.number)

@@ -51,6 +51,8 @@ class Assignment:
     answers: Sequence[pb.ApprovalAnswer] = ()
     # The branch that it merges into its epic's branch, to resolve a conflict. Empty: none.
     merges: str = ""
+    # The commit in which a person has resolved a conflict, with which it starts. Empty: none.
+    resolution: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
     # The last commits of its epic's and its run's branch, by branch.
@@ -125,7 +127,8 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "lease": pb.Lease.FromString(row.lease or b""),
         "set_up": row.set_up,
         "draft": row.draft,
-        "merges": attempt.parent.parent.parent.branch if row.resolves else "",
+        "merges": attempt.parent.parent.parent.branch if row.resolves and not row.resolution else "",
+        "resolution": row.resolution,
         # Work that was under review is based on the reset branch.
         "rewind_to": "" if row.review else row.rewind_to,
         "known_branches": {

@@ -27,6 +27,7 @@ REQUESTS: dict[str, Any] = {
     "PushRun": pb.PushRunRequest(name="RUN"),
     "RetryMerge": pb.RetryMergeRequest(name=EPIC),
     "ResolveConflict": pb.ResolveConflictRequest(name=EPIC),
+    "SubmitResolution": pb.SubmitResolutionRequest(name=EPIC),
     "DropEpic": pb.DropEpicRequest(name=EPIC),
     "AddTask": pb.AddTaskRequest(parent=EPIC, task=pb.PlanTask(key="new", prompt="Go")),
     "RetryTask": pb.RetryTaskRequest(name=TASK),
