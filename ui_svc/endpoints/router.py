@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from heddle import errors, pb
 from heddle.client import HeddleClient, ServerUnreachable
+from ui_svc.endpoints.conflicts import ConflictCalls
 from ui_svc.endpoints.drafts import DraftCalls
 from ui_svc.endpoints.run_actions import RunActions
 from ui_svc.endpoints.runs import RunCalls
@@ -37,6 +38,7 @@ def install(app: FastAPI, client: HeddleClient) -> None:
     router = APIRouter(prefix="/api")
     RunCalls(client).add_to(router)
     RunActions(client).add_to(router)
+    ConflictCalls(client).add_to(router)
     DraftCalls(client).add_to(router)
     SessionCalls(client).add_to(router)
     app.include_router(router)

@@ -2,8 +2,9 @@
 import type { Epic, Task } from "../model/types";
 
 export interface Action {
-  // The path of the request.
+  // The path of the request; of a link, the epic that its page is about.
   path: string;
+  link?: boolean;
   word: string;
   // The word where there is little room.
   short: string;
@@ -13,7 +14,9 @@ export interface Action {
   primary: boolean;
 }
 
-export function actionsOf(epic: Pick<Epic, "name" | "title" | "state">, tasks: Task[]): Action[] {
+type Acted = Pick<Epic, "name" | "title" | "state" | "conflict_files">;
+
+export function actionsOf(epic: Acted, tasks: Task[]): Action[] {
   const merge = { path: `${epic.name}:merge`, icon: "merge", said: `Merge of ${epic.title} requested` };
   if (epic.state === "awaiting_merge") return [{ ...merge, word: "Merge", short: "Merge", primary: true }];
   if (epic.state === "conflicted")
@@ -26,6 +29,19 @@ export function actionsOf(epic: Pick<Epic, "name" | "title" | "state">, tasks: T
         said: `An agent will resolve the conflict of ${epic.title}`,
         primary: true,
       },
+      ...(epic.conflict_files.length
+        ? [
+            {
+              path: epic.name,
+              link: true,
+              word: "Resolve here",
+              short: "Resolve here",
+              icon: "columns",
+              said: "",
+              primary: false,
+            },
+          ]
+        : []),
       { ...merge, word: "Merge again", short: "Merge again", primary: false },
     ];
   return tasks
