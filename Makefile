@@ -107,6 +107,11 @@ mutants: $(MUTANTS_STAMP) ## Change the pure modules and name the changes that n
 	$(BIN)/python -m tests.agents_setup
 	$(BIN)/python -m tests.mutants $(MODULES)
 
+.PHONY: kubernetes
+kubernetes: $(TEST_STAMP) ## Run the tests of the pool on Kubernetes against the cluster of KUBECONFIG, in a namespace that they remove
+	@if test -n "$$KUBECONFIG"; then HEDDLE_TEST_KUBERNETES=1 $(BIN)/pytest tests/integration/pools; \
+		else echo "Skipped: set KUBECONFIG to a file whose user may create namespaces. Without a cluster, make test runs them on a mock."; fi
+
 .PHONY: chaos
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
@@ -120,6 +125,7 @@ screenshots: $(TEST_STAMP) ## Take screenshots of every view in its states: make
 pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.toml
 	$(BIN)/pip install --quiet 'uv>=0.9,<1'
 	$(call compile,run.txt,)
+	$(call compile,image.txt,--extra kubernetes --constraints requirements/run.txt)
 	$(call compile,test.txt,--group dev)
 	$(call compile,bench.txt,--group dev --group bench)
 	$(call compile,mutants.txt,--group dev --group mutants)

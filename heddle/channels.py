@@ -62,20 +62,24 @@ def open_channel(
     token: Callable[[], str] | None = None,
     *,
     ahead: bool = True,
+    tls_name: str = "",
 ) -> grpc.aio.Channel:
     """Opens a channel to `address`; it connects on the first call, and reconnects automatically.
 
     `address` is host:port, or unix:PATH, where `tls` does not apply. `token` returns the token
     with which a call signs in; empty: none. If the files of `tls` are replaced, later calls use the new ones.
     With `ahead`, gRPC receives up to 4 MiB of each stream before they are read; without, about 64 KiB, which
-    bounds the memory of many streams with a slow reader.
+    bounds the memory of many streams with a slow reader. `tls_name` is the name for which the server's certificate
+    must be valid; empty: the host of the address.
     """
     if tls is None or is_socket(address):
         return _open(address, None, token, ahead=ahead)
-    return cast("grpc.aio.Channel", _RenewedChannel(address, tls, token, ahead=ahead))
+    return cast("grpc.aio.Channel", _RenewedChannel(address, tls, token, ahead=ahead, tls_name=tls_name))
 
 
-def _open(address: str, tls: Tls | None, token: Callable[[], str] | None, *, ahead: bool) -> grpc.aio.Channel:
+def _open(
+    address: str, tls: Tls | None, token: Callable[[], str] | None, *, ahead: bool, tls_name: str = ""
+) -> grpc.aio.Channel:
     options = (
         *KEEPALIVE,
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -87,6 +91,7 @@ def _open(address: str, tls: Tls | None, token: Callable[[], str] | None, *, ahe
         # Loopback and cluster traffic does not go through a user's proxy.
         ("grpc.enable_http_proxy", 0),
         ("grpc.http2.bdp_probe", int(ahead)),
+        *([("grpc.ssl_target_name_override", tls_name)] if tls_name else []),
     )
     interceptors = [_SignUnary(token), _SignStream(token)] if token else []
     if tls is None:
@@ -108,13 +113,16 @@ class _RenewedChannel:
     It has what stubs and clients use of a channel. Calls that are open continue on the old connection.
     """
 
-    def __init__(self, address: str, tls: Tls, token: Callable[[], str] | None, *, ahead: bool) -> None:
+    def __init__(
+        self, address: str, tls: Tls, token: Callable[[], str] | None, *, ahead: bool, tls_name: str
+    ) -> None:
         self._address = address
         self._ahead = ahead
+        self._tls_name = tls_name
         self._token = token
         self._files = TlsFiles(tls)
         self._looked = time.monotonic()
-        self._channel = _open(address, tls, token, ahead=ahead)
+        self._channel = self._connection(tls)
         # Channels with replaced certificates, until their calls have ended.
         self._retiring: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
@@ -165,12 +173,12 @@ class _RenewedChannel:
             return self._channel
         self._looked = time.monotonic()
         if self._files.renewed():
-            old, self._channel = (
-                self._channel,
-                _open(self._address, self._files.tls, self._token, ahead=self._ahead),
-            )
+            old, self._channel = self._channel, self._connection(self._files.tls)
             self._retiring[old] = asyncio.create_task(self._retire(old))
         return self._channel
+
+    def _connection(self, tls: Tls) -> grpc.aio.Channel:
+        return _open(self._address, tls, self._token, ahead=self._ahead, tls_name=self._tls_name)
 
     async def _retire(self, channel: grpc.aio.Channel) -> None:
         # New calls no longer use it. After this time, calls that resume by themselves, such as watches, are cut off.

@@ -55,6 +55,8 @@ class WorkerAddress:
     name: str
     worktree: str
     agent: str
+    # The name for which its certificate is valid; empty: the host of the address.
+    tls_name: str = ""
 
 
 def is_address(value: str) -> bool:
@@ -144,7 +146,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         validate_default=False,
-        use_attribute_docstrings=True,
     )
 
     home: Annotated[Path, BeforeValidator(_home)] = Field(default_factory=lambda: Path.home() / ".heddle")

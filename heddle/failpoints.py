@@ -49,6 +49,8 @@ COMMITS: Final = (
     "mark_expired",
     "prune_audit",
     "record_forecast",
+    "lose_place",
+    "stay",
 )
 
 # Calls of the scheduler to a worker.
@@ -121,6 +123,9 @@ STEPS: Final = (
     "open_merge.after_layout",
     "close_merge.before_remove",
     "close_merge.after_forget",
+    "settle.after_take",
+    "settle.before_keep",
+    "claim.after_push",
 )
 
 # Disk writes of agent_svc; worktree_svc also writes the fence.

@@ -8,6 +8,7 @@ from typing import Final
 
 from heddle import logs, service_process
 from heddle.config import DEFAULT_PORT, ConfigError, Settings
+from heddle.imports import without_collections
 from heddle.urls import is_loopback
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
@@ -52,11 +53,12 @@ def main() -> int:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     # An invalid setting or a port in use is reported before these imports, which take a second.
-    import structlog  # noqa: PLC0415 (see above)
-    import uvicorn  # noqa: PLC0415 (see above)
+    with without_collections():
+        import structlog  # noqa: PLC0415 (see above)
+        import uvicorn  # noqa: PLC0415 (see above)
 
-    from heddle.metrics import exposed  # noqa: PLC0415 (see above)
-    from ui_svc.app import build  # noqa: PLC0415 (see above)
+        from heddle.metrics import exposed  # noqa: PLC0415 (see above)
+        from ui_svc.app import build  # noqa: PLC0415 (see above)
 
     config = uvicorn.Config(
         build(settings),

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import grpc
 
 from heddle import pb
+from heddle.names import EpicName
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceServicer
+from worktree_svc.git import refs
 from worktree_svc.merges import conflict_files, resolutions
-from worktree_svc.projects import repository
+from worktree_svc.projects import claims, repository
 from worktree_svc.worktrees.lifecycle import Worktrees
 
 T = TypeVar("T")
@@ -32,7 +34,7 @@ class ConflictMethods(WorktreeServiceServicer):
         def job() -> pb.ReadConflictResponse:
             return conflict_files.read(repository.find(self._worktrees.folders, request.project), request)
 
-        return await self._on(request.project, job, key=None)
+        return await self._on(request.project, job, key=None, restored=request.known_branches)
 
     async def MakeResolution(
         self, request: pb.MakeResolutionRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -40,6 +42,9 @@ class ConflictMethods(WorktreeServiceServicer):
         def job() -> pb.MakeResolutionResponse:
             self._worktrees.check_epoch(request.epoch)
             project = repository.find(self._worktrees.folders, request.project)
-            return pb.MakeResolutionResponse(commit=resolutions.make(project, request))
+            commit = resolutions.make(project, request)
+            if request.push:
+                claims.submit(project, refs.resolution_ref(EpicName.parse(request.epic), commit))
+            return pb.MakeResolutionResponse(commit=commit)
 
-        return await self._on(request.project, job, key=request.epic)
+        return await self._on(request.project, job, key=request.epic, restored=request.known_branches)

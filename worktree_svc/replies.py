@@ -8,6 +8,7 @@ from worktree_svc.git.command import readable
 from worktree_svc.merges.branch_merge import Conflict
 from worktree_svc.merges.conflict_forecast import Branch
 from worktree_svc.merges.open_merges import OpenedMerge
+from worktree_svc.storage.worktree_store import Lease, WorktreeState
 
 MOST_CHANGED_PATHS: Final = 1000
 MOST_UNFILLED: Final = 20
@@ -59,3 +60,10 @@ def unfilled(found: Sequence[tuple[str, str]]) -> pb.SubmodulesNotFilled:
         for path, reason in found[:MOST_UNFILLED]
     ]
     return pb.SubmodulesNotFilled(submodules=first, count=len(found))
+
+
+def lease_of(state: WorktreeState) -> Lease:
+    """Returns the lease of a worktree that is ready."""
+    if state.lease is None:
+        raise RuntimeError(f"{state.epic} has no lease")
+    return state.lease

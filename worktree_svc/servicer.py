@@ -24,9 +24,10 @@ from worktree_svc.projects import environment_faults, inspection, project_file, 
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.storage.disk_use import DiskUse
-from worktree_svc.storage.worktree_store import ChangesFound, Lease, WorktreeState
+from worktree_svc.storage.worktree_store import ChangesFound, WorktreeState
 from worktree_svc.worktrees import diffs, take_in
 from worktree_svc.worktrees.diffs import Piece
+from worktree_svc.worktrees.epic_places import EpicPlaces
 from worktree_svc.worktrees.lifecycle import Worktrees
 from worktree_svc.worktrees.task_commits import TaskCommits
 
@@ -54,6 +55,7 @@ class WorktreeServicer(ConflictMethods):
         mirrors: Mirrors,
         disk_use: DiskUse,
     ) -> None:
+        self._places = EpicPlaces(worktrees, mirrors)
         self._executor = executor
         self._worktrees = worktrees
         self._commits = commits
@@ -92,6 +94,8 @@ class WorktreeServicer(ConflictMethods):
 
         def job() -> pb.EnsureWorktreeResponse:
             file = request.project_file
+            rewind_to = self._places.settle(request, attempt.parent.parent)
+            self._places.bring_resolution(request, attempt.parent.parent)
             done = self._worktrees.ensure(
                 request.project,
                 attempt,
@@ -101,12 +105,12 @@ class WorktreeServicer(ConflictMethods):
                 earlier=earlier,
                 merge=request.merge_revision,
                 resolution=request.resolution_commit,
-                rewind_to=request.rewind_to,
+                rewind_to=rewind_to,
                 needed=request.take_in,
                 resolve=request.resolve_conflict,
             )
             worktree = self._worktree(done.state)
-            worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
+            worktree.lease.environment.update(environment.resolved(file.env, *replies.lease_of(done.state)))
             answer = pb.EnsureWorktreeResponse(
                 worktree=worktree, created=done.created, continued=done.state.continued
             )
@@ -131,16 +135,18 @@ class WorktreeServicer(ConflictMethods):
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
-            git, commit, merged = self._commits.commit_requested(request, attempt, spans)
+            git, commit, merged, refused = self._commits.commit_requested(request, attempt, spans)
+            if request.submit:
+                self._places.submit(request, attempt)
+            elif not request.generation:
+                refused = self._mirrors.push(request.project, [branch]).get(branch, "")
             stat = accepted_history.diff_stat(git, f"{commit}^", commit)
             merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
-                push_error=(
-                    "" if request.submit else self._mirrors.push(request.project, [branch]).get(branch, "")
-                ),
+                push_error=refused,
                 merged_commit=merged,
                 no_changes=not (stat.files or merges),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
@@ -253,8 +259,9 @@ class WorktreeServicer(ConflictMethods):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
-            self._mirrors.restore(request.project)
-            asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream)
+            self._mirrors.bring(request.project, request.known_branches)
+            commits = {each.branch: each.commit for each in request.known_branches if each.elsewhere}
+            asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream, commits)
             found = self._forecaster.predict(request.project, asked)
             return pb.PredictConflictsResponse(
                 pairs=[
@@ -273,7 +280,7 @@ class WorktreeServicer(ConflictMethods):
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            existed, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            existed, path, archived = self._places.remove(request, epic)
             return pb.RemoveWorktreeResponse(removed=existed, path=str(path), archive_commit=archived or "")
 
         return await self._executor.run(job, key=str(epic))
@@ -325,7 +332,7 @@ class WorktreeServicer(ConflictMethods):
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
-            self._mirrors.restore(request.project)
+            self._mirrors.bring(request.project, request.known_branches)
             found = diffs.diff(
                 repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
@@ -385,10 +392,3 @@ class WorktreeServicer(ConflictMethods):
             lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
             incarnation=state.incarnation,
         )
-
-
-def _lease(state: WorktreeState) -> Lease:
-    """Returns the lease of a worktree that is ready."""
-    if state.lease is None:
-        raise RuntimeError(f"{state.epic} has no lease")
-    return state.lease

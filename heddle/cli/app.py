@@ -12,7 +12,7 @@ from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up
 from heddle.cli.console import output, safe_output
 from heddle.cli.console.failure import explained
 from heddle.cli.console.output import Json
-from heddle.cli.plans import apply_command, draft_command, plan_commands, schedule_commands
+from heddle.cli.plans import apply_command, draft_command, plan_commands, revise_commands, schedule_commands
 from heddle.cli.runs import (
     add_task,
     cost_commands,
@@ -45,6 +45,7 @@ for part in (
     epochs,
 ):
     app.registered_commands += part.app.registered_commands
+plan_commands.app.registered_commands += revise_commands.app.registered_commands
 app.add_typer(plan_commands.app, name="plan")
 app.add_typer(schedule_commands.app, name="schedule")
 app.add_typer(identity_commands.tokens, name="tokens")

@@ -7,7 +7,10 @@ def run() -> None:
     """Runs the command that the process was started with, and exits."""
     # Importing takes a moment, during which Ctrl-C must be quiet too.
     try:
-        from heddle.cli.app import main  # noqa: PLC0415 (inside the try, see above)
+        from heddle.imports import without_collections  # noqa: PLC0415 (inside the try, see above)
+
+        with without_collections():
+            from heddle.cli.app import main  # noqa: PLC0415 (as above)
 
         code = main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -1,17 +1,17 @@
 """Finds the plan in what an agent said. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
+from heddle.events import fenced_blocks
 from heddle.events.agent_text import is_message, is_output
 
 # An agent that says more hands over the end of it, in characters.
 MAX_TEXT: Final = 4_000_000
 
-_FENCE: Final = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 # A line of YAML, or a key of JSON, that every plan has.
 _EPICS: Final = re.compile(
     r"^(epics[ \t]*:|[ \t{]*\"epics\"[ \t]*:|.*[{,][ \t]*\"epics\"[ \t]*:)", re.MULTILINE
@@ -52,50 +52,20 @@ def in_text(text: str) -> Handover:
     blocks: list[str] = []
     rest: list[str] = []
     cut_off = False
-    for block, whole in _parts(text):
-        if block is None:
-            rest.append(whole)
-        elif _EPICS.search(block):
-            blocks.append(block)
-            cut_off = not whole
+    for part in fenced_blocks.parts(text):
+        if isinstance(part, str):
+            rest.append(part)
+        elif _EPICS.search(part.content):
+            blocks.append(part.content)
+            cut_off = not part.closed
         else:
-            rest.append(f"```\n{block}```")
+            rest.append(f"```\n{part.content}```")
     reasons = "\n".join(rest).strip()
     if blocks:
         return Handover(tuple(dict.fromkeys(blocks)), reasons, cut_off)
     if _EPICS.search(text):
         return Handover((text.strip() + "\n",))
     return Handover(reasons=text.strip())
-
-
-def _parts(text: str) -> Iterator[tuple[str | None, str]]:
-    """Yields each line outside of fenced blocks as (None, line), and each block with its closing fence.
-
-    The closing fence is empty if the text ends within the block.
-    """
-    opening = ""
-    indent = 0
-    block: list[str] = []
-    for line in text.replace("\r\n", "\n").split("\n"):
-        fence = _FENCE.match(line)
-        if not opening:
-            if fence:
-                opening, indent, block = fence[2], len(fence[1]), []
-            else:
-                yield None, line
-        elif fence and fence[2].startswith(opening) and not fence[3].strip():
-            yield _content(block, indent), line
-            opening = ""
-        else:
-            block.append(line)
-    if opening:
-        yield _content(block, indent), ""
-
-
-def _content(lines: Sequence[str], indent: int) -> str:
-    """Returns the lines of a block without the indent of its fence, if all of them have it."""
-    shared = not any(line[:indent].strip() for line in lines)
-    return "".join(f"{line[indent:] if shared else line}\n" for line in lines)
 
 
 def _said(events: Iterable[pb.Event]) -> tuple[Sequence[str], str]:

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Final
 
 from heddle import pb
+from heddle.events.fenced_blocks import fenced
 from heddle.plan.rules import SCRIPTED
 
 # Keys of plan files that a draft has no use for.
@@ -15,18 +16,25 @@ _MOST_REMARKS: Final = 40
 _MOST_REMARK_BYTES: Final = 600
 _MOST_TEXT_BYTES: Final = 200_000
 
+# The error of an answer that should have a changed plan, and has none.
+NO_REVISION: Final = (
+    "the answer has no plan; end with one block ```yaml that has the whole changed plan, or, if nothing should change,"
+    " say so once more and why"
+)
+
 _BEGINNING: Final = """\
 Draft a plan of work for this repository. Coding agents will carry it out later, several at the same time. You only
 read: change no file, install nothing, commit nothing. Your answer is the plan."""
 
-_WHAT_TO_DO: Final = """\
+_HOW_TO_WORK: Final = """\
 # How to work
 
 1. Read the repository: its structure, its conventions, how it is built and tested. Find out which commands test and
    lint it (for example in a Makefile, a package.json, a CI workflow), and which parts the goal affects.
 2. Divide the work into epics and tasks, as described below.
-3. End with your answer: a few sentences with your reasons, then the plan.
+3. End with your answer: a few sentences with your reasons, then the plan."""
 
+RULES: Final = """\
 # What a plan is
 
 - Epics run at the same time, each in a working copy and on a branch of its own, and are merged when they are done. Give
@@ -101,21 +109,36 @@ def draft_prompt(goal: str, sources: Sequence[pb.DraftSource], ready: Sequence[s
     if goal.strip():
         parts.append(f"# The goal\n\n{goal.strip()}")
     if sources:
-        parts.append("\n\n".join(_sources(sources)))
-    parts += [_WHAT_TO_DO, _agents(ready, proposed), _format(), _example(proposed), _HANDING_OVER]
+        parts.append("\n\n".join(sources_of(sources)))
+    parts += [
+        _HOW_TO_WORK,
+        RULES,
+        agents(ready, proposed),
+        format_of_plans(),
+        _example(proposed),
+        _HANDING_OVER,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def round_prompt(prompt: str, draft: pb.Draft, *, remembers: bool) -> str:
+def round_prompt(prompt: str, draft: pb.Draft, *, remembers: bool, current: str = "") -> str:
     """Returns the prompt after a draft that must be changed.
 
-    `remembers`: the agent still knows its last answer; otherwise the prompt repeats it.
+    `remembers`: the agent still knows its last answer; otherwise the prompt repeats it. `current`: the plan to
+    change, if it has changed since the agent was given it.
     """
     parts = [prompt.rstrip(), "---", *_remarks(draft)]
+    if current:
+        parts.append(f"This is the plan now. Make your change to it again:\n\n{fenced(current, 'yaml')}")
     if draft.text and not remembers:
-        parts.append(f"Your last answer was:\n\n````\n{_start_of(draft.text, _MOST_TEXT_BYTES)}\n````")
+        parts.append(f"Your last answer was:\n\n{fenced(_start_of(draft.text, _MOST_TEXT_BYTES))}")
     parts.append("Answer again as described above, with the whole plan.")
     return "\n\n".join(parts) + "\n"
+
+
+def declined(draft: pb.Draft) -> bool:
+    """Returns whether an agent that was to change a plan wrote none."""
+    return [each.message for each in draft.problems] == [NO_REVISION]
 
 
 def remark_line(remark: pb.PlanRemark) -> str:
@@ -125,7 +148,8 @@ def remark_line(remark: pb.PlanRemark) -> str:
     return f"{place}{field}{_start_of(remark.message, _MOST_REMARK_BYTES)}"
 
 
-def _sources(sources: Sequence[pb.DraftSource]) -> Iterator[str]:
+def sources_of(sources: Sequence[pb.DraftSource]) -> Iterator[str]:
+    """Yields the parts of a prompt with texts that describe the work."""
     yield (
         "# Sources\n\nThe work is described in these texts. Give each task the key `source` with the name of the text and the"
         " heading that it comes from, as NAME#HEADING."
@@ -134,8 +158,11 @@ def _sources(sources: Sequence[pb.DraftSource]) -> Iterator[str]:
         yield f'<source name="{source.name}">\n{source.text.strip()}\n</source>'
 
 
-def _agents(ready: Sequence[str], proposed: str) -> str:
+def agents(ready: Sequence[str], proposed: str, *, revises: bool = False) -> str:
+    """Returns the part of a prompt about agents. `revises`: of an existing plan, whose tasks have agents."""
     text = f"Set `defaults.agent` to `{proposed or SCRIPTED}`."
+    if revises:
+        text = f"Leave the agents of the plan as they are; where an agent is missing, use `{proposed or SCRIPTED}`."
     others = [agent for agent in ready if agent != proposed]
     if others:
         text += f" Other agents that can work: {', '.join(others)}. Use one only if the goal asks for it."
@@ -143,7 +170,8 @@ def _agents(ready: Sequence[str], proposed: str) -> str:
 
 
 @cache
-def _format() -> str:
+def format_of_plans() -> str:
+    """Returns the part of a prompt that describes the keys of plan files."""
     from heddle.plan.format_text import format_text  # noqa: PLC0415 (builds the models of plan files, which few runs need)
 
     return f"# The format\n\nYAML with these keys; most are optional.\n\n{format_text(_LEFT_OUT)}"

@@ -1,13 +1,16 @@
 """Checks requests for drafts, and turns them into plans of one task. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.drafts.prompt import draft_prompt
+from heddle.drafts.revision_prompt import Revised, revision_prompt
 from heddle.errors import HeddleError, invalid_field
+from heddle.plan.rules import MAX_PROMPT_BYTES
 
 MAX_GOAL_BYTES: Final = 32_000
 MAX_SOURCES: Final = 50
@@ -41,7 +44,10 @@ def check(request: pb.DraftPlanRequest) -> None:
 
 
 def _problems(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
-    if not request.goal.strip() and not any(source.text.strip() for source in request.sources):
+    revises = request.HasField("revises")
+    if revises:
+        yield from _of_revision(request)
+    elif not request.goal.strip() and not any(source.text.strip() for source in request.sources):
         yield invalid_field("goal", "is missing: say what to achieve, or give a source that does")
     if (size := len(request.goal.encode())) > MAX_GOAL_BYTES:
         limit = f"is {size:,} bytes; at most {MAX_GOAL_BYTES:,} are allowed. Give a longer text as a source"
@@ -53,6 +59,29 @@ def _problems(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
         yield invalid_field("agent", "is missing: name the agent that drafts")
     if not 0 <= request.rounds <= MAX_ROUNDS:
         yield invalid_field("rounds", f"must be from 0 to {MAX_ROUNDS}")
+
+
+def _of_revision(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
+    asked = request.revises
+    splits = asked.kind == pb.PLAN_REVISION_KIND_SPLIT
+    if not splits and asked.kind != pb.PLAN_REVISION_KIND_REST:
+        yield invalid_field("revises.kind", "is missing: SPLIT or REST")
+    if bool(asked.run) == asked.HasField("plan"):
+        yield invalid_field("revises", "needs either the run whose plan is changed, or a plan")
+    if splits and not asked.epic:
+        yield invalid_field("revises.epic", "is missing: name the epic to split")
+    if not asked.run and not splits:
+        yield invalid_field("revises.run", "is missing: only a run has a rest to plan again")
+    for field in ("project", "base_ref") if asked.run else ():
+        if getattr(request, field):
+            yield invalid_field(field, f"must be absent: it follows from {asked.run}")
+    keys = {epic.key for epic in asked.plan.epics}
+    if asked.HasField("plan") and asked.epic not in keys:
+        yield invalid_field("revises.epic", f"the plan has no epic {asked.epic!r}; it has {_listed(keys)}")
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys)[:20]) or "none"
 
 
 def _of_sources(sources: Sequence[pb.DraftSource]) -> Iterator[HeddleError]:
@@ -77,13 +106,18 @@ def _of_sources(sources: Sequence[pb.DraftSource]) -> Iterator[HeddleError]:
             yield invalid_field(f"sources[{place}].text", f"{name} is not text: it has a NUL character")
 
 
-def drafting_plan(request: pb.DraftPlanRequest, ready: Sequence[str]) -> pb.Plan:
-    """Returns the plan of the run that drafts. `ready` are the agents that can work."""
-    title = title_of(request)
+def drafting_plan(
+    request: pb.DraftPlanRequest, ready: Sequence[str], revised: Revised | None = None
+) -> pb.Plan:
+    """Returns the plan of the run that drafts. `ready` are the agents that can work; `revised` is the plan to change.
+
+    Raises INVALID_FIELD if that plan is too long for a prompt.
+    """
+    title = title_of(request, revised)
     task = pb.PlanTask(
         key=TASK,
-        title=f"Draft a plan: {title}",
-        prompt=draft_prompt(request.goal, request.sources, ready, proposed_agent(request.agent, ready)),
+        title=title if revised else f"Draft a plan: {title}",
+        prompt=_prompt(request, ready, revised),
         agent=request.agent,
         model=request.model,
         retries=request.rounds if request.HasField("rounds") else ROUNDS,
@@ -97,10 +131,27 @@ def drafting_plan(request: pb.DraftPlanRequest, ready: Sequence[str]) -> pb.Plan
         ),
     )
     epic = pb.PlanEpic(key=EPIC, title="Draft of a plan", merge=pb.MERGE_POLICY_OFF, tasks=[task])
-    plan = pb.Plan(name=f"Draft: {title}", epics=[epic])
+    plan = pb.Plan(name=title if revised else f"Draft: {title}", epics=[epic])
     if request.HasField("budget_usd_micros"):
         plan.budget_usd_micros = request.budget_usd_micros
     return plan
+
+
+def _prompt(request: pb.DraftPlanRequest, ready: Sequence[str], revised: Revised | None) -> str:
+    proposed = proposed_agent(request.agent, ready)
+    if revised is None:
+        return draft_prompt(request.goal, request.sources, ready, proposed)
+    prompt = revision_prompt(request, revised, ready, proposed)
+    if len(prompt.encode()) > MAX_PROMPT_BYTES and revised.origin is not None:
+        # What is left to do matters more than the texts that the first draft was made from.
+        prompt = revision_prompt(request, replace(revised, origin=None), ready, proposed)
+    if (size := len(prompt.encode())) > MAX_PROMPT_BYTES:
+        raise invalid_field(
+            "revises",
+            f"the plan, its state and the goal are {size:,} bytes as a prompt; at most {MAX_PROMPT_BYTES:,} are"
+            " allowed. Change a plan of this size by hand",
+        )
+    return prompt
 
 
 def proposed_agent(agent: str, ready: Sequence[str]) -> str:
@@ -112,10 +163,21 @@ def proposed_agent(agent: str, ready: Sequence[str]) -> str:
     return (ready[0] if ready else "") if is_command else agent
 
 
-def title_of(request: pb.DraftPlanRequest) -> str:
-    """Returns a short title: the first words of the goal, or of the first source."""
+def title_of(request: pb.DraftPlanRequest, revised: Revised | None = None) -> str:
+    """Returns a short title: the first words of the goal or of the first source, or what becomes of a plan."""
+    if revised is not None:
+        return _short(_title_of_revision(request.revises, revised.plan.name))
     texts = [request.goal, *(source.text for source in request.sources)]
     lines = [line.strip().lstrip("#").strip() for text in texts for line in text.splitlines()]
     words = " ".join(next((line for line in lines if line), "").split())
-    printable = "".join(character for character in words if character.isprintable())
+    return _short("".join(character for character in words if character.isprintable()))
+
+
+def _title_of_revision(asked: pb.PlanRevision, plan: str) -> str:
+    if asked.kind == pb.PLAN_REVISION_KIND_SPLIT:
+        return f"Split epic {asked.epic} of {plan}"
+    return f"Plan the rest of {f'epic {asked.epic} of ' if asked.epic else ''}{plan}"
+
+
+def _short(printable: str) -> str:
     return printable if len(printable) <= _MOST_TITLE else f"{printable[: _MOST_TITLE - 1].rstrip()}…"

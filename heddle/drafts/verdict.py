@@ -1,11 +1,12 @@
 """Says what is wrong with a plan that an agent handed over, and what could be better. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from heddle import pb
 from heddle.drafts.handover import Handover
+from heddle.drafts.prompt import NO_REVISION
 from heddle.errors import Violation
 from heddle.plan import analysis, file
 from heddle.plan.rules import SCRIPTED
@@ -34,13 +35,15 @@ class Circumstances:
     slots: int
     # True: tasks without checks get those of the project file.
     project_checks: bool = False
+    # The plan that it changes. None: it is a new plan.
+    before: pb.Plan | None = None
 
 
 def judge(handover: Handover, circumstances: Circumstances) -> pb.Draft:
     """Returns the draft, without the fields that say where it comes from. It has a plan only without problems."""
     if len(handover.plans) != 1 or handover.cut_off:
         text = handover.plans[-1] if handover.plans else _words(handover.reasons)
-        remark = pb.PlanRemark(message=_no_plan(handover))
+        remark = pb.PlanRemark(message=_no_plan(handover, revises=circumstances.before is not None))
         return pb.Draft(text=text, problems=[remark], reasons=_words(handover.reasons))
     (text,) = handover.plans
     if (size := len(text.encode())) > MAX_PLAN_BYTES:
@@ -55,11 +58,20 @@ def judge(handover: Handover, circumstances: Circumstances) -> pb.Draft:
     )
     if draft.problems:
         return draft
-    draft.problems.extend(_placed(text, list(_agents(loaded.plan, circumstances))))
-    draft.warnings.extend(_placed(text, list(advice(loaded.plan, circumstances))))
+    draft.problems.extend(placed(text, list(_agents(loaded.plan, circumstances))))
+    draft.warnings.extend(placed(text, _new_advice(loaded.plan, circumstances)))
     if not draft.problems:
         draft.plan.CopyFrom(loaded.plan)
     return draft
+
+
+def _new_advice(plan: pb.Plan, circumstances: Circumstances) -> list[Violation]:
+    """Returns what could be better, except what the plan that it changes has as well."""
+    found = list(advice(plan, circumstances))
+    if circumstances.before is None:
+        return found
+    known = {each.description for each in advice(circumstances.before, replace(circumstances, before=None))}
+    return [each for each in found if each.description not in known]
 
 
 def advice(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
@@ -77,7 +89,8 @@ def advice(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
                 places[key], "has no `touches`, so conflicts with other epics cannot be predicted"
             )
     yield from _unchecked(plan, circumstances)
-    if missing := sum(not task.HasField("estimate") for epic in plan.epics for task in epic.tasks):
+    missing = _unestimated(plan)
+    if missing > (_unestimated(circumstances.before) if circumstances.before else 0):
         yield Violation("epics", f"{missing} of {_tasks(plan)} tasks have no `estimate`")
     yield from _idle(plan, circumstances.slots)
     yield from _unlimited(plan)
@@ -126,6 +139,9 @@ def _agents(plan: pb.Plan, circumstances: Circumstances) -> Iterator[Violation]:
         if agent in seen:
             continue
         seen.add(agent)
+        if not agent and circumstances.before is not None:
+            # The run of the plan has an agent for such tasks, or will have.
+            continue
         if not agent:
             yield Violation(path, f"is missing; use {circumstances.proposed_agent or SCRIPTED}")
         elif problem := circumstances.agent_problem(agent):
@@ -146,19 +162,26 @@ def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[st
     yield from ((f"{path}.reviews[{place}].agent", review.agent) for place, review in enumerate(reviews))
 
 
-def _placed(text: str, found: Sequence[Violation]) -> Iterator[pb.PlanRemark]:
+def placed(text: str, found: Sequence[Violation]) -> Iterator[pb.PlanRemark]:
+    """Yields remarks on a plan file, with their lines."""
     root = Source(text, "plan").root or Node(Place())
     for each in found[:_MOST_REMARKS]:
         line, column = root.place_of(parse_path(each.field))
         yield pb.PlanRemark(line=line, column=column, field=each.field, message=each.description)
 
 
-def _no_plan(handover: Handover) -> str:
+def _no_plan(handover: Handover, *, revises: bool) -> str:
     if handover.cut_off:
         return "the plan has no end: its block is not closed; write a shorter plan, and write all of it"
     if handover.plans:
         return f"the answer has {len(handover.plans)} different plans; write exactly one"
+    if revises:
+        return NO_REVISION
     return "the answer has no plan; end with one block ```yaml that has the whole plan"
+
+
+def _unestimated(plan: pb.Plan) -> int:
+    return sum(not task.HasField("estimate") for epic in plan.epics for task in epic.tasks)
 
 
 def _tasks(plan: pb.Plan) -> int:

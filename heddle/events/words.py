@@ -260,6 +260,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "epic_added": lambda e: f"epic added: {e.title} ({count(e.task_count, 'task')})",
     "epic_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
     "epic_removed": lambda e: f"epic removed from the plan: {e.title}",
+    "epic_moved": lambda e: f"moved to {e.to_worker} after {e.reason}",
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e),

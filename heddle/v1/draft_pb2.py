@@ -24,19 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from heddle.v1 import plan_pb2 as heddle_dot_v1_dot_plan__pb2
+from heddle.v1 import plan_difference_pb2 as heddle_dot_v1_dot_plan__difference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15heddle/v1/draft.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14heddle/v1/plan.proto\")\n\x0b\x44raftSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xec\x01\n\x05\x44raft\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1d\n\x04plan\x18\x03 \x01(\x0b\x32\x0f.heddle.v1.Plan\x12\'\n\x08problems\x18\x04 \x03(\x0b\x32\x15.heddle.v1.PlanRemark\x12\'\n\x08warnings\x18\x05 \x03(\x0b\x32\x15.heddle.v1.PlanRemark\x12\x0f\n\x07reasons\x18\x06 \x01(\t\x12\x11\n\thandovers\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\nPlanRemark\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15heddle/v1/draft.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14heddle/v1/plan.proto\x1a\x1fheddle/v1/plan_difference.proto\")\n\x0b\x44raftSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"s\n\x0cPlanRevision\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.heddle.v1.PlanRevisionKind\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x1d\n\x04plan\x18\x03 \x01(\x0b\x32\x0f.heddle.v1.Plan\x12\x0c\n\x04\x65pic\x18\x04 \x01(\t\"\xef\x02\n\x05\x44raft\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1d\n\x04plan\x18\x03 \x01(\x0b\x32\x0f.heddle.v1.Plan\x12\'\n\x08problems\x18\x04 \x03(\x0b\x32\x15.heddle.v1.PlanRemark\x12\'\n\x08warnings\x18\x05 \x03(\x0b\x32\x15.heddle.v1.PlanRemark\x12\x0f\n\x07reasons\x18\x06 \x01(\t\x12\x11\n\thandovers\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07revises\x18\t \x01(\x0b\x32\x17.heddle.v1.PlanRevision\x12\x10\n\x08revision\x18\n \x01(\x03\x12-\n\ndifference\x18\x0b \x01(\x0b\x32\x19.heddle.v1.PlanDifference\x12\x16\n\x0eskip_failed_of\x18\x0c \x01(\t\"J\n\nPlanRemark\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*q\n\x10PlanRevisionKind\x12\"\n\x1ePLAN_REVISION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18PLAN_REVISION_KIND_SPLIT\x10\x01\x12\x1b\n\x17PLAN_REVISION_KIND_REST\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.draft_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DRAFTSOURCE']._serialized_start=91
-  _globals['_DRAFTSOURCE']._serialized_end=132
-  _globals['_DRAFT']._serialized_start=135
-  _globals['_DRAFT']._serialized_end=371
-  _globals['_PLANREMARK']._serialized_start=373
-  _globals['_PLANREMARK']._serialized_end=447
+  _globals['_PLANREVISIONKIND']._serialized_start=730
+  _globals['_PLANREVISIONKIND']._serialized_end=843
+  _globals['_DRAFTSOURCE']._serialized_start=124
+  _globals['_DRAFTSOURCE']._serialized_end=165
+  _globals['_PLANREVISION']._serialized_start=167
+  _globals['_PLANREVISION']._serialized_end=282
+  _globals['_DRAFT']._serialized_start=285
+  _globals['_DRAFT']._serialized_end=652
+  _globals['_PLANREMARK']._serialized_start=654
+  _globals['_PLANREMARK']._serialized_end=728
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from heddle.v1 import plan_difference_pb2 as _plan_difference_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +21,35 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PlanRevisionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlanRevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlanRevisionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLAN_REVISION_KIND_UNSPECIFIED: _PlanRevisionKind.ValueType  # 0
+    PLAN_REVISION_KIND_SPLIT: _PlanRevisionKind.ValueType  # 1
+    """An epic that is too large becomes several independent ones. What of it has started
+    stays.
+    """
+    PLAN_REVISION_KIND_REST: _PlanRevisionKind.ValueType  # 2
+    """After a failure: what is left to do is planned in another way. The agent is given
+    what was accepted, what failed, and why.
+    """
+
+class PlanRevisionKind(_PlanRevisionKind, metaclass=_PlanRevisionKindEnumTypeWrapper): ...
+
+PLAN_REVISION_KIND_UNSPECIFIED: PlanRevisionKind.ValueType  # 0
+PLAN_REVISION_KIND_SPLIT: PlanRevisionKind.ValueType  # 1
+"""An epic that is too large becomes several independent ones. What of it has started
+stays.
+"""
+PLAN_REVISION_KIND_REST: PlanRevisionKind.ValueType  # 2
+"""After a failure: what is left to do is planned in another way. The agent is given
+what was accepted, what failed, and why.
+"""
+Global___PlanRevisionKind: _TypeAlias = PlanRevisionKind  # noqa: Y015
 
 @_typing.final
 class DraftSource(_message.Message):
@@ -49,6 +80,43 @@ class DraftSource(_message.Message):
 Global___DraftSource: _TypeAlias = DraftSource  # noqa: Y015
 
 @_typing.final
+class PlanRevision(_message.Message):
+    """An existing plan that a draft changes, and what for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    EPIC_FIELD_NUMBER: _builtins.int
+    kind: Global___PlanRevisionKind.ValueType
+    run: _builtins.str
+    """The run whose current plan is changed: runs/RUN. Absent: `plan` is changed."""
+    epic: _builtins.str
+    """The key of the epic to split, or of the epic whose rest is planned again. Absent,
+    with REST: the rest of the whole run.
+    """
+    @_builtins.property
+    def plan(self) -> _plan_pb2.Plan:
+        """A plan that is not the plan of a run. Only for SPLIT, and without `run`."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___PlanRevisionKind.ValueType = ...,
+        run: _builtins.str = ...,
+        plan: _plan_pb2.Plan | None = ...,
+        epic: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "kind", b"kind", "plan", b"plan", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanRevision: _TypeAlias = PlanRevision  # noqa: Y015
+
+@_typing.final
 class Draft(_message.Message):
     """What the agent of a draft has handed over."""
 
@@ -62,9 +130,13 @@ class Draft(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     HANDOVERS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REVISES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    SKIP_FAILED_OF_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt that handed it over. Absent: nothing was handed over yet; all other
-    fields are then absent, too.
+    fields except `revises` are then absent, too.
     """
     text: _builtins.str
     """The plan as the agent wrote it, in YAML or JSON; if it wrote none, the end of what
@@ -74,6 +146,12 @@ class Draft(_message.Message):
     """What the agent said about the plan, in Markdown. Absent: nothing."""
     handovers: _builtins.int
     """How many times a plan, or something else, was handed over so far."""
+    revision: _builtins.int
+    """The revision of the run's plan that it changes, to apply it with ApplyPlan. Absent:
+    it does not change the plan of a run.
+    """
+    skip_failed_of: _builtins.str
+    """What ApplyPlan needs as skip_failed_of to apply it. Absent: nothing."""
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
         """The plan that the text says. Absent: it has problems."""
@@ -90,6 +168,16 @@ class Draft(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def revises(self) -> Global___PlanRevision:
+        """Which plan it changes; without the plan itself. Absent: it is a new plan."""
+
+    @_builtins.property
+    def difference(self) -> _plan_difference_pb2.PlanDifference:
+        """How it differed from the plan that it changes when it was handed over. Absent: it
+        is a new plan.
+        """
+
     def __init__(
         self,
         *,
@@ -101,10 +189,14 @@ class Draft(_message.Message):
         reasons: _builtins.str = ...,
         handovers: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        revises: Global___PlanRevision | None = ...,
+        revision: _builtins.int = ...,
+        difference: _plan_difference_pb2.PlanDifference | None = ...,
+        skip_failed_of: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "plan", b"plan"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "difference", b"difference", "plan", b"plan", "revises", b"revises"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "handovers", b"handovers", "plan", b"plan", "problems", b"problems", "reasons", b"reasons", "text", b"text", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "difference", b"difference", "handovers", b"handovers", "plan", b"plan", "problems", b"problems", "reasons", b"reasons", "revises", b"revises", "revision", b"revision", "skip_failed_of", b"skip_failed_of", "text", b"text", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,7 +87,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
     without markers undecided. Metadata: files.
     """
-    ERROR_REASON_CONFLICT_MOVED: _ErrorReason.ValueType  # 110
+    ERROR_REASON_CONFLICT_MOVED: _ErrorReason.ValueType  # 111
     """ABORTED: a branch of a conflict has moved since it was read. Metadata: branch, commit."""
     ERROR_REASON_BRANCH_DIVERGED: _ErrorReason.ValueType  # 87
     """FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
@@ -139,6 +139,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_WORKTREE_LOST: _ErrorReason.ValueType  # 89
     """FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
     its disk was lost. Metadata: path.
+    """
+    ERROR_REASON_CLAIM_REFUSED: _ErrorReason.ValueType  # 110
+    """FAILED_PRECONDITION: the project's remote does not let a worker record that it is
+    the place of an epic, as without the right to push. Metadata: project.
     """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
@@ -228,7 +232,7 @@ ERROR_REASON_CONFLICT_UNDECIDED: ErrorReason.ValueType  # 86
 """FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
 without markers undecided. Metadata: files.
 """
-ERROR_REASON_CONFLICT_MOVED: ErrorReason.ValueType  # 110
+ERROR_REASON_CONFLICT_MOVED: ErrorReason.ValueType  # 111
 """ABORTED: a branch of a conflict has moved since it was read. Metadata: branch, commit."""
 ERROR_REASON_BRANCH_DIVERGED: ErrorReason.ValueType  # 87
 """FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
@@ -280,6 +284,10 @@ available again. Metadata: project.
 ERROR_REASON_WORKTREE_LOST: ErrorReason.ValueType  # 89
 """FAILED_PRECONDITION: the worker does not know the worktree of the attempt, as after
 its disk was lost. Metadata: path.
+"""
+ERROR_REASON_CLAIM_REFUSED: ErrorReason.ValueType  # 110
+"""FAILED_PRECONDITION: the project's remote does not let a worker record that it is
+the place of an epic, as without the right to push. Metadata: project.
 """
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""

@@ -91,6 +91,7 @@ class Run(_message.Message):
     BASE_BEHIND_FIELD_NUMBER: _builtins.int
     MERGE_HOLD_FIELD_NUMBER: _builtins.int
     DRAFT_FIELD_NUMBER: _builtins.int
+    REVISES_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
@@ -133,6 +134,8 @@ class Run(_message.Message):
     """
     draft: _builtins.bool
     """True: its agent drafts a plan; see DraftPlan."""
+    revises: _builtins.str
+    """If it is a draft that changes the plan of a run: that run, runs/RUN."""
     waits_for: _builtins.str
     """Which worker it waits for, and what ends the wait: a worker that cannot be reached
     or is no longer in the fleet. Absent: it waits for no worker.
@@ -191,11 +194,12 @@ class Run(_message.Message):
         base_behind: Global___BaseBehind | None = ...,
         merge_hold: _builtins.str = ...,
         draft: _builtins.bool = ...,
+        revises: _builtins.str = ...,
         waits_for: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -72,6 +72,7 @@ class CreateRunRequest(_message.Message):
     AGAIN_FIELD_NUMBER: _builtins.int
     FAILED_ONLY_FIELD_NUMBER: _builtins.int
     PLAN_INPUTS_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """Absolute path of a git repository on the worker's disk."""
     base_ref: _builtins.str
@@ -102,6 +103,11 @@ class CreateRunRequest(_message.Message):
     epics whose work was not merged, without what the operator skipped or dropped. The
     base is then the run's branch if it exists.
     """
+    draft: _builtins.str
+    """The draft that the plan comes from, also if a person has edited it since: runs/RUN.
+    Agents that change the plan later are given its goal. Ignored if it is not a draft
+    for the same project. Absent: none.
+    """
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan: ...
     @_builtins.property
@@ -126,10 +132,11 @@ class CreateRunRequest(_message.Message):
         again: _builtins.str = ...,
         failed_only: _builtins.bool = ...,
         plan_inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        draft: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "failed_only", b"failed_only", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "agent", b"agent", "allow_dirty", b"allow_dirty", "base_ref", b"base_ref", "draft", b"draft", "failed_only", b"failed_only", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -168,6 +175,7 @@ class DraftPlanRequest(_message.Message):
     ROUNDS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REVISES_FIELD_NUMBER: _builtins.int
     goal: _builtins.str
     """What to achieve, in plain words. At most 32 kB. Can be absent if there are sources."""
     project: _builtins.str
@@ -190,6 +198,13 @@ class DraftPlanRequest(_message.Message):
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.DraftSource]:
         """Texts with more about it. At most 50, and 128 kB together."""
 
+    @_builtins.property
+    def revises(self) -> _draft_pb2.PlanRevision:
+        """Changes this plan instead of drafting a new one. Goal and sources can then be
+        absent, and say what else to consider. With a run, project and base_ref must be
+        absent: the agent reads the run's project with the work that was accepted so far.
+        """
+
     def __init__(
         self,
         *,
@@ -202,10 +217,11 @@ class DraftPlanRequest(_message.Message):
         rounds: _builtins.int | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
+        revises: _draft_pb2.PlanRevision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "budget_usd_micros", b"budget_usd_micros", "rounds", b"rounds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "budget_usd_micros", b"budget_usd_micros", "revises", b"revises", "rounds", b"rounds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "agent", b"agent", "base_ref", b"base_ref", "budget_usd_micros", b"budget_usd_micros", "goal", b"goal", "model", b"model", "project", b"project", "request_id", b"request_id", "rounds", b"rounds", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_rounds", b"_rounds", "agent", b"agent", "base_ref", b"base_ref", "budget_usd_micros", b"budget_usd_micros", "goal", b"goal", "model", b"model", "project", b"project", "request_id", b"request_id", "revises", b"revises", "rounds", b"rounds", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -532,6 +548,7 @@ class ApplyPlanRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PLAN_INPUTS_FIELD_NUMBER: _builtins.int
+    SKIP_FAILED_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     plan_text: _builtins.str
@@ -544,6 +561,12 @@ class ApplyPlanRequest(_message.Message):
     """Only computes the difference."""
     request_id: _builtins.str
     """Any unique string. Absent: not idempotent."""
+    skip_failed_of: _builtins.str
+    """First skips the failed tasks of this epic, or of the whole run, as SkipTask does.
+    Tasks and epics that did not run because of a failure become pending, so that the new
+    plan can change them. Part of the same transaction. runs/RUN or
+    runs/RUN/epics/EPIC. Absent: skips nothing.
+    """
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
         """The whole new plan."""
@@ -562,10 +585,11 @@ class ApplyPlanRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         plan_inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        skip_failed_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "request_id", b"request_id", "revision", b"revision", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "plan", b"plan", "plan_inputs", b"plan_inputs", "plan_text", b"plan_text", "request_id", b"request_id", "revision", b"revision", "skip_failed_of", b"skip_failed_of", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

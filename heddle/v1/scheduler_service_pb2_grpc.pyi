@@ -73,8 +73,16 @@ class SchedulerServiceStub:
     The run succeeds with a valid plan, which GetDraft returns and which nothing starts
     by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+    With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+    change of what has started goes back to the agent as an error, and so does a plan
+    that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+    difference with validate_only, and checks the draft's revision.
+
     - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-      long.
+      long; or the plan to change has no such epic, or is too long.
+    - NOT_FOUND: no such run as that in `revises`.
+    - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+      the epic to split has started; or the run is a draft or is being cancelled.
     - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
     - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
       agent; the message says what to do.
@@ -111,7 +119,7 @@ class SchedulerServiceStub:
     an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
     request_id.
 
-    - NOT_FOUND: no such run.
+    - NOT_FOUND: no such run, or no such epic in skip_failed_of.
     - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
     - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
       message names each such change and the reason. With validate_only, the response
@@ -547,8 +555,16 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     The run succeeds with a valid plan, which GetDraft returns and which nothing starts
     by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+    With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+    change of what has started goes back to the agent as an error, and so does a plan
+    that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+    difference with validate_only, and checks the draft's revision.
+
     - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-      long.
+      long; or the plan to change has no such epic, or is too long.
+    - NOT_FOUND: no such run as that in `revises`.
+    - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+      the epic to split has started; or the run is a draft or is being cancelled.
     - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
     - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
       agent; the message says what to do.
@@ -585,7 +601,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
     request_id.
 
-    - NOT_FOUND: no such run.
+    - NOT_FOUND: no such run, or no such epic in skip_failed_of.
     - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
     - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
       message names each such change and the reason. With validate_only, the response
@@ -1030,8 +1046,16 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         The run succeeds with a valid plan, which GetDraft returns and which nothing starts
         by itself. Its work is neither committed nor merged. Idempotent by request_id.
 
+        With `revises`, the agent changes an existing plan. If that is the plan of a run, a
+        change of what has started goes back to the agent as an error, and so does a plan
+        that someone else has changed meanwhile. ApplyPlan applies the result: it shows the
+        difference with validate_only, and checks the draft's revision.
+
         - INVALID_ARGUMENT / INVALID_FIELD: there is no goal and no source, or one is too
-          long.
+          long; or the plan to change has no such epic, or is too long.
+        - NOT_FOUND: no such run as that in `revises`.
+        - FAILED_PRECONDITION / WRONG_STATE: nothing of the run is left to plan again; all of
+          the epic to split has started; or the run is a draft or is being cancelled.
         - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
         - FAILED_PRECONDITION: the project cannot be used, or the worker cannot start the
           agent; the message says what to do.
@@ -1104,7 +1128,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         an ended epic or run active again. Tasks that resolve conflicts stay. Idempotent by
         request_id.
 
-        - NOT_FOUND: no such run.
+        - NOT_FOUND: no such run, or no such epic in skip_failed_of.
         - INVALID_ARGUMENT / INVALID_PLAN: the new plan has errors; nothing was changed.
         - FAILED_PRECONDITION / PLAN_CHANGE_REFUSED: a change affects what has started; the
           message names each such change and the reason. With validate_only, the response

@@ -321,6 +321,7 @@ class EnsureWorktreeRequest(_message.Message):
     TAKE_IN_FIELD_NUMBER: _builtins.int
     RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
     KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     RESOLUTION_COMMIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
@@ -348,6 +349,13 @@ class EnsureWorktreeRequest(_message.Message):
     """What happens if one of them conflicts. True: the worktree has the merge with
     conflict markers, as with merge_revision. False, and always if several conflict:
     NEEDS_CONFLICT.
+    """
+    generation: _builtins.int
+    """From 1: this worker becomes the place of the epic, or still is: its acceptances
+    reach the project's remote, which refuses those of earlier places. What an earlier
+    generation left here is archived and removed. The epic continues from its commit in
+    known_branches; rewind_to does not apply to a new place. Absent: the epic has no
+    place of its own, and its commits need not reach the remote.
     """
     resolution_commit: _builtins.str
     """A commit of MakeResolution: the worktree has its files, and the attempt merges its
@@ -388,11 +396,12 @@ class EnsureWorktreeRequest(_message.Message):
         take_in: _abc.Iterable[_builtins.str] | None = ...,
         resolve_conflict: _builtins.bool = ...,
         known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+        generation: _builtins.int = ...,
         resolution_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,18 +415,24 @@ class KnownBranch(_message.Message):
 
     BRANCH_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    ELSEWHERE_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     """For example heddle/RUN/epics/EPIC."""
     commit: _builtins.str
+    elsewhere: _builtins.bool
+    """True: another worker moves the branch. Here it is set to `commit`, which is fetched
+    if it is missing. False: a branch that exists here stays as it is.
+    """
     def __init__(
         self,
         *,
         branch: _builtins.str = ...,
         commit: _builtins.str = ...,
+        elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "elsewhere", b"elsewhere"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,6 +513,7 @@ class CommitTaskRequest(_message.Message):
     SUBMITTED_COMMIT_FIELD_NUMBER: _builtins.int
     OWNER_ATTEMPT_FIELD_NUMBER: _builtins.int
     CONTINUED_COMMIT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -520,6 +536,10 @@ class CommitTaskRequest(_message.Message):
     continued_commit: _builtins.str
     """An earlier submitted commit of the task whose files this attempt continues: what it
     merged counts as merged by this attempt too. Absent: none.
+    """
+    generation: _builtins.int
+    """As in EnsureWorktree. The commit is accepted only if the remote accepts it from this
+    place.
     """
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -546,10 +566,11 @@ class CommitTaskRequest(_message.Message):
         submitted_commit: _builtins.str = ...,
         owner_attempt: _builtins.str = ...,
         continued_commit: _builtins.str = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "generation", b"generation", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1125,6 +1146,7 @@ class PredictConflictsRequest(_message.Message):
     BASE_FIELD_NUMBER: _builtins.int
     STARTS_FIELD_NUMBER: _builtins.int
     UPSTREAM_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     base: _builtins.str
     """The branch or commit into which they will be merged."""
@@ -1142,6 +1164,10 @@ class PredictConflictsRequest(_message.Message):
         base.
         """
 
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1150,10 +1176,11 @@ class PredictConflictsRequest(_message.Message):
         base: _builtins.str = ...,
         starts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         upstream: _builtins.str = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "project", b"project", "starts", b"starts", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "known_branches", b"known_branches", "project", b"project", "starts", b"starts", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1268,6 +1295,7 @@ class ReadConflictRequest(_message.Message):
     SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
     TARGET_COMMIT_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
@@ -1278,6 +1306,10 @@ class ReadConflictRequest(_message.Message):
     target_commit: _builtins.str
     index: _builtins.int
     """The file whose parts are returned. Absent: the list of files is."""
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As for EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1287,10 +1319,11 @@ class ReadConflictRequest(_message.Message):
         source_commit: _builtins.str = ...,
         target_commit: _builtins.str = ...,
         index: _builtins.int | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "epic", b"epic", "index", b"index", "project", b"project", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "epic", b"epic", "index", b"index", "known_branches", b"known_branches", "project", b"project", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
     _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
@@ -1335,6 +1368,8 @@ class MakeResolutionRequest(_message.Message):
     SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
     TARGET_COMMIT_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    PUSH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     epic: _builtins.str
@@ -1342,8 +1377,16 @@ class MakeResolutionRequest(_message.Message):
     target_branch: _builtins.str
     source_commit: _builtins.str
     target_commit: _builtins.str
+    push: _builtins.bool
+    """True: the commit must reach the project's remote, because another worker may start
+    with it.
+    """
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.FileResolution]: ...
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As for EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1354,10 +1397,12 @@ class MakeResolutionRequest(_message.Message):
         source_commit: _builtins.str = ...,
         target_commit: _builtins.str = ...,
         files: _abc.Iterable[_conflict_pb2.FileResolution] | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+        push: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "files", b"files", "project", b"project", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "files", b"files", "known_branches", b"known_branches", "project", b"project", "push", b"push", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1389,20 +1434,26 @@ class RemoveWorktreeRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     EPIC_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    BEFORE_GENERATION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
     epoch: _builtins.int
+    before_generation: _builtins.int
+    """Removes nothing unless the epic's place here has a lower generation: the epic may
+    have come back meanwhile. Absent: any.
+    """
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         epic: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        before_generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_generation", b"before_generation", "epic", b"epic", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1594,6 +1645,7 @@ class DiffRevisionsRequest(_message.Message):
     TO_REVISION_FIELD_NUMBER: _builtins.int
     FROM_MERGE_BASE_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     from_revision: _builtins.str
     to_revision: _builtins.str
@@ -1601,6 +1653,10 @@ class DiffRevisionsRequest(_message.Message):
     """True: against the merge base (`git diff A...B`)."""
     max_bytes: _builtins.int
     """Absent: 1 MiB."""
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As in EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -1609,10 +1665,11 @@ class DiffRevisionsRequest(_message.Message):
         to_revision: _builtins.str = ...,
         from_merge_base: _builtins.bool = ...,
         max_bytes: _builtins.int = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "known_branches", b"known_branches", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,7 +66,11 @@ class WorktreeServiceStub:
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
       not create.
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+      epic has moved to another worker.
+    - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+      that it is the epic's place.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
       exist.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -84,8 +88,12 @@ class WorktreeServiceStub:
     become additional parents. With `submit`, the commit waits for reviews, and a later
     call accepts it.
 
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-      epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+      has moved to another worker, or its branch has moved since the work was submitted.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+      take the commit now. Nothing was accepted; the same call works later.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -160,6 +168,8 @@ class WorktreeServiceStub:
     under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
     with it (EnsureWorktree.resolution_commit).
 
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+      reached.
     - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
     - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
     - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
@@ -237,7 +247,11 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
       not create.
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+      epic has moved to another worker.
+    - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+      that it is the epic's place.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
       exist.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -255,8 +269,12 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     become additional parents. With `submit`, the commit waits for reviews, and a later
     call accepts it.
 
-    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-      epic has moved since the work was submitted.
+    - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+      has moved to another worker, or its branch has moved since the work was submitted.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+      take the commit now. Nothing was accepted; the same call works later.
+    - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+      for submitted work. EnsureWorktree for another attempt makes it again.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
       created.
     - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -331,6 +349,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
     with it (EnsureWorktree.resolution_commit).
 
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+      reached.
     - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
     - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
     - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
@@ -417,7 +437,11 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
           not create.
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
+          epic has moved to another worker.
+        - FAILED_PRECONDITION / CLAIM_REFUSED: the remote does not let the worker record
+          that it is the epic's place.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote cannot be reached.
         - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
           exist.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
@@ -441,8 +465,12 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         become additional parents. With `submit`, the commit waits for reviews, and a later
         call accepts it.
 
-        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, or the
-          epic has moved since the work was submitted.
+        - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree, the epic
+          has moved to another worker, or its branch has moved since the work was submitted.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a placed epic does not
+          take the commit now. Nothing was accepted; the same call works later.
+        - FAILED_PRECONDITION / WORKTREE_LOST: this worker does not know the worktree, also
+          for submitted work. EnsureWorktree for another attempt makes it again.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
           created.
         - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
@@ -559,6 +587,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
         with it (EnsureWorktree.resolution_commit).
 
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+          reached.
         - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
         - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
         - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.

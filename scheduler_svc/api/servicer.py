@@ -104,7 +104,7 @@ class SchedulerServicer(PlanMethods, ResolutionMethods, WorkerMethods):
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
         stand = await self._store.read(read_stand, name=name, now=self._now())
-        slots = self._workers.slots(stand.worker)
+        slots = self._workers.slots_for(stand.project, stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
         found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
         return pb.ForecastRunResponse(forecast=found)

@@ -129,10 +129,10 @@ class SignIn:
     async def _project(self, request: Any) -> str:
         """Returns the project that a request is about; empty if it is about none, or several."""
         fields = request.DESCRIPTOR.fields_by_name
-        again = request.again if "again" in fields else ""
-        if "project" in fields and not again:
+        other = request.again if "again" in fields else request.revises.run if "revises" in fields else ""
+        if "project" in fields and not other:
             return str(request.project)
-        resource = again or next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
+        resource = other or next((getattr(request, name) for name in _RESOURCE_FIELDS if name in fields), "")
         parts = resource.split("/")
         if parts[0] != "runs" or len(parts) < 2 or parts[1] == "-":
             return ""

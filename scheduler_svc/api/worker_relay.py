@@ -160,6 +160,8 @@ def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.Dif
     # A branch that was reset no longer contains what it had merged in.
     request.from_merge_base = True
     request.to_revision = row.head_commit
+    if row.worker not in {"", worker}:
+        request.known_branches.add(branch=name.branch, commit=row.head_commit, elsewhere=True)
     return worker, request
 
 
@@ -169,8 +171,13 @@ def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, 
     if commit := attempt.commit or attempt.review.commit:
         request.from_revision, request.to_revision = f"{commit}^", commit
         request.from_merge_base = False
+        for known in request.known_branches:
+            known.commit = commit
+        # Submitted work is only where it was done.
+        worker = worker if attempt.commit else attempt.worker
     else:
         # Compares the files that a failed attempt left behind with the commit that it started from.
         request.from_revision = request.to_revision or request.from_revision
         request.to_revision = attempt.kept_ref
+        worker = attempt.worker
     return worker, request

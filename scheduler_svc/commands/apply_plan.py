@@ -4,11 +4,13 @@ import asyncio
 from functools import partial
 
 from heddle import pb
+from heddle.errors import invalid_field
 from heddle.identity.principals import Call
-from heddle.names import RunName
+from heddle.names import EpicName, RunName, run_or_epic
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.create_run import CHECKER, refuse_if
 from scheduler_svc.commands.plan_changes import Comparison, apply, compare, past_difference
+from scheduler_svc.commands.skip_failed import skip_failed
 from scheduler_svc.model.agent_availability import check_all_available, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
@@ -33,7 +35,10 @@ async def apply_plan(
     refuse_if(rules.oversized(request.plan))
     loop = asyncio.get_running_loop()
     refuse_if(await loop.run_in_executor(CHECKER, rules.violations, request.plan))
-    found = await database.read(partial(compare, name=name, plan=request.plan, revision=request.revision))
+    scope = _scope(name, request.skip_failed_of)
+    found = await database.read(
+        partial(compare, name=name, plan=request.plan, revision=request.revision, skips=scope)
+    )
     _check_agents(found, workers, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
     if request.validate_only:
         return pb.ApplyPlanResponse(
@@ -41,6 +46,8 @@ async def apply_plan(
         )
 
     def work(connection: Connection) -> object:
+        if scope is not None:
+            skip_failed(connection, scope, call.principal.name, now)
         # The run may have continued since.
         current = compare(connection, name, request.plan, request.revision)
         revision = apply(connection, current, request, call.principal.name, now)
@@ -49,6 +56,16 @@ async def apply_plan(
     write = partial(requests.once, request=request, work=work, call=call, now=now)
     made = await database.submit(write, LOOP, str(name))
     return await database.read(partial(_answer, name=name, made=made))
+
+
+def _scope(name: RunName, text: str) -> RunName | EpicName | None:
+    """Returns whose failed tasks are to be skipped; raises INVALID_FIELD if they are not of the run."""
+    if not text:
+        return None
+    scope = run_or_epic(text)
+    if scope.run != name.run:
+        raise invalid_field("skip_failed_of", f"{text} is not {name} or an epic of it")
+    return scope
 
 
 def _answer(connection: Connection, name: RunName, made: str) -> pb.ApplyPlanResponse:

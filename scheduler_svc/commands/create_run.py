@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from heddle import pb, urls
 from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
@@ -21,7 +21,7 @@ from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.resources import get_run
-from scheduler_svc.store.rows import epics, plans, requests, runs, tasks
+from scheduler_svc.store.rows import drafts, epics, plans, requests, runs, tasks
 
 # Checking the largest plans takes a second, in which other calls continue. One at a time: several threads of Python
 # take as long together, and would leave the others less.
@@ -49,6 +49,16 @@ class _Base:
     behind: pb.BaseBehind | None = None
 
 
+class Drafting(NamedTuple):
+    """What makes a run one that drafts a plan."""
+
+    request: pb.DraftPlanRequest
+    # The revision of the run's plan that its agent is given. 0: it changes no run's plan.
+    revision: int
+    # Where it runs. Empty: on the worker with the most free slots.
+    worker: str = ""
+
+
 # Creates a run for a call at a time, in microseconds.
 StartRun: TypeAlias = Callable[[pb.CreateRunRequest, Call, int], Awaitable[pb.Run]]
 
@@ -62,16 +72,15 @@ async def create_run(
     call: Call,
     now: int,
     project_budget: int | None = None,
-    draft: pb.DraftPlanRequest | None = None,
+    drafting: Drafting | None = None,
 ) -> pb.Run:
     """Returns the new run, or the run that this request_id already created. `project_budget` is in micros.
 
-    `draft` is the request of a run that drafts a plan; it then has the request_id.
+    `drafting`: the run drafts a plan; the request of that has the request_id.
     """
-    given = draft or request
-    before = await database.read(lambda connection: requests.recall(connection, given.request_id, given))
-    if before:
-        return await _read(database, before)
+    given = drafting.request if drafting else request
+    if before := await created_before(database, given):
+        return before
     asked = request
     if request.again:
         asked = await database.read(partial(filled, request=request))
@@ -81,21 +90,29 @@ async def create_run(
     refuse_if(rules.oversized(asked.plan))
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(CHECKER, _check_request, asked)
-    worker = workers.most_free()
+    worker = workers.get(drafting.worker) if drafting and drafting.worker else workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
     await loop.run_in_executor(CHECKER, _check_agents, asked, tuple(worker.state.agents), budget)
-    base = await _inspect(asked, worker)
+    base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
 
     def work(connection: Connection) -> RunName:
         actor, full = call.principal.name, worker.state.full
-        _write(connection, name, asked, base, actor=actor, now=now, full=full, drafts=draft is not None)
+        _write(connection, name, asked, base, actor=actor, now=now, full=full, drafting=drafting)
         return name
 
     write = partial(requests.once, request=given, work=work, call=call, now=now)
     return await _read(database, await database.submit(write, LOOP, str(name)))
+
+
+async def created_before(
+    database: Database, request: pb.CreateRunRequest | pb.DraftPlanRequest
+) -> pb.Run | None:
+    """Returns the run that this request_id already created; None if there is none. Raises REQUEST_ID_REUSED."""
+    made = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
+    return await _read(database, made) if made else None
 
 
 async def _read(database: Database, name: str) -> pb.Run:
@@ -136,7 +153,7 @@ def _check_agents(
     refuse_if(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Callable[[str], int]) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -150,7 +167,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
             " them, or accept that with --allow-dirty",
             files=", ".join(found.dirty_files),
         )
-    slots = max(worker.state.slots, 1)
+    slots = max(slots_for(found.project), 1)
     return _Base(
         worker.name,
         found.project,
@@ -189,16 +206,30 @@ def _write(
     actor: str,
     now: int,
     full: str = "",
-    drafts: bool = False,
+    drafting: Drafting | None = None,
 ) -> None:
     plan = request.plan
-    if drafts:
+    if drafting:
         # It neither changes nor runs the project: of its file, only whether there are checks matters, for its plan.
         base = replace(base, file=pb.ProjectFile(checks=base.file.checks) if base.file else None)
-    defaults = plan.defaults if drafts else with_checks(plan.defaults, base.file)
-    runs.insert(connection, _run_row(name, request, base, defaults, actor=actor, now=now) | {"draft": drafts})
+    defaults = plan.defaults if drafting else with_checks(plan.defaults, base.file)
+    row = _run_row(name, request, base, defaults, actor=actor, now=now)
+    if drafting:
+        revises = drafting.request.revises.run
+        row |= {"draft": True, "revises": RunName.parse(revises).run if revises else ""}
+    runs.insert(connection, row)
+    if drafting:
+        drafts.insert_request(connection, name, drafting.request, drafting.revision)
     plans.insert(
-        connection, name, 1, plan, text=request.plan_text, inputs=request.plan_inputs, actor=actor, now=now
+        connection,
+        name,
+        1,
+        plan,
+        text=request.plan_text,
+        inputs=request.plan_inputs,
+        draft=_draft_of(connection, request.draft, base.project) if request.draft else "",
+        actor=actor,
+        now=now,
     )
     events = [
         event(
@@ -230,6 +261,15 @@ def _write(
     epics.insert(connection, epic_rows)
     tasks.insert(connection, task_rows)
     append(connection, events, now)
+
+
+def _draft_of(connection: Connection, name: str, project: str) -> str:
+    """Returns the id of the draft that a plan comes from; empty if it is not one of the project.
+
+    The plan may be started on another repository than it was drafted for. The goal of that is no one's business here.
+    """
+    run = RunName.parse(name).run
+    return run if drafts.project_of(connection, run) == project else ""
 
 
 def _run_row(

@@ -10,9 +10,7 @@ from heddle.names import AttemptName, RunName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.worktree_list import Read
 from scheduler_svc.pools.workers import Workers, call
-from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.queries.resources import get_worker
 from scheduler_svc.store.rows.log_retention import expired, sessions_of, weigh
 from scheduler_svc.store.rows.retention import Retention
 
@@ -40,8 +38,12 @@ async def find_garbage(
 
 
 async def delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: int | None) -> int:
-    """Removes a run's sessions from its worker; returns their size in bytes. No epoch: removes nothing."""
-    worker_name, names = await read(partial(_sessions, run=run))
+    """Removes a run's sessions from its workers; returns their size in bytes. No epoch: removes nothing."""
+    found = await read(partial(sessions_of, run=run))
+    return sum([await _delete(workers, worker, names, epoch) for worker, names in found.items()])
+
+
+async def _delete(workers: Workers, worker_name: str, names: Sequence[AttemptName], epoch: int | None) -> int:
     try:
         worker = workers.get(worker_name)
     except HeddleError:
@@ -55,7 +57,3 @@ async def delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: 
         done = await call(worker.name, worker.agent.DeleteSessions, request, _DELETE_TIMEOUT)
         size += done.disk_bytes
     return size
-
-
-def _sessions(connection: Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
-    return get_worker(connection, run), sessions_of(connection, run)

@@ -13,7 +13,7 @@ from scheduler_svc.pools.workers import Workers, call
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.leadership import read_epoch
-from scheduler_svc.store.queries.records import run_row
+from scheduler_svc.store.queries.records import epic_row, run_row
 from scheduler_svc.store.rows import requests
 
 # Seconds. Git can be slow in a large repository.
@@ -21,11 +21,14 @@ _TIMEOUT: Final = 120.0
 
 
 class _Place(NamedTuple):
-    """Where an epic's conflict is."""
+    """Where an epic's conflict is: its run's worker has both branches, or fetches them."""
 
     worker: str
     project: str
     epoch: int
+    known_branches: list[pb.KnownBranch]
+    # True: the attempt may start on another worker.
+    is_placed: bool
 
 
 async def read_conflict(
@@ -63,6 +66,8 @@ async def submit(
         source_commit=request.source_commit,
         target_commit=request.target_commit,
         files=request.files,
+        known_branches=place.known_branches,
+        push=place.is_placed,
     )
     worker = workers.get(place.worker)
     made: pb.MakeResolutionResponse = await call(worker.name, worker.worktree.MakeResolution, asked, _TIMEOUT)
@@ -79,5 +84,17 @@ async def submit(
 
 def _place(connection: Connection, name: EpicName) -> _Place:
     check_conflicted(connection, name)
-    row: Any = run_row(connection, name.parent)
-    return _Place(row.worker, row.project, read_epoch(connection))
+    run: Any = run_row(connection, name.parent)
+    epic: Any = epic_row(connection, name)
+    elsewhere = epic.worker not in {"", run.worker}
+    known = [
+        pb.KnownBranch(branch=name.branch, commit=epic.head_commit, elsewhere=elsewhere),
+        pb.KnownBranch(branch=name.parent.branch, commit=run.head_commit),
+    ]
+    return _Place(
+        run.worker,
+        run.project,
+        read_epoch(connection),
+        [each for each in known if each.commit],
+        is_placed=bool(epic.generation),
+    )

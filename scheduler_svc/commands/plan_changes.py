@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, TaskName
-from heddle.plan.analysis import planned_order
 from scheduler_svc.commands.create_run import budget_of, epic_row, estimate_of, task_row
 from scheduler_svc.commands.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
 from scheduler_svc.model import transitions
@@ -14,13 +13,13 @@ from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.plan_difference import (
     ORDER,
-    EpicProgress,
     Progress,
     copy_fields,
     difference,
     new_order,
     refused,
     title_of,
+    unstarted,
 )
 from scheduler_svc.store.db.database import Connection, Row
 from scheduler_svc.store.db.events import append, event
@@ -71,8 +70,14 @@ class Comparison:
         return resolved_tasks(epic, self.after.defaults, self.progress.agent)
 
 
-def compare(connection: Connection, name: RunName, plan: pb.Plan, revision: int = 0) -> Comparison:
-    """Compares a run's plan with a new one.
+def compare(
+    connection: Connection,
+    name: RunName,
+    plan: pb.Plan,
+    revision: int = 0,
+    skips: RunName | EpicName | None = None,
+) -> Comparison:
+    """Compares a run's plan with a new one; `skips`: as if the failed tasks of this run or epic had been skipped.
 
     Raises NOT_FOUND, WRONG_STATE if the run is being cancelled, and PLAN_CHANGED if `revision` is
     neither 0 nor the current one.
@@ -81,13 +86,15 @@ def compare(connection: Connection, name: RunName, plan: pb.Plan, revision: int 
     if run.draft:
         raise not_for_drafts(name, "start its plan, then change the plan of that run")
     check_not_cancelling(connection, name)
+    if isinstance(skips, EpicName):
+        read_epic(connection, skips)
     newest = plans.read(connection, name)
     if revision and revision != newest.revision:
         raise _changed(connection, name, newest, revision)
     granted = _granted(pb.Plan.FromString(run.plan), newest.plan)
     file = pb.ProjectFile.FromString(run.project_file) if run.project_file else None
     before, after = (_effective(each, granted, file) for each in (newest.plan, plan))
-    progress = read_progress(connection, name, run.agent)
+    progress = read_progress(connection, name, run.agent, skips)
     changes = difference(before, after, progress)
     return Comparison(name, run, newest.revision, after, progress, changes)
 
@@ -98,7 +105,7 @@ def past_difference(connection: Connection, name: RunName, revision: int) -> pb.
         return pb.PlanDifference()
     before, after = (plans.read(connection, name, each).plan for each in (revision - 1, revision))
     agent = run_row(connection, name).agent
-    return pb.PlanDifference(changes=difference(before, after, _unstarted(before, agent)))
+    return pb.PlanDifference(changes=difference(before, after, unstarted(before, agent)))
 
 
 def apply(
@@ -315,7 +322,7 @@ def _changed(connection: Connection, name: RunName, newest: pb.GetPlanResponse, 
     """Returns the error for a change that was made to an older plan; raises NOT_FOUND if there is none."""
     seen = plans.read(connection, name, revision).plan
     agent = run_row(connection, name).agent
-    changes = difference(seen, newest.plan, _unstarted(seen, agent))
+    changes = difference(seen, newest.plan, unstarted(seen, agent))
     verbs = {_ADDED: "added", _REMOVED: "removed", pb.PLAN_CHANGE_KIND_MOVED: "moved"}
     listed = ", ".join(f"{title_of(each)} {verbs.get(each.kind, 'changed')}" for each in changes[:10])
     more = f" and {len(changes) - 10} more" if len(changes) > 10 else ""
@@ -325,12 +332,6 @@ def _changed(connection: Connection, name: RunName, newest: pb.GetPlanResponse, 
         f" {newest.actor or 'someone'} changed it ({listed or 'nothing that counts'}{more}); read the plan again",
         revision=newest.revision,
     )
-
-
-def _unstarted(plan: pb.Plan, agent: str) -> Progress:
-    """Returns the progress of a run of which nothing has started."""
-    keys = {epic.key: [task.key for task in planned_order(epic)] for epic in plan.epics}
-    return Progress({key: EpicProgress(tasks=dict.fromkeys(each, "")) for key, each in keys.items()}, agent)
 
 
 def _overtaken(change: pb.PlanChange) -> HeddleError:

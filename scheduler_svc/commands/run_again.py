@@ -35,6 +35,7 @@ def filled(connection: Connection, request: pb.CreateRunRequest) -> pb.CreateRun
         agent=run.agent,
         max_parallel=run.max_parallel,
         merge_into=run.merge_into,
+        draft=str(RunName(draft)) if (draft := plans.draft_of(connection, name.run)) else "",
     )
     if request.failed_only:
         asked.plan.CopyFrom(_left(connection, name, run.state, newest.plan))

@@ -1,12 +1,14 @@
 """Starts attempts, all that one decision starts with a handful of statements."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from heddle import pb
+from heddle.names import EpicName
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.queries.assignments import Assignment, read_starts
+from scheduler_svc.store.queries.assignments import Assignment, Start, Wanted, read_starts
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
 _ACTOR = "scheduler"
@@ -16,7 +18,8 @@ _RUNS = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
 
 def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) -> list[Assignment | None]:
     """Writes the starts that still apply; returns the assignment of each, None if it does not apply."""
-    starts = read_starts(connection, [(action.attempt, action.share) for action in actions])
+    wanted = [Wanted(action.attempt, action.share, action.worker) for action in actions]
+    starts = read_starts(connection, wanted)
     # Resources that an earlier start of this call has started.
     begun: set[object] = set()
     started: list[Assignment | None] = []
@@ -43,7 +46,26 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
         if start.epic_state == pb.EPIC_STATE_READY and epics.start(connection, epic, now):
             events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=start.epic_title)))
         begun |= {epic, run}
+        if action.worker and action.worker != start.place:
+            assignment, moved = _place(connection, epic, action, start)
+            events += moved
         title = pb.TaskStarted(title=assignment.spec.title, agent=agent, worker=assignment.worker)
         append(connection, [*events, event(attempt, _ACTOR, task_started=title)], now)
         started.append(assignment)
     return started
+
+
+def _place(
+    connection: Connection, epic: EpicName, action: StartTask, start: Start
+) -> tuple[Assignment, list[pb.Event]]:
+    """Gives the epic a new place; returns the assignment there, and the event if it had another place before."""
+    # Never the number of an earlier place: the remote could not tell the two apart.
+    generation = start.assignment.generation + 1
+    epics.place(connection, epic, action.worker, generation)
+    assignment = replace(
+        start.assignment, generation=generation, worktree_path="", lease=pb.Lease(), set_up=""
+    )
+    if not start.place:
+        return assignment, []
+    moved = pb.EpicMoved(from_worker=start.place, to_worker=action.worker, reason=action.left)
+    return assignment, [event(epic, _ACTOR, epic_moved=moved)]

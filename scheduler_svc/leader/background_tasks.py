@@ -13,7 +13,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.leader import cleanup, housekeeping, scheduled_runs
+from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.leader.merges import merge_queue
@@ -62,6 +62,9 @@ class BackgroundTasks:
 
     def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
+            if started:
+                # A session of an attempt that was lost there must not write where this one works.
+                await self._settled("orphans", started.worker)
             # A worktree must not be removed while a reopened run starts to use it again.
             waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
             # After such a wait the worktree may be gone, but the assignment still names it.
@@ -96,6 +99,9 @@ class BackgroundTasks:
             left = partial(worktrees.left_behind, retention=self._term.retention, now=self._term.now())
             for run in await self._term.read(left):
                 self.clean(run)
+            for worker in self._term.workers.views():
+                if worker.connected:
+                    self.remove_orphans(worker.name)
             for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
             await housekeeping.forget_old(self._term, at_once=False)
@@ -103,8 +109,19 @@ class BackgroundTasks:
         self._begin("keep_house", "", begin)
 
     def stop_orphans(self, worker: str) -> None:
-        """Stops sessions on a worker that is back although their attempts have ended."""
-        self._begin("orphans", worker, lambda: orphaned_sessions.stop_orphans(self._term, worker))
+        """Stops sessions on a worker that is back although their attempts have ended, and removes worktrees of epics that left."""
+
+        async def begin() -> None:
+            await orphaned_sessions.stop_orphans(self._term, worker)
+            self.remove_orphans(worker)
+
+        self._begin("orphans", worker, begin)
+
+    def remove_orphans(self, worker: str) -> None:
+        """Removes worktrees of epics that have moved to another worker."""
+        self._begin(
+            "orphaned_worktrees", worker, lambda: orphaned_worktrees.remove_orphans(self._term, worker)
+        )
 
     def start_schedules(self) -> None:
         """Starts the runs of schedules that are due."""

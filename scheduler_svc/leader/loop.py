@@ -138,7 +138,7 @@ class Loop:
         await self._report_workers(term, background)
         workers = self._workers.views()
         epoch, asked, snapshot = await self._database.read(
-            partial(self._observe, workers=workers, now=term.now())
+            partial(self._observe, workers=workers, now=term.now(), is_lost=self._workers.has_let_go)
         )
         # A worker that has seen a higher epoch refuses this leader, even if no newer leader exists.
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:

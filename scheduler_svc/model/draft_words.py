@@ -3,11 +3,12 @@
 from typing import Final
 
 from heddle import pb
-from heddle.drafts.prompt import remark_line
+from heddle.drafts.prompt import declined, remark_line
 from heddle.errors import HeddleError
 
 # A reason is shown in one line; GetDraft returns everything.
 _MOST_SHOWN: Final = 3
+_MOST_WORDS: Final = 300
 
 
 def rejection(draft: pb.Draft, *, again: bool) -> str:
@@ -17,9 +18,16 @@ def rejection(draft: pb.Draft, *, again: bool) -> str:
     more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
     if not draft.problems:
         return f"remarks on the plan go back to the agent: {shown}{more}"
+    if declined(draft) and not again:
+        return f"the agent proposes no change: {_first_line(draft.reasons)}"
     if again:
         return f"errors of the plan go back to the agent: {shown}{more}"
     return f"no valid plan: {shown}{more}"
+
+
+def _first_line(text: str) -> str:
+    words = next((line.strip() for line in text.splitlines() if line.strip()), "it gives no reason")
+    return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"
 
 
 def not_for_drafts(name: object, advice: str) -> HeddleError:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from heddle import pb
+from heddle.plan.analysis import planned_order
 from scheduler_svc.model.plan_defaults import resolved_epic, resolved_tasks
 
 # The name of the field for the place of an epic or task among others.
@@ -46,6 +47,12 @@ class Progress:
     epics: Mapping[str, EpicProgress]
     # The agent that replaces the default agent of its plans. Empty: none.
     agent: str = ""
+
+
+def unstarted(plan: pb.Plan, agent: str = "") -> Progress:
+    """Returns the progress of a run of which nothing has started."""
+    keys = {epic.key: [task.key for task in planned_order(epic)] for epic in plan.epics}
+    return Progress({key: EpicProgress(tasks=dict.fromkeys(each, "")) for key, each in keys.items()}, agent)
 
 
 def difference(before: pb.Plan, after: pb.Plan, progress: Progress) -> list[pb.PlanChange]:

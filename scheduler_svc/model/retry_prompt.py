@@ -29,9 +29,13 @@ def prompt_after(prompt: str, failed: pb.Attempt) -> str:
     if failed.kept_ref:
         lines.append(f"They are kept: `git diff HEAD...{failed.kept_ref}` shows them.")
     text = "\n".join([*lines, ""])
+    return f"{prompt}{text}{evidence(failed, MAX_BYTES - len(text.encode()))}"
+
+
+def evidence(failed: pb.Attempt, room: int) -> str:
+    """Returns what a failed attempt's checks printed, or else its last words, quoted, in at most `room` bytes."""
     checks = [check for check in failed.checks if not check.ok]
-    room = MAX_BYTES - len(text.encode())
-    return f"{prompt}{text}{_checks(checks, room) if checks else _last_words(failed, room)}"
+    return _checks(checks, room) if checks else _last_words(failed, room)
 
 
 def _checks(checks: list[pb.CheckFinished], room: int) -> str:

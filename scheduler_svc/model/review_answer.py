@@ -1,11 +1,11 @@
 """Reads the answer of a reviewer: a JSON object with its findings. Pure."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from heddle import pb
+from heddle.events import fenced_blocks
 
 MAX_FINDINGS: Final = 200
 # Of a finding and of the summary, in characters.
@@ -16,7 +16,6 @@ _SEVERITIES: Final[Mapping[str, "pb.ReviewSeverity.ValueType"]] = {
     "warning": pb.REVIEW_SEVERITY_WARNING,
     "note": pb.REVIEW_SEVERITY_NOTE,
 }
-_BLOCK: Final = re.compile(r"^[ \t]*```json[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _MAX_LINE: Final = 2**31 - 1
 
 
@@ -37,9 +36,12 @@ def read(text: str) -> Answer:
 
     It is the last block fenced as json; without such a block, the whole text or its last line must be JSON.
     """
-    blocks = _BLOCK.findall(text)
+    found = (part for part in fenced_blocks.parts(text) if isinstance(part, fenced_blocks.Block))
+    blocks = [block for block in found if block.language == "json"]
     if blocks:
-        return _answer(_parsed(blocks[-1], "the last ```json block"))
+        if not blocks[-1].closed:
+            raise UnreadableError("its last ```json block is not closed")
+        return _answer(_parsed(blocks[-1].content, "the last ```json block"))
     lines = text.strip().splitlines()
     if not lines:
         raise UnreadableError("it is empty")

@@ -56,13 +56,17 @@ class ReadyEpic(_Action):
 
 @dataclass(frozen=True)
 class StartTask(_Action):
-    """Start this attempt on the worker of its run."""
+    """Start this attempt."""
 
     wakes: ClassVar[Wakes] = Wakes.WATCHERS
     follow_up: ClassVar[FollowUp] = FollowUp.DRIVE_ATTEMPT
     attempt: AttemptName
     # Micros that its session may spend. None: no budget limits it.
     share: int | None = None
+    # The worker that is, or becomes, the place of its epic. Empty: the epic is where its run is.
+    worker: str = ""
+    # Why its epic leaves its earlier place. Empty: it had none, or stays.
+    left: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ snapshot, and calls it again.
 - A task starts once all tasks that it needs are accepted; if one will not be, it fails.
 - No run has more sessions than its max_parallel, and no worker more than its slots.
   No slot is idle while an epic could use it. No session starts on a worker that is drained.
+- An epic of a project by URL moves between two attempts, if its worker is lost or drained, or has no slot for a task
+  that has not been tried; see places.py.
 - No task starts without a reserved share of every budget above it.
 - No task starts below a budget that is used up; sessions below it are stopped. A budget of
   the run or its project pauses the run, one of an epic or task only its epic.
@@ -19,10 +21,11 @@ snapshot, and calls it again.
 - Every run ends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from heddle import pb
+from heddle.names import RunName
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
 from scheduler_svc.policy import budgets, epic_end, run_waits
@@ -39,6 +42,7 @@ from scheduler_svc.policy.actions import (
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs
+from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -83,12 +87,21 @@ def decide(snapshot: Snapshot) -> list[Action]:
         if pause := queue.refused():
             actions.append(pause)
         queues.append(queue)
-    free = {
-        worker.name: worker.slots for worker in snapshot.workers if worker.takes_work and not worker.draining
-    }
-    actions += starts(queues, free)
-    actions += run_waits.changed(snapshot)
+    places = Places(snapshot.workers, snapshot.lost)
+    actions += starts(queues, places)
+    actions += run_waits.changed(snapshot, _without_place(queues, places))
     return actions
+
+
+def _without_place(queues: Iterable[Queue], places: Places) -> dict[RunName, str]:
+    """Returns what runs without a session wait for, if one of their epics lacks only a place."""
+    return {
+        queue.run.name: places.wait(queue.run, waiting)
+        for queue in queues
+        if queue.live == 0
+        and queue.run.max_parallel
+        and (waiting := [each for each in queue.waiting() if each.moves])
+    }
 
 
 def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:

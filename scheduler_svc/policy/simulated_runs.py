@@ -61,14 +61,15 @@ class Board:
         match action:
             case ReadyEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_READY)
-            case StartTask(attempt):
+            case StartTask(attempt, worker=worker):
                 task = self.task(attempt.parent)
                 if attempt.number != task.attempts + 1:
                     raise ValueError(f"{attempt} is not the next of its task")
                 self.change_task(
                     attempt.parent, state=pb.TASK_STATE_RUNNING, attempts=attempt.number, live_attempt=attempt
                 )
-                self.change_epic(attempt.parent.parent, state=pb.EPIC_STATE_RUNNING)
+                epic = attempt.parent.parent
+                self.change_epic(epic, state=pb.EPIC_STATE_RUNNING, worker=worker or self.epic(epic).worker)
             case StopAttempt(attempt):
                 self.change_task(attempt.parent, stopping=True)
             case ParkAttempt(attempt):

@@ -1,6 +1,6 @@
 """Decides which epics get the free slots, and which sessions are parked for them. Part of the policy; pure."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -10,6 +10,7 @@ from scheduler_svc.model.states import ENDED_EPIC
 from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartTask
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs, epic_tasks
+from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.snapshot import EpicView, ProviderView, RunView, TaskView
 
 _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
@@ -76,16 +77,18 @@ class Queue:
     ) -> None:
         self.run = run
         self.place = place
-        live = [task for epic in run.epics for task in epic.tasks if task.live]
-        self.live = len(live)
-        # Attempts without a session that wait for their environment: other attempts may use their slots.
-        self.stalled = sum(task.starting for task in live) if run.faulty else 0
-        # Sessions whose slots will soon be free.
-        self.leaving = sum(task.stopping for task in live)
+        # The live tasks, each with its worker.
+        sessions = [(run.worker_of(epic), task) for epic in run.epics for task in epic.tasks if task.live]
+        self.live = len(sessions)
+        # The workers of its sessions. Attempts without a session that wait for their environment leave their slots
+        # to others.
+        self.occupied = [worker for worker, task in sessions if not (run.faulty and task.starting)]
+        # The workers whose slots will soon be free.
+        self.leaving = [worker for worker, task in sessions if task.stopping]
         # Longest waiting first.
         self.parkable = sorted(
-            (task for task in live if task.parkable and not task.stopping),
-            key=lambda task: task.asked_at or 0,
+            (each for each in sessions if each[1].parkable and not each[1].stopping),
+            key=lambda each: each[1].asked_at or 0,
         )
         self._may_start = may_start and run.state in _GOES_ON
         self._causes = causes
@@ -95,11 +98,23 @@ class Queue:
         self._needs = needs
 
     def has_next(self) -> bool:
-        return self.live < self.run.max_parallel and self.could_start() > 0
+        return self.live < self.run.max_parallel and self._may_start and bool(self._admitted())
 
-    def could_start(self) -> int:
-        """Returns how many of its epics lack only a slot."""
-        return len(self._admitted()) if self._may_start else 0
+    def waiting(self) -> list[EpicView]:
+        """Returns its epics that lack only a slot, the best first."""
+        return self._admitted()[::-1] if self._may_start else []
+
+    def find_place(self, places: Places) -> tuple[EpicView, str] | None:
+        """Returns its best epic for which a worker has a slot, and that worker; None if there is none."""
+        for epic in reversed(self._admitted()):
+            task = _next(epic)
+            assert task  # noqa: S101 (only epics with such a task are admitted)
+            if worker := places.choose(self.run, epic, task):
+                return epic, worker
+            if not self.run.placed:
+                # The others are at the same worker.
+                return None
+        return None
 
     def refused(self) -> PauseRun | None:
         """Returns the pause of a run whose next task needs a provider that requires action of the operator.
@@ -117,15 +132,16 @@ class Queue:
                 return PauseRun(self.run.name, reason, held_by=task.provider)
         return None
 
-    def start_next(self) -> StartTask | None:
-        """Returns the start of the best epic; None if too little of a budget is free for it."""
-        admitted = self._admitted()
-        at_once = min(len(admitted), self.run.max_parallel - self.live)
-        epic = admitted[-1]
-        if self._gate.narrow:
-            self._best_last = [each for each in self._best_last if each is not epic]
-        else:
+    def start(self, epic: EpicView, worker: str, left: str) -> StartTask | None:
+        """Returns the start of an epic's next task on a worker; None if too little of a budget is free for it.
+
+        `left` is why the epic leaves its earlier place.
+        """
+        at_once = min(len(self._admitted()), self.run.max_parallel - self.live)
+        if self._best_last[-1] is epic:
             self._best_last.pop()
+        else:
+            self._best_last = [each for each in self._best_last if each is not epic]
         task = _next(epic)
         assert task  # noqa: S101 (only epics with such a task are admitted)
         share = self._ledger.share(self.run, epic, task, at_once)
@@ -135,7 +151,12 @@ class Queue:
             self._ledger.reserve(self.run, epic, task, share)
         self._gate.enter(task)
         self.live += 1
-        return StartTask(task.name.attempt(task.attempts + 1), share)
+        return StartTask(
+            task.name.attempt(task.attempts + 1),
+            share,
+            worker if epic.moves else "",
+            left if epic.moves else "",
+        )
 
     def _admitted(self) -> list[EpicView]:
         """Returns the epics that could start, the best last."""
@@ -162,47 +183,69 @@ class Queue:
         )
 
 
-def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
-    """Yields the starts that fill the `free` slots; the run with the fewest sessions comes first."""
+def starts(queues: list[Queue], places: Places) -> Iterator[Action]:
+    """Yields the starts that fill the free slots; the run with the fewest sessions comes first."""
     for queue in queues:
-        if queue.run.worker in free:
-            free[queue.run.worker] -= queue.live - queue.stalled
-    while able := [queue for queue in queues if free.get(queue.run.worker, 0) > 0 and queue.has_next()]:
+        for worker in queue.occupied:
+            places.occupy(worker)
+    able = [queue for queue in queues if queue.has_next()]
+    while able:
         queue = min(able, key=lambda each: (each.live, each.place))
-        if start := queue.start_next():
-            free[queue.run.worker] -= 1
-            yield start
-    yield from _parks(queues, free)
+        found = queue.find_place(places)
+        if found is not None:
+            epic, worker = found
+            if start := queue.start(epic, worker, places.left(epic, worker)):
+                places.occupy(worker)
+                yield start
+        if found is None or not queue.has_next():
+            able.remove(queue)
+    yield from _parks(queues, places)
 
 
-def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
+def _parks(queues: Iterable[Queue], places: Places) -> Iterator[Action]:
     """Yields the sessions to park for epics without a slot: at most one for each.
 
     Slots of sessions that end anyway count as free. Repeats the result if called again before a
     parked session has ended.
     """
-    here = [queue for queue in queues if queue.run.worker in free]
-    if not any(queue.parkable for queue in here):
+    queues = list(queues)
+    if not any(queue.parkable for queue in queues):
         return
-    for queue in here:
-        free[queue.run.worker] += queue.leaving
-    for queue in sorted(here, key=lambda each: (each.live, each.place)):
-        for _ in range(queue.could_start()):
-            run_is_full = queue.live - queue.leaving >= queue.run.max_parallel
-            if not run_is_full and free[queue.run.worker] > 0:
-                free[queue.run.worker] -= 1
-                queue.live += 1
-                continue
-            mates = [queue] if run_is_full else [each for each in here if each.run.worker == queue.run.worker]
-            waiting = [each for each in mates if each.parkable]
-            if not waiting:
-                break
-            giver = min(waiting, key=lambda each: each.parkable[0].asked_at or 0)
-            task = giver.parkable.pop(0)
-            giver.live -= 1
-            queue.live += 1
-            assert task.live_attempt  # noqa: S101 (only live sessions are parkable)
-            yield ParkAttempt(task.live_attempt)
+    for queue in queues:
+        for worker in queue.leaving:
+            places.vacate(worker)
+    for queue in sorted(queues, key=lambda each: (each.live, each.place)):
+        for epic in queue.waiting():
+            yield from _parked_for(queue, epic, queues, places)
+
+
+def _parked_for(
+    queue: Queue, epic: EpicView, queues: Sequence[Queue], places: Places
+) -> Iterator[ParkAttempt]:
+    """Yields the session to park for an epic; nothing if it gets a slot otherwise, or no session can be parked."""
+    run, task = queue.run, _next(epic)
+    assert task  # noqa: S101 (only epics with such a task are admitted)
+    run_is_full = queue.live - len(queue.leaving) >= run.max_parallel
+    if not run_is_full and (worker := places.choose(run, epic, task)):
+        places.occupy(worker)
+        queue.live += 1
+        return
+    mates = [queue] if run_is_full else queues
+    waiting = [
+        (asked.asked_at or 0, mate, (worker, asked))
+        for mate in mates
+        for worker, asked in mate.parkable
+        if places.may_use(run, epic, task, worker)
+    ]
+    if not waiting:
+        return
+    _, giver, parked = min(waiting, key=lambda each: each[0])
+    giver.parkable.remove(parked)
+    giver.live -= 1
+    queue.live += 1
+    attempt = parked[1].live_attempt
+    assert attempt  # noqa: S101 (only live sessions are parkable)
+    yield ParkAttempt(attempt)
 
 
 def _resumes(epic: EpicView) -> bool:

@@ -103,6 +103,10 @@ class EpicView:
     setup_failure: str = ""
     # True: its branch still contains commits that the operator has set aside; its next attempt removes them.
     rewinds: bool = False
+    # True: it has a place of its own, which can change between two attempts. False: it is where its run is.
+    moves: bool = False
+    # The worker that is its place. Empty: it has none yet, or does not move.
+    worker: str = ""
 
     @property
     def next_task(self) -> TaskView | None:
@@ -118,7 +122,7 @@ class EpicView:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run that has not ended. All of its epics are on the disk of one worker."""
+    """A run that has not ended. Its worker merges its epics, and runs those that do not move."""
 
     name: RunName
     state: "pb.RunState.ValueType"
@@ -141,11 +145,17 @@ class RunView:
     # Its budget, in micros. None: no limit.
     budget: int | None = None
     project: str = ""
+    # True: its project is a URL, so its epics can move.
+    placed: bool = False
     # Average cost of an accepted task of the project, in micros. 0: unknown.
     typical_cost: int = 0
     # The budget of all runs of its project and their cost so far, in micros.
     project_budget: int | None = None
     project_spent: int = 0
+
+    def worker_of(self, epic: EpicView) -> str:
+        """Returns the worker that is the place of an epic, or where it is because the run is."""
+        return epic.worker if epic.moves else self.worker
 
     @property
     def ends(self) -> bool:
@@ -207,3 +217,5 @@ class Snapshot:
     # Average duration of accepted tasks, in seconds. None: unknown.
     typical_seconds: float | None = None
     providers: tuple[ProviderView, ...] = ()
+    # Workers whose leases expired while they were unreachable: none of their sessions is left.
+    lost: frozenset[str] = frozenset()

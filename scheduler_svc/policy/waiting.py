@@ -23,6 +23,12 @@ class _Case:
     connected: AbstractSet[str]
     held: AbstractSet[str]
 
+    @property
+    def worker_takes_work(self) -> bool:
+        worker = self.run.worker_of(self.epic)
+        # An epic without a place can have any.
+        return worker in self.connected if worker else bool(self.connected)
+
 
 # The first reason that applies counts.
 _START_REASONS: Final[dict[str, Callable[[_Case], bool]]] = {
@@ -31,7 +37,7 @@ _START_REASONS: Final[dict[str, Callable[[_Case], bool]]] = {
     "dependency": lambda case: case.epic.state == pb.EPIC_STATE_BLOCKED,
     "retry_delay": lambda case: case.task.paced,
     "provider": lambda case: case.task.provider in case.held,
-    "worker": lambda case: case.run.worker not in case.connected,
+    "worker": lambda case: not case.worker_takes_work,
     "max_parallel": lambda case: case.live >= case.run.max_parallel,
     "slot": lambda _: True,
 }

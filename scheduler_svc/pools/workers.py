@@ -11,7 +11,7 @@ import grpc
 import structlog
 from prometheus_client import Gauge
 
-from heddle import errors, fencing, pb
+from heddle import errors, fencing, pb, urls
 from heddle.backoff import Backoff
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
@@ -186,8 +186,8 @@ class Workers:
 
     async def _join(self, address: WorkerAddress, *, registered: bool = False) -> None:
         # The events of sessions stay in the worker's spool until the database takes them.
-        agent = open_channel(address.agent, self._tls, ahead=False)
-        worktree = open_channel(address.worktree, self._tls)
+        agent = open_channel(address.agent, self._tls, ahead=False, tls_name=address.tls_name)
+        worktree = open_channel(address.worktree, self._tls, tls_name=address.tls_name)
         worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
         worker.registered = address if registered else None
         worker.channels = (agent, worktree)
@@ -244,6 +244,16 @@ class Workers:
         """Returns the slots of a worker; 0 if unknown."""
         worker = self._workers.get(name)
         return worker.state.slots if worker else 0
+
+    def slots_for(self, project: str, worker: str) -> int:
+        """Returns how many sessions a run on a worker can have: epics of a project by URL use all workers."""
+        if not urls.is_url(project):
+            return self.slots(worker)
+        return sum(
+            worker.state.slots
+            for worker in self._workers.values()
+            if worker.state.connected and not worker.draining
+        )
 
     def has_let_go(self, name: str) -> bool:
         """Returns whether a worker's lease expired while it was unreachable: none of its sessions is left.
@@ -345,11 +355,6 @@ def _show(worker: pb.Worker) -> None:
     _FULL.labels(name).set(bool(worker.full))
     _SLOTS.labels(name).set(worker.slots)
     _SESSIONS.labels(name).set(worker.running_sessions)
-
-
-def known_branches(commits: Mapping[str, str]) -> list[pb.KnownBranch]:
-    """Returns branches and their last commits in the form of requests."""
-    return [pb.KnownBranch(branch=branch, commit=commit) for branch, commit in commits.items()]
 
 
 def no_worker(message: str) -> HeddleError:

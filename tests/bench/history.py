@@ -159,7 +159,7 @@ _STATEMENTS: Final = (
     SELECT r.run, s, CAST(:event AS bytea), CAST(timezone('UTC', to_timestamp(r.created_at / 1000000)) AS date)
     FROM runs r, generate_series(1, :epics * :tasks * :run_events) AS s WHERE r.ended_at IS NOT NULL""",
     """INSERT INTO requests (request_id, hash, resource, created_at)
-    SELECT 'request-' || n, '', 'runs/run-' || n, :now - n * 1000000 FROM generate_series(1, :runs * 10) AS n""",
+    SELECT 'request-' || n, '', 'runs/run-' || n, :now - CAST(n AS bigint) * 1000000 FROM generate_series(1, :runs * 10) AS n""",
     """INSERT INTO audit (at, "user", method, resource, request_id, peer, refusal)
     SELECT :now - n, 'user:' || n % 10, 'CreateRun', 'runs/run-' || n, '', '', ''
     FROM generate_series(1, :runs * 10) AS n""",

@@ -19,7 +19,7 @@ from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.outcomes.attempt_outcomes import Acceptance, accept_all
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries import costs, lists, merge_view, records, session_log, worktrees
-from scheduler_svc.store.queries.assignments import read_starts
+from scheduler_svc.store.queries.assignments import Wanted, read_starts
 from scheduler_svc.store.queries.resources import runs_of
 from scheduler_svc.store.rows import audit, holds, log_retention, requests
 from tests.bench.history import LARGE, LARGE_EPICS, Size, a_session
@@ -58,7 +58,7 @@ def hot_queries(size: Size) -> Mapping[str, Query]:
     cost = partial(costs.list_costs, project_budget=None)
     return {
         "the leader's input of a decision": observe,
-        "start of a task": lambda connection: read_starts(connection, [(pending, None)]),
+        "start of a task": lambda connection: read_starts(connection, [Wanted(pending, None, "")]),
         "a batch of a session": take_in,
         "acceptance of a task": accept,
         # Its log has an event for the run and one for each epic.

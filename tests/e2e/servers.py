@@ -6,6 +6,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ END_TIMEOUT = 60.0
 class Servers:
     """Heddle on free loopback ports, with a separate home folder. `url` is the board's address."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self._home = home
+        self._extra = dict(environment or {})
         self._home.mkdir()
         scheduler, ui = (f"127.0.0.1:{port}" for port in free_ports(2))
         self._addresses = {
@@ -129,6 +131,7 @@ class Servers:
             "HEDDLE_WORKERS": f"local={self._addresses['worktree']}+{self._addresses['agent']}",
             "HEDDLE_SLOTS": "12",
             "HEDDLE_MIN_FREE_BYTES": "0",
+            **self._extra,
         }
         # With it, NiceGUI would treat the server as one of its own tests.
         environment.pop("PYTEST_CURRENT_TEST", None)

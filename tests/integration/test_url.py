@@ -38,7 +38,7 @@ async def test_a_run_on_a_url_is_pushed_and_says_what_was_not(tmp_path: Path) ->
     failed = [event.push_failed for event in events if event.HasField("push_failed")]
     assert failed
     assert all(each.branch.startswith("heddle/") and "no such branches" in each.error for each in failed)
-    names = git(remote, "for-each-ref", "--format=%(refname:short)").split()
+    names = git(remote, "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
     assert sorted(names) == [ended.branch, "trunk"]
     assert "found" in git(remote, "ls-tree", "--name-only", "trunk").split()
     assert "s3cret" not in "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.log"))

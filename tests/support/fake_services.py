@@ -30,7 +30,8 @@ class Identity(grpc_stubs.IdentityServiceServicer):
 def register(server):
     grpc_stubs.add_IdentityServiceServicer_to_server(Identity(), server)
 
-asyncio.run(serve(Service(["fake"], register, Guard()), settings.listen))
+def main():
+    asyncio.run(serve(Service(["fake"], register, Guard()), settings.listen))
 """
 
 _WEB = """
@@ -42,8 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200 if self.path == "/healthz" else 404)
         self.end_headers()
 
-host, _, port = os.environ["HEDDLE_LISTEN"].rpartition(":")
-HTTPServer((host, int(port)), Handler).serve_forever()
+def main():
+    host, _, port = os.environ["HEDDLE_LISTEN"].rpartition(":")
+    HTTPServer((host, int(port)), Handler).serve_forever()
 """
 
 

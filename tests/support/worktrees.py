@@ -38,6 +38,8 @@ class Worker:
     epoch: int = 1
     # Used in calls instead of the path of `project`.
     url: str = ""
+    # The generation of the places of its epics. 0: they have none.
+    generation: int = 0
 
     @property
     def name(self) -> str:
@@ -54,6 +56,7 @@ class Worker:
         merge: str = "",
         needed: Sequence[str] = (),
         resolve: bool = False,
+        known: Sequence[pb.KnownBranch] = (),
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -66,6 +69,8 @@ class Worker:
             merge_revision=merge,
             take_in=needed,
             resolve_conflict=resolve,
+            known_branches=known,
+            generation=self.generation,
         )
         return await self.stub.EnsureWorktree(request)
 
@@ -74,7 +79,12 @@ class Worker:
 
     async def commit(self, name: AttemptName, subject: str = "Work", body: str = "") -> pb.CommitTaskResponse:
         request = pb.CommitTaskRequest(
-            project=self.name, attempt=str(name), epoch=self.epoch, subject=subject, body=body
+            project=self.name,
+            attempt=str(name),
+            epoch=self.epoch,
+            subject=subject,
+            body=body,
+            generation=self.generation,
         )
         return await self.stub.CommitTask(request)
 
@@ -91,6 +101,7 @@ class Worker:
         *,
         squash: bool = False,
         preview: bool = False,
+        known: Sequence[pb.KnownBranch] = (),
     ) -> pb.MergeBranchResponse:
         request = pb.MergeBranchRequest(
             project=self.name,
@@ -101,6 +112,7 @@ class Worker:
             resource=resource,
             squash=squash,
             preview=preview,
+            known_branches=known,
         )
         return await self.stub.MergeBranch(request)
 

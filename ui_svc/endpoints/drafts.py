@@ -1,6 +1,6 @@
 """HTTP endpoints for drafts of plans."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Body
 
@@ -13,6 +13,8 @@ from ui_svc.views import drafts as views
 
 Form: TypeAlias = Annotated[dict[str, Any], Body()]
 
+_KINDS: Final = {"split": pb.PLAN_REVISION_KIND_SPLIT, "rest": pb.PLAN_REVISION_KIND_REST}
+
 
 class DraftCalls:
     """Translates between the browser's JSON and the client's calls."""
@@ -22,6 +24,7 @@ class DraftCalls:
 
     def add_to(self, router: APIRouter) -> None:
         router.post("/drafts")(self.draft_plan)
+        router.post(addresses.RUN + "/plan:revise")(self.revise_plan)
         router.get(addresses.RUN + "/draft")(self.get_draft)
 
     async def draft_plan(self, form: Form) -> View:
@@ -36,6 +39,19 @@ class DraftCalls:
             agent=str(form.get("agent", "")) or await self._usual_agent(),
             budget_usd_micros=budget,
             request_id=str(form.get("request_id", "")),
+        )
+        return views.draft(pb.Draft(), await self._client.draft_plan(request))
+
+    async def revise_plan(self, name: addresses.Run, form: Form) -> View:
+        """Lets an agent change the plan of a run: split `epic`, or plan the `rest` of the run or of `epic` again."""
+        kind = _KINDS.get(str(form.get("kind", "")))
+        if kind is None:
+            raise errors.invalid_field("kind", f"must be one of {', '.join(_KINDS)}")
+        request = pb.DraftPlanRequest(
+            goal=str(form.get("goal", "")),
+            agent=str(form.get("agent", "")) or await self._usual_agent(),
+            request_id=str(form.get("request_id", "")),
+            revises=pb.PlanRevision(kind=kind, run=str(name), epic=str(form.get("epic", ""))),
         )
         return views.draft(pb.Draft(), await self._client.draft_plan(request))
 

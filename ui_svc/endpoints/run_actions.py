@@ -71,6 +71,7 @@ class RunActions:
             plan_text=text,
             plan_inputs=inputs,
             revision=_revision(form),
+            skip_failed_of=str(form.get("skip_failed_of", "")),
             validate_only=bool(form.get("validate_only")),
             request_id=str(form.get("request_id", "")),
         )

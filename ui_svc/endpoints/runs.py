@@ -291,5 +291,6 @@ def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
         max_parallel=_whole(form, "max_parallel"),
         merge_into=str(form.get("merge_into", "")),
         allow_dirty=bool(form.get("allow_dirty")),
+        draft=str(form.get("draft", "")),
         request_id=str(form.get("request_id", "")),
     )

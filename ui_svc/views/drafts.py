@@ -18,6 +18,9 @@ def draft(message: pb.Draft, of_run: pb.Run) -> View:
         "problems": _remarks(message.problems),
         "warnings": _remarks(message.warnings),
         "handovers": message.handovers,
+        "revises": message.revises.run,
+        "revision": message.revision,
+        "skip_failed_of": message.skip_failed_of,
     }
 
 

@@ -33,6 +33,7 @@ def run(message: pb.Run) -> View:
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
         "draft": message.draft,
+        "revises": message.revises,
     }
 
 

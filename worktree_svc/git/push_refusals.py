@@ -8,6 +8,14 @@ _MOST_CHARACTERS: Final = 1_000
 
 _BEHIND: Final = ("fetch first", "non-fast-forward", "stale info")
 
+# Another push won, as the remote itself says it.
+_COLLISIONS: Final = ("cannot lock ref", "failed to update ref", "incorrect old value", "already exists")
+
+_PERMISSIONS: Final = (
+    *("Permission", "permission", "denied", "403", "could not read Username", "Authentication failed"),
+    *("read-only", "not allowed", "not authorized"),
+)
+
 _ADVICE: Final = (
     (
         ("'refs/heads/heddle' exists", "refs/heads/heddle'; cannot create", "directory file conflict"),
@@ -19,7 +27,7 @@ _ADVICE: Final = (
         "A rule of the remote refuses it: allow the worker's account to push this branch, or name another in merge_into",
     ),
     (
-        ("Permission", "permission", "denied", "403", "could not read Username", "Authentication failed"),
+        _PERMISSIONS,
         "The worker's own git must be allowed to push: try git push there, as the user of the service",
     ),
 )
@@ -41,6 +49,16 @@ def read(printed: str, said: str, wanted: Sequence[str]) -> dict[str, str]:
 def is_behind(said: str) -> bool:
     """Returns whether the remote has commits that are not known here."""
     return any(word in said for word in _BEHIND)
+
+
+def is_collision(said: str) -> bool:
+    """Returns whether a ref at the remote is not where this push expected it."""
+    return is_behind(said) or any(word in said for word in _COLLISIONS)
+
+
+def is_forbidden(said: str) -> bool:
+    """Returns whether a rule of the remote, or the account's rights there, refused a push."""
+    return "remote rejected" in said or any(word in said for word in _PERMISSIONS)
 
 
 def _refused(printed: str) -> Iterator[tuple[str, str]]:

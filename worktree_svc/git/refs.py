@@ -54,6 +54,11 @@ def accepted_ref(epic: EpicName) -> str:
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
 
 
+def claim_ref(epic: EpicName) -> str:
+    """Returns the ref of the claim of an epic's place, here and at the remote."""
+    return f"refs/heddle/claim/{epic.run}/{epic.epic}"
+
+
 def accepting(epic: EpicName, commit: str, old: str) -> list[RefUpdate]:
     """Returns the updates that make `commit` an epic's last accepted one instead of `old`, and move its branch there."""
     return [
@@ -169,6 +174,11 @@ def _packed(git_dir: Path, ref: str) -> str | None:
 def resolve(git: Git, revision: str) -> str | None:
     """Returns the commit that `revision` refers to, in any of git's notations; None if there is none."""
     return git.object_id(f"{revision}^{{commit}}")
+
+
+def has(git: Git, commit: str) -> bool:
+    """Returns whether a commit is here. Unlike `resolve`, does not fetch it into a partial clone, with all of its history."""
+    return git.run("rev-list", "--exclude-promisor-objects", "--max-count=1", commit).code == 0
 
 
 def head_of(git: Git, folder: Path) -> str | None:

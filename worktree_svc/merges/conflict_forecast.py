@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from worktree_svc.git import refs, trees
@@ -63,13 +64,15 @@ class ForecastRequest(NamedTuple):
     """The branches to compare, and the further revisions to merge each of them with.
 
     `starts` contains the commit at which each branch started; a branch without an entry
-    started at the base. An upstream that does not exist is ignored.
+    started at the base. An upstream that does not exist is ignored. `commits` contains the branches that other
+    workers move, with their commits.
     """
 
     names: Sequence[str]
     base: str
     starts: Mapping[str, str]
     upstream: str = ""
+    commits: Mapping[str, str] = MappingProxyType({})
 
 
 class Branch(NamedTuple):
@@ -156,8 +159,8 @@ class ConflictForecaster:
         unique = list(dict.fromkeys(request.names))
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
         branches = []
-        for name, commit in zip(unique, commits, strict=True):
-            if commit:
+        for name, here in zip(unique, commits, strict=True):
+            if commit := request.commits.get(name) or here:
                 start = request.starts.get(name) or onto
                 branches.append(Branch(name, commit, self._changes_of(project, start, commit)))
         bases = [_Side("", onto), *([_Side("", upstream, upstream=True)] if upstream else [])]

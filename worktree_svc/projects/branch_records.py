@@ -31,6 +31,12 @@ def record_of(branch: str) -> str | None:
     return refs.accepted_ref(EpicName(run, epic)) if epic else refs.merged_ref(RunName(run))
 
 
+def epic_of(branch: str) -> EpicName | None:
+    """Returns the epic whose branch it is; None for another branch."""
+    match = _OURS.fullmatch(branch)
+    return EpicName(*match.groups()) if match and match[2] else None
+
+
 def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | None:
     """Returns the commit of a branch; None if it does not exist.
 

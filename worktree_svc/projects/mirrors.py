@@ -11,17 +11,18 @@ force-pushed. The service's own git provides the credentials; they are not store
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from heddle import errors, pb, urls
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
 from worktree_svc.git.command import decode
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.projects import branch_records, repository
+from worktree_svc.projects import known_branches, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -86,8 +87,7 @@ class Mirrors:
     def restore(self, url: str, known: Iterable[pb.KnownBranch] = ()) -> None:
         """Clones a mirror that is lost, and restores Heddle's branches in it; does nothing for a project by path.
 
-        `known` are branches with the last commits that the scheduler knows. One that is here is left as it is, because
-        it can only be newer. Raises NOT_A_REPOSITORY, or UNKNOWN_REVISION if the remote does not have a commit.
+        `known` are branches with the last commits that the scheduler knows; see `known_branches.restore`.
         """
         if not urls.is_url(url):
             return
@@ -96,24 +96,20 @@ class Mirrors:
             log.warning("mirror_lost", path=str(folder), project=urls.redacted(url))
             self.update(url, "")
         project = repository.find(self._folders, url)
-        for branch, commit in ((each.branch, each.commit) for each in known):
-            record = branch_records.record_of(branch)
-            if record is None:
-                continue
-            ref = refs.branch_ref(branch)
-            at, last = refs.read(project.git, ref, record)
-            if at or last:
-                continue
-            if refs.resolve(project.git, f"{commit}^{{commit}}") is None:
-                raise errors.HeddleError(
-                    pb.ERROR_REASON_UNKNOWN_REVISION,
-                    f"{commit[:12]} of {branch} is neither on this worker nor at the remote: it was not pushed before"
-                    " the worker's disk was lost. Retry the run's tasks from the first one that is missing.",
-                    revision=commit,
-                )
-            made = [refs.RefUpdate(each, commit, refs.ABSENT) for each in (ref, record)]
-            refs.update(project.git, made)
-            log.warning("branch_restored", branch=branch, commit=commit)
+        known_branches.restore(project, known, partial(self._fetching, project.top))
+
+    def bring(self, url: str, known: Iterable[pb.KnownBranch]) -> None:
+        """Fetches the commits of branches that other workers move; moves no branch. Clones a mirror that is lost."""
+        if urls.is_url(url):
+            self.restore(url)
+            project = repository.find(self._folders, url)
+            known_branches.bring_missing(project, known, partial(self._fetching, project.top))
+
+    def bring_run(self, url: str, run: RunName) -> None:
+        """Fetches all that the remote has of a run; does nothing for a project by path."""
+        if urls.is_url(url):
+            project = repository.find(self._folders, url)
+            known_branches.bring(project, [run], partial(self._fetching, project.top))
 
     def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
         """Pushes branches to the project's remote; returns the reason for each refused branch.

@@ -104,6 +104,8 @@ class WorktreeState:
     work_saved: bool = False
     # Changes that the worktree contained when the claiming attempt requested it. None: there were none.
     found: ChangesFound | None = None
+    # The owner's commit that the remote is asked to accept. Empty: none.
+    offered: str = ""
     # The commit that the owner merges into the epic. Empty: no merge.
     merging: str = ""
     continued: bool = False
@@ -191,6 +193,7 @@ class WorktreeStore:
             dirty=fields.get("dirty", False),
             work_saved=fields.get("settled", False),
             found=ChangesFound(*fields["found"]) if fields.get("found") else None,
+            offered=fields.get("offered", ""),
             merging=fields.get("merging", ""),
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
@@ -218,6 +221,7 @@ class WorktreeStore:
             "dirty": state.dirty,
             "settled": state.work_saved,
             "found": state.found,
+            "offered": state.offered,
             "merging": state.merging,
             "continued": state.continued,
             "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},

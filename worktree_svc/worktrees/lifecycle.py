@@ -91,7 +91,7 @@ class Worktrees:
         if ready and checkouts.is_complete(project, paths):
             checkouts.repair(project, paths)
             if continues:
-                state = replace(state, owner=attempt, continued=True)
+                state = replace(state, owner=attempt, continued=True, offered="")
             with self._leased(state, file.ports) as leased:
                 state = leased if leased == known else self.store.save(paths, leased)
             return Ensured(state, paths.worktree, created=False)
@@ -150,7 +150,7 @@ class Worktrees:
         provisions.provide(paths, provided)
         failpoint("ensure.before_owner")
         state = replace(state, cleaning=False, dirty=False, work_saved=False, restored="", unfilled=unfilled)
-        state = self.store.save(paths, replace(state, continued=bool(kept), merging=merging))
+        state = self.store.save(paths, replace(state, continued=bool(kept), merging=merging, offered=""))
         failpoint("ensure.after_owner")
         return state
 

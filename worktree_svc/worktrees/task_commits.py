@@ -26,7 +26,7 @@ from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs, worktree_views
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.projects import repository
+from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
@@ -41,6 +41,18 @@ class Committed(NamedTuple):
     commit: str
     # The commit that it merged, which separates the merged work from the epic's own. Empty: none.
     merged: str
+    # Why the remote of a placed epic refused its branch; the commit itself is accepted there. Empty: it did not.
+    push_error: str = ""
+
+
+class _Opened(NamedTuple):
+    """A known worktree whose owner was checked."""
+
+    project: Project
+    paths: WorktreePaths
+    state: WorktreeState
+    # The last accepted commit.
+    head: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,12 @@ class TaskCommits:
         if request.submitted_commit:
             owner = AttemptName.parse(request.owner_attempt)
             return self.accept_submitted(
-                request.project, attempt, request.epoch, request.submitted_commit, owner
+                request.project,
+                attempt,
+                request.epoch,
+                request.submitted_commit,
+                owner,
+                generation=request.generation,
             )
         return self.commit_task(
             request.project,
@@ -70,6 +87,7 @@ class TaskCommits:
             spans=spans,
             continued=request.continued_commit,
             submit=request.submit,
+            generation=request.generation,
         )
 
     def commit_task(
@@ -84,34 +102,27 @@ class TaskCommits:
         spans: Sequence[Span],
         continued: str = "",
         submit: bool = False,
+        generation: int = 0,
     ) -> Committed:
         """Commits the attempt's work as one commit on the epic's branch. Idempotent.
+
+        An epic with a `generation` has a place: the remote accepts the commit first, or else nothing is accepted.
 
         `spans` are the periods in which agents worked on the attempt's task. `continued` is an earlier submitted
         commit of the task, whose merges the new commit has too. With `submit`, the commit is only kept, and
         `accept_submitted` can accept it later.
         """
-        self.check_epoch(epoch)
-        project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
-        paths = self.store.paths(epic)
-        state = self.store.load(paths)
-        if done := self._accepted_before(project, paths, state, attempt):
-            return done
-        if state is None:
-            raise errors.HeddleError(
-                pb.ERROR_REASON_WORKTREE_LOST,
-                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
-                path=paths.worktree,
-            )
-        repository.check_same(self.folders, project, state.project)
-        state.check_owner(attempt)
-        head = accepted_history.accepted(project, state)
+        opened = self._open(path, attempt, epoch, owner=attempt)
+        if isinstance(opened, Committed):
+            return opened
+        project, paths, state, head = opened
         kept = refs.kept_ref(attempt)
         (submitted,) = refs.read(project.git, kept)
         if submit and submitted:
             return _committed(project.git, submitted, state)
         folder = checkouts.repair(project, paths)
+        if generation and state.offered:
+            return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
         agent_commits.bring_in_head(project, paths)
         unfinished_operations.check(paths, folder)
         agent_merges.check_finished(project, paths, folder)
@@ -131,43 +142,87 @@ class TaskCommits:
             failpoint("submit_task.after_move")
             log.info("task_submitted", attempt=str(attempt), commit=commit)
             return _committed(project.git, commit, state)
+        state = replace(state, offered=commit)
+        if generation:
+            # A repeated call offers the same commit, because the remote may have accepted it already.
+            self.store.save(paths, state)
+        return self._accept(project, paths, attempt, state, head, generation=generation, folder=folder)
+
+    def _accept(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        attempt: AttemptName,
+        state: WorktreeState,
+        head: str,
+        *,
+        generation: int,
+        folder: Path,
+    ) -> Committed:
+        """Accepts the offered commit: first at the remote if the epic has a place, then here."""
+        epic, commit = paths.epic, state.offered
+        push_error = claims.accept(project, epic, generation, commit) if generation else ""
         failpoint("commit_task.before_move")
-        refs.update(project.git, refs.accepting(epic, commit, head))
+        refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
 
     def accept_submitted(
-        self, path: str, attempt: AttemptName, epoch: int, commit: str, owner: AttemptName
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        commit: str,
+        owner: AttemptName,
+        *,
+        generation: int = 0,
     ) -> Committed:
         """Moves the epic's branch to the commit that `attempt` has submitted. Idempotent.
 
         `owner` is the attempt that owns the worktree now. Its files do not count. Raises STALE_ATTEMPT if `commit`
         is not the attempt's work on top of the epic's last accepted commit.
         """
-        self.check_epoch(epoch)
-        project = repository.find(self.folders, path)
-        epic = attempt.parent.parent
-        paths = self.store.paths(epic)
-        state = self.store.load(paths)
-        if done := self._accepted_before(project, paths, state, attempt):
-            return done
-        if state is None:
-            raise checkouts.damaged(paths)
-        repository.check_same(self.folders, project, state.project)
-        state.check_owner(owner)
-        head = accepted_history.accepted(project, state)
+        opened = self._open(path, attempt, epoch, owner=owner)
+        if isinstance(opened, Committed):
+            return opened
+        project, paths, state, head = opened
         if _parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
+        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
         failpoint("accept_submitted.before_move")
-        refs.update(project.git, refs.accepting(epic, commit, head))
+        refs.update(project.git, refs.accepting(paths.epic, commit, head))
         failpoint("accept_submitted.after_move")
         self._finish(project, paths, attempt, commit, None)
         log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)
+        return _committed(project.git, commit, state)._replace(push_error=push_error)
+
+    def _open(
+        self, path: str, attempt: AttemptName, epoch: int, *, owner: AttemptName
+    ) -> "Committed | _Opened":
+        """Returns the worktree of an attempt, or its commit if it is already accepted.
+
+        `owner` is the attempt that owns the worktree now. Raises STALE_EPOCH, STALE_ATTEMPT, and WORKTREE_LOST if
+        the worktree is not known here.
+        """
+        self.check_epoch(epoch)
+        project = repository.find(self.folders, path)
+        paths = self.store.paths(attempt.parent.parent)
+        state = self.store.load(paths)
+        if done := self._accepted_before(project, paths, state, attempt):
+            return done
+        if state is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WORKTREE_LOST,
+                f"this worker does not know the worktree {paths.worktree}; another attempt makes it again",
+                path=paths.worktree,
+            )
+        repository.check_same(self.folders, project, state.project)
+        state.check_owner(owner)
+        return _Opened(project, paths, state, accepted_history.accepted(project, state))
 
     def _accepted_before(
         self, project: Project, paths: WorktreePaths, state: WorktreeState | None, attempt: AttemptName
@@ -236,7 +291,7 @@ class TaskCommits:
         failpoint("commit_task.before_state")
         # Files of nested worktrees were not committed, and still belong to the owner. So does what a reviewer changed.
         work_saved = state.owner == attempt and not checkouts.has_nested_worktrees(project, paths)
-        self.store.save(paths, replace(state, head=commit, merging="", work_saved=work_saved))
+        self.store.save(paths, replace(state, head=commit, merging="", offered="", work_saved=work_saved))
         failpoint("commit_task.after_state")
 
 

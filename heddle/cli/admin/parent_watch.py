@@ -1,6 +1,6 @@
-"""Runs a module as `python -m` would, and ends it when its parent process is gone.
+"""Runs a service, and ends it when its parent process is gone.
 
-    python -m heddle.cli.admin.parent_watch SECONDS MODULE HEDDLE_HOME
+    python -m heddle.cli.admin.parent_watch SECONDS SERVICE HEDDLE_HOME
 
 `heddle up` starts each service through this, with a pipe on its standard input
 that it never writes to. The system closes the pipe when `up` dies for any
@@ -9,11 +9,13 @@ HEDDLE_HOME only says whose service this is.
 """
 
 import os
-import runpy
 import signal
 import sys
 import threading
 import time
+from importlib import import_module
+
+from heddle.imports import without_collections
 
 
 def wait_for_end(pipe: int, drain: float) -> None:
@@ -26,14 +28,16 @@ def wait_for_end(pipe: int, drain: float) -> None:
 
 
 def main() -> None:
-    """Runs the module named by the arguments."""
+    """Runs the service named by the arguments: `main` of its `__main__`."""
     drain, sys.argv = float(sys.argv[1]), sys.argv[2:]
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     threading.Thread(target=wait_for_end, args=(pipe, drain), name="parent-watch", daemon=True).start()
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    with without_collections():
+        service = import_module(f"{sys.argv[0]}.__main__")
+    sys.exit(service.main())
 
 
 if __name__ == "__main__":

@@ -28,9 +28,19 @@ _SIGNS: Final = {
 
 @app.command()
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")
+    ] = None,
     *,
-    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run, as listed by `heddle ls`.")],
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run, as listed by `heddle ls`.")] = "",
+    draft: Annotated[
+        str,
+        typer.Option(
+            "--draft",
+            metavar="RUN",
+            help="Instead of FILE and --run: the draft in which an agent changed the plan.",
+        ),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the difference; exits 3 if there is one.")
@@ -39,32 +49,68 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Change the plan of a run, also while it runs: show the difference, ask, and apply all of it or nothing."""
-    given = plan_file.read_with_text(file, inputs)
-    request = pb.ApplyPlanRequest(
-        name=resource_names.run_name(run),
-        plan=given.plan,
-        plan_text=given.text,
-        plan_inputs=given.inputs,
-        validate_only=True,
+    if draft:
+        if file or run or inputs:
+            raise Failure(
+                "--draft is not combined with FILE, --run or --input: it has the plan and its run", BAD_INPUT
+            )
+        request = request_of(output.run_async(_draft(resource_names.run_name(draft))))
+    elif file and run:
+        given = plan_file.read_with_text(file, inputs)
+        request = pb.ApplyPlanRequest(
+            name=resource_names.run_name(run),
+            plan=given.plan,
+            plan_text=given.text,
+            plan_inputs=given.inputs,
+        )
+    else:
+        raise Failure("name the plan file and --run, or a draft with --draft", BAD_INPUT)
+    can_ask = str(file) != "-" and not as_json and sys.stdin.isatty()
+    change(request, yes=yes, can_ask=can_ask, as_json=as_json, dry_run=dry_run)
+
+
+def request_of(found: pb.Draft) -> pb.ApplyPlanRequest:
+    """Returns the request that applies a draft; raises Failure if it has no valid plan, or is not of a run."""
+    if not found.revises.run:
+        raise Failure("the draft is a new plan; start it with `heddle run`", BAD_INPUT)
+    if not found.HasField("plan"):
+        raise Failure("the draft has no valid plan; `heddle show RUN --plan` prints its last text", FAILED)
+    return pb.ApplyPlanRequest(
+        name=found.revises.run,
+        plan=found.plan,
+        plan_text=found.text,
+        revision=found.revision,
+        skip_failed_of=found.skip_failed_of,
     )
+
+
+def change(
+    request: pb.ApplyPlanRequest,
+    *,
+    yes: bool,
+    can_ask: bool,
+    as_json: bool,
+    dry_run: bool = False,
+    later: str = "",
+) -> None:
+    """Shows the difference and applies it if the user says so.
+
+    Raises Failure if it is refused, or no one can be asked; with `later`, that is printed in the last case instead.
+    """
+    request.validate_only = True
     found = output.run_async(_call(request))
-    changes = found.difference.changes
-    refusals = sum(bool(each.refusal) for each in changes)
-    if not as_json:
-        for line in report(changes):
-            output.line(line)
-    if refusals:
+    _show(found, request.skip_failed_of, as_json=as_json)
+    if dry_run or not found.difference.changes:
         if as_json:
             output.print_json(found)
-        raise Failure(f"{words.count(refusals, 'change')} cannot be applied, so nothing was changed")
-    if dry_run or not changes:
-        if as_json:
-            output.print_json(found)
-        elif not changes:
+        elif not found.difference.changes:
             output.print_message("no difference; nothing was changed")
-        raise typer.Exit(DIFFERS if changes else 0)
+        raise typer.Exit(DIFFERS if found.difference.changes else 0)
+    if not (yes or can_ask) and later:
+        output.print_message(later)
+        return
     if not yes:
-        _ask(can_ask=str(file) != "-" and not as_json and sys.stdin.isatty())
+        _ask(can_ask=can_ask)
     # What was shown is what is applied.
     request.revision = found.revision
     request.validate_only = False
@@ -76,8 +122,26 @@ def apply(
         output.print_message(f"{changed} applied; the plan is now at revision {applied.revision}")
 
 
+def _show(found: pb.ApplyPlanResponse, skipped: str, *, as_json: bool) -> None:
+    """Prints the difference; raises Failure if it cannot be applied."""
+    changes = found.difference.changes
+    if not as_json:
+        for line in report(changes):
+            output.line(line)
+        if skipped:
+            output.line(f"failed tasks of {skipped.removeprefix('runs/')} are skipped first")
+    if refusals := sum(bool(each.refusal) for each in changes):
+        if as_json:
+            output.print_json(found)
+        raise Failure(f"{words.count(refusals, 'change')} cannot be applied, so nothing was changed")
+
+
 async def _call(request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
     return await output.with_client(lambda client: client.apply_plan(request))
+
+
+async def _draft(name: str) -> pb.Draft:
+    return await output.with_client(lambda client: client.get_draft(name))
 
 
 def _ask(*, can_ask: bool) -> None:

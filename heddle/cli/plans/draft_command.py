@@ -61,8 +61,7 @@ def draft(
     as_json: Json = False,
 ) -> None:
     """Let an agent draft a plan for a goal: it reads the repository and changes nothing."""
-    if out is not None and out.exists():
-        raise Failure(f"{out} exists; name another file with --out, or remove it", BAD_INPUT)
+    check_new(out)
     request = pb.DraftPlanRequest(
         goal=goal,
         sources=_sources(goal, given, repo),
@@ -73,15 +72,15 @@ def draft(
         budget_usd_micros=None if budget_usd is None else round(budget_usd * 1_000_000),
         request_id=request_id,
     )
-    run = output.run_async(with_client(lambda client: _begin(client, request, agent)))
+    run = output.run_async(with_client(lambda client: begin(client, request, agent)))
     short = run.name.removeprefix("runs/")
     output.print_message(f"{request.agent} drafts a plan in {short}; see it with `heddle open`")
     try:
-        run, found = output.run_async(with_client(lambda client: _wait(client, run.name)))
+        run, found = output.run_async(with_client(lambda client: follow(client, run.name)))
     except KeyboardInterrupt:
         advice = f"`heddle watch {short}` follows it, and `heddle show {short} --plan` prints its plan"
         raise Failure(f"the draft continues; {advice}", INTERRUPTED) from None
-    _show(run, found, out, as_json=as_json)
+    show(run, found, out, as_json=as_json)
     if start or _wants_start(can_ask=not as_json and "-" not in given):
         again = pb.CreateRunRequest(
             plan=found.plan,
@@ -89,8 +88,15 @@ def draft(
             project=request.project,
             base_ref=base,
             allow_dirty=allow_dirty,
+            draft=run.name,
         )
         _tell_start(output.run_async(with_client(lambda client: client.create_run(again))), as_json)
+
+
+def check_new(out: Path | None) -> None:
+    """Raises Failure if the file to write exists."""
+    if out is not None and out.exists():
+        raise Failure(f"{out} exists; name another file with --out, or remove it", BAD_INPUT)
 
 
 def _sources(goal: str, given: list[str], repo: str) -> list[pb.DraftSource]:
@@ -110,7 +116,8 @@ def _sources(goal: str, given: list[str], repo: str) -> list[pb.DraftSource]:
         raise Failure(str(error), BAD_INPUT) from error
 
 
-async def _begin(client: HeddleClient, request: pb.DraftPlanRequest, agent: str) -> pb.Run:
+async def begin(client: HeddleClient, request: pb.DraftPlanRequest, agent: str) -> pb.Run:
+    """Starts a draft by `agent`, or else by the usual agent, which the request then has."""
     request.agent = agent or await _usual_agent(client)
     return await client.draft_plan(request)
 
@@ -123,7 +130,7 @@ async def _usual_agent(client: HeddleClient) -> str:
     return usual_agent(ready, (await client.get_preferences()).agent)
 
 
-async def _wait(client: HeddleClient, name: str) -> tuple[pb.Run, pb.Draft]:
+async def follow(client: HeddleClient, name: str) -> tuple[pb.Run, pb.Draft]:
     """Shows what happens until the draft has ended; returns it."""
     async for answer in client.watch_run(name):
         for event in answer.events:
@@ -136,15 +143,15 @@ async def _wait(client: HeddleClient, name: str) -> tuple[pb.Run, pb.Draft]:
     return await client.get_run(name), await client.get_draft(name)
 
 
-def _show(run: pb.Run, found: pb.Draft, out: Path | None, *, as_json: bool) -> None:
-    """Prints the draft, or writes it to `out`; raises Failure if it is not a valid plan."""
+def show(run: pb.Run, found: pb.Draft, out: Path | None, *, as_json: bool, prints_plan: bool = True) -> None:
+    """Prints the draft, or writes its plan to `out`; raises Failure if it is not a valid plan."""
     if as_json:
         output.print_json(found)
     if out is not None and found.text:
         with out.open("x", encoding="utf-8") as file:
             file.write(found.text)
         output.print_message(f"the {'plan' if found.HasField('plan') else 'last text'} is in {out}")
-    elif found.text and not as_json:
+    elif found.text and prints_plan and not as_json:
         output.print_text(found.text)
     learned = output.run_async(plan_simulation.learn()) if found.HasField("plan") else {}
     for line in report(found, learned):

@@ -22,12 +22,12 @@ from heddle.plan.rules import resolved_agent
 # The sessions of a worker with usual settings.
 USUAL_PARALLEL: Final = Settings.read({}).slots
 
-app = typer.Typer(help="Check and simulate plan files.", no_args_is_help=True)
+app = typer.Typer(help="Check, simulate and change plans.", no_args_is_help=True)
 
 
 @app.callback()
 def plan() -> None:
-    """Check and simulate plan files."""
+    """Check, simulate and change plans."""
 
 
 @app.command()

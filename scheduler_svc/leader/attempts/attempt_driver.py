@@ -4,42 +4,42 @@ Every step is idempotent, and every result is in the database before the next st
 After an interruption, the next leader therefore repeats the same steps from the last stored result.
 """
 
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import grpc
 import structlog
 
 from heddle import pb
 from heddle.backoff import Backoff
-from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
+from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from scheduler_svc.leader.attempts import attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
 from scheduler_svc.leader.attempts.session_release import release_session
 from scheduler_svc.leader.attempts.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.context import metrics
-from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.project_setup import setup_of
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.policy.pauses import OUTAGES
+from scheduler_svc.pools.lease_end import stream_before_lease_end
 from scheduler_svc.pools.session_stream import joined
-from scheduler_svc.pools.workers import Worker, from_worker, known_branches
+from scheduler_svc.pools.workers import from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
-from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import agent_spans, spans_of
+from scheduler_svc.store.rows import epics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-T = TypeVar("T")
 
 # Seconds. Git can be slow in a large repository.
 _GIT_TIMEOUT: Final = 600.0
@@ -49,16 +49,13 @@ _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
-class _StoppedError(Exception):
-    """The attempt was stopped before it had a session, or after its unreachable worker released it."""
-
-
 class AttemptDriver:
     """Drives one attempt."""
 
     def __init__(self, term: Term, attempt: AttemptName) -> None:
         self._term = term
         self._attempt = attempt
+        self._calls = AttemptCalls(term, attempt)
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
@@ -70,7 +67,7 @@ class AttemptDriver:
 
         An error ends only this attempt; the only error that is raised is STALE_EPOCH.
         """
-        assignment = started or await self._assignment()
+        assignment = started or await self._calls.assignment()
         if assignment is None:
             return
         self._stored = assignment.result is not None
@@ -91,9 +88,17 @@ class AttemptDriver:
                 return
             if result.outcome in OUTAGES and await attempt_waits.suspend(self._term, self._attempt, result):
                 return
-        except _StoppedError:
+        except StoppedError:
+            await self._leave(assignment)
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
             await self._fail(assignment, stopped, pb.DiscardAttemptResponse())
+            return
+        except PlaceLostError:
+            await self._leave(assignment)
+            lost = _lost(
+                f"worker {assignment.worker} was lost: it could not be reached until its lease expired"
+            )
+            await self._fail(assignment, lost, pb.DiscardAttemptResponse())
             return
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
@@ -101,15 +106,14 @@ class AttemptDriver:
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
             result.outcome = attempt_outcomes.OUTCOMES.get(error.reason, result.outcome)
+            if error.reason == pb.ERROR_REASON_CLAIM_REFUSED:
+                await self._term.write("stay", partial(epics.stay, name=self._attempt.parent.parent))
         except Exception as error:  # noqa: BLE001 (a defect must end only this attempt)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
                 assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
             )
         await self._fail(assignment, result, await self._discard(assignment))
-
-    async def _assignment(self) -> Assignment | None:
-        return await self._term.read(partial(read_assignment, attempt=self._attempt))
 
     async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
         """Starts the session unless it already exists; returns its result."""
@@ -122,7 +126,9 @@ class AttemptDriver:
     async def _has_session(self, assignment: Assignment) -> bool:
         request = pb.GetSessionRequest(attempt=str(self._attempt))
         try:
-            await self._ask(assignment, lambda worker: worker.agent.GetSession, request, SESSION_TIMEOUT)
+            await self._calls.ask(
+                assignment, lambda worker: worker.agent.GetSession, request, SESSION_TIMEOUT
+            )
         except HeddleError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return False
@@ -142,9 +148,10 @@ class AttemptDriver:
             rewind_to=assignment.rewind_to,
             take_in=assignment.needed,
             resolve_conflict=assignment.resolves_needed,
-            known_branches=known_branches(assignment.known_branches),
+            known_branches=assignment.known_branches,
+            generation=assignment.generation,
         )
-        answer: pb.EnsureWorktreeResponse = await self._ask(
+        answer: pb.EnsureWorktreeResponse = await self._calls.ask(
             assignment,
             lambda worker: worker.worktree.EnsureWorktree,
             request,
@@ -201,7 +208,7 @@ class AttemptDriver:
             }
             | attempt_reviews.environment(assignment.review),
         )
-        await self._ask(
+        await self._calls.ask(
             assignment,
             lambda worker: worker.renewing().agent.StartSession,
             request,
@@ -218,7 +225,9 @@ class AttemptDriver:
                 worker = self._term.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
                 failpoint("WatchSession.before_call")
-                async with aclosing(joined(worker.agent.WatchSession(request))) as stream:
+                watch = worker.agent.WatchSession(request)
+                answers = stream_before_lease_end(self._term.workers, worker.name, watch)
+                async with aclosing(joined(answers)) as stream:
                     async for answer in stream:
                         failpoint("WatchSession.after_call")
                         result = await self._ingest(answer, assignment)
@@ -237,8 +246,7 @@ class AttemptDriver:
                 if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error
                 self._log.info("session_watch_broken", error=problem.message)
-                if self._let_go(assignment) and await self._stop_requested():
-                    raise _StoppedError from error
+                await self._calls.end_if_over(assignment, error)
             await backoff.wait()
 
     async def _ingest(
@@ -269,7 +277,7 @@ class AttemptDriver:
             await self._accept(assignment, result, commit)
 
     async def _commit(self, assignment: Assignment, request: pb.CommitTaskRequest) -> pb.CommitTaskResponse:
-        return await self._ask(
+        return await self._calls.ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
 
@@ -289,6 +297,7 @@ class AttemptDriver:
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
             agent_spans=spans,
             continued_commit=attempt_reviews.continued_commit(assignment),
+            generation=assignment.generation,
         )
         submit = partial(attempt_reviews.submit, self._term, self._attempt, commit=commit)
         if (committed := await (submit if spec.reviews else commit)(request)) is None:
@@ -327,10 +336,10 @@ class AttemptDriver:
             project=assignment.project, attempt=str(self._attempt), epoch=self._term.epoch
         )
         try:
-            kept: pb.DiscardAttemptResponse = await self._ask(
+            kept: pb.DiscardAttemptResponse = await self._calls.ask(
                 assignment, lambda worker: worker.worktree.DiscardAttempt, request, _GIT_TIMEOUT
             )
-        except _StoppedError:
+        except (StoppedError, PlaceLostError):
             return pb.DiscardAttemptResponse()
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
@@ -339,46 +348,11 @@ class AttemptDriver:
             return pb.DiscardAttemptResponse()
         return kept
 
-    async def _ask(
-        self,
-        assignment: Assignment,
-        method: Callable[[Worker], Callable[..., Awaitable[T]]],
-        request: Any,
-        timeout: float,
-        *,
-        stops_at_once: bool = False,
-        waits: bool = False,
-    ) -> T:
-        """Calls the worker until it answers; waits while the worker is unreachable or has no slot.
-
-        A stop request ends the wait for an unreachable worker once nothing of the attempt can still run there: when
-        its lease has expired, or with `stops_at_once` immediately. With `waits`, the call also waits while the worker's
-        environment lacks something, because a call refused for that has changed nothing. A stop request ends that too.
-        """
-        waits_for = {pb.ERROR_REASON_NO_SLOT, *(ENVIRONMENT_FAULTS if waits else ())}
-
-        async def end_if_stopped(error: HeddleError) -> None:
-            may_stop = stops_at_once or error.reason in waits_for or self._let_go(assignment)
-            if may_stop and await self._stop_requested():
-                raise _StoppedError from error
-
-        return await call_when_ready(
-            self._term,
-            self._attempt,
-            assignment.worker,
-            method,
-            request,
-            timeout=timeout,
-            waits_for=waits_for,
-            on_wait=end_if_stopped,
-        )
-
-    def _let_go(self, assignment: Assignment) -> bool:
-        return self._term.workers.has_let_go(assignment.worker)
-
-    async def _stop_requested(self) -> bool:
-        found = await self._assignment()
-        return found is None or found.stop_reason is not None
+    async def _leave(self, assignment: Assignment) -> None:
+        """Makes sure that nothing of the attempt's place is accepted any more, should the worker come back."""
+        if assignment.generation and self._term.workers.has_let_go(assignment.worker):
+            leave = partial(epics.lose_place, name=self._attempt.parent.parent)
+            await self._term.write("lose_place", leave)
 
     @property
     def _run(self) -> str:

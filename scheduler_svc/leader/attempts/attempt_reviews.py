@@ -82,6 +82,7 @@ async def judge(
             epoch=term.epoch,
             submitted_commit=review.commit,
             owner_attempt=str(attempt),
+            generation=assignment.generation,
         )
     )
     accept = partial(review_outcomes.accept, attempt=attempt, done=done, committed=committed, now=term.now())

@@ -1,7 +1,7 @@
 """Ends the attempt of a draft: finds the plan in what its agent said, judges it, and records the outcome."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from heddle import agents, pb
@@ -9,8 +9,15 @@ from heddle.drafts.handover import Handover, handed_over
 from heddle.drafts.prompt import round_prompt
 from heddle.drafts.request import proposed_agent
 from heddle.errors import HeddleError
-from heddle.names import AttemptName
+from heddle.names import AttemptName, RunName
 from heddle.samples.example import ready_agents
+from scheduler_svc.commands.revised_plans import (
+    read_asked,
+    read_before,
+    read_proposal,
+    scope_of,
+    text_of,
+)
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.agent_availability import check_available
@@ -20,7 +27,7 @@ from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes import draft_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.session_log import whole_log
-from scheduler_svc.store.rows import drafts
+from scheduler_svc.store.rows import drafts, plans
 
 
 async def hand_over(
@@ -28,8 +35,12 @@ async def hand_over(
 ) -> None:
     """Accepts or rejects the plan of a session that has succeeded, and whose changes were discarded."""
     found = await term.read(lambda connection: _handed_over(connection, attempt))
+    asked = await term.read(partial(read_asked, draft=attempt.run))
+    before = await term.read(partial(read_before, asked=asked)) if asked else None
     # The largest plans take a second.
-    draft = await asyncio.to_thread(_judging(term, assignment, found))
+    draft = await asyncio.to_thread(_judging(term, assignment, found, before))
+    if asked:
+        await _compare(term, asked, draft)
     now = term.now()
     draft.attempt = str(attempt)
     draft.create_time.CopyFrom(timestamp(now))
@@ -51,14 +62,44 @@ async def prompt_of_round(term: Term, attempt: AttemptName, spec: pb.PlanTask) -
     if not earlier or not (earlier[-1].problems or earlier[-1].warnings):
         return None
     kind = agents.find(spec.agent)
-    return round_prompt(spec.prompt, earlier[-1], remembers=kind is not None and kind.resumes)
+    current = await term.read(partial(_newer_plan, run=attempt.run, earlier=earlier))
+    remembers = kind is not None and kind.resumes
+    return round_prompt(spec.prompt, earlier[-1], remembers=remembers, current=current)
+
+
+def _newer_plan(connection: Connection, run: str, earlier: Sequence[pb.Draft]) -> str:
+    """Returns the plan of the run that a draft changes, if it is newer than the one in the first prompt; else empty."""
+    asked = drafts.asked(connection, run)
+    if asked is None or earlier[-1].revision in {0, asked.revision}:
+        return ""
+    name = RunName.parse(asked.request.revises.run)
+    return text_of(plans.read(connection, name, earlier[-1].revision))
+
+
+async def _compare(term: Term, asked: drafts.Asked, draft: pb.Draft) -> None:
+    """Adds to a draft how it differs from the plan that it changes, and why that cannot be applied."""
+    from heddle.drafts.verdict import placed  # noqa: PLC0415 (imports PyYAML, which few runs need)
+
+    draft.revision = asked.revision
+    scope = scope_of(asked.request.revises)
+    draft.skip_failed_of = str(scope or "")
+    if not draft.HasField("plan"):
+        return
+    proposal = await term.read(partial(read_proposal, asked=asked, plan=draft.plan))
+    draft.revision = proposal.revision
+    draft.difference.changes.extend(proposal.changes)
+    draft.problems.extend(await asyncio.to_thread(lambda: list(placed(draft.text, proposal.violations))))
+    if draft.problems:
+        draft.ClearField("plan")
 
 
 def _handed_over(connection: Connection, attempt: AttemptName) -> Handover:
     return handed_over(whole_log(connection, attempt))
 
 
-def _judging(term: Term, assignment: Assignment, found: Handover) -> Callable[[], pb.Draft]:
+def _judging(
+    term: Term, assignment: Assignment, found: Handover, before: pb.Plan | None
+) -> Callable[[], pb.Draft]:
     from heddle.drafts.verdict import Circumstances, judge  # noqa: PLC0415 (imports PyYAML, which few runs need)
 
     worker = term.workers.get(assignment.worker).state
@@ -75,5 +116,6 @@ def _judging(term: Term, assignment: Assignment, found: Handover) -> Callable[[]
         proposed_agent=proposed_agent(assignment.spec.agent, ready_agents([worker])),
         slots=max(worker.slots, 1),
         project_checks=bool(assignment.project_file.checks),
+        before=before,
     )
     return partial(judge, found, circumstances)

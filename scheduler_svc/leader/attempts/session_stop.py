@@ -11,6 +11,7 @@ from heddle.backoff import Backoff
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.pools.lease_end import before_lease_end
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.queries.assignments import read_assignment
 
@@ -29,7 +30,8 @@ async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: st
     backoff = Backoff()
     while True:
         try:
-            await call(worker, term.workers.get(worker).agent.StopSession, request, SESSION_TIMEOUT)
+            stopping = call(worker, term.workers.get(worker).agent.StopSession, request, SESSION_TIMEOUT)
+            await before_lease_end(term.workers, worker, stopping)
         except HeddleError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return False

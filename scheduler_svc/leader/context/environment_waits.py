@@ -11,6 +11,7 @@ import structlog
 from heddle.backoff import Backoff
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import RunName
+from scheduler_svc.pools.lease_end import before_lease_end
 from scheduler_svc.pools.workers import Worker, call
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import environment_faults
@@ -49,7 +50,8 @@ async def call_when_ready(
         while True:
             try:
                 called = term.workers.get(worker)
-                return await call(called.name, method(called), request, timeout)
+                answer = call(called.name, method(called), request, timeout)
+                return await before_lease_end(term.workers, worker, answer)
             except HeddleError as error:
                 if error.code is not grpc.StatusCode.UNAVAILABLE and error.reason not in waits_for:
                     raise

@@ -1,7 +1,7 @@
 """Forecasts after each accepted task which epics will conflict, hours before they are merged."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -38,6 +38,8 @@ class _Scene:
     base: str
     upstream: str
     in_play: Mapping[str, EpicInPlay]
+    # Branches that other workers move.
+    elsewhere: Sequence[pb.KnownBranch]
     before: pb.ConflictForecast
 
     def request(self) -> pb.PredictConflictsRequest:
@@ -47,6 +49,7 @@ class _Scene:
             base=self.base,
             starts={branch: epic.start for branch, epic in self.in_play.items() if epic.start},
             upstream=self.upstream,
+            known_branches=self.elsewhere,
         )
 
 
@@ -86,18 +89,21 @@ def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
     if not found:
         return None
     (run,) = found
-    in_play = {}
+    in_play, elsewhere = {}, []
     for row in rows:
         name = EpicName(attempt.run, row.epic)
         touches = tuple(pb.PlanEpic.FromString(row.spec).touches)
         merged = row.merge_state == MergeState.MERGED
         in_play[name.branch] = EpicInPlay(name, row.start_commit, merged, touches)
+        if row.worker not in {"", run.worker}:
+            elsewhere.append(pb.KnownBranch(branch=name.branch, commit=row.head_commit, elsewhere=True))
     return _Scene(
         worker=run.worker,
         project=run.project,
         base=run.head_commit or run.base_commit,
         upstream=run.merge_into or run.base_branch,
         in_play=in_play,
+        elsewhere=elsewhere,
         before=forecast_of(before),
     )
 

@@ -15,7 +15,7 @@ from heddle.failpoints import failpoint
 from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.project_setup import TEARDOWN_LIMIT, setup_limit
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.pools.workers import Worker, from_worker, known_branches
+from scheduler_svc.pools.workers import Worker, from_worker
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
@@ -75,9 +75,12 @@ class MergeCalls:
         return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._context.run)
 
     def _known(self, sources: Sequence[Source]) -> list[pb.KnownBranch]:
-        commits = {source.branch: source.commit for source in sources}
-        commits[self._context.run.branch] = self._context.merged_commit
-        return known_branches({branch: commit for branch, commit in commits.items() if commit})
+        known = [pb.KnownBranch(branch=self._context.run.branch, commit=self._context.merged_commit)]
+        known += (
+            pb.KnownBranch(branch=source.branch, commit=source.commit, elsewhere=source.elsewhere)
+            for source in sources
+        )
+        return [each for each in known if each.commit]
 
     async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
         """Ends an open merge; the response contains whether the target was moved."""

@@ -17,6 +17,8 @@ plans = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     # A JSON object with the values of the inputs in the text.
     sa.Column("inputs", sa.Text, nullable=False),
+    # The draft that it comes from. Empty: none.
+    sa.Column("draft", sa.Text, nullable=False, server_default=""),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.ForeignKeyConstraint(["run"], ["runs.run"]),
@@ -31,6 +33,18 @@ drafts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     # pb.Draft
     sa.Column("draft", sa.LargeBinary, nullable=False),
+    sa.ForeignKeyConstraint(["run"], ["runs.run"]),
+)
+
+# What the agents of drafts were asked for. Drafts of earlier versions have no row.
+draft_requests = sa.Table(
+    "draft_requests",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # pb.DraftPlanRequest
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    # The revision of the run's plan that the agent was given first. 0: it changes no run's plan.
+    sa.Column("revision", sa.Integer, nullable=False),
     sa.ForeignKeyConstraint(["run"], ["runs.run"]),
 )
 

@@ -36,6 +36,8 @@ ACCEPTING: Final = sa.select(
 
 # For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(
+    runs.c.worker.label("home"),
+    epics.c.generation,
     runs.c.project,
     runs.c.base_commit,
     runs.c.head_commit,
@@ -68,10 +70,16 @@ ASSIGNMENT: Final = sa.select(
     tasks.c.run == attempts.c.run,
 )
 
+# The worker of an epic that has no place is that of its run.
+EPIC_WORKER: Final = sa.case((epics.c.worker != "", epics.c.worker), else_=runs.c.worker)
+
 # For the start of a task: what decides whether it may start, and the columns of its assignment.
 START: Final = sa.select(
     runs.c.state,
-    runs.c.worker,
+    EPIC_WORKER.label("worker"),
+    epics.c.worker.label("place"),
+    epics.c.generation,
+    runs.c.worker.label("home"),
     runs.c.project,
     runs.c.base_commit,
     runs.c.head_commit,

@@ -71,8 +71,9 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
-    # True: its agent drafts a plan.
+    # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
@@ -93,6 +94,10 @@ epics = sa.Table(
     sa.Column("on_failure", sa.Integer, nullable=False),
     # pb.PlanEpic without its tasks.
     sa.Column("spec", sa.LargeBinary, nullable=False),
+    # The worker that is its place. Empty: it has none yet, or is where its run is.
+    sa.Column("worker", sa.Text, nullable=False, server_default=""),
+    # Number of its place; higher than that of every earlier place. 0: it is where its run is, and does not move.
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
     # pb.Lease of its worktree. Null: it had none yet.
     sa.Column("lease", sa.LargeBinary),
@@ -316,35 +321,6 @@ leader_requests = sa.Table(
     # The google.rpc.Status if the request failed instead.
     sa.Column("error", sa.LargeBinary),
     sa.Index("errands_by_end", "ended_at"),
-)
-
-tokens = sa.Table(
-    "tokens",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    # A TokenKind.
-    sa.Column("kind", sa.Integer, nullable=False),
-    # SHA-256 of the secret.
-    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
-    # The actor of its owner, and its pb.Role.
-    sa.Column("user", sa.Text, nullable=False),
-    sa.Column("role", sa.Integer, nullable=False),
-    # A JSON array of the projects to which it is limited. Empty: no limit.
-    sa.Column("projects", sa.Text, nullable=False),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    # Null: it does not expire.
-    sa.Column("expires_at", sa.BigInteger),
-    sa.Column("revoked_at", sa.BigInteger),
-)
-
-preferences = sa.Table(
-    "preferences",
-    metadata,
-    # The actor, such as user:ada.
-    sa.Column("user", sa.Text, primary_key=True),
-    # pb.Preferences
-    sa.Column("record", sa.LargeBinary, nullable=False),
 )
 
 audit = sa.Table(

@@ -38,10 +38,11 @@ ENDED_AS: Final = {
 
 
 # The outcomes of attempts that an error of their worker ended, other than FAILED: another attempt would meet the same
-# conflict, and a lost disk is not the task's fault.
+# conflict, and neither a lost disk nor a rule of the remote is the task's fault.
 OUTCOMES: Final = {
     pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
     pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
+    pb.ERROR_REASON_CLAIM_REFUSED: pb.OUTCOME_LOST,
 }
 
 # The task did not cause these outcomes: it runs again without using up a retry.

@@ -33,6 +33,8 @@ class Source:
     tested: bool = False
     # Its last accepted commit. Empty: none, or the branch of a run.
     commit: str = ""
+    # True: the epic's place is another worker than the one that merges.
+    elsewhere: bool = False
 
     @property
     def branch(self) -> str:
@@ -65,7 +67,7 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeCont
     row = connection.execute(sa.select(runs_table).where(runs_table.c.run == run.run)).one()
     context = _context(row, run, run.branch, row.base_commit)
     chosen = (
-        sa.select(epics_table.c.epic, epics_table.c.spec, epics_table.c.head_commit)
+        sa.select(epics_table.c.epic, epics_table.c.spec, epics_table.c.head_commit, epics_table.c.worker)
         .where(epics_table.c.run == run.run, epics_table.c.merge_state == MergeState.MERGING)
         .order_by(epics_table.c.place)
     )
@@ -74,7 +76,8 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeCont
         name = run.epic(each.epic)
         title = pb.PlanEpic.FromString(each.spec).title
         tested = _was_tested(connection, name, context.checks)
-        sources.append(Source(name, f"Merge epic {title}", tested, each.head_commit))
+        elsewhere = each.worker not in {"", row.worker}
+        sources.append(Source(name, f"Merge epic {title}", tested, each.head_commit, elsewhere))
     return context, sources
 
 

@@ -1,7 +1,7 @@
 """Reads assignments: what a live attempt must do, and where."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -25,6 +25,8 @@ class Assignment:
     # Where a new branch of its epic starts. If the epic has dependencies: the result of their merges.
     base_commit: str
     worker: str
+    # Number of the epic's place, which `worker` is. 0: the epic is where its run is.
+    generation: int
     # The project file at the creation of the run.
     project_file: pb.ProjectFile
     # Empty: no worktree of the epic is recorded.
@@ -55,8 +57,8 @@ class Assignment:
     resolution: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
-    # The last commits of its epic's and its run's branch, by branch.
-    known_branches: Mapping[str, str] = field(default_factory=dict)
+    # Its epic's and its run's branch, with their last commits.
+    known_branches: Sequence[pb.KnownBranch] = ()
     # The accepted commits of the tasks that it needs.
     needed: Sequence[str] = ()
     # True: its agent resolves a conflict with one of them.
@@ -75,34 +77,48 @@ class Start(NamedTuple):
     run_state: "pb.RunState.ValueType"
     epic_state: "pb.EpicState.ValueType"
     epic_title: str
+    # The worker that is the epic's place so far. Empty: none, or the epic does not move.
+    place: str
     # True: the attempt is the next one of a pending task, and its epic has no live attempt.
     is_next: bool
     assignment: Assignment
 
 
-def read_starts(connection: sa.Connection, wanted: Sequence[tuple[AttemptName, int | None]]) -> list[Start]:
-    """Returns for each wanted attempt, given with the amount it may cost, what its start needs; one round trip."""
-    found = fetch(connection, [(START, of(attempt.parent)) for attempt, _ in wanted])
-    return [
-        _start(connection, attempt, share, row)
-        for (attempt, share), (row,) in zip(wanted, found, strict=True)
-    ]
+class Wanted(NamedTuple):
+    """An attempt to start: the amount that it may cost, and the place of its epic; empty: where its run is."""
+
+    attempt: AttemptName
+    share: int | None
+    worker: str
 
 
-def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, row: Any) -> Start:
+def read_starts(connection: sa.Connection, wanted: Sequence[Wanted]) -> list[Start]:
+    """Returns for each wanted attempt what its start needs; one round trip."""
+    found = fetch(connection, [(START, of(each.attempt.parent)) for each in wanted])
+    return [_start(connection, *each, row) for each, (row,) in zip(wanted, found, strict=True)]
+
+
+def _start(
+    connection: sa.Connection, attempt: AttemptName, share: int | None, worker: str, row: Any
+) -> Start:
     epic = pb.PlanEpic.FromString(row.epic_spec)
     pending = TaskStatus(row.task_state) in TASK_START.sources
     is_next = pending and row.attempt_count == attempt.number - 1 and not row.has_live_attempt
     spec, reviewed = _reviewed(row)
     # What an attempt continues is read only if it starts.
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from) if is_next else {}
+    worker = worker or row.worker
+    continued = (
+        _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=worker) if is_next else {}
+    )
+    common = _common(attempt, row, worker, depends=bool(epic.depends_on))
     return Start(
         run_state=row.state,
         epic_state=row.epic_state,
         epic_title=epic.title,
+        place=row.place,
         is_next=is_next,
         assignment=Assignment(
-            **_common(attempt, row, depends=bool(epic.depends_on)),
+            **common,
             spec=spec,
             started=False,
             session_sequence=0,
@@ -116,12 +132,18 @@ def _start(connection: sa.Connection, attempt: AttemptName, share: int | None, r
     )
 
 
-def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
-    """Returns the fields of an assignment from the rows of its run, epic and task."""
+def _common(attempt: AttemptName, row: Any, worker: str, *, depends: bool) -> dict[str, Any]:
+    """Returns the fields of an assignment on a worker from the rows of its run, epic and task."""
+    known = (
+        (attempt.parent.parent.branch, row.epic_head, False),
+        # Only where the run is, its epics are merged.
+        (RunName(attempt.run).branch, row.head_commit, worker != row.home),
+    )
     return {
         "project": row.project,
         "base_commit": (depends and row.head_commit) or row.base_commit,
-        "worker": row.worker,
+        "worker": worker,
+        "generation": row.generation,
         "project_file": pb.ProjectFile.FromString(row.project_file or b""),
         "worktree_path": row.worktree_path,
         "lease": pb.Lease.FromString(row.lease or b""),
@@ -131,14 +153,11 @@ def _common(attempt: AttemptName, row: Any, *, depends: bool) -> dict[str, Any]:
         "resolution": row.resolution,
         # Work that was under review is based on the reset branch.
         "rewind_to": "" if row.review else row.rewind_to,
-        "known_branches": {
-            branch: commit
-            for branch, commit in (
-                (attempt.parent.parent.branch, row.epic_head),
-                (RunName(attempt.run).branch, row.head_commit),
-            )
+        "known_branches": [
+            pb.KnownBranch(branch=branch, commit=commit, elsewhere=elsewhere)
+            for branch, commit, elsewhere in known
             if commit
-        },
+        ],
     }
 
 
@@ -150,9 +169,9 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     spec, reviewed = _reviewed(row)
     epic = pb.PlanEpic.FromString(row.epic_spec)
     depends = bool(epic.depends_on)
-    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from)
+    continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=row.worker)
     return Assignment(
-        **_common(attempt, row, depends=depends),
+        **_common(attempt, row, row.worker, depends=depends),
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
@@ -182,11 +201,13 @@ def _all_continued(
     spec: pb.PlanTask,
     reviewed: Mapping[str, pb.Review],
     resume_from: int | None,
+    *,
+    worker: str,
 ) -> dict[str, Any]:
     """Returns the fields that define what the attempt resumes; adds to `spec` what was allowed for that session."""
     if "review" in reviewed:
-        return _continued_review(connection, attempt, spec.agent, reviewed["review"])
-    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"))
+        return _continued_review(connection, attempt, spec.agent, reviewed["review"], worker)
+    found = _continued(connection, attempt, spec.agent, resume_from, reviewed.get("rejected"), worker=worker)
     if found.get("resume_attempt"):
         resumed = AttemptName.parse(found["resume_attempt"]).number
         spec.permissions.allow.extend(_allowed_before(connection, attempt, resumed))
@@ -233,6 +254,8 @@ def _continued(
     agent: str,
     resume_from: int | None,
     rejected: pb.Review | None,
+    *,
+    worker: str,
 ) -> dict[str, Any]:
     """Returns the fields of the assignment that define what the attempt resumes.
 
@@ -246,7 +269,8 @@ def _continued(
     submitted = rejected is not None and rejected.attempt == row.number
     newest = row.number == attempt.number - 1
     asked = submitted or resume_from == attempt.number - 1
-    if row.agent != agent:
+    # Sessions are resumed where they ran. Submitted work can be fetched from the remote.
+    if row.agent != agent or row.worker != worker:
         return {"continue_attempt": str(earlier)} if submitted else {}
     if not asked and not (newest and row.state in _RESUMES):
         return {}
@@ -264,14 +288,15 @@ def _continued(
 
 
 def _continued_review(
-    connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review
+    connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review, worker: str
 ) -> dict[str, Any]:
     """Returns these fields for a review: it has the files under review, and can resume an earlier try of itself."""
     found = {"continue_attempt": str(attempt.parent.attempt(review.attempt))}
     earlier = attempt.parent.attempt(attempt.number - 1)
     row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
     done = pb.Attempt.FromString(row.record).review
-    if row.agent == agent and (done.attempt, done.position) == (review.attempt, review.position):
+    same = (row.agent, row.worker) == (agent, worker)
+    if same and (done.attempt, done.position) == (review.attempt, review.position):
         found["resume_attempt"] = str(earlier)
     return found
 

@@ -96,7 +96,14 @@ ACCEPTED_RUN: Final = (
 # The epics of a run whose commits could conflict or are merged, in the order of the plan. An epic that already
 # conflicts can still be merged.
 EPICS_IN_PLAY: Final = (
-    sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
+    sa.select(
+        epics.c.epic,
+        epics.c.start_commit,
+        epics.c.merge_state,
+        epics.c.spec,
+        epics.c.head_commit,
+        epics.c.worker,
+    )
     .where(
         epics.c.run == sa.bindparam("of_run"),
         epics.c.head_commit != "",

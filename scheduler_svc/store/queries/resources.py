@@ -44,14 +44,6 @@ def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
     return runs_of(connection, [row])[0]
 
 
-def get_worker(connection: sa.Connection, name: RunName) -> str:
-    """Returns the worker of a run; raises NOT_FOUND."""
-    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == name.run)).scalar_one_or_none()
-    if worker is None:
-        raise not_found(name)
-    return str(worker)
-
-
 def get_epics(connection: sa.Connection, run: str, keys: Iterable[str] | None = None) -> list[pb.Epic]:
     """Returns the given epics of a run, or all, in the order of the plan."""
     chosen = sa.select(epics).where(epics.c.run == run)
@@ -200,6 +192,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
         merge_hold=row.merge_hold,
         draft=row.draft,
+        revises=str(RunName(row.revises)) if row.revises else "",
     )
 
 
@@ -234,7 +227,7 @@ def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.Usage
         on_failure=row.on_failure,
         branch=name.branch,
         worktree_path=row.worktree_path,
-        worker=worker if row.worktree_path else "",
+        worker=(row.worker or worker) if row.worktree_path else "",
         head_commit=row.head_commit,
         merge_commit=row.merge_commit,
         conflict_files=conflict.files,

@@ -1,20 +1,21 @@
 """Reads the snapshot for decisions, which contains the runs that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.model.session_summary import is_overdue
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.queries import open_questions
+from scheduler_svc.store.queries.open_questions import Wait
 from scheduler_svc.store.queries.spending import project_costs, spent_by_task
 from scheduler_svc.store.rows.holds import HOLDS, provider_of_next, provider_of_spec, providers_of
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
@@ -62,6 +63,9 @@ _EPICS = (
         epics.c.budget_micros,
         epics.c.setup_failure,
         epics.c.rewind_to,
+        epics.c.worker,
+        epics.c.generation,
+        epics.c.started_at,
         epics.c.budget_hold.is_not(None).label("over_budget"),
     )
     .where(epics.c.run.in_(_GOING_ON))
@@ -94,12 +98,6 @@ _TASKS = (
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
 )
-# The questions of the tasks that wait for the operator.
-_WAITING = (
-    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
-    .join(attempts, NEWEST_ATTEMPT)
-    .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
-)
 _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec, tasks.c.review).where(
     tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
 )
@@ -121,12 +119,14 @@ def observe(
     project_budget: int | None = None,
     now: int | None = None,
     park_after: int = 0,
+    is_lost: Callable[[str], bool] = lambda _: False,
 ) -> Snapshot:
     """Returns the complete input of a decision.
 
     `project_budget` is the budget of each project, in micros; None: no limit. `now`
     is in microseconds; None: no task counts as held or paced. A session can be parked once
-    its question is `park_after` microseconds old.
+    its question is `park_after` microseconds old. `is_lost` returns whether a worker is unreachable and has lost all
+    of its sessions.
     """
     return snapshot_of(
         connection,
@@ -135,6 +135,7 @@ def observe(
         project_budget=project_budget,
         now=now,
         park_after=park_after,
+        is_lost=is_lost,
     )
 
 
@@ -146,6 +147,7 @@ def snapshot_of(
     project_budget: int | None,
     now: int | None,
     park_after: int,
+    is_lost: Callable[[str], bool] = lambda _: False,
 ) -> Snapshot:
     """Like `observe`; `found` has the rows of STATEMENTS. Budgets, holds and questions need further queries."""
     going_on, epic_rows, task_rows, hold_rows = found
@@ -163,12 +165,13 @@ def snapshot_of(
     of_task = _OfTask(
         spent=spent,
         providers=_provided(connection, {each.name for each in providers}) if providers else {},
-        waits=_waits(connection, task_rows, now, park_after),
+        waits=open_questions.waits(connection, task_rows, now, park_after),
     )
     of_epic = _tasks_by_epic(task_rows, of_task, now)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
+    placed = {row.run for row in going_on if urls.is_url(row.project)}
     for each in epic_rows:
-        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
+        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic], placed=each.run in placed))
     return Snapshot(
         runs=tuple(
             _run(
@@ -183,6 +186,7 @@ def snapshot_of(
         workers=tuple(workers),
         typical_seconds=_typical_seconds(task_rows),
         providers=providers,
+        lost=frozenset(filter(is_lost, {row.worker for row in epic_rows if row.worker})),
     )
 
 
@@ -196,7 +200,9 @@ def _tasks_by_epic(
         # The time itself would make the cache useless, because it differs for each task.
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
-        of_epic[key[:2]].append(_task((*row[:-1], spent, paced, provider, of_task.waits.get(key, _NO_WAIT))))
+        of_epic[key[:2]].append(
+            _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, open_questions.NO_WAIT)))
+        )
     return of_epic
 
 
@@ -214,44 +220,7 @@ class _OfTask(NamedTuple):
     # In micros.
     spent: Mapping[tuple[str, ...], int]
     providers: Mapping[tuple[str, ...], str]
-    waits: "Mapping[tuple[str, ...], _Wait]"
-
-
-class _Wait(NamedTuple):
-    """The fields of TaskView about a task's open question."""
-
-    asked_at: int | None = None
-    parkable: bool = False
-    overdue: bool = False
-
-
-_NO_WAIT: Final = _Wait()
-
-
-def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
-    asked = pb.Attempt.FromString(record).approvals
-    asked_at = min((each.request_time.ToMicroseconds() for each in asked), default=None)
-    return _Wait(
-        asked_at=asked_at,
-        parkable=(
-            None not in {now, asked_at}
-            and (now or 0) - (asked_at or 0) >= park_after
-            and all(each.parkable for each in asked)
-        ),
-        overdue=now is not None and any(is_overdue(each, now) for each in asked),
-    )
-
-
-def _waits(
-    connection: sa.Connection, rows: Iterable[Row], now: int | None, park_after: int
-) -> dict[tuple[str, ...], _Wait]:
-    """Returns the open question of each task that waits for the operator, by run, epic and task."""
-    if all(row[3] != pb.TASK_STATE_WAITING for row in rows):
-        return {}
-    return {
-        (row.run, row.epic, row.task): _wait(row.record, now, park_after)
-        for row in connection.execute(_WAITING)
-    }
+    waits: Mapping[tuple[str, ...], Wait]
 
 
 def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:
@@ -285,13 +254,14 @@ def _run(
         unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
         budget=row.budget_micros,
         project=row.project,
+        placed=urls.is_url(row.project),
         typical_cost=typical_cost,
         project_budget=project_budget,
         project_spent=project_spent,
     )
 
 
-def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
+def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicView:
     depends_on, merge, on_conflict = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
@@ -311,6 +281,9 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
         over_budget=row.over_budget,
+        # One that started without a place stays, because not all of its commits need be at the remote.
+        moves=placed and (row.generation > 0 or row.started_at is None),
+        worker=row.worker,
     )
 
 

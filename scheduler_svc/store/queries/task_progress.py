@@ -18,13 +18,17 @@ class RunStand(NamedTuple):
     tasks: list[TaskStand]
     max_parallel: int
     worker: str
+    # A path or a URL.
+    project: str
     # Keys of the epics that wait for the operator's merge.
     awaiting_merge: frozenset[str]
 
 
 def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     """Returns the progress of a run at `now`, in microseconds; raises NOT_FOUND."""
-    chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker).where(runs.c.run == name.run)
+    chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker, runs.c.project).where(
+        runs.c.run == name.run
+    )
     row = connection.execute(chosen).one_or_none()
     if row is None:
         raise not_found(name)
@@ -59,7 +63,7 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     ]
     in_wait = (epics.c.run == name.run) & (epics.c.state == pb.EPIC_STATE_AWAITING_MERGE)
     awaiting = frozenset(connection.execute(sa.select(epics.c.epic).where(in_wait)).scalars())
-    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker, awaiting)
+    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker, row.project, awaiting)
 
 
 def _asked_at(record: bytes | None) -> int | None:

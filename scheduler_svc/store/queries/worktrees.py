@@ -1,13 +1,14 @@
 """Reads which epics have worktrees, and which worktrees must be removed or torn down."""
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import ANY, EpicName, RunName, WorktreeName
+from scheduler_svc.store.db.statements import EPIC_WORKER
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import is_epic
@@ -25,7 +26,7 @@ _UNTOLD: Final = sa.and_(
 
 def _select() -> sa.Select[Any]:
     return sa.select(
-        runs.c.worker,
+        EPIC_WORKER.label("worker"),
         runs.c.ended_at,
         epics.c.run,
         epics.c.epic,
@@ -86,6 +87,27 @@ def left_behind(connection: sa.Connection, retention: Retention, now: int) -> li
     return [RunName(run) for run in connection.execute(chosen).scalars()]
 
 
+class MovedEpic(NamedTuple):
+    """An epic whose place is another worker than the one that has a worktree of it."""
+
+    name: EpicName
+    project: str
+    project_file: bytes | None
+    generation: int
+
+
+def moved_away(connection: sa.Connection, names: Sequence[EpicName], worker: str) -> list[MovedEpic]:
+    """Returns those of the epics that have a place of their own, and none on this worker."""
+    columns = (runs.c.project, runs.c.project_file, epics.c.generation)
+    found: list[MovedEpic] = []
+    for name in names:
+        chosen = sa.select(*columns).where(
+            *is_epic(name), runs.c.run == epics.c.run, epics.c.generation > 0, epics.c.worker != worker
+        )
+        found += (MovedEpic(name, *row) for row in connection.execute(chosen))
+    return found
+
+
 def to_clean(
     connection: sa.Connection,
     run: RunName,
@@ -102,7 +124,7 @@ def to_clean(
     chosen = (
         sa.select(
             runs.c.project,
-            runs.c.worker,
+            EPIC_WORKER.label("worker"),
             runs.c.project_file,
             epics.c.epic,
             epics.c.worktree_path,
@@ -137,7 +159,7 @@ def _read_epic(connection: sa.Connection, name: EpicName, *more: sa.ColumnElemen
     """Returns what every decision about an epic's worktree needs, and `more` columns. Raises NOT_FOUND."""
     chosen = sa.select(
         runs.c.project,
-        runs.c.worker,
+        EPIC_WORKER.label("worker"),
         runs.c.project_file,
         runs.c.ended_at,
         runs.c.state,

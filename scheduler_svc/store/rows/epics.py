@@ -15,6 +15,9 @@ from scheduler_svc.store.db.tables import epics, tasks
 from scheduler_svc.store.rows.moves import make_move, move_seen, try_move
 
 _CHANGE = sa.update(epics).where(*this(epics))
+_LOSE_PLACE = _CHANGE.where(epics.c.generation > 0).values(
+    generation=epics.c.generation + 1, lease=None, set_up=""
+)
 _MERGES = epics.c.merge_state == MergeState.MERGING
 
 
@@ -114,6 +117,22 @@ def note_worktree(connection: sa.Connection, name: EpicName, worktree: pb.Worktr
     new = _CHANGE.where(epics.c.start_commit == "")
     connection.execute(new, of(name) | {"start_commit": worktree.head_commit})
     return True
+
+
+def place(connection: sa.Connection, name: EpicName, worker: str, generation: int) -> None:
+    """Makes a worker the epic's place, where it has no worktree yet."""
+    new = {"worktree_path": "", "lease": None, "set_up": "", "restored_at": None}
+    change(connection, name, worker=worker, generation=generation, **new)
+
+
+def lose_place(connection: sa.Connection, name: EpicName) -> None:
+    """Records that nothing of the epic's place may be accepted any more, whichever worker is its next place."""
+    connection.execute(_LOSE_PLACE, of(name))
+
+
+def stay(connection: sa.Connection, name: EpicName) -> None:
+    """Makes the epic stay where its run is."""
+    place(connection, name, "", 0)
 
 
 def release_worktree(connection: sa.Connection, name: EpicName, path: str) -> None:

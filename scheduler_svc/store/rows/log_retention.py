@@ -4,7 +4,6 @@ On SQLite, the writer removes a part at a time. On PostgreSQL, rows go with the 
 and what must be removed row by row is removed on a connection of its own, so that no write waits for it.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -50,13 +49,18 @@ def weigh(connection: sa.Connection, run: RunName) -> pb.ExpiredLogs:
     for column in (run_events.c.event, session_chunks.c.events):
         total = sa.select(sa.func.sum(sa.func.length(column))).where(*_of(connection, column.table, run))
         size += connection.execute(total).scalar_one() or 0
-    return pb.ExpiredLogs(run=str(run), database_bytes=size, sessions=len(sessions_of(connection, run)))
+    return pb.ExpiredLogs(
+        run=str(run), database_bytes=size, sessions=sum(map(len, sessions_of(connection, run).values()))
+    )
 
 
-def sessions_of(connection: sa.Connection, run: RunName) -> Sequence[AttemptName]:
-    """Returns the attempts of a run."""
-    key = (attempts.c.run, attempts.c.epic, attempts.c.task, attempts.c.number)
-    return [AttemptName(*row) for row in connection.execute(sa.select(*key).where(attempts.c.run == run.run))]
+def sessions_of(connection: sa.Connection, run: RunName) -> dict[str, list[AttemptName]]:
+    """Returns the attempts of a run, by worker."""
+    key = (attempts.c.worker, attempts.c.run, attempts.c.epic, attempts.c.task, attempts.c.number)
+    found: dict[str, list[AttemptName]] = {}
+    for worker, *name in connection.execute(sa.select(*key).where(attempts.c.run == run.run)):
+        found.setdefault(worker, []).append(AttemptName(*name))
+    return found
 
 
 def mark_expired(connection: sa.Connection, run: RunName, before: int, now: int) -> bool:

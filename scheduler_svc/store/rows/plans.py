@@ -21,16 +21,21 @@ def insert(
     *,
     text: str = "",
     inputs: Mapping[str, str] = MappingProxyType({}),
+    draft: str = "",
     actor: str,
     now: int,
 ) -> None:
-    """Adds the next plan of a run; raises PLAN_CHANGED if another one was added at the same time."""
+    """Adds the next plan of a run; raises PLAN_CHANGED if another one was added at the same time.
+
+    `draft` is the id of the draft that it comes from; empty if there is none.
+    """
     row = {
         "run": run.run,
         "revision": revision,
         "plan": plan.SerializeToString(),
         "text": text,
         "inputs": json.dumps(dict(inputs)),
+        "draft": draft,
         "actor": actor,
         "created_at": now,
     }
@@ -60,3 +65,9 @@ def read(connection: sa.Connection, run: RunName, revision: int = 0) -> pb.GetPl
         actor=row.actor,
         create_time=timestamp(row.created_at),
     )
+
+
+def draft_of(connection: sa.Connection, run: str) -> str:
+    """Returns the id of the draft that the first plan of a run comes from; empty if there is none."""
+    chosen = sa.select(plans.c.draft).where(plans.c.run == run, plans.c.revision == 1)
+    return connection.execute(chosen).scalar_one_or_none() or ""

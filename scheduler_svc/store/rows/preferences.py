@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from heddle import pb
-from scheduler_svc.store.db.tables import preferences
+from scheduler_svc.store.db.identity_tables import preferences
 
 
 def read(connection: sa.Connection, user: str) -> pb.Preferences:

@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.identity.principals import Kind, Principal
 from heddle.identity.token_file import reading_part
-from scheduler_svc.store.db.tables import tokens
+from scheduler_svc.store.db.identity_tables import tokens
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 
 

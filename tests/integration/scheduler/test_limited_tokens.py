@@ -158,3 +158,17 @@ async def test_lists_contain_the_own_projects(scheduler: Scheduler, operator: st
         assert await client.list_workers()
         assert await client.list_approvals() == []
         assert await client.list_holds() == []
+
+
+async def test_no_draft_changes_the_plan_of_another_project(scheduler: Scheduler, operator: str) -> None:
+    """The project of a draft that changes the plan of a run is that of the run, whatever the request says."""
+    other = (await new_run(scheduler, operator, OTHER, TITLE)).name
+    limited = await limited_to(scheduler, operator, "/repository")
+    revises = pb.PlanRevision(kind=pb.PLAN_REVISION_KIND_REST, run=other)
+    async with HeddleClient(scheduler.address, token=limited, patience=0) as client:
+        for project in ("", "/repository"):
+            request = pb.DraftPlanRequest(agent="command:x", revises=revises, project=project)
+            with pytest.raises(errors.HeddleError) as caught:
+                await client.draft_plan(request)
+            assert caught.value.reason == pb.ERROR_REASON_PERMISSION_DENIED
+            assert TITLE not in caught.value.message

@@ -1,5 +1,6 @@
 """Work that is committed for reviews, and accepted after them exactly as it was."""
 
+import shutil
 from pathlib import Path
 
 from heddle import pb
@@ -64,6 +65,25 @@ async def test_submitted_work_is_accepted_unchanged(worker: Worker) -> None:
     assert not ensured.HasField("found")
     assert (Path(ensured.worktree.path) / "new.txt").read_text() == "work\n"
     assert not (Path(ensured.worktree.path) / "notes.txt").exists()
+
+
+async def test_a_lost_worktree_is_lost_for_every_commit(worker: Worker) -> None:
+    """Work that is committed, submitted or accepted in a worktree that is not known has the same error; nothing moves."""
+    path = await worker.ready(WORK)
+    (path / "new.txt").write_text("work\n")
+    done = await submit(worker, WORK)
+    await worker.ensure(REVIEW, earlier=WORK)
+    shutil.rmtree(path.parent)
+    for call in (
+        worker.stub.CommitTask(accepting(worker, WORK, done.commit, REVIEW)),
+        submit(worker, REVIEW),
+        worker.commit(REVIEW),
+    ):
+        error = await refused(call)
+        assert error.reason == pb.ERROR_REASON_WORKTREE_LOST
+        assert "another attempt makes it again" in error.message
+    assert worker.git("rev-parse", EPIC) == worker.git("rev-parse", "main")
+    await worker.ensure(REWORK)
 
 
 async def test_rejected_work_continues_without_what_the_reviewer_wrote(worker: Worker) -> None:

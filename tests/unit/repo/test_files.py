@@ -37,6 +37,7 @@ def test_pins_cover_what_the_project_asks_for() -> None:
     asked = project["project"]["dependencies"] + extras["postgres"]
     wanted = {
         "run.txt": asked,
+        "image.txt": asked + extras["kubernetes"],
         "test.txt": asked + project["dependency-groups"]["dev"],
         "bench.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["bench"],
         "mutants.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["mutants"],

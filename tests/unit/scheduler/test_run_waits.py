@@ -16,7 +16,7 @@ AWAY = (WorkerView(WORKER, 4, connected=False),)
 
 def waits(run: RunView, *workers: WorkerView) -> list[str]:
     """Returns the reasons to record."""
-    return [note.reason for note in run_waits.changed(Snapshot((run,), workers))]
+    return [note.reason for note in run_waits.changed(Snapshot((run,), workers), {})]
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_a_run_that_waits_for_no_worker_forgets_the_reason() -> None:
     """Once the worker is back, the reason is cleared; a full worker is reachable."""
     back = WorkerView(WORKER, 4, full=True)
     run = a_run(an_epic("a", PENDING), waits_for="worker local cannot be reached")
-    assert list(run_waits.changed(Snapshot((run,), (back,)))) == [NoteWait(RUN, "")]
+    assert list(run_waits.changed(Snapshot((run,), (back,)), {})) == [NoteWait(RUN, "")]
     assert waits(a_run(an_epic("a", PENDING)), back) == []

@@ -40,6 +40,8 @@ ENDPOINTS: Final = {
     "costs": ["GET /costs"],
     "plan check": ["POST /plan:check"],
     "plan simulate": ["POST /plan:check"],
+    "plan split": [f"POST {RUN}/plan:revise"],
+    "plan rest": [f"POST {RUN}/plan:revise"],
 }
 
 # By command: the page that shows it, live or as a form, without an endpoint of its own.

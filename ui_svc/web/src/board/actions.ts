@@ -1,5 +1,6 @@
 // What the operator can do for an epic that waits or failed, as its card and row offer it. Pure.
 import type { Epic, Task } from "../model/types";
+import type { Revision } from "../run/revise";
 
 export interface Action {
   // The path of the request; of a link, the epic that its page is about.
@@ -12,6 +13,8 @@ export interface Action {
   // Says that it was requested: the outcome comes later.
   said: string;
   primary: boolean;
+  // What an agent is asked instead; its draft is opened.
+  revises?: Revision;
 }
 
 type Acted = Pick<Epic, "name" | "title" | "state" | "conflict_files">;
@@ -44,14 +47,25 @@ export function actionsOf(epic: Acted, tasks: Task[]): Action[] {
         : []),
       { ...merge, word: "Merge again", short: "Merge again", primary: false },
     ];
-  return tasks
-    .filter((task) => task.state === "failed")
-    .map((task) => ({
+  const failed = tasks.filter((task) => task.state === "failed");
+  const again = {
+    path: `${epic.name}:revise`,
+    word: "Plan the rest again",
+    short: "Plan again",
+    icon: "edit",
+    said: "",
+    primary: false,
+    revises: { kind: "rest" as const, epic: epic.name.split("/").at(-1)! },
+  };
+  return [
+    ...failed.map((task) => ({
       path: `${task.name}:retry`,
       word: tasks.length > 1 ? `Retry ${task.title}` : "Retry",
       short: "Retry",
       icon: "retry",
       said: `${task.title} gets another attempt`,
       primary: false,
-    }));
+    })),
+    ...(failed.length ? [again] : []),
+  ];
 }

@@ -82,6 +82,8 @@ export interface Run {
   held_by: string;
   // Whether its agent drafts a plan.
   draft: boolean;
+  // The run whose plan its draft changes; empty if it is no such draft.
+  revises: string;
   forecast?: Forecast | null;
 }
 

@@ -11,6 +11,11 @@ export interface FoundDraft {
   problems: Remark[];
   warnings: Remark[];
   handovers: number;
+  // The run whose plan it changes; empty if it is a new plan.
+  revises: string;
+  // What applies it to the plan of that run.
+  revision: number;
+  skip_failed_of: string;
 }
 
 export interface Remark {

@@ -19,6 +19,8 @@ export interface Draft {
   project: string;
   text: string;
   allowDirty: boolean;
+  // The draft that the plan comes from; empty if it comes from none.
+  drafted: string;
   options: Options;
   // Whether nothing was kept: the person's own defaults apply.
   fresh?: boolean;
@@ -45,14 +47,15 @@ export function readDraft(): Draft {
     project: kept.project ?? localStorage.getItem("heddle-project") ?? "",
     text: kept.text ?? "",
     allowDirty: false,
+    drafted: kept.drafted ?? "",
     options: { ...OPTIONS, ...kept.options },
     fresh: !kept.options,
   };
 }
 
-export function keepDraft({ project, text, options }: Draft): void {
+export function keepDraft({ project, text, drafted, options }: Draft): void {
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ project, text, options }));
+    sessionStorage.setItem(KEPT, JSON.stringify({ project, text, drafted, options }));
   } catch {
     // Storage is full: the draft is only on the page.
   }
