@@ -11,6 +11,7 @@ from agent_svc.servicer import AgentServicer
 from agent_svc.sessions.registry import Sessions
 from agent_svc.sessions.standalone_checks import StandaloneChecks
 from agent_svc.sessions.worker_context import WorkerContext
+from agent_svc.terminals.terminals import Terminals
 from heddle import metrics
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
@@ -53,16 +54,19 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
     )
     checks = StandaloneChecks(settings.home / "checks", fence, context)
 
+    terminals = Terminals(settings.home / "terminals", fence, context, allowed=settings.terminal)
+
     registration = Registration(settings)
 
     async def recover() -> None:
         await sessions.recover()
         await checks.recover()
+        await terminals.recover()
         registration.start()
 
     async def drain() -> None:
         # Concurrently, because each waits for a grace period.
-        await asyncio.gather(sessions.drain(), checks.drain())
+        await asyncio.gather(sessions.drain(), checks.drain(), terminals.drain())
         # The scheduler could read the ends of the sessions until now.
         await registration.leave()
         await asyncio.to_thread(held.close)
@@ -71,7 +75,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         guard=SchedulerOnly(),
         names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],
         register=lambda server: stubs.add_AgentServiceServicer_to_server(
-            AgentServicer(sessions, checks), server
+            AgentServicer(sessions, checks, terminals), server
         ),
         start=recover,
         drain=drain,

@@ -8,6 +8,7 @@ import grpc
 
 from agent_svc.sessions.registry import Sessions
 from agent_svc.sessions.standalone_checks import StandaloneChecks
+from agent_svc.terminals.terminals import Terminals
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.v1 import agent_service_pb2_grpc as stubs
@@ -20,9 +21,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AgentServicer(stubs.AgentServiceServicer):
     """See protos/heddle/v1/agent_service.proto."""
 
-    def __init__(self, sessions: Sessions, checks: StandaloneChecks) -> None:
+    def __init__(self, sessions: Sessions, checks: StandaloneChecks, terminals: Terminals) -> None:
         self._sessions = sessions
         self._checks = checks
+        self._terminals = terminals
 
     async def StartSession(
         self, request: pb.StartSessionRequest, context: Context
@@ -84,6 +86,12 @@ class AgentServicer(stubs.AgentServiceServicer):
         async for report in self._checks.run(request):
             yield pb.RunChecksResponse(check=report)
 
+    async def OpenTerminal(
+        self, requests: AsyncIterator[pb.AgentServiceOpenTerminalRequest], context: Context
+    ) -> AsyncIterator[pb.AgentServiceOpenTerminalResponse]:
+        async for output in self._terminals.open(requests):
+            yield pb.AgentServiceOpenTerminalResponse(output=output)
+
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
@@ -106,7 +114,9 @@ class AgentServicer(stubs.AgentServiceServicer):
         return pb.DeleteSessionsResponse(disk_bytes=size)
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
-        return pb.GetWorkerResponse(worker=self._sessions.worker(request.epoch))
+        worker = self._sessions.worker(request.epoch)
+        worker.terminals = self._terminals.allowed
+        return pb.GetWorkerResponse(worker=worker)
 
 
 def _read(file: BinaryIO) -> bytes:

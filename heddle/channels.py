@@ -49,6 +49,18 @@ class _SignStream(grpc.aio.UnaryStreamClientInterceptor):
         return await continuation(_signed(client_call_details, self._token()), request)
 
 
+class _SignBothWays(grpc.aio.StreamStreamClientInterceptor):
+    """Sends a token with each call that streams in both directions."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
+
+    async def intercept_stream_stream(
+        self, continuation: Callable[..., Awaitable[Any]], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return await continuation(_signed(client_call_details, self._token()), request_iterator)
+
+
 def _signed(details: Any, token: str) -> Any:
     if not token:
         return details
@@ -93,7 +105,7 @@ def _open(
         ("grpc.http2.bdp_probe", int(ahead)),
         *([("grpc.ssl_target_name_override", tls_name)] if tls_name else []),
     )
-    interceptors = [_SignUnary(token), _SignStream(token)] if token else []
+    interceptors = [_SignUnary(token), _SignStream(token), _SignBothWays(token)] if token else []
     if tls is None:
         return grpc.aio.insecure_channel(address, options, interceptors=interceptors)
     credentials = grpc.ssl_channel_credentials(

@@ -12,6 +12,7 @@ from heddle.channels import open_channel
 from heddle.client_conflicts import ConflictCalls
 from heddle.client_identity import IdentityCalls
 from heddle.client_plans import PlanCalls
+from heddle.client_workers import WorkerCalls
 from heddle.config import Tls
 from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -40,7 +41,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls):
+class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most
@@ -138,6 +139,11 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls):
         """Lets an agent, by default that of the last task, resolve the conflict of an epic; returns the epic."""
         request = pb.ResolveConflictRequest(name=name, agent=agent)
         return (await self._caller.mutate(self._stub.ResolveConflict, request)).epic
+
+    async def sync_base(self, name: str, *, cancel: bool = False) -> list[pb.Epic]:
+        """Has an epic, or the epics of a run, take in the project's branch, or not; returns the epics concerned."""
+        request = pb.SyncBaseRequest(name=name, cancel=cancel)
+        return list((await self._caller.mutate(self._stub.SyncBase, request)).epics)
 
     async def drop_epic(self, name: str) -> pb.Epic:
         """Drops an epic, which stays unmerged; returns it."""
@@ -313,30 +319,6 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls):
         """Removes and returns everything past its retention time; `dry_run`: only returns it."""
         request = pb.CollectGarbageRequest(validate_only=dry_run)
         return await self._caller.mutate(self._stub.CollectGarbage, request, timeout=STOP_TIMEOUT)
-
-    async def list_workers(self) -> list[pb.Worker]:
-        workers: list[pb.Worker] = []
-        request = pb.ListWorkersRequest()
-        while True:
-            page = await self._caller.call(self._stub.ListWorkers, request)
-            workers += page.workers
-            if not page.next_page_token:
-                return workers
-            request.page_token = page.next_page_token
-
-    async def register_worker(self, request: pb.RegisterWorkerRequest) -> pb.RegisterWorkerResponse:
-        """Adds a worker to the fleet; the client's credential must be that of the worker."""
-        return await self._caller.call(self._stub.RegisterWorker, request)
-
-    async def drain_worker(self, name: str) -> pb.Worker:
-        """Starts no more sessions on a worker, given as workers/NAME."""
-        request = pb.DrainWorkerRequest(name=name)
-        return (await self._caller.mutate(self._stub.DrainWorker, request)).worker
-
-    async def undrain_worker(self, name: str) -> pb.Worker:
-        """Lets sessions start on a worker again."""
-        request = pb.UndrainWorkerRequest(name=name)
-        return (await self._caller.mutate(self._stub.UndrainWorker, request)).worker
 
     def watch_run(
         self, name: str, *, after: int = 0, on_break: OnBreak | None = None

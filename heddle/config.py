@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     )
     """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`.
     none: only workers that register themselves."""
+    pod_template: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The template of the Kubernetes pods in which epics of projects by URL run, one for each; absent: epics run
+    on workers that exist."""
+    pod_keep: _Seconds = 300
+    """Seconds that the pod of an epic stays after it has ended."""
     worker_name: str = "local"
     """The name of this worker in events."""
     advertise: Annotated[str, AfterValidator(lambda value: value and _advertised(value))] = ""
@@ -206,6 +211,8 @@ class Settings(BaseSettings):
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20
     """Seconds after which a session that waits for the operator may lose its slot."""
+    base_look_every: _Seconds = 60
+    """Seconds between looks for new commits of the project's branch; 0: never."""
     stop_grace: _Seconds = 5
     """Seconds between SIGTERM and SIGKILL of an agent."""
     drain: _Seconds = 0
@@ -232,6 +239,8 @@ class Settings(BaseSettings):
     """What agents in a sandbox reach: everything, other machines only, or nothing."""
     sandbox_user_namespaces: bool = False
     """Whether all agents in a sandbox, their checks and setups may create user namespaces."""
+    terminal: bool = False
+    """Whether admins may open terminals in the worktrees of this worker. For services of one machine only."""
     log_format: Literal["console", "json"] = "console"
     """How services write their log lines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -287,7 +296,25 @@ class Settings(BaseSettings):
             check_pem_files(self.tls)
         elif self.tls_cert or self.tls_key or self.tls_ca:
             raise ValueError(f"set all of {', '.join(_TLS_NAMES)}, or none")
+        if self.terminal and (reason := self._reached_from_outside()):
+            raise ValueError(
+                f"HEDDLE_TERMINAL is on, and {reason}. It is for services that only this machine reaches: leave one of"
+                " them out"
+            )
         return self
+
+    def _reached_from_outside(self) -> str:
+        if self.tls:
+            return "HEDDLE_TLS_CERT is set"
+        if self.ui_behind_proxy:
+            return "HEDDLE_UI_BEHIND_PROXY is set"
+        if self.advertise:
+            return "HEDDLE_ADVERTISE is set"
+        # Most programs that read settings need no gRPC, which it imports.
+        from heddle.urls import is_local  # noqa: PLC0415 (see above)
+
+        local = not self.listen or is_local(self.listen)
+        return "" if local else f"HEDDLE_LISTEN is {self.listen}, which other machines can reach"
 
 
 def _with_files(environ: Mapping[str, str], fields: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ COMMITS: Final = (
     "hand_over",
     "park",
     "suspend",
+    "hold_epic",
     "record_merge_check",
     "record_merged",
     "record_conflict",
@@ -49,8 +50,10 @@ COMMITS: Final = (
     "mark_expired",
     "prune_audit",
     "record_forecast",
+    "record_base",
     "lose_place",
     "stay",
+    "skip_place",
 )
 
 # Calls of the scheduler to a worker.
@@ -67,6 +70,7 @@ CALLS: Final = (
     "CommitTask",
     "DiscardAttempt",
     "PredictConflicts",
+    "CountNewCommits",
     "MergeBranch",
     "OpenMerge",
     "RunChecks",

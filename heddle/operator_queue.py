@@ -51,10 +51,14 @@ def awaits_merge(epic: pb.Epic) -> bool:
 
 
 def awaits_operator(epic: pb.Epic) -> bool:
-    """Returns whether the epic needs the operator: a manual, conflicted or held merge, or a used-up budget."""
-    return (
-        awaits_merge(epic) or is_held(epic) or is_over_budget(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
-    )
+    """Returns whether the epic needs the operator: a manual, conflicted or held merge, a used-up budget, or a sync."""
+    conflicts = epic.state == pb.EPIC_STATE_CONFLICTED or is_out_of_sync(epic)
+    return awaits_merge(epic) or is_held(epic) or is_over_budget(epic) or conflicts
+
+
+def is_out_of_sync(epic: pb.Epic) -> bool:
+    """Returns whether new commits of the project's branch conflict with the epic, so that no task of it starts."""
+    return epic.sync.state == pb.SYNC_STATE_HELD
 
 
 def is_over_budget(epic: pb.Epic) -> bool:
@@ -71,6 +75,8 @@ def merge_reason(epic: pb.Epic) -> str:
     """Returns why an epic that awaits the operator does not continue, as a sentence."""
     if is_over_budget(epic):
         return epic.budget_hold.reason
+    if is_out_of_sync(epic):
+        return epic.sync.reason
     files = ", ".join(epic.conflict_files)
     if is_held(epic):
         return epic.merge_hold

@@ -129,6 +129,19 @@ class Caller:
 
         return await self._retried(once)
 
+    async def stream(
+        self, begin: Callable[[], grpc.aio.StreamStreamCall[Any, Any]]
+    ) -> AsyncGenerator[Any, None]:
+        """Yields the responses of a call that is never repeated; ends the call when it is closed."""
+        call = begin()
+        try:
+            async for response in call:
+                yield response
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            raise self._given_up(error, self._cause_of_break(error)) from None
+        finally:
+            call.cancel()
+
     async def _retried(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
         give_up = time.monotonic() + self._patience
         backoff = Backoff(FIRST_PAUSE)

@@ -12,8 +12,7 @@ Wrap: TypeAlias = Callable[[Any], Any]
 def wrapped(handler: Handler, unary: Wrap, streaming: Wrap, *, raw: bool = False) -> Handler:
     """Returns a handler of the same kind; `unary` or `streaming` gets the function that it ran, and returns another.
 
-    With `raw`, the new function gets a single request as bytes. Reflection, the only service whose requests are a
-    stream, gets them parsed.
+    With `raw`, the new function gets a single request as bytes. A stream of requests comes parsed.
     """
     parse, serialize = handler.request_deserializer, handler.response_serializer
     if handler.stream_stream:

@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 from heddle.errors import invalid_field
+from heddle.sockets import is_socket
 
 _SCHEME: Final = re.compile(r"(https?|ssh|git|file)://(?:([^/@]*)@)?([^/@:]*)(?::(\d+))?(/.*)", re.IGNORECASE)
 # Such as git@example.com:team/app.git
@@ -59,3 +60,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_local(address: str) -> bool:
+    """Returns whether host:port or unix:PATH is an address of this machine that no other machine reaches."""
+    return is_socket(address) or is_loopback(address.rpartition(":")[0].strip("[]"))

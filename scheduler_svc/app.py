@@ -12,7 +12,7 @@ import structlog
 from heddle import pb
 from heddle.backoff import Backoff
 from heddle.clock import Clock, utc_now
-from heddle.config import Settings
+from heddle.config import ConfigError, Settings
 from heddle.errors import HeddleError
 from heddle.identity.guard import Guard
 from heddle.identity.principals import Call
@@ -28,9 +28,10 @@ from scheduler_svc.commands.fleet import Fleet
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
+from scheduler_svc.pools.pool_follower import MakingPool, PoolFollower
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
-from scheduler_svc.store.db.doorbell import Doorbell
+from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.times import micros
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
@@ -53,6 +54,7 @@ class App:
     _identity: IdentityServicer
     _guard: Guard
     _fleet: Fleet
+    _pool: PoolFollower | None
     _leading: "asyncio.Task[None] | None" = field(default=None)
     _following: "asyncio.Task[None] | None" = field(default=None)
 
@@ -81,6 +83,8 @@ class App:
                 log.warning("database_not_ready", error=error.message)
             await backoff.wait()
         await self.workers.start()
+        if self._pool:
+            await self._pool.start()
         self._following = asyncio.create_task(self._fleet.run())
         self._leading = asyncio.create_task(self._loop.run())
 
@@ -95,6 +99,8 @@ class App:
             with suppress(asyncio.CancelledError):
                 await task
         self._following = self._leading = None
+        if self._pool:
+            await self._pool.close()
         await self.workers.close()
         await self.database.close()
 
@@ -115,7 +121,8 @@ def build(
 
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
-    workers = Workers(settings.workers, settings.tls, settings.longest_lease)
+    pool = _pool(settings)
+    workers = Workers(settings.workers, settings.tls, settings.longest_lease, pool)
     # Micros; None: no limit.
     project_budget = round(settings.project_budget_usd * 1_000_000) or None
     retention = Retention.of(settings)
@@ -135,8 +142,10 @@ def build(
         clock=clock,
         project_budget=project_budget,
         park_after=round(settings.park_after * 1_000_000),
+        base_look_every=settings.base_look_every,
         retention=retention,
         start_run=start_run,
+        keep_places=settings.pod_keep,
     )
     fleet = Fleet(database, doorbell, workers, now, tls=settings.tls is not None)
     servicer = SchedulerServicer(
@@ -151,6 +160,22 @@ def build(
         retention=retention,
     )
 
+    follower = PoolFollower(pool, workers, lambda: doorbell.ring([LOOP])) if pool else None
     signing_in = sign_in(settings, database, now)
     identity = IdentityServicer(database, now, signing_in.forget)
-    return App(database, workers, doorbell, loop, servicer, identity, guard or signing_in, fleet)
+    return App(database, workers, doorbell, loop, servicer, identity, guard or signing_in, fleet, follower)
+
+
+def _pool(settings: Settings) -> MakingPool | None:
+    """Returns the pool that makes places for epics; None if they run on workers that exist. Raises ConfigError."""
+    if settings.pod_template is None:
+        return None
+    try:
+        # An extra, needed here only.
+        from scheduler_svc.pools.kubernetes.engine import KubernetesPool  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"HEDDLE_POD_TEMPLATE is {str(settings.pod_template)!r}, which needs the package {error.name}: install"
+            " heddle[kubernetes]"
+        ) from error
+    return KubernetesPool(settings.pod_template)

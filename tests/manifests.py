@@ -7,13 +7,14 @@ python -m tests.manifests --print FOLDER   prints what it renders
 A cluster is fed by `kubectl apply --kustomize`. The checks must also run where
 there is no kubectl, and no Python package offers kustomize, so this renders the
 few features that deploy/ uses (resources, namespace, labels, images, and patches
-that merge maps and containers) and refuses every other one instead of guessing. Where kubectl
+that merge maps, containers and volumes) and refuses every other one instead of guessing. Where kubectl
 is there, its rendering must be the same.
 """
 
 import argparse
 import copy
 import json
+import operator
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,13 @@ import yaml
 Manifest: TypeAlias = dict[str, Any]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDERS: Final = ("deploy/base", "deploy/overlays/local", "deploy/overlays/write-boundary")
+FOLDERS: Final = (
+    "deploy/base",
+    "deploy/overlays/static-fleet",
+    "deploy/overlays/local",
+    "deploy/overlays/write-boundary",
+    "deploy/overlays/pods-per-epic",
+)
 
 FEATURES: Final = {"apiVersion", "kind", "namespace", "labels", "resources", "images", "patches"}
 CLUSTER_WIDE: Final = {"Namespace"}
@@ -36,10 +43,15 @@ NAMESPACED: Final = {
     "Deployment",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "Role",
+    "RoleBinding",
     "Service",
     "ServiceAccount",
     "StatefulSet",
 }
+
+# Lists of a pod whose entries a patch merges by this key; it adds those that are new.
+KEYED: Final = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath"}
 
 
 class ManifestError(Exception):
@@ -70,13 +82,13 @@ def check(manifests: list[Manifest]) -> None:
     names = [_identity(manifest) for manifest in manifests]
     for name in names:
         if names.count(name) > 1:
-            raise ManifestError(f"{'/'.join(name)} is there twice")
+            raise ManifestError(f"{name[0]}/{name[1]} is there twice")
     for manifest in manifests:
         try:
             kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
         except kubernetes_validate.ValidationError as error:
             where = ".".join(str(part) for part in error.path)
-            raise ManifestError(f"{'/'.join(_identity(manifest))}: {where}: {error.message}") from error
+            raise ManifestError(f"{_named(manifest)}: {where}: {error.message}") from error
 
 
 def rendered_by_kubectl(folder: Path) -> list[Manifest]:
@@ -88,11 +100,13 @@ def rendered_by_kubectl(folder: Path) -> list[Manifest]:
 
 
 def ordered(manifests: list[Manifest]) -> list[Manifest]:
-    """Returns the manifests, and the containers of each, in an order that is independent of the renderer."""
+    """Returns the manifests, and the lists of each, in an order that is independent of the renderer."""
     found = sorted(copy.deepcopy(manifests), key=_identity)
     for pod in map(_pod, found):
-        if "containers" in pod:
-            pod["containers"].sort(key=lambda container: container["name"])
+        for holder in (pod, *pod.get("containers", [])):
+            for name in KEYED:
+                if name in holder:
+                    holder[name].sort(key=operator.itemgetter(KEYED[name]))
     return found
 
 
@@ -102,22 +116,22 @@ def _documents(path: Path) -> Iterator[Manifest]:
         yield json.loads(json.dumps(document))
 
 
-def _identity(manifest: Manifest) -> tuple[str, str]:
-    return manifest["kind"], manifest["metadata"]["name"]
+def _identity(manifest: Manifest) -> tuple[str, str, str]:
+    """Returns what a cluster tells manifests apart by; those of one name in several namespaces differ."""
+    return manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
 
 
 def _target(manifests: list[Manifest], change: Manifest) -> Manifest:
     for manifest in manifests:
-        if _identity(manifest) == _identity(change):
+        if _identity(manifest)[:2] == _identity(change)[:2]:
             return manifest
-    raise ManifestError(f"a patch changes {'/'.join(_identity(change))}, which does not exist")
+    raise ManifestError(f"a patch changes {_named(change)}, which does not exist")
 
 
 def _merge(target: Manifest, change: Manifest, source: str) -> None:
     for key, value in change.items():
-        if key == "containers":
-            for container in value:
-                _merge(_named(target[key], container["name"], source), container, source)
+        if key in KEYED:
+            _merge_entries(target.setdefault(key, []), value, key, source)
         elif isinstance(value, list) or value is None or key.startswith("$"):
             raise ManifestError(f"{source}: this renderer merges maps only, and {key} is none")
         elif isinstance(value, dict):
@@ -126,11 +140,21 @@ def _merge(target: Manifest, change: Manifest, source: str) -> None:
             target[key] = value
 
 
-def _named(containers: list[Manifest], name: str, source: str) -> Manifest:
-    for container in containers:
-        if container["name"] == name:
-            return container
-    raise ManifestError(f"{source}: there is no container {name} to change")
+def _merge_entries(target: list[Manifest], change: list[Manifest], name: str, source: str) -> None:
+    key = KEYED[name]
+    for entry in change:
+        same = [each for each in target if each[key] == entry[key]]
+        if same:
+            _merge(same[0], entry, source)
+        elif name == "containers":
+            raise ManifestError(f"{source}: there is no container {entry[key]} to change")
+        else:
+            target.append(entry)
+
+
+def _named(manifest: Manifest) -> str:
+    kind, name, _ = _identity(manifest)
+    return f"{kind}/{name}"
 
 
 def _transform(manifest: Manifest, kustomization: Manifest) -> None:

@@ -11,13 +11,14 @@ from nicegui import ui
 from heddle.client import HeddleClient
 from heddle.config import DEFAULT_PORT, Settings
 from heddle.identity import token_file
+from heddle.urls import is_local
 from ui_svc.endpoints import router
 from ui_svc.endpoints.body_limit import BodyLimit
 from ui_svc.endpoints.headers import SafeHeaders
 from ui_svc.endpoints.origin import SameOrigin, accepted_hosts, is_own
 from ui_svc.endpoints.sign_in import SignedIn, limited_token, session_token
 from ui_svc.feeds.live import Live
-from ui_svc.pages import frame, not_found, run, runs
+from ui_svc.pages import frame, not_found, run, runs, terminal
 from ui_svc.pages.manage import layout, pages
 from ui_svc.web.nicegui_parts import accept_origins, scope_of
 
@@ -30,6 +31,11 @@ RECONNECT_TIMEOUT: Final = 30
 
 # Seconds that a call waits for an unavailable scheduler before the page reports it.
 PATIENCE: Final = 3.0
+
+
+def _is_one_machine(settings: Settings) -> bool:
+    """Returns whether the web app, the scheduler and their users are on one machine, as far as settings show."""
+    return is_local(settings.scheduler) and not settings.ui_behind_proxy
 
 
 def build(settings: Settings) -> FastAPI:
@@ -72,11 +78,12 @@ def build(settings: Settings) -> FastAPI:
         """Reports that this process is serving; the pages show whether the scheduler is unavailable."""
         return {"status": "ok"}
 
-    router.install(app, caller)
+    router.install(app, caller, connect, one_machine=_is_one_machine(settings))
     frame.install(app)
     live.register()
     runs.install()
     run.install()
+    terminal.install()
     pages.install(caller)
     not_found.install()
     ui.run_with(

@@ -1,6 +1,7 @@
 """Turns domain results into protobuf messages. Pure."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from heddle import pb
@@ -67,3 +68,16 @@ def lease_of(state: WorktreeState) -> Lease:
     if state.lease is None:
         raise RuntimeError(f"{state.epic} has no lease")
     return state.lease
+
+
+def worktree(state: WorktreeState, path: Path) -> pb.Worktree:
+    """Converts the state of the worktree at `path`."""
+    return pb.Worktree(
+        epic=str(state.epic),
+        path=str(path),
+        branch=state.epic.branch,
+        head_commit=state.head,
+        project=str(state.project),
+        lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
+        incarnation=state.incarnation,
+    )

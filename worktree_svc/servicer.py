@@ -17,6 +17,7 @@ from worktree_svc.conflict_methods import ConflictMethods
 from worktree_svc.content import accepted_history
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
+from worktree_svc.merges import new_commits
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
 from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
 from worktree_svc.merges.open_merges import KnownResults, OpenMerges
@@ -94,6 +95,7 @@ class WorktreeServicer(ConflictMethods):
 
         def job() -> pb.EnsureWorktreeResponse:
             file = request.project_file
+            wanted = take_in.wanted_by(request, self._mirrors)
             rewind_to = self._places.settle(request, attempt.parent.parent)
             self._places.bring_resolution(request, attempt.parent.parent)
             done = self._worktrees.ensure(
@@ -106,19 +108,18 @@ class WorktreeServicer(ConflictMethods):
                 merge=request.merge_revision,
                 resolution=request.resolution_commit,
                 rewind_to=rewind_to,
-                needed=request.take_in,
-                resolve=request.resolve_conflict,
+                wanted=wanted,
             )
-            worktree = self._worktree(done.state)
+            worktree = self._shown(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *replies.lease_of(done.state)))
             answer = pb.EnsureWorktreeResponse(
                 worktree=worktree, created=done.created, continued=done.state.continued
             )
             if found := done.state.found:
                 answer.found.CopyFrom(self._found(request.project, found))
-            if request.take_in:
+            if request.take_in or wanted.base or request.rewind_to:
                 project = repository.find(self._worktrees.folders, request.project)
-                take_in.describe(project, done.state, request.take_in, answer)
+                take_in.describe(project, done.state, request, answer)
             if unfilled := done.state.unfilled:
                 answer.submodules_not_filled.CopyFrom(replies.unfilled(unfilled))
             return answer
@@ -274,6 +275,17 @@ class WorktreeServicer(ConflictMethods):
 
         return await self._executor.run(job, key=f"{request.project}\0{request.base}\0forecast")
 
+    async def CountNewCommits(
+        self, request: pb.CountNewCommitsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.CountNewCommitsResponse:
+        def job() -> pb.CountNewCommitsResponse:
+            ref = self._mirrors.fetched_ref(request.project, request.branch)
+            project = repository.find(self._worktrees.folders, request.project)
+            commit, counts = new_commits.count(project, ref, [each.commits for each in request.held])
+            return pb.CountNewCommitsResponse(commit=commit, counts=counts)
+
+        return await self._on(request.project, job, key=None)
+
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.RemoveWorktreeResponse:
@@ -293,7 +305,7 @@ class WorktreeServicer(ConflictMethods):
         def job() -> pb.RestoreWorktreeResponse:
             file = request.project_file
             state, archived = self._worktrees.restore(request.project, epic, request.epoch, file)
-            return pb.RestoreWorktreeResponse(worktree=self._worktree(state), archive_commit=archived)
+            return pb.RestoreWorktreeResponse(worktree=self._shown(state), archive_commit=archived)
 
         return await self._executor.run(job, key=str(epic))
 
@@ -371,7 +383,7 @@ class WorktreeServicer(ConflictMethods):
         return await self._executor.run(checked, key=key, ends_with_caller=True)
 
     def _look(self, state: WorktreeState, *, into: bool) -> pb.Worktree:
-        worktree = self._worktree(state)
+        worktree = self._shown(state)
         if state.made_at:
             worktree.create_time.FromSeconds(state.made_at)
         if figure := self._disk_use.of(self._worktrees.store.paths(state.epic)):
@@ -382,13 +394,5 @@ class WorktreeServicer(ConflictMethods):
             worktree.dirty = dirty
         return worktree
 
-    def _worktree(self, state: WorktreeState) -> pb.Worktree:
-        return pb.Worktree(
-            epic=str(state.epic),
-            path=str(self._worktrees.store.paths(state.epic).worktree),
-            branch=state.epic.branch,
-            head_commit=state.head,
-            project=str(state.project),
-            lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
-            incarnation=state.incarnation,
-        )
+    def _shown(self, state: WorktreeState) -> pb.Worktree:
+        return replies.worktree(state, self._worktrees.store.paths(state.epic).worktree)

@@ -42,7 +42,6 @@ HAS_SUBREAPERS = sys.platform == "linux"
 # The PID of a process in each enclosing PID namespace; the one in its own namespace is last.
 NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
 
-
 # The folder that contains this package, for the supervisor, which starts without any.
 ROOT: Final = str(Path(__file__).resolve().parents[2])
 
@@ -167,6 +166,11 @@ class Supervised:
         """Writes `data` to the command's standard input. Drops the data if the command no longer reads."""
         if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.write(data)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of input that wait until the command reads them."""
+        return self._stdin.get_write_buffer_size() if self._stdin else 0
 
     async def started(self) -> int:
         """Returns the command's PID, or 0 if its supervisor died at once."""

@@ -22,7 +22,7 @@ from agent_svc.sessions.outcome import Ending
 from agent_svc.sessions.session import Session
 from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import MAX_TEXT_BYTES
-from heddle import errors, pb
+from heddle import __version__, errors, pb
 from heddle.config import LEASE_MARGIN
 from heddle.fencing import EpochFence
 from heddle.names import AttemptName
@@ -330,11 +330,13 @@ class Sessions:
             running_sessions=len(self._running),
             agents=self._catalogue.programs(),
             connected=True,
+            version=__version__,
             write_boundary=self._context.boundary.report,
         )
-        free = shutil.disk_usage(self._spool.path).free
-        if free < self._min_free_bytes:
-            worker.full = self._full(free)
+        disk = shutil.disk_usage(self._spool.path)
+        worker.disk_free_bytes, worker.disk_total_bytes = disk.free, disk.total
+        if disk.free < self._min_free_bytes:
+            worker.full = self._full(disk.free)
         if self._lease.seconds:
             longest = self._lease.seconds + self._context.grace + LEASE_MARGIN
             worker.lease.FromMilliseconds(round(longest * 1000))

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -46,11 +47,7 @@ class StandaloneChecks:
 
     async def recover(self) -> None:
         """Ends the processes that a killed agent_svc left running, and returns once they have ended."""
-        for folder in self._folder.glob("*"):
-            file = await _taken(folder / _LOCK)
-            await supervised.end_marked("TMPDIR", str(folder / _SCRATCH))
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            os.close(file)
+        await end_left(self._folder)
 
     async def run(self, request: pb.RunChecksRequest) -> AsyncIterator[pb.CheckFinished]:
         """Yields the report of each check. If the caller stops reading, ends the processes of the checks.
@@ -97,15 +94,10 @@ class StandaloneChecks:
         if limit is not None:
             timer = Timer(limit, lambda: run.time_out(self._context.grace))
         try:
-            (folder / _SCRATCH).mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = await _taken(folder / _LOCK)
-            try:
+            async with held_folder(folder) as (scratch, file):
                 for check in request.checks:
                     if not run.stopping:
-                        await run.reports.put(await self._check(run, request, check, folder, file))
-            finally:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-                os.close(file)
+                        await run.reports.put(await self._check(run, request, check, scratch, file))
             if run.stopping and not run.timed_out:
                 raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "the checks were ended; run them again")
         finally:
@@ -116,15 +108,15 @@ class StandaloneChecks:
             await run.reports.put(None)
 
     async def _check(
-        self, run: "_Run", request: pb.RunChecksRequest, check: pb.Check, folder: Path, file: int
+        self, run: "_Run", request: pb.RunChecksRequest, check: pb.Check, scratch: Path, file: int
     ) -> pb.CheckFinished:
-        added = {**request.environment, "TMPDIR": str(folder / _SCRATCH)}
+        added = {**request.environment, "TMPDIR": str(scratch)}
         environment = agent_environment(os.environ, self._context.inherited, added, "")
         del environment["HEDDLE_PROMPT"]
         context, where = self._context, run.where
         try:
             shared = await asyncio.to_thread(shared_folders, where)
-            resident = Resident(where, folder / _SCRATCH, environment, shared=shared)
+            resident = Resident(where, scratch, environment, shared=shared)
             shell = ("/bin/sh", "-c", check.run)
             command = supervised.Command(
                 shell, where, environment, context.grace, file, processes=context.processes
@@ -168,6 +160,28 @@ class _Run:
     def time_out(self, grace: float) -> None:
         self.timed_out = True
         self.stop(grace)
+
+
+@asynccontextmanager
+async def held_folder(folder: Path) -> AsyncIterator[tuple[Path, int]]:
+    """Yields the private TMPDIR of a command, and the descriptor of its lock; removes the folder after the block."""
+    scratch = folder / _SCRATCH
+    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = await _taken(folder / _LOCK)
+    try:
+        yield scratch, file
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        os.close(file)
+
+
+async def end_left(folders: Path) -> None:
+    """Ends what a killed agent_svc left running in the folders below one; returns once it has ended."""
+    for folder in folders.glob("*"):
+        file = await _taken(folder / _LOCK)
+        await supervised.end_marked("TMPDIR", str(folder / _SCRATCH))
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        os.close(file)
 
 
 async def _taken(path: Path) -> int:

@@ -239,6 +239,22 @@ def _merge_conflicted(event: pb.MergeConflicted) -> str:
     return f"conflicts with {event.target_branch} in {', '.join(event.files)}"
 
 
+def _sync_requested(event: pb.SyncRequested) -> str:
+    if event.cancelled:
+        return f"continues without new commits of {event.branch}"
+    resolved = "; an agent resolves the conflict" if event.resolve else ""
+    return f"takes in new commits of {event.branch} before the next attempt{resolved}"
+
+
+def _sync_finished(event: pb.SyncFinished) -> str:
+    if event.problem:
+        return f"continues without new commits of {event.branch}: {event.problem}"
+    if event.conflicts:
+        return f"{event.branch} conflicts; the agent resolves that first"
+    commits = count(event.commit_count, "new commit")
+    return f"took in {event.branch} at {event.commit[:10]} ({commits})"
+
+
 def _merge_check(event: pb.MergeCheckFinished) -> str:
     of = f" of {', '.join(event.epics)}" if event.epics else ""
     return f"{_check(event.check)} on the merge{of} into {event.target_branch}"
@@ -260,6 +276,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "epic_added": lambda e: f"epic added: {e.title} ({count(e.task_count, 'task')})",
     "epic_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
     "epic_removed": lambda e: f"epic removed from the plan: {e.title}",
+    "run_moved": lambda e: f"merges moved to {e.to_worker} after {e.from_worker} was lost",
     "epic_moved": lambda e: f"moved to {e.to_worker} after {e.reason}",
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
@@ -304,6 +321,12 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "merge_waiting": lambda e: f"waits for you to merge it into {e.target_branch} or drop it",
     "merge_requested": lambda _: "merge requested",
     "merge_held": lambda e: f"merge into {e.target_branch} is blocked: {e.reason}",
+    "base_moved": lambda e: f"{e.branch} moved to {e.commit[:10]}; behind it: {', '.join(e.epics)}",
+    "sync_requested": _sync_requested,
+    "sync_finished": _sync_finished,
+    "sync_conflicted": lambda e: (
+        f"{e.branch} conflicts in {', '.join(e.files)}; no task starts until you decide"
+    ),
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_check_finished": _merge_check,
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
@@ -324,4 +347,5 @@ _EXPLANATIONS: Final = {
     "setup_finished": "output",
     "teardown_finished": "output",
     "merge_conflicted": "advice",
+    "sync_conflicted": "reason",
 }

@@ -17,10 +17,11 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
             ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun ResolveConflict
+            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict
             SubmitResolution DropEpic AddTask RetryTask SkipTask StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
+        pb.ROLE_ADMIN: "OpenTerminal",
         Kind.WORKER: "RegisterWorker",
     },
     "IdentityService": {
@@ -30,7 +31,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     },
     "WorktreeService": {
         Kind.SCHEDULER: """
-            InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts
+            InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts CountNewCommits
             RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches DiffRevisions
             ReadConflict MakeResolution
         """,
@@ -38,7 +39,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "AgentService": {
         Kind.SCHEDULER: """
             StartSession WatchSession GetSession ListSessions StopSession ParkSession AnswerApproval SendMessage
-            RunChecks FetchArtifact ReleaseSession DeleteSessions GetWorker
+            RunChecks OpenTerminal FetchArtifact ReleaseSession DeleteSessions GetWorker
         """,
     },
 }

@@ -95,7 +95,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(access.OPEN_SERVICE):
             return handler
-        # Requests of reflection are small, and are read one after the other.
+        # Requests of a stream are small, and are read one after the other.
         parse = None if handler.stream_stream else handler.request_deserializer
         return wrapped(
             handler,
@@ -183,7 +183,7 @@ def _named(raw: Any, parse: Callable[[bytes], Any] | None) -> Any:
 
 
 def _size(raw: Any) -> int:
-    # Reflection gets an iterator of parsed requests.
+    # A stream of requests is an iterator of parsed ones.
     return len(raw) if isinstance(raw, bytes) else 0
 
 

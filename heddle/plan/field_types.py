@@ -39,11 +39,26 @@ Duration = Annotated[
 Usd = Annotated[
     float, Field(le=_MAX_USD), PlainSerializer(lambda usd: round(usd * 1_000_000), return_type=int)
 ]
+
+
+def label_text(value: object) -> object:
+    """Returns the text of a label's value as a plan file has it; another value is returned as it is."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value
+
+
 # One glob, or a list of them.
 Globs = Annotated[
     list[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+# The value of a label, which is text: true and 4 need no quotes.
+Label = Annotated[
+    str,
+    BeforeValidator(label_text),
+    WithJsonSchema({"type": ["string", "boolean", "integer"]}),
 ]
 
 

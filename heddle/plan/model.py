@@ -18,7 +18,18 @@ from pydantic import (
 )
 
 from heddle.plan.agent_model import AGENTS, AgentOptions, Part
-from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, Rounds, ShortPart, Turns, Usd
+from heddle.plan.field_types import (
+    Count,
+    Duration,
+    Globs,
+    Key,
+    Label,
+    Priority,
+    Rounds,
+    ShortPart,
+    Turns,
+    Usd,
+)
 from heddle.plan.script_model import AgentPlan, EditFile, Fail, Flood, ReportUsage, Step, WriteFile
 
 OnFailure = Annotated[
@@ -35,6 +46,13 @@ MergePolicy = Annotated[
 ]
 OnConflict = Annotated[
     Literal["wait", "agent"], PlainSerializer(lambda value: f"ON_CONFLICT_{value.upper()}")
+]
+SyncPolicy = Annotated[
+    # As in MergePolicy.
+    Literal["off", "between_tasks"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+    PlainSerializer(lambda value: f"SYNC_POLICY_{value.upper()}"),
+    WithJsonSchema({"enum": ["off", "between_tasks", False]}),
 ]
 Expect = Annotated[
     Literal["changes", "nothing", "any"], PlainSerializer(lambda value: f"EXPECT_{value.upper()}")
@@ -228,6 +246,9 @@ class Epic(Part):
     touches: list[str] | None = Field(
         default=None, description="Globs of the paths that the epic will write."
     )
+    place: dict[str, Label] | None = Field(
+        default=None, description="Labels of the worker on which it runs. Only for projects by URL."
+    )
     on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(
         default=None,
@@ -241,6 +262,7 @@ class Epic(Part):
     reviews: list[Review] | None = Field(
         default=None, description="For each of its tasks that has no reviews of its own."
     )
+    sync: SyncPolicy | None = Field(default=None, description="Absent: that of the plan.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -282,6 +304,10 @@ class PlanFile(Part):
     )
     merge_checks: Annotated[list[Check] | None, WrapSerializer(_checks)] = Field(
         default=None, description="All must pass on the merged tree. Absent: the checks of the defaults."
+    )
+    sync: SyncPolicy | None = Field(
+        default=None,
+        description="between_tasks: epics take in new commits of the project's branch. Absent: off.",
     )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})

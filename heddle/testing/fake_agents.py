@@ -135,6 +135,12 @@ class FakeAgents(AgentServiceServicer):
             report = pb.CheckFinished(name=check.name, command=check.run, ok=good, exit_code=int(not good))
             yield pb.RunChecksResponse(check=report)
 
+    async def OpenTerminal(
+        self, requests: AsyncIterator[pb.AgentServiceOpenTerminalRequest], context: Context
+    ) -> AsyncIterator[pb.AgentServiceOpenTerminalResponse]:
+        async for request in requests:
+            yield pb.AgentServiceOpenTerminalResponse(output=request.input)
+
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
@@ -176,6 +182,7 @@ class FakeAgents(AgentServiceServicer):
             running_sessions=running,
             agents=agents,
             full=self._worker.full,
+            terminals=self._worker.terminals,
         )
         return pb.GetWorkerResponse(worker=worker)
 

@@ -17,6 +17,8 @@ class FakeState:
     play: Play = succeed
     # The agents that it can start.
     programs: tuple[str, ...] = ("scripted", "command:")
+    # Whether it opens terminals, which show what is typed.
+    terminals: bool = False
     # The agents that do not report their usage while they work.
     late_programs: tuple[str, ...] = ("command:",)
     # The agents that respect max_turns.
@@ -34,6 +36,11 @@ class FakeState:
     refused: dict[str, str] = field(default_factory=dict)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
+    # The project's branch and its newest commit. Empty: it has not moved.
+    base_branch: str = ""
+    base_tip: str = ""
+    # Keys of epics with which that commit conflicts.
+    out_of_sync: set[str] = field(default_factory=set)
     # Given the branches of an open merge: returns whether its checks pass.
     merge_is_good: Callable[[list[str]], bool] = lambda _branches: True
     # The conflicts that PredictConflicts returns, if they are between requested branches.
@@ -55,6 +62,8 @@ class FakeState:
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
     open_merges: dict[str, list[str]] = field(default_factory=dict)
+    # By attempt: the commit whose conflict it resolves.
+    resolving: dict[str, str] = field(default_factory=dict)
     # Names of epics whose worktrees contain something that was not accepted.
     dirty: set[str] = field(default_factory=set)
     # By epic name: the archive commit of its worktree.
@@ -85,6 +94,22 @@ class FakeState:
         self.check_epoch(request.epoch)
         self.epoch = request.epoch
         self.before(method, request)
+
+    def take_in(self, epic: str, request: pb.EnsureWorktreeRequest) -> pb.BaseTakenIn:
+        """Returns what an epic takes in of the project's branch; raises SYNC_CONFLICT."""
+        known = request.base.known_commit
+        tip = self.base_tip or known
+        conflicts = epic in self.out_of_sync and tip != known
+        if conflicts and not request.resolve_conflict:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_SYNC_CONFLICT,
+                f"{request.base.branch} conflicts with the epic in shared.txt. To merge it by hand: git merge",
+                files="shared.txt",
+                commit=self.base_tip,
+            )
+        if conflicts:
+            self.resolving[request.attempt] = tip
+        return pb.BaseTakenIn(commit=tip, commit_count=int(tip != known), conflicts=conflicts)
 
     def check_epoch(self, epoch: int) -> None:
         """Raises STALE_EPOCH for a deposed leader."""

@@ -26,6 +26,7 @@ class FakeWorktrees(WorktreeServiceServicer):
         return pb.InspectProjectResponse(
             project=request.project,
             base_commit=_commit_id("base"),
+            base_branch=self._worker.base_branch,
             dirty_files=self._worker.dirty_files,
             project_file=self._worker.project_file,
         )
@@ -44,6 +45,7 @@ class FakeWorktrees(WorktreeServiceServicer):
         if request.rewind_to:
             self._rewind(epic.branch, request.rewind_to, request.attempt)
         head = [commit for commit, _ in worker.commits.get(epic.branch, [])] or [request.base_commit]
+        base = worker.take_in(epic.epic, request) if request.HasField("base") else None
         worktree = pb.Worktree(
             epic=str(epic),
             path=f"/fake/{epic.run}/{epic.epic}",
@@ -63,6 +65,9 @@ class FakeWorktrees(WorktreeServiceServicer):
             created=known is None,
             continued=bool(request.continue_attempt),
             submodules_not_filled=worker.submodules_not_filled,
+            base=base,
+            conflict_files=["shared.txt"] if base and base.conflicts else [],
+            conflict_commit=base.commit if base and base.conflicts else "",
         )
 
     async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:
@@ -79,6 +84,7 @@ class FakeWorktrees(WorktreeServiceServicer):
             kept_ref=f"refs/heddle/attempts/{name}" if request.submit else "",
             diff_stat=pb.DiffStat(files=1, insertions=1),
             push_error=worker.refused.get(name.parent.parent.branch, ""),
+            merged_commit=worker.resolving.get(request.attempt, ""),
         )
 
     async def PushBranches(
@@ -177,6 +183,14 @@ class FakeWorktrees(WorktreeServiceServicer):
             if (paths := self._worker.written.get(branch.rpartition("/")[2]))
         ]
         return pb.PredictConflictsResponse(pairs=pairs, changes=changes)
+
+    async def CountNewCommits(
+        self, request: pb.CountNewCommitsRequest, context: Context
+    ) -> pb.CountNewCommitsResponse:
+        self._worker.calls.append(("CountNewCommits", request))
+        tip = self._worker.base_tip
+        counts = [int(tip not in each.commits) for each in request.held]
+        return pb.CountNewCommitsResponse(commit=tip, counts=counts if tip else [])
 
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: Context

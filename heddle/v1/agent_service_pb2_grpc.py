@@ -86,6 +86,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.FromString,
                 _registered_method=True)
+        self.OpenTerminal = channel.stream_stream(
+                '/heddle.v1.AgentService/OpenTerminal',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalResponse.FromString,
+                _registered_method=True)
         self.FetchArtifact = channel.unary_stream(
                 '/heddle.v1.AgentService/FetchArtifact',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
@@ -218,6 +223,21 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenTerminal(self, request_iterator, context):
+        """Opens a terminal in the worktree of an epic, as SchedulerService.OpenTerminal
+        describes. However the call ends, all processes of the terminal are gone or about
+        to be ended.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request is incomplete, or the epic has
+        no worktree on this worker.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: it was idle for too long, or the worker shuts down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchArtifact(self, request, context):
         """Returns the bytes of a screenshot.
 
@@ -302,6 +322,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.RunChecks,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.SerializeToString,
+            ),
+            'OpenTerminal': grpc.stream_stream_rpc_method_handler(
+                    servicer.OpenTerminal,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalResponse.SerializeToString,
             ),
             'FetchArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifact,
@@ -574,6 +599,33 @@ class AgentService:
             '/heddle.v1.AgentService/RunChecks',
             heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenTerminal(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/heddle.v1.AgentService/OpenTerminal',
+            heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.AgentServiceOpenTerminalResponse.FromString,
             options,
             channel_credentials,
             insecure,

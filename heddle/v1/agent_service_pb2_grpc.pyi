@@ -102,6 +102,17 @@ class AgentServiceStub:
     - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
+    OpenTerminal: _grpc.StreamStreamMultiCallable[_agent_service_pb2.AgentServiceOpenTerminalRequest, _agent_service_pb2.AgentServiceOpenTerminalResponse]
+    """Opens a terminal in the worktree of an epic, as SchedulerService.OpenTerminal
+    describes. However the call ends, all processes of the terminal are gone or about
+    to be ended.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request is incomplete, or the epic has
+      no worktree on this worker.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: it was idle for too long, or the worker shuts down.
+    """
     FetchArtifact: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]
     """Returns the bytes of a screenshot.
 
@@ -197,6 +208,17 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
+    """
+    OpenTerminal: _aio.StreamStreamMultiCallable[_agent_service_pb2.AgentServiceOpenTerminalRequest, _agent_service_pb2.AgentServiceOpenTerminalResponse]  # type: ignore[assignment]
+    """Opens a terminal in the worktree of an epic, as SchedulerService.OpenTerminal
+    describes. However the call ends, all processes of the terminal are gone or about
+    to be ended.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request is incomplete, or the epic has
+      no worktree on this worker.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: it was idle for too long, or the worker shuts down.
     """
     FetchArtifact: _aio.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]  # type: ignore[assignment]
     """Returns the bytes of a screenshot.
@@ -344,6 +366,23 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - INVALID_ARGUMENT / INVALID_FIELD: the resource has no worktree on this worker.
         - UNAVAILABLE / DRAINING: the worker is shutting down.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenTerminal(
+        self,
+        request_iterator: _MaybeAsyncIterator[_agent_service_pb2.AgentServiceOpenTerminalRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.AgentServiceOpenTerminalResponse], _abc.AsyncIterator[_agent_service_pb2.AgentServiceOpenTerminalResponse]]:
+        """Opens a terminal in the worktree of an epic, as SchedulerService.OpenTerminal
+        describes. However the call ends, all processes of the terminal are gone or about
+        to be ended.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request is incomplete, or the epic has
+          no worktree on this worker.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: it was idle for too long, or the worker shuts down.
         """
 
     @_abc_1.abstractmethod

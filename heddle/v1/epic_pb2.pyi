@@ -23,6 +23,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SyncState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SYNC_STATE_UNSPECIFIED: _SyncState.ValueType  # 0
+    """What its sync_policy says."""
+    SYNC_STATE_REQUESTED: _SyncState.ValueType  # 1
+    """The operator asked to take them in."""
+    SYNC_STATE_RESOLVING: _SyncState.ValueType  # 2
+    """The operator asked to take them in, and that the agent of the next attempt resolves
+    a conflict.
+    """
+    SYNC_STATE_HELD: _SyncState.ValueType  # 3
+    """They conflict: no task of the epic starts until the operator decides."""
+    SYNC_STATE_OFF: _SyncState.ValueType  # 4
+    """The operator asked to continue without them."""
+
+class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
+    """What an epic does with new commits of the project's branch before its next attempt."""
+
+SYNC_STATE_UNSPECIFIED: SyncState.ValueType  # 0
+"""What its sync_policy says."""
+SYNC_STATE_REQUESTED: SyncState.ValueType  # 1
+"""The operator asked to take them in."""
+SYNC_STATE_RESOLVING: SyncState.ValueType  # 2
+"""The operator asked to take them in, and that the agent of the next attempt resolves
+a conflict.
+"""
+SYNC_STATE_HELD: SyncState.ValueType  # 3
+"""They conflict: no task of the epic starts until the operator decides."""
+SYNC_STATE_OFF: SyncState.ValueType  # 4
+"""The operator asked to continue without them."""
+Global___SyncState: _TypeAlias = SyncState  # noqa: Y015
+
 class _EpicState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -114,6 +150,8 @@ class Epic(_message.Message):
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     MERGE_HOLD_FIELD_NUMBER: _builtins.int
     BUDGET_HOLD_FIELD_NUMBER: _builtins.int
+    SYNC_POLICY_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC"""
     key: _builtins.str
@@ -146,6 +184,8 @@ class Epic(_message.Message):
     """Resolved; never UNSPECIFIED."""
     merge_hold: _builtins.str
     """Why its merge waits, and what ends the wait. Absent: it does not wait."""
+    sync_policy: _plan_pb2.SyncPolicy.ValueType
+    """Resolved; never UNSPECIFIED."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys."""
@@ -173,6 +213,10 @@ class Epic(_message.Message):
         """The used-up budget that keeps its tasks from starting. Absent: none does. A used-up
         budget of the run or the project pauses the run instead.
         """
+
+    @_builtins.property
+    def sync(self) -> Global___EpicSync:
+        """Absent: it has taken in nothing of the project's branch, and nothing was asked for."""
 
     def __init__(
         self,
@@ -203,14 +247,65 @@ class Epic(_message.Message):
         on_conflict: _plan_pb2.OnConflict.ValueType = ...,
         merge_hold: _builtins.str = ...,
         budget_hold: Global___BudgetHold | None = ...,
+        sync_policy: _plan_pb2.SyncPolicy.ValueType = ...,
+        sync: Global___EpicSync | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_hold", b"budget_hold", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_hold", b"budget_hold", "end_time", b"end_time", "start_time", b"start_time", "sync", b"sync", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "budget_hold", b"budget_hold", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "budget_hold", b"budget_hold", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "sync", b"sync", "sync_policy", b"sync_policy", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Epic: _TypeAlias = Epic  # noqa: Y015
+
+@_typing.final
+class EpicSync(_message.Message):
+    """What an epic took in of the project's branch: the branch that the run moves, or else
+    the branch that it started from.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    CONFLICT_FILES_FIELD_NUMBER: _builtins.int
+    CONFLICT_COMMIT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    state: Global___SyncState.ValueType
+    branch: _builtins.str
+    """The short name, for example main."""
+    commit: _builtins.str
+    """The newest commit of the branch that it took in. Absent: none."""
+    conflict_commit: _builtins.str
+    reason: _builtins.str
+    problem: _builtins.str
+    """Why the branch was not taken in last time: it is gone, was rewritten, or cannot be
+    fetched. Tasks continue without it. Absent: it was.
+    """
+    @_builtins.property
+    def conflict_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """If the state is HELD: what conflicts, and what ends the wait."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___SyncState.ValueType = ...,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        conflict_files: _abc.Iterable[_builtins.str] | None = ...,
+        conflict_commit: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "problem", b"problem", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicSync: _TypeAlias = EpicSync  # noqa: Y015
 
 @_typing.final
 class BudgetHold(_message.Message):

@@ -109,6 +109,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
     epic of the attempt. Metadata: files, commit.
     """
+    ERROR_REASON_SYNC_CONFLICT: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: the project's branch, which an epic takes in before an attempt,
+    conflicts with the epic. Metadata: files, one a line; commit.
+    """
     ERROR_REASON_PLAN_CHANGED: _ErrorReason.ValueType  # 90
     """ABORTED: the run's plan was changed since the revision that the request names.
     Metadata: revision.
@@ -130,6 +134,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 64
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo: the caller has too many open streams,
     or makes too many calls per second.
+    """
+    ERROR_REASON_TERMINALS_OFF: _ErrorReason.ValueType  # 120
+    """FAILED_PRECONDITION: terminals are an opt-in of the operator, who has not set HEDDLE_TERMINAL
+    for the worker, or the worker is on another machine. Metadata: worker.
+    """
+    ERROR_REASON_TOO_MANY_TERMINALS: _ErrorReason.ValueType  # 121
+    """RESOURCE_EXHAUSTED: the worker has as many open terminals as it allows. Metadata: limit."""
+    ERROR_REASON_TERMINAL_ENDED: _ErrorReason.ValueType  # 122
+    """ABORTED: a terminal was ended because nothing was typed or shown for too long, or
+    its worker shuts down.
     """
     ERROR_REASON_PROJECT_UNAVAILABLE: _ErrorReason.ValueType  # 88
     """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is
@@ -254,6 +268,10 @@ ERROR_REASON_NEEDS_CONFLICT: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: the work of a task that an attempt needs conflicts with the
 epic of the attempt. Metadata: files, commit.
 """
+ERROR_REASON_SYNC_CONFLICT: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: the project's branch, which an epic takes in before an attempt,
+conflicts with the epic. Metadata: files, one a line; commit.
+"""
 ERROR_REASON_PLAN_CHANGED: ErrorReason.ValueType  # 90
 """ABORTED: the run's plan was changed since the revision that the request names.
 Metadata: revision.
@@ -275,6 +293,16 @@ ports, range.
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 64
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo: the caller has too many open streams,
 or makes too many calls per second.
+"""
+ERROR_REASON_TERMINALS_OFF: ErrorReason.ValueType  # 120
+"""FAILED_PRECONDITION: terminals are an opt-in of the operator, who has not set HEDDLE_TERMINAL
+for the worker, or the worker is on another machine. Metadata: worker.
+"""
+ERROR_REASON_TOO_MANY_TERMINALS: ErrorReason.ValueType  # 121
+"""RESOURCE_EXHAUSTED: the worker has as many open terminals as it allows. Metadata: limit."""
+ERROR_REASON_TERMINAL_ENDED: ErrorReason.ValueType  # 122
+"""ABORTED: a terminal was ended because nothing was typed or shown for too long, or
+its worker shuts down.
 """
 ERROR_REASON_PROJECT_UNAVAILABLE: ErrorReason.ValueType  # 88
 """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is

@@ -277,6 +277,7 @@ class Event(_message.Message):
     EPIC_CHANGED_FIELD_NUMBER: _builtins.int
     EPIC_REMOVED_FIELD_NUMBER: _builtins.int
     EPIC_MOVED_FIELD_NUMBER: _builtins.int
+    RUN_MOVED_FIELD_NUMBER: _builtins.int
     WORKTREE_CREATED_FIELD_NUMBER: _builtins.int
     WORKTREE_REMOVED_FIELD_NUMBER: _builtins.int
     TEARDOWN_FINISHED_FIELD_NUMBER: _builtins.int
@@ -322,6 +323,10 @@ class Event(_message.Message):
     MERGE_CHECK_FINISHED_FIELD_NUMBER: _builtins.int
     PUSH_FAILED_FIELD_NUMBER: _builtins.int
     MERGE_HELD_FIELD_NUMBER: _builtins.int
+    BASE_MOVED_FIELD_NUMBER: _builtins.int
+    SYNC_REQUESTED_FIELD_NUMBER: _builtins.int
+    SYNC_FINISHED_FIELD_NUMBER: _builtins.int
+    SYNC_CONFLICTED_FIELD_NUMBER: _builtins.int
     BUDGET_REACHED_FIELD_NUMBER: _builtins.int
     HOLD_LIFTED_FIELD_NUMBER: _builtins.int
     OUTPUT_LEFT_OUT_FIELD_NUMBER: _builtins.int
@@ -373,6 +378,8 @@ class Event(_message.Message):
     def epic_removed(self) -> Global___EpicRemoved: ...
     @_builtins.property
     def epic_moved(self) -> Global___EpicMoved: ...
+    @_builtins.property
+    def run_moved(self) -> Global___RunMoved: ...
     @_builtins.property
     def worktree_created(self) -> Global___WorktreeCreated: ...
     @_builtins.property
@@ -464,6 +471,14 @@ class Event(_message.Message):
     @_builtins.property
     def merge_held(self) -> Global___MergeHeld: ...
     @_builtins.property
+    def base_moved(self) -> Global___BaseMoved: ...
+    @_builtins.property
+    def sync_requested(self) -> Global___SyncRequested: ...
+    @_builtins.property
+    def sync_finished(self) -> Global___SyncFinished: ...
+    @_builtins.property
+    def sync_conflicted(self) -> Global___SyncConflicted: ...
+    @_builtins.property
     def budget_reached(self) -> Global___BudgetReached: ...
     @_builtins.property
     def hold_lifted(self) -> Global___HoldLifted: ...
@@ -505,6 +520,7 @@ class Event(_message.Message):
         epic_changed: Global___EpicChanged | None = ...,
         epic_removed: Global___EpicRemoved | None = ...,
         epic_moved: Global___EpicMoved | None = ...,
+        run_moved: Global___RunMoved | None = ...,
         worktree_created: Global___WorktreeCreated | None = ...,
         worktree_removed: Global___WorktreeRemoved | None = ...,
         teardown_finished: Global___TeardownFinished | None = ...,
@@ -550,6 +566,10 @@ class Event(_message.Message):
         merge_check_finished: Global___MergeCheckFinished | None = ...,
         push_failed: Global___PushFailed | None = ...,
         merge_held: Global___MergeHeld | None = ...,
+        base_moved: Global___BaseMoved | None = ...,
+        sync_requested: Global___SyncRequested | None = ...,
+        sync_finished: Global___SyncFinished | None = ...,
+        sync_conflicted: Global___SyncConflicted | None = ...,
         budget_reached: Global___BudgetReached | None = ...,
         hold_lifted: Global___HoldLifted | None = ...,
         output_left_out: Global___OutputLeftOut | None = ...,
@@ -560,11 +580,11 @@ class Event(_message.Message):
         environment_fault: Global___EnvironmentFault | None = ...,
         environment_recovered: Global___EnvironmentRecovered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "run_moved", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "base_moved", "sync_requested", "sync_finished", "sync_conflicted", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -2504,6 +2524,137 @@ class MergeCheckFinished(_message.Message):
 Global___MergeCheckFinished: _TypeAlias = MergeCheckFinished  # noqa: Y015
 
 @_typing.final
+class BaseMoved(_message.Message):
+    """The project's branch, which epics can take in, has new commits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    EPICS_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    """Its newest commit."""
+    @_builtins.property
+    def epics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the epics with tasks left that lack commits of it."""
+
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        epics: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "epics", b"epics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseMoved: _TypeAlias = BaseMoved  # noqa: Y015
+
+@_typing.final
+class SyncRequested(_message.Message):
+    """The operator decided about new commits of the project's branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    RESOLVE_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    resolve: _builtins.bool
+    """True: the agent of the next attempt resolves a conflict."""
+    cancelled: _builtins.bool
+    """True: the epic continues without them."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        resolve: _builtins.bool = ...,
+        cancelled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "cancelled", b"cancelled", "resolve", b"resolve"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncRequested: _TypeAlias = SyncRequested  # noqa: Y015
+
+@_typing.final
+class SyncFinished(_message.Message):
+    """The epic took in the project's branch before the attempt, or could not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    """The branch's newest commit."""
+    commit_count: _builtins.int
+    """Number of its commits that are new to the epic."""
+    conflicts: _builtins.bool
+    """True: they conflict, and the attempt's agent resolves that first."""
+    problem: _builtins.str
+    """Why the branch was not taken in; the attempt works without it. Absent: it was."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        commit_count: _builtins.int = ...,
+        conflicts: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "commit_count", b"commit_count", "conflicts", b"conflicts", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncFinished: _TypeAlias = SyncFinished  # noqa: Y015
+
+@_typing.final
+class SyncConflicted(_message.Message):
+    """The project's branch conflicts with the epic. The attempt did not start, and no task
+    of the epic starts until the operator decides.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    reason: _builtins.str
+    """What to do."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        files: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "files", b"files", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncConflicted: _TypeAlias = SyncConflicted  # noqa: Y015
+
+@_typing.final
 class BudgetReached(_message.Message):
     """Sessions below it are stopped. A budget of the run or the project also pauses the run;
     one of an epic or task holds its epic. The event names the epic, or epic and task,
@@ -2623,6 +2774,32 @@ class WorkerFull(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkerFull: _TypeAlias = WorkerFull  # noqa: Y015
+
+@_typing.final
+class RunMoved(_message.Message):
+    """The run's worker, which merges its epics, was lost; another one merges them from now
+    on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_WORKER_FIELD_NUMBER: _builtins.int
+    TO_WORKER_FIELD_NUMBER: _builtins.int
+    from_worker: _builtins.str
+    to_worker: _builtins.str
+    def __init__(
+        self,
+        *,
+        from_worker: _builtins.str = ...,
+        to_worker: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_worker", b"from_worker", "to_worker", b"to_worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunMoved: _TypeAlias = RunMoved  # noqa: Y015
 
 @_typing.final
 class EpicMoved(_message.Message):

@@ -571,6 +571,7 @@ class AuditEntry(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Ascending."""
     user: _builtins.str
@@ -584,6 +585,8 @@ class AuditEntry(_message.Message):
     """The caller's address as gRPC reports it, such as "ipv4:127.0.0.1:50412"."""
     refusal: _builtins.str
     """Why it was refused. Empty: it was carried out."""
+    detail: _builtins.str
+    """What else there is to say, such as how long a terminal was open. Empty: nothing."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -597,10 +600,11 @@ class AuditEntry(_message.Message):
         request_id: _builtins.str = ...,
         peer: _builtins.str = ...,
         refusal: _builtins.str = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "peer", b"peer", "refusal", b"refusal", "request_id", b"request_id", "resource", b"resource", "sequence", b"sequence", "time", b"time", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "method", b"method", "peer", b"peer", "refusal", b"refusal", "request_id", b"request_id", "resource", b"resource", "sequence", b"sequence", "time", b"time", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

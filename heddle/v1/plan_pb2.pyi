@@ -73,6 +73,30 @@ PERMISSION_DECISION_ALLOW: PermissionDecision.ValueType  # 2
 PERMISSION_DECISION_DENY: PermissionDecision.ValueType  # 3
 Global___PermissionDecision: _TypeAlias = PermissionDecision  # noqa: Y015
 
+class _SyncPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SyncPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SYNC_POLICY_UNSPECIFIED: _SyncPolicy.ValueType  # 0
+    """The plan's; without one, OFF."""
+    SYNC_POLICY_OFF: _SyncPolicy.ValueType  # 1
+    """Only when the operator asks for it."""
+    SYNC_POLICY_BETWEEN_TASKS: _SyncPolicy.ValueType  # 2
+    """Before each attempt that starts from the last accepted commit."""
+
+class SyncPolicy(_SyncPolicy, metaclass=_SyncPolicyEnumTypeWrapper):
+    """Whether an epic takes in new commits of the project's branch by itself."""
+
+SYNC_POLICY_UNSPECIFIED: SyncPolicy.ValueType  # 0
+"""The plan's; without one, OFF."""
+SYNC_POLICY_OFF: SyncPolicy.ValueType  # 1
+"""Only when the operator asks for it."""
+SYNC_POLICY_BETWEEN_TASKS: SyncPolicy.ValueType  # 2
+"""Before each attempt that starts from the last accepted commit."""
+Global___SyncPolicy: _TypeAlias = SyncPolicy  # noqa: Y015
+
 class _MergePolicy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -204,6 +228,7 @@ class Plan(_message.Message):
     MERGE_INTO_FIELD_NUMBER: _builtins.int
     MERGE_STYLE_FIELD_NUMBER: _builtins.int
     MERGE_CHECKS_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A title for people, also used to make the run's id. Required."""
     budget_usd_micros: _builtins.int
@@ -217,6 +242,10 @@ class Plan(_message.Message):
     """
     merge_style: Global___MergeStyle.ValueType
     """The style of every merge of the run. Absent: MERGE."""
+    sync: Global___SyncPolicy.ValueType
+    """Whether epics take in new commits of the branch that the run moves, or else of the
+    branch that it started from. Absent: OFF.
+    """
     @_builtins.property
     def defaults(self) -> Global___TaskDefaults:
         """Values for tasks and epics that do not set them."""
@@ -241,10 +270,11 @@ class Plan(_message.Message):
         merge_into: _builtins.str = ...,
         merge_style: Global___MergeStyle.ValueType = ...,
         merge_checks: Global___MergeChecks | None = ...,
+        sync: Global___SyncPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "merge_checks", b"merge_checks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_checks", b"merge_checks", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_checks", b"merge_checks", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name", "sync", b"sync"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -543,6 +573,26 @@ class PlanEpic(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PlaceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KEY_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
@@ -555,6 +605,8 @@ class PlanEpic(_message.Message):
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, ignoring case. Letters, digits, "-" and "_"; at most 63
     characters, the first a letter or digit.
@@ -569,6 +621,8 @@ class PlanEpic(_message.Message):
     merge: Global___MergePolicy.ValueType
     """When its branch is merged. No epic can depend on one whose merge is OFF."""
     on_conflict: Global___OnConflict.ValueType
+    sync: Global___SyncPolicy.ValueType
+    """Absent: that of the plan."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics that must be merged before this one starts."""
@@ -589,6 +643,12 @@ class PlanEpic(_message.Message):
     def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanReview]:
         """For each of its tasks that has none of its own."""
 
+    @_builtins.property
+    def place(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that the worker must have on which it runs. Only for projects by URL, whose
+        epics can run on any worker. Absent: any.
+        """
+
     def __init__(
         self,
         *,
@@ -604,10 +664,12 @@ class PlanEpic(_message.Message):
         merge: Global___MergePolicy.ValueType = ...,
         on_conflict: Global___OnConflict.ValueType = ...,
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
+        place: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        sync: Global___SyncPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "reviews", b"reviews", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "place", b"place", "priority", b"priority", "reviews", b"reviews", "sync", b"sync", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -93,6 +93,7 @@ class Run(_message.Message):
     DRAFT_FIELD_NUMBER: _builtins.int
     REVISES_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
+    BASE_STATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -166,6 +167,12 @@ class Run(_message.Message):
         Absent: it was not behind, or it has no upstream.
         """
 
+    @_builtins.property
+    def base_state(self) -> Global___BaseState:
+        """How far its epics are behind the project's branch. Absent: not known yet, or the
+        run follows no branch.
+        """
+
     def __init__(
         self,
         *,
@@ -196,16 +203,74 @@ class Run(_message.Message):
         draft: _builtins.bool = ...,
         revises: _builtins.str = ...,
         waits_for: _builtins.str = ...,
+        base_state: Global___BaseState | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_state", b"base_state", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "base_state", b"base_state", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class BaseState(_message.Message):
+    """The project's branch as it was last seen: the branch that the run moves, or else the
+    branch that it started from.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    """Its newest commit."""
+    @_builtins.property
+    def behind(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpicBehind]:
+        """The epics with tasks left that lack commits of it, in the order of the plan."""
+
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        behind: _abc.Iterable[Global___EpicBehind] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "branch", b"branch", "commit", b"commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseState: _TypeAlias = BaseState  # noqa: Y015
+
+@_typing.final
+class EpicBehind(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPIC_FIELD_NUMBER: _builtins.int
+    COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    epic: _builtins.str
+    """The epic's key."""
+    commit_count: _builtins.int
+    """Number of missing commits, from 1."""
+    def __init__(
+        self,
+        *,
+        epic: _builtins.str = ...,
+        commit_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_count", b"commit_count", "epic", b"epic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicBehind: _TypeAlias = EpicBehind  # noqa: Y015
 
 @_typing.final
 class BaseBehind(_message.Message):

@@ -1041,6 +1041,57 @@ class RetryMergeResponse(_message.Message):
 Global___RetryMergeResponse: _TypeAlias = RetryMergeResponse  # noqa: Y015
 
 @_typing.final
+class SyncBaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A run, for all its epics with tasks left, or an epic."""
+    request_id: _builtins.str
+    cancel: _builtins.bool
+    """True: continue without the new commits, also if a conflict holds the epic or its
+    plan takes them in between tasks. A later request takes them in again.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        cancel: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBaseRequest: _TypeAlias = SyncBaseRequest  # noqa: Y015
+
+@_typing.final
+class SyncBaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epics(self) -> _containers.RepeatedCompositeFieldContainer[_epic_pb2.Epic]:
+        """The epics concerned, in the order of the plan."""
+
+    def __init__(
+        self,
+        *,
+        epics: _abc.Iterable[_epic_pb2.Epic] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epics", b"epics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBaseResponse: _TypeAlias = SyncBaseResponse  # noqa: Y015
+
+@_typing.final
 class ResolveConflictRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2950,3 +3001,53 @@ class UndrainWorkerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UndrainWorkerResponse: _TypeAlias = UndrainWorkerResponse  # noqa: Y015
+
+@_typing.final
+class OpenTerminalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN/epics/EPIC. In the first request only."""
+    input: _builtins.bytes
+    """What was typed. At most 64 KiB."""
+    @_builtins.property
+    def size(self) -> _worker_pb2.TerminalSize:
+        """In the first request, and when it changes."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        size: _worker_pb2.TerminalSize | None = ...,
+        input: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "name", b"name", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenTerminalRequest: _TypeAlias = OpenTerminalRequest  # noqa: Y015
+
+@_typing.final
+class OpenTerminalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    output: _builtins.bytes
+    """What the terminal shows. The first response is empty: the shell has started."""
+    def __init__(
+        self,
+        *,
+        output: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenTerminalResponse: _TypeAlias = OpenTerminalResponse  # noqa: Y015

@@ -153,6 +153,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.FromString,
                 _registered_method=True)
+        self.SyncBase = channel.unary_unary(
+                '/heddle.v1.SchedulerService/SyncBase',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.FromString,
+                _registered_method=True)
         self.DropEpic = channel.unary_unary(
                 '/heddle.v1.SchedulerService/DropEpic',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.SerializeToString,
@@ -322,6 +327,11 @@ class SchedulerServiceStub:
                 '/heddle.v1.SchedulerService/UndrainWorker',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+                _registered_method=True)
+        self.OpenTerminal = channel.stream_stream(
+                '/heddle.v1.SchedulerService/OpenTerminal',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
                 _registered_method=True)
 
 
@@ -561,7 +571,9 @@ class SchedulerServiceServicer:
         an agent resolves the conflict: its worktree starts with the merge of both sides,
         including conflict markers. The task is accepted if no marker is left and the
         checks pass; its commit has both sides as parents. Then the epic is merged again.
-        An ended epic or run is resumed. Idempotent by request_id.
+        An ended epic or run is resumed. An epic that new commits of the project's branch
+        hold gets no such task: the agent of its next attempt resolves the conflict before
+        it does its own task. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -569,7 +581,7 @@ class SchedulerServiceServicer:
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
         the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-        name another agent.
+        name another agent. A conflict with the project's branch takes no other agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -615,6 +627,21 @@ class SchedulerServiceServicer:
         them.
         - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
         - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncBase(self, request, context):
+        """Has epics take in new commits of the project's branch, which is the branch that the
+        run moves, or else the branch that it started from. Each epic does so in memory
+        before its next attempt that starts from its last accepted commit, never while an
+        agent works. Also ends the wait of an epic whose conflict was resolved on its
+        branch. Idempotent.
+
+        - NOT_FOUND: no such run or epic.
+        - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+        commits, the run follows no branch, or it is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1025,6 +1052,23 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenTerminal(self, request_iterator, context):
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+        epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1127,6 +1171,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.SubmitResolution,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.SerializeToString,
+            ),
+            'SyncBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncBase,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.SerializeToString,
             ),
             'DropEpic': grpc.unary_unary_rpc_method_handler(
                     servicer.DropEpic,
@@ -1297,6 +1346,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.UndrainWorker,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.SerializeToString,
+            ),
+            'OpenTerminal': grpc.stream_stream_rpc_method_handler(
+                    servicer.OpenTerminal,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1858,6 +1912,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/SubmitResolution',
             heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/SyncBase',
+            heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -2776,6 +2857,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/UndrainWorker',
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.UndrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenTerminal(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/heddle.v1.SchedulerService/OpenTerminal',
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.OpenTerminalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -200,7 +200,9 @@ class SchedulerServiceStub:
     an agent resolves the conflict: its worktree starts with the merge of both sides,
     including conflict markers. The task is accepted if no marker is left and the
     checks pass; its commit has both sides as parents. Then the epic is merged again.
-    An ended epic or run is resumed. Idempotent by request_id.
+    An ended epic or run is resumed. An epic that new commits of the project's branch
+    hold gets no such task: the agent of its next attempt resolves the conflict before
+    it does its own task. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -208,7 +210,7 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
       the message lists the agents that it can start.
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-      name another agent.
+      name another agent. A conflict with the project's branch takes no other agent.
     """
     GetEpicConflict: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetEpicConflictRequest, _scheduler_service_pb2.GetEpicConflictResponse]
     """Returns the files in which an epic's merge conflicts, as both branches are now.
@@ -242,6 +244,17 @@ class SchedulerServiceStub:
       them.
     - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
     - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+    """
+    SyncBase: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]
+    """Has epics take in new commits of the project's branch, which is the branch that the
+    run moves, or else the branch that it started from. Each epic does so in memory
+    before its next attempt that starts from its last accepted commit, never while an
+    agent works. Also ends the wait of an epic whose conflict was resolved on its
+    branch. Idempotent.
+
+    - NOT_FOUND: no such run or epic.
+    - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+      commits, the run follows no branch, or it is being cancelled.
     """
     DropEpic: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
@@ -509,6 +522,19 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such worker.
     """
+    OpenTerminal: _grpc.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
+    """
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -682,7 +708,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     an agent resolves the conflict: its worktree starts with the merge of both sides,
     including conflict markers. The task is accepted if no marker is left and the
     checks pass; its commit has both sides as parents. Then the epic is merged again.
-    An ended epic or run is resumed. Idempotent by request_id.
+    An ended epic or run is resumed. An epic that new commits of the project's branch
+    hold gets no such task: the agent of its next attempt resolves the conflict before
+    it does its own task. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -690,7 +718,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
       the message lists the agents that it can start.
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-      name another agent.
+      name another agent. A conflict with the project's branch takes no other agent.
     """
     GetEpicConflict: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetEpicConflictRequest, _scheduler_service_pb2.GetEpicConflictResponse]  # type: ignore[assignment]
     """Returns the files in which an epic's merge conflicts, as both branches are now.
@@ -724,6 +752,17 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       them.
     - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
     - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+    """
+    SyncBase: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]  # type: ignore[assignment]
+    """Has epics take in new commits of the project's branch, which is the branch that the
+    run moves, or else the branch that it started from. Each epic does so in memory
+    before its next attempt that starts from its last accepted commit, never while an
+    agent works. Also ends the wait of an epic whose conflict was resolved on its
+    branch. Idempotent.
+
+    - NOT_FOUND: no such run or epic.
+    - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+      commits, the run follows no branch, or it is being cancelled.
     """
     DropEpic: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]  # type: ignore[assignment]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
@@ -990,6 +1029,19 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Ends DrainWorker. Idempotent.
 
     - NOT_FOUND: no such worker.
+    """
+    OpenTerminal: _aio.StreamStreamMultiCallable[_scheduler_service_pb2.OpenTerminalRequest, _scheduler_service_pb2.OpenTerminalResponse]  # type: ignore[assignment]
+    """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+    for as long as the call lasts. The first request says where, the others what is
+    typed. Ends with OK when the shell has exited. Needs the role admin; start
+    and end are in the audit log.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+      epic has no worktree, or an input is too long.
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+    - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+    - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
     """
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -1263,7 +1315,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         an agent resolves the conflict: its worktree starts with the merge of both sides,
         including conflict markers. The task is accepted if no marker is left and the
         checks pass; its commit has both sides as parents. Then the epic is merged again.
-        An ended epic or run is resumed. Idempotent by request_id.
+        An ended epic or run is resumed. An epic that new commits of the project's branch
+        hold gets no such task: the agent of its next attempt resolves the conflict before
+        it does its own task. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
@@ -1271,7 +1325,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
           the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
-          name another agent.
+          name another agent. A conflict with the project's branch takes no other agent.
         """
 
     @_abc_1.abstractmethod
@@ -1323,6 +1377,23 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
           them.
         - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
         - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncBase(
+        self,
+        request: _scheduler_service_pb2.SyncBaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SyncBaseResponse, _abc.Awaitable[_scheduler_service_pb2.SyncBaseResponse]]:
+        """Has epics take in new commits of the project's branch, which is the branch that the
+        run moves, or else the branch that it started from. Each epic does so in memory
+        before its next attempt that starts from its last accepted commit, never while an
+        agent works. Also ends the wait of an epic whose conflict was resolved on its
+        branch. Idempotent.
+
+        - NOT_FOUND: no such run or epic.
+        - FAILED_PRECONDITION / WRONG_STATE: no task is left that could run on the new
+          commits, the run follows no branch, or it is being cancelled.
         """
 
     @_abc_1.abstractmethod
@@ -1793,6 +1864,25 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends DrainWorker. Idempotent.
 
         - NOT_FOUND: no such worker.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenTerminal(
+        self,
+        request_iterator: _MaybeAsyncIterator[_scheduler_service_pb2.OpenTerminalRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.OpenTerminalResponse], _abc.AsyncIterator[_scheduler_service_pb2.OpenTerminalResponse]]:
+        """Opens a terminal in the worktree of an epic: a shell with the boundary of a check,
+        for as long as the call lasts. The first request says where, the others what is
+        typed. Ends with OK when the shell has exited. Needs the role admin; start
+        and end are in the audit log.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the first request names no epic or no size, the
+          epic has no worktree, or an input is too long.
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / TERMINALS_OFF: HEDDLE_TERMINAL is not set for the worker.
+        - RESOURCE_EXHAUSTED / TOO_MANY_TERMINALS: close another one.
+        - ABORTED / TERMINAL_ENDED: nothing was typed or shown for too long, or the worker shuts down.
         """
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16heddle/v1/worker.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf9\x02\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12\x18\n\x10running_sessions\x18\x03 \x01(\x05\x12\'\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x17.heddle.v1.AgentProgram\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12(\n\x05lease\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x66ull\x18\x08 \x01(\t\x12\x30\n\x0ewrite_boundary\x18\t \x01(\x0b\x32\x18.heddle.v1.WriteBoundary\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.heddle.v1.Worker.LabelsEntry\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x12\n\nregistered\x18\x0c \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\rWriteBoundary\x12\x0c\n\x04held\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\"\x93\x02\n\x0c\x41gentProgram\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12.\n\rusage_reports\x18\x05 \x01(\x0e\x32\x17.heddle.v1.UsageReports\x12\x17\n\x0fholds_max_turns\x18\x06 \x01(\x08\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\x0f\n\x07options\x18\x08 \x03(\t\x12\x0f\n\x07resumes\x18\t \x01(\x08\x12\x16\n\x0etakes_messages\x18\n \x01(\x08\x12\x17\n\x0flogin_variables\x18\x0b \x03(\t\x12\x13\n\x0bneeds_login\x18\x0c \x01(\x08*]\n\x0cUsageReports\x12\x1d\n\x19USAGE_REPORTS_UNSPECIFIED\x10\x00\x12\x16\n\x12USAGE_REPORTS_LIVE\x10\x01\x12\x16\n\x12USAGE_REPORTS_LATE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16heddle/v1/worker.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x04\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12\x18\n\x10running_sessions\x18\x03 \x01(\x05\x12\'\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x17.heddle.v1.AgentProgram\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12(\n\x05lease\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x66ull\x18\x08 \x01(\t\x12\x30\n\x0ewrite_boundary\x18\t \x01(\x0b\x32\x18.heddle.v1.WriteBoundary\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.heddle.v1.Worker.LabelsEntry\x12\x10\n\x08\x64raining\x18\x0b \x01(\x08\x12\x12\n\nregistered\x18\x0c \x01(\x08\x12\x14\n\x0csame_machine\x18\r \x01(\x08\x12\x11\n\tterminals\x18\x0e \x01(\x08\x12\x12\n\ndrained_by\x18\x0f \x01(\t\x12.\n\ndrain_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x11 \x01(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\x12 \x01(\x03\x12\x18\n\x10\x64isk_total_bytes\x18\x13 \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\x0cTerminalSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\x05\x12\x0c\n\x04rows\x18\x02 \x01(\x05\"=\n\rWriteBoundary\x12\x0c\n\x04held\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\"\x93\x02\n\x0c\x41gentProgram\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12.\n\rusage_reports\x18\x05 \x01(\x0e\x32\x17.heddle.v1.UsageReports\x12\x17\n\x0fholds_max_turns\x18\x06 \x01(\x08\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\x0f\n\x07options\x18\x08 \x03(\t\x12\x0f\n\x07resumes\x18\t \x01(\x08\x12\x16\n\x0etakes_messages\x18\n \x01(\x08\x12\x17\n\x0flogin_variables\x18\x0b \x03(\t\x12\x13\n\x0bneeds_login\x18\x0c \x01(\x08*]\n\x0cUsageReports\x12\x1d\n\x19USAGE_REPORTS_UNSPECIFIED\x10\x00\x12\x16\n\x12USAGE_REPORTS_LIVE\x10\x01\x12\x16\n\x12USAGE_REPORTS_LATE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKER_LABELSENTRY']._loaded_options = None
   _globals['_WORKER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_USAGEREPORTS']._serialized_start=790
-  _globals['_USAGEREPORTS']._serialized_end=883
-  _globals['_WORKER']._serialized_start=70
-  _globals['_WORKER']._serialized_end=447
-  _globals['_WORKER_LABELSENTRY']._serialized_start=402
-  _globals['_WORKER_LABELSENTRY']._serialized_end=447
-  _globals['_WRITEBOUNDARY']._serialized_start=449
-  _globals['_WRITEBOUNDARY']._serialized_end=510
-  _globals['_AGENTPROGRAM']._serialized_start=513
-  _globals['_AGENTPROGRAM']._serialized_end=788
+  _globals['_USAGEREPORTS']._serialized_start=1047
+  _globals['_USAGEREPORTS']._serialized_end=1140
+  _globals['_WORKER']._serialized_start=103
+  _globals['_WORKER']._serialized_end=657
+  _globals['_WORKER_LABELSENTRY']._serialized_start=612
+  _globals['_WORKER_LABELSENTRY']._serialized_end=657
+  _globals['_TERMINALSIZE']._serialized_start=659
+  _globals['_TERMINALSIZE']._serialized_end=704
+  _globals['_WRITEBOUNDARY']._serialized_start=706
+  _globals['_WRITEBOUNDARY']._serialized_end=767
+  _globals['_AGENTPROGRAM']._serialized_start=770
+  _globals['_AGENTPROGRAM']._serialized_end=1045
 # @@protoc_insertion_point(module_scope)

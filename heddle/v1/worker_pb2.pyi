@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -86,6 +87,13 @@ class Worker(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     REGISTERED_FIELD_NUMBER: _builtins.int
+    SAME_MACHINE_FIELD_NUMBER: _builtins.int
+    TERMINALS_FIELD_NUMBER: _builtins.int
+    DRAINED_BY_FIELD_NUMBER: _builtins.int
+    DRAIN_TIME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_TOTAL_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
@@ -104,6 +112,19 @@ class Worker(_message.Message):
     """True: no session starts there. Its running sessions continue to their ends."""
     registered: _builtins.bool
     """True: it registered itself. False: it is listed in HEDDLE_WORKERS."""
+    same_machine: _builtins.bool
+    """True: it runs on the scheduler's machine, as its sockets or its address show, so
+    a browser on that machine reaches the ports of its epics.
+    """
+    terminals: _builtins.bool
+    """True: OpenTerminal opens terminals in its worktrees."""
+    drained_by: _builtins.str
+    """Who drained it, such as "user:ada", and when. Absent while it is not drained."""
+    version: _builtins.str
+    """The version of Heddle that it runs. Empty: it did not say."""
+    disk_free_bytes: _builtins.int
+    """Of the disk with its data folder. 0: it did not say."""
+    disk_total_bytes: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProgram]: ...
     @_builtins.property
@@ -118,6 +139,8 @@ class Worker(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What it offers, in the words of its operator, for example gpu=true."""
 
+    @_builtins.property
+    def drain_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -133,14 +156,45 @@ class Worker(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         draining: _builtins.bool = ...,
         registered: _builtins.bool = ...,
+        same_machine: _builtins.bool = ...,
+        terminals: _builtins.bool = ...,
+        drained_by: _builtins.str = ...,
+        drain_time: _timestamp_pb2.Timestamp | None = ...,
+        version: _builtins.str = ...,
+        disk_free_bytes: _builtins.int = ...,
+        disk_total_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "write_boundary", b"write_boundary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain_time", b"drain_time", "lease", b"lease", "write_boundary", b"write_boundary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "draining", b"draining", "full", b"full", "labels", b"labels", "lease", b"lease", "name", b"name", "reason", b"reason", "registered", b"registered", "running_sessions", b"running_sessions", "slots", b"slots", "write_boundary", b"write_boundary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "drain_time", b"drain_time", "drained_by", b"drained_by", "draining", b"draining", "full", b"full", "labels", b"labels", "lease", b"lease", "name", b"name", "reason", b"reason", "registered", b"registered", "running_sessions", b"running_sessions", "same_machine", b"same_machine", "slots", b"slots", "terminals", b"terminals", "version", b"version", "write_boundary", b"write_boundary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class TerminalSize(_message.Message):
+    """The size of a terminal in characters, each at least 1 and at most 1,000."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    columns: _builtins.int
+    rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        columns: _builtins.int = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TerminalSize: _TypeAlias = TerminalSize  # noqa: Y015
 
 @_typing.final
 class WriteBoundary(_message.Message):

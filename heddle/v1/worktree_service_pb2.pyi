@@ -322,6 +322,7 @@ class EnsureWorktreeRequest(_message.Message):
     RESOLVE_CONFLICT_FIELD_NUMBER: _builtins.int
     KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     RESOLUTION_COMMIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
@@ -382,6 +383,13 @@ class EnsureWorktreeRequest(_message.Message):
         worker has lost the clone of a project by URL, they are restored from its remote.
         """
 
+    @_builtins.property
+    def base(self) -> Global___BaseBranch:
+        """A branch of the project that is merged into the epic too, after take_in and like
+        it, but only if nothing else conflicts. A conflict without resolve_conflict is
+        SYNC_CONFLICT. Ignored if the worktree already belongs to the attempt. Absent: none.
+        """
+
     def __init__(
         self,
         *,
@@ -397,15 +405,80 @@ class EnsureWorktreeRequest(_message.Message):
         resolve_conflict: _builtins.bool = ...,
         known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
         generation: _builtins.int = ...,
+        base: Global___BaseBranch | None = ...,
         resolution_commit: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnsureWorktreeRequest: _TypeAlias = EnsureWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class BaseBranch(_message.Message):
+    """A branch of the project, for example main, that an epic takes in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    KNOWN_COMMIT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """The short name; in a project by URL, of the remote's branch."""
+    known_commit: _builtins.str
+    """The commit of the branch that the epic builds on. A branch that no longer contains
+    it was rewritten, and is not taken in. Absent: unknown.
+    """
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        known_commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "known_commit", b"known_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseBranch: _TypeAlias = BaseBranch  # noqa: Y015
+
+@_typing.final
+class BaseTakenIn(_message.Message):
+    """What an epic took in of the project's branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """The commit of the branch, which the epic contains unless it conflicts."""
+    commit_count: _builtins.int
+    """Number of commits of the branch since known_commit. 0: it has not moved."""
+    problem: _builtins.str
+    """Why the branch was not taken in: it is gone, was rewritten, or cannot be fetched.
+    Then nothing else is set, and the attempt works without it. Absent: it was.
+    """
+    conflicts: _builtins.bool
+    """True: conflict_files are of the merge with it."""
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        commit_count: _builtins.int = ...,
+        problem: _builtins.str = ...,
+        conflicts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "commit_count", b"commit_count", "conflicts", b"conflicts", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseTakenIn: _TypeAlias = BaseTakenIn  # noqa: Y015
 
 @_typing.final
 class KnownBranch(_message.Message):
@@ -450,13 +523,15 @@ class EnsureWorktreeResponse(_message.Message):
     TAKEN_IN_FIELD_NUMBER: _builtins.int
     CONFLICT_FILES_FIELD_NUMBER: _builtins.int
     CONFLICT_COMMIT_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it existed already."""
     continued: _builtins.bool
     """True: it still has the files of continue_attempt. False: it was cleaned."""
     taken_in: _builtins.str
-    """The newest commit of take_in that the epic contains, if it contains the epic's
-    start. The epic's own work is the difference to it. Absent: none.
+    """The commit to which the epic's own work is the difference, without what it took in
+    of other epics and of the project's branch. Absent: the epic took nothing in, or
+    the request names nothing to take in and rewinds nothing.
     """
     conflict_commit: _builtins.str
     @_builtins.property
@@ -477,6 +552,10 @@ class EnsureWorktreeResponse(_message.Message):
         Absent: nothing conflicts.
         """
 
+    @_builtins.property
+    def base(self) -> Global___BaseTakenIn:
+        """Absent: the request has no base, or a conflict with take_in must be resolved first."""
+
     def __init__(
         self,
         *,
@@ -488,10 +567,11 @@ class EnsureWorktreeResponse(_message.Message):
         taken_in: _builtins.str = ...,
         conflict_files: _abc.Iterable[_builtins.str] | None = ...,
         conflict_commit: _builtins.str = ...,
+        base: Global___BaseTakenIn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "taken_in", b"taken_in", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "conflict_commit", b"conflict_commit", "conflict_files", b"conflict_files", "continued", b"continued", "created", b"created", "found", b"found", "submodules_not_filled", b"submodules_not_filled", "taken_in", b"taken_in", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1215,6 +1295,83 @@ class PredictConflictsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictConflictsResponse: _TypeAlias = PredictConflictsResponse  # noqa: Y015
+
+@_typing.final
+class CountNewCommitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    branch: _builtins.str
+    """The short name; in a project by URL, of the remote's branch."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommitSet]:
+        """What each epic contains."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        held: _abc.Iterable[Global___CommitSet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "held", b"held", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountNewCommitsRequest: _TypeAlias = CountNewCommitsRequest  # noqa: Y015
+
+@_typing.final
+class CommitSet(_message.Message):
+    """Full ids. Those that do not exist are ignored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        commits: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commits", b"commits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitSet: _TypeAlias = CommitSet  # noqa: Y015
+
+@_typing.final
+class CountNewCommitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """The branch's newest commit. Absent: there is no such branch, and no counts."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountNewCommitsResponse: _TypeAlias = CountNewCommitsResponse  # noqa: Y015
 
 @_typing.final
 class ConflictingPair(_message.Message):

@@ -84,6 +84,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
                 _registered_method=True)
+        self.CountNewCommits = channel.unary_unary(
+                '/heddle.v1.WorktreeService/CountNewCommits',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
+                _registered_method=True)
         self.ReadConflict = channel.unary_unary(
                 '/heddle.v1.WorktreeService/ReadConflict',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.ReadConflictRequest.SerializeToString,
@@ -283,6 +288,16 @@ class WorktreeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountNewCommits(self, request, context):
+        """Counts the commits of a branch of the project that epics lack. In a project by URL,
+        fetches the remote first. Changes nothing that users see.
+
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadConflict(self, request, context):
         """Returns the files in which the merge of an epic into a branch conflicts, and with
         `index` the parts of one of them. Changes nothing.
@@ -411,6 +426,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.PredictConflicts,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.SerializeToString,
+            ),
+            'CountNewCommits': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountNewCommits,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.SerializeToString,
             ),
             'ReadConflict': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadConflict,
@@ -679,6 +699,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/PredictConflicts',
             heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountNewCommits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/CountNewCommits',
+            heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -155,6 +155,12 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
     """
+    CountNewCommits: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CountNewCommitsRequest, _worktree_service_pb2.CountNewCommitsResponse]
+    """Counts the commits of a branch of the project that epics lack. In a project by URL,
+    fetches the remote first. Changes nothing that users see.
+
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
+    """
     ReadConflict: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadConflictRequest, _worktree_service_pb2.ReadConflictResponse]
     """Returns the files in which the merge of an epic into a branch conflicts, and with
     `index` the parts of one of them. Changes nothing.
@@ -335,6 +341,12 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     Branches that do not exist yet are left out.
 
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+    """
+    CountNewCommits: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CountNewCommitsRequest, _worktree_service_pb2.CountNewCommitsResponse]  # type: ignore[assignment]
+    """Counts the commits of a branch of the project that epics lack. In a project by URL,
+    fetches the remote first. Changes nothing that users see.
+
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
     """
     ReadConflict: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadConflictRequest, _worktree_service_pb2.ReadConflictResponse]  # type: ignore[assignment]
     """Returns the files in which the merge of an epic into a branch conflicts, and with
@@ -561,6 +573,18 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         Branches that do not exist yet are left out.
 
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def CountNewCommits(
+        self,
+        request: _worktree_service_pb2.CountNewCommitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.CountNewCommitsResponse, _abc.Awaitable[_worktree_service_pb2.CountNewCommitsResponse]]:
+        """Counts the commits of a branch of the project that epics lack. In a project by URL,
+        fetches the remote first. Changes nothing that users see.
+
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
         """
 
     @_abc_1.abstractmethod

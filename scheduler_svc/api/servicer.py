@@ -15,6 +15,8 @@ from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.resolution_methods import ResolutionMethods
 from scheduler_svc.api.store_calls import StoreCalls
+from scheduler_svc.api.sync_methods import SyncMethods
+from scheduler_svc.api.terminal_relay import Terminals
 from scheduler_svc.api.worker_methods import WorkerMethods
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
@@ -54,7 +56,7 @@ _PAGE_BYTES: Final = 1 << 20
 _DAY: Final = 24 * 3600 * 1_000_000
 
 
-class SchedulerServicer(PlanMethods, ResolutionMethods, WorkerMethods):
+class SchedulerServicer(PlanMethods, ResolutionMethods, SyncMethods, WorkerMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(
@@ -76,6 +78,7 @@ class SchedulerServicer(PlanMethods, ResolutionMethods, WorkerMethods):
         self._doorbell = doorbell
         self._workers = workers
         self._fleet = fleet
+        self._terminals = Terminals(database, workers, self._now)
         self._new_suffix = new_suffix
         self._start_run = start_run
         self._project_budget = project_budget

@@ -119,7 +119,8 @@ class SignIn:
             return
         if call.method in _COSTS and getattr(request, _COSTS[call.method]) in {*_SEVERAL, *allowed}:
             return
-        if await self._project(request) not in allowed:
+        # A stream of requests has no fields before the first one is read.
+        if not hasattr(request, "DESCRIPTOR") or await self._project(request) not in allowed:
             # The same whether or not the run exists, and without its project: a guess must not find out.
             raise HeddleError(
                 pb.ERROR_REASON_PERMISSION_DENIED,

@@ -1,5 +1,6 @@
 """The methods of SchedulerService about workers."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -7,8 +8,10 @@ import grpc
 from heddle import pb
 from heddle.identity.principals import current_call
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
+from scheduler_svc.api.terminal_relay import Terminals
 from scheduler_svc.commands.fleet import Fleet
-from scheduler_svc.pools.workers import POLL_INTERVAL, Workers
+from scheduler_svc.pools.worker import POLL_INTERVAL
+from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -19,6 +22,7 @@ class WorkerMethods(SchedulerServiceServicer):
 
     _workers: Workers
     _fleet: Fleet
+    _terminals: Terminals
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
         size = page_size(request.page_size, 100, 500)
@@ -44,3 +48,9 @@ class WorkerMethods(SchedulerServiceServicer):
     ) -> pb.UndrainWorkerResponse:
         worker = await self._fleet.drain(request, current_call(), draining=False)
         return pb.UndrainWorkerResponse(worker=worker)
+
+    async def OpenTerminal(
+        self, requests: AsyncIterator[pb.OpenTerminalRequest], context: Context
+    ) -> AsyncIterator[pb.OpenTerminalResponse]:
+        async for response in self._terminals.open(requests, current_call()):
+            yield response

@@ -13,6 +13,7 @@ from heddle.names import KEY, EpicName, TaskName
 from heddle.plan import budget_rules, rules
 from heddle.plan.analysis import priority
 from scheduler_svc.commands.create_run import task_row
+from scheduler_svc.commands.fleet_offers import programs_for
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task
 from scheduler_svc.model.agent_availability import check_all_available, without_limit
 from scheduler_svc.model.draft_words import not_for_drafts
@@ -40,6 +41,8 @@ class _Draft:
     spec: pb.PlanTask
     # The same as it would be written in the plan, except for its key.
     written: pb.PlanTask
+    # A path or a URL.
+    project: str
     worker: str
     # The budget that applies to it. Empty: none.
     budget: str
@@ -60,7 +63,7 @@ async def add_task(
     if before:
         return await _read(database, before)
     draft = await database.read(partial(_draft, epic=epic, asked=request.task))
-    programs = workers.get(draft.worker).state.agents
+    programs = programs_for(workers, draft.project, draft.worker)
     check_all_available(draft.spec, "the task", programs)
     budget = draft.budget or ("" if project_budget is None else budget_rules.PROJECT_BUDGET)
     if mistakes := without_limit("task", draft.spec, budget, programs):
@@ -101,7 +104,7 @@ def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft
     del planned.tasks[:]
     planned.tasks.append(spec)
     resolved = resolved_tasks(planned, plan.defaults, "")[0]
-    return _Draft(resolved, spec, run.worker, budget_rules.budget_of(plan, planned, resolved))
+    return _Draft(resolved, spec, run.project, run.worker, budget_rules.budget_of(plan, planned, resolved))
 
 
 def _write(connection: Connection, epic: EpicName, draft: _Draft, actor: str, now: int) -> TaskName:

@@ -15,6 +15,7 @@ from scheduler_svc.model import transitions
 from scheduler_svc.model.states import EPIC_OUTCOME, RUN_OUTCOME
 from scheduler_svc.policy.actions import (
     Action,
+    AskPlace,
     AwaitMerge,
     DenyOverdue,
     FailTask,
@@ -23,6 +24,7 @@ from scheduler_svc.policy.actions import (
     HoldEpic,
     MergeEpic,
     MergeRun,
+    MoveRun,
     NoteWait,
     ParkAttempt,
     PauseRun,
@@ -94,6 +96,12 @@ def _park_attempt(_connection: Connection, _action: ParkAttempt, _now: int) -> b
     return True
 
 
+@_effect_of(AskPlace)
+def _ask_place(_connection: Connection, _action: AskPlace, _now: int) -> bool:
+    # The pool knows its places; what is recorded is that the epic's task starts there.
+    return True
+
+
 @_effect_of(DenyOverdue)
 def _deny_overdue(connection: Connection, action: DenyOverdue, now: int) -> bool:
     return parked_sessions.deny_overdue(connection, action.attempt, now)
@@ -153,6 +161,16 @@ def _note_wait(connection: Connection, action: NoteWait, now: int) -> bool:
         return False
     waits = pb.RunWaits(reason=action.reason)
     append(connection, [event(action.run, _ACTOR, run_waits=waits)], now)
+    return True
+
+
+@_effect_of(MoveRun)
+def _move_run(connection: Connection, action: MoveRun, now: int) -> bool:
+    before = runs.move_home(connection, action.run, action.worker)
+    if before is None:
+        return False
+    moved = pb.RunMoved(from_worker=before, to_worker=action.worker)
+    append(connection, [event(action.run, _ACTOR, run_moved=moved)], now)
     return True
 
 

@@ -9,6 +9,7 @@ from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName, run_or_epic
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.create_run import CHECKER, refuse_if
+from scheduler_svc.commands.fleet_offers import programs_for, unplaceable
 from scheduler_svc.commands.plan_changes import Comparison, apply, compare, past_difference
 from scheduler_svc.commands.skip_failed import skip_failed
 from scheduler_svc.model.agent_availability import check_all_available, without_limit
@@ -79,10 +80,11 @@ def _answer(connection: Connection, name: RunName, made: str) -> pb.ApplyPlanRes
 
 def _check_agents(found: Comparison, workers: Workers, project_budget: str) -> None:
     """Raises if the run's worker cannot start an agent of a changed task, or no limit could stop it."""
+    refuse_if(list(unplaceable(found.after, found.run.project)))
     new = found.new_tasks()
     if not new:
         return
-    programs = workers.get(found.run.worker).state.agents
+    programs = programs_for(workers, found.run.project, found.run.worker)
     mistakes = []
     places = {epic.key: place for place, epic in enumerate(found.after.epics)}
     for epic, task in new:

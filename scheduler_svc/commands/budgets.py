@@ -1,6 +1,5 @@
 """Sets the budget of a run, epic or task, and checks that a budget can stop an agent."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -8,6 +7,7 @@ from heddle import pb
 from heddle.errors import invalid_field, not_found
 from heddle.names import EpicName, RunName, TaskName
 from heddle.plan.budget_rules import stoppable_agents
+from scheduler_svc.commands.fleet_offers import programs_for
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
@@ -53,8 +53,8 @@ def set_budget(connection: Connection, budget: NewBudget) -> None:
 async def check_budget(database: Database, workers: Workers, budget: NewBudget) -> None:
     """Raises INVALID_FIELD if a task that has not ended has an agent that the budget cannot stop."""
     found = await database.read(partial(open_specs, name=budget.name))
-    for worker, task, spec in found:
-        programs = workers.get(worker).state.agents
+    for home, task, spec in found:
+        programs = programs_for(workers, *home)
         if without_limit(str(task), spec, str(budget.name), programs):
             raise invalid_field(
                 "budget_usd_micros",
@@ -66,12 +66,12 @@ async def check_budget(database: Database, workers: Workers, budget: NewBudget) 
 async def check_agent(
     database: Database, workers: Workers, name: TaskName | EpicName, agent: str, project_budget: int | None
 ) -> None:
-    """Raises UNKNOWN_AGENT if the run's worker cannot start the agent, INVALID_FIELD if no budget can stop it.
+    """Raises UNKNOWN_AGENT if no worker of the run can start the agent, INVALID_FIELD if no budget can stop it.
 
     `name` is the agent's task, or the epic whose conflict the agent is to resolve.
     """
-    worker, spec, budgets = await database.read(partial(last_spec, name=name))
-    programs: Sequence[pb.AgentProgram] = workers.get(worker).state.agents
+    home, spec, budgets = await database.read(partial(last_spec, name=name))
+    programs = programs_for(workers, *home)
     check_form(agent, programs)
     check_available(agent, str(name), programs)
     spec.agent = agent

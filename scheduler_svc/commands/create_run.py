@@ -12,11 +12,13 @@ from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
 from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
+from scheduler_svc.commands.fleet_offers import programs_for, unplaceable
 from scheduler_svc.commands.run_again import filled
-from scheduler_svc.model.agent_availability import check_all_available, check_form, without_limit
+from scheduler_svc.model.agent_availability import agents_of, check_all_available, check_form, without_limit
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
-from scheduler_svc.pools.workers import Worker, Workers, call
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import Workers, call
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
@@ -92,7 +94,8 @@ async def create_run(
     await loop.run_in_executor(CHECKER, _check_request, asked)
     worker = workers.get(drafting.worker) if drafting and drafting.worker else workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
-    await loop.run_in_executor(CHECKER, _check_agents, asked, tuple(worker.state.agents), budget)
+    programs = tuple(programs_for(workers, asked.project, worker.name))
+    await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
     base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
     if asked.validate_only:
         return _planned(asked, base)
@@ -131,6 +134,7 @@ def _check_request(request: pb.CreateRunRequest) -> None:
         raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
     if urls.is_url(request.project):
         urls.identity(request.project)
+    refuse_if(list(unplaceable(request.plan, request.project)))
     if request.max_parallel < 0:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
@@ -249,7 +253,7 @@ def _write(
     task_rows = []
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
         for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
@@ -330,6 +334,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "state": pb.TASK_STATE_PENDING,
         "estimate": estimate_of(spec),
         "needs": " ".join(spec.needs),
+        "agents": agents_of(spec),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),
     }

@@ -4,7 +4,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.identity.principals import person
 from heddle.names import EpicName
-from scheduler_svc.commands import resolve_tasks
+from scheduler_svc.commands import resolve_tasks, sync_base
 from scheduler_svc.commands.reopen import reopen_run
 from scheduler_svc.model import transitions
 from scheduler_svc.model.status import wrong_state
@@ -48,6 +48,9 @@ def check_conflicted(connection: Connection, name: EpicName) -> None:
 
 def resolve(connection: Connection, name: EpicName, agent: str, actor: str, now: int) -> None:
     """Has an agent resolve an epic's conflict; reopens the epic and its run if they have ended."""
+    if epic_row(connection, name).sync_state == pb.SYNC_STATE_HELD:
+        sync_base.resolve(connection, name, agent, actor, now)
+        return
     epic = epic_status(connection, name)
     conflict = pb.MergeConflicted.FromString(epic_row(connection, name).conflict or b"")
     if epic not in transitions.EPIC_RESOLVE.sources or not (conflict.files or conflict.failed_checks):

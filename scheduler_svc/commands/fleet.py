@@ -1,13 +1,13 @@
 """Keeps the workers of a replica those of the database: workers register, leave and are drained."""
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 import structlog
 
+from heddle import labels as rules
 from heddle import pb
 from heddle.config import is_address
 from heddle.errors import HeddleError, invalid_field, not_found
@@ -35,9 +35,6 @@ _FORGOTTEN: Final = 24 * 3600 * 1_000_000
 _LOOK: Final = 3.0
 
 _TOPIC: Final = "workers"
-
-_LABELS: Final = 32
-_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 class Fleet:
@@ -114,7 +111,7 @@ class Fleet:
             raise not_found(request.name)
 
         def work(connection: Connection) -> str:
-            rows.drain(connection, name, draining=draining)
+            rows.drain(connection, name, draining=draining, actor=call.principal.name, now=now)
             return request.name
 
         write = partial(requests.once, request=request, work=work, call=call, now=now)
@@ -146,10 +143,5 @@ def worker_name(resource: str) -> str:
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
-    if len(labels) > _LABELS:
-        raise invalid_field("labels", f"has {len(labels)} labels; {_LABELS} are possible")
-    for key, value in labels.items():
-        if not (_LABEL.fullmatch(key) and _LABEL.fullmatch(value)):
-            raise invalid_field(
-                "labels", f"{key}={value} must be letters, digits and -_., at most 63 on each side"
-            )
+    for problem in rules.problems(labels):
+        raise invalid_field("labels", problem)

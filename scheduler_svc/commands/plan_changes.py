@@ -9,6 +9,7 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.commands.create_run import budget_of, epic_row, estimate_of, task_row
 from scheduler_svc.commands.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.draft_words import not_for_drafts
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.plan_difference import (
@@ -198,7 +199,7 @@ class _Writer:
         if change.kind == _REMOVED:
             self._remove_epic(name)
             return
-        spec = resolved_epic(self._epics[change.epic], self._found.after.defaults)
+        spec = resolved_epic(self._epics[change.epic], self._found.after.defaults, self._found.after.sync)
         if change.kind == _ADDED:
             self._add_epic(name, spec)
             return
@@ -214,6 +215,8 @@ class _Writer:
         }
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
+        if "sync" in fields and row.sync_state == pb.SYNC_STATE_OFF:
+            values["sync_state"] = pb.SYNC_STATE_UNSPECIFIED
         late = not {"depends_on", "on_failure"}.isdisjoint(fields)
         write = epics.change_unstarted if late else epics.try_change
         if not write(self._connection, name, **values):
@@ -261,7 +264,7 @@ class _Writer:
         now = get_spec(self._connection, name)
         copy_fields(spec, now, _columns(fields))
         values: dict[str, object] = {"spec": now.SerializeToString(), "estimate": estimate_of(now)}
-        values["needs"] = " ".join(now.needs)
+        values |= {"needs": " ".join(now.needs), "agents": agents_of(now)}
         if "budget_usd" in fields:
             values["budget_micros"] = budget_of(now)
         if fields != [ORDER] and not tasks.change_unstarted(self._connection, name, **values):

@@ -19,13 +19,22 @@ def reopen_run(connection: Connection, name: RunName, actor: str, now: int) -> N
 
 def reopen_task(connection: Connection, name: TaskName, actor: str, now: int) -> None:
     """Reopens the task's epic and run if necessary, so that the epic runs the task."""
-    set_up_again(connection, name.parent)
-    runs.reopen(connection, name.parent.parent, actor, now)
-    epic = name.parent
+    _reopen(connection, name.parent, actor, now)
+    append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+
+
+def reopen_epic(connection: Connection, name: EpicName, actor: str, now: int) -> None:
+    """Reopens the epic and its run if necessary, so that the epic continues without a task that was skipped."""
+    _reopen(connection, name, actor, now)
+    append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+
+
+def _reopen(connection: Connection, epic: EpicName, actor: str, now: int) -> None:
+    set_up_again(connection, epic, actor, now)
+    runs.reopen(connection, epic.parent, actor, now)
     if is_closed(connection, epic):
         started = epic_row(connection, epic).started_at is not None
         epics.move(connection, epic, transitions.EPIC_REOPEN if started else transitions.EPIC_REOPEN_BLOCKED)
-    append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
 
 
 def is_closed(connection: Connection, name: EpicName) -> bool:
@@ -42,10 +51,16 @@ def check_reopenable(connection: Connection, name: EpicName) -> "pb.RunState.Val
     return state
 
 
-def set_up_again(connection: Connection, name: EpicName) -> None:
+def set_up_again(connection: Connection, name: EpicName, actor: str, now: int) -> None:
     """Allows another try of the epic's failed setup, and of the tasks that were skipped because of it."""
     if epics.clear_setup_failure(connection, name):
-        tasks.put_back(connection, name)
+        put_back(connection, name, actor, now)
+
+
+def put_back(connection: Connection, name: EpicName, actor: str, now: int) -> None:
+    """Makes the tasks of an epic pending that did not run because of a failure; each has an event."""
+    found = tasks.put_back(connection, name)
+    append(connection, [event(name.task(key), actor, epic_ready=pb.EpicReady()) for key in found], now)
 
 
 def check_not_cancelling(connection: Connection, name: RunName) -> "pb.RunState.ValueType":

@@ -8,8 +8,16 @@ from heddle.identity.principals import person
 from heddle.names import AttemptName, RunName, TaskName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.budgets import NewBudget, set_budget
-from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task, set_up_again
+from scheduler_svc.commands.reopen import (
+    check_reopenable,
+    is_closed,
+    put_back,
+    reopen_epic,
+    reopen_task,
+    set_up_again,
+)
 from scheduler_svc.model import transitions
+from scheduler_svc.model.agent_availability import agents_of
 from scheduler_svc.model.plan_defaults import replace_agent
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
@@ -141,10 +149,10 @@ def skip_task(connection: Connection, name: TaskName, actor: str, now: int) -> N
     review_outcomes.withdraw(connection, name, reason)
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
-        set_up_again(connection, name.parent)
-        tasks.put_back(connection, name.parent)
+        set_up_again(connection, name.parent, actor, now)
+        put_back(connection, name.parent, actor, now)
         if is_closed(connection, name.parent):
-            reopen_task(connection, name, actor, now)
+            reopen_epic(connection, name.parent, actor, now)
 
 
 def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
@@ -153,7 +161,7 @@ def set_agent(connection: Connection, name: TaskName, agent: str) -> None:
     if agent != SCRIPTED and not spec.prompt.strip():
         raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
     replace_agent(spec, agent)
-    tasks.change(connection, name, spec=spec.SerializeToString())
+    tasks.change(connection, name, spec=spec.SerializeToString(), agents=agents_of(spec))
 
 
 def _run_state(connection: Connection, name: RunName) -> "pb.RunState.ValueType":

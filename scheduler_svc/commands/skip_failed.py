@@ -1,12 +1,11 @@
 """Skips the failed tasks that a new plan replaces, and lets run what did not run because of them."""
 
 from heddle.names import EpicName, RunName
-from scheduler_svc.commands.reopen import is_closed, reopen_task
+from scheduler_svc.commands.reopen import is_closed, put_back, reopen_epic
 from scheduler_svc.commands.runs_and_tasks import skip_task
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.queries.plan_progress import Skipping, read_skipping
 from scheduler_svc.store.queries.records import epic_row
-from scheduler_svc.store.rows import tasks
 
 
 def skip_failed(connection: Connection, scope: RunName | EpicName, actor: str, now: int) -> None:
@@ -26,6 +25,6 @@ def skip_failed(connection: Connection, scope: RunName | EpicName, actor: str, n
 def _put_back(connection: Connection, epic: EpicName, skipping: Skipping, actor: str, now: int) -> None:
     if not skipping.unrun:
         return
-    tasks.put_back(connection, epic)
+    put_back(connection, epic, actor, now)
     if is_closed(connection, epic):
-        reopen_task(connection, epic.task(skipping.unrun[0]), actor, now)
+        reopen_epic(connection, epic, actor, now)

@@ -63,7 +63,12 @@ def _place(
     generation = start.assignment.generation + 1
     epics.place(connection, epic, action.worker, generation)
     assignment = replace(
-        start.assignment, generation=generation, worktree_path="", lease=pb.Lease(), set_up=""
+        start.assignment,
+        generation=generation,
+        worktree_path="",
+        lease=pb.Lease(),
+        set_up="",
+        left=start.place,
     )
     if not start.place:
         return assignment, []

@@ -10,18 +10,21 @@ from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, WorktreeName
+from heddle.names import AttemptName, EpicName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.leader.merges import merge_queue
+from scheduler_svc.leader.merges.base_look import BaseLooks
 from scheduler_svc.leader.merges.conflict_forecast import ConflictForecasts
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
+from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.rows import leader_requests, log_retention
 from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
@@ -38,13 +41,16 @@ _Key: TypeAlias = tuple[str, str]
 class BackgroundTasks:
     """Runs attempt drivers, stops, forecasts, merges and run ends in one leader's term, each at most once."""
 
-    def __init__(self, term: Term, start_run: StartRun) -> None:
+    def __init__(self, term: Term, start_run: StartRun, places: EpicPlaces | None = None) -> None:
         self._term = term
         self._start_run = start_run
+        # None: no pool makes places.
+        self.places = places
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database reports a newer leader.
         self.deposed = asyncio.Event()
         self._forecasts = ConflictForecasts(term)
+        self._bases = BaseLooks(term)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Starts the missing tasks for work that is in progress in the snapshot, as after a restart."""
@@ -62,6 +68,8 @@ class BackgroundTasks:
 
     def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
+            if started and started.left and self._term.workers.is_connected(started.left):
+                self.remove_orphans(started.left)
             if started:
                 # A session of an attempt that was lost there must not write where this one works.
                 await self._settled("orphans", started.worker)
@@ -73,6 +81,17 @@ class BackgroundTasks:
             self._begin("forecast", attempt, lambda: self._forecasts.look(attempt))
 
         self._begin("drive", attempt, begin)
+
+    def keep_places(self) -> None:
+        """Has the pool make the places that epics need, and remove the others."""
+        if self.places:
+            self._begin("places", "", self.places.keep_up)
+
+    def ask_place(self, epic: EpicName) -> None:
+        """Asks the pool for a place."""
+        if self.places:
+            self.places.ask(epic)
+            self.keep_places()
 
     def stop(self, attempt: AttemptName) -> None:
         self._begin("stop", attempt, lambda: session_stop.stop(self._term, attempt))
@@ -126,6 +145,17 @@ class BackgroundTasks:
     def start_schedules(self) -> None:
         """Starts the runs of schedules that are due."""
         self._begin("schedules", "", lambda: scheduled_runs.start_due(self._term, self._start_run))
+
+    def look_at_bases(self) -> None:
+        """Finds out how far the epics of open runs are behind the project's branch."""
+
+        async def begin() -> None:
+            runs = await self._term.read(open_runs)
+            self._bases.forget_all_but(runs)
+            for run in runs:
+                self._begin("base", run, partial(self._bases.look, RunName(run)))
+
+        self._begin("bases", "", begin)
 
     def answer_request(self, asked: LeaderRequest) -> None:
         """Executes a replica's request and stores the result for the replica that waits for it."""

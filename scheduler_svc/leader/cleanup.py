@@ -78,6 +78,11 @@ async def _clean(term: Term, run: RunName, *, ended_only: bool) -> list[str]:
 
 async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
     """Cleans up one epic; returns the problem, empty on success."""
+    if term.workers.is_removed(epic.worker, name):
+        gone = pb.WorktreeRemoved(path=epic.worktree_path)
+        told = event(name, f"worker:{epic.worker}", worktree_removed=gone)
+        await term.write("removed", partial(_removed, epic=name, told=told, now=term.now()), str(name.parent))
+        return ""
     await tear_down(term, name, epic)
     try:
         worker = term.workers.connected(epic.worker)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from scheduler_svc.commands.create_run import StartRun
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.leader.epic_places import EpicPlaces
 from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
 from scheduler_svc.policy.snapshot import Snapshot, WorkerView
 from scheduler_svc.pools.workers import Workers
@@ -57,9 +59,12 @@ class Loop:
         clock: Clock,
         project_budget: int | None,
         park_after: int,
+        base_look_every: float,
         retention: Retention,
         start_run: StartRun,
+        keep_places: float = 0,
     ) -> None:
+        """`keep_places` is for how many seconds the place that a pool made for an epic stays after its end."""
         self._database = database
         self._observe = partial(_observe, project_budget=project_budget, park_after=park_after)
         self._doorbell = doorbell
@@ -69,7 +74,9 @@ class Loop:
         self._should_retry = should_retry
         self._clock = clock
         self._retention = retention
+        self._base_look_every = base_look_every
         self._start_run = start_run
+        self._keep_places = keep_places
         self._changed_workers: dict[str, pb.Worker] = {}
         self._gauges = metrics.SnapshotGauges()
         workers.on_change = self._worker_changed
@@ -86,7 +93,7 @@ class Loop:
                 should_retry=self._should_retry,
                 retention=self._retention,
             )
-            background = BackgroundTasks(term, self._start_run)
+            background = BackgroundTasks(term, self._start_run, self._places(term))
             self._workers.lead(epoch)
             metrics.lead(epoch)
             holding = asyncio.create_task(self._hold(background))
@@ -103,6 +110,12 @@ class Loop:
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
 
+    def _places(self, term: Term) -> EpicPlaces | None:
+        pool = self._workers.pool
+        if pool is None:
+            return None
+        return EpicPlaces(term, pool, self._keep_places, lambda: self._doorbell.ring([LOOP]))
+
     async def _hold(self, background: BackgroundTasks) -> None:
         """Ends the term once the lock is lost."""
         await self._leadership.lost()
@@ -111,7 +124,7 @@ class Loop:
 
     async def _serve(self, term: Term, background: BackgroundTasks) -> None:
         """Schedules until a newer leader exists, then returns."""
-        keep_house_at = schedules_at = 0.0
+        keep_house_at = schedules_at = bases_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not background.deposed.is_set():
                 if time.monotonic() >= keep_house_at:
@@ -120,6 +133,9 @@ class Loop:
                 if time.monotonic() >= schedules_at:
                     schedules_at = time.monotonic() + _SAFETY_TICK
                     background.start_schedules()
+                if self._base_look_every and time.monotonic() >= bases_at:
+                    bases_at = time.monotonic() + self._base_look_every
+                    background.look_at_bases()
                 try:
                     with metrics.TICK_SECONDS.time():
                         await self._tick(term, background)
@@ -144,6 +160,10 @@ class Loop:
         if epoch != term.epoch or self._workers.highest_epoch > term.epoch:
             background.deposed.set()
             return
+        if background.places:
+            background.places.observe(snapshot)
+            snapshot = replace(snapshot, pods=background.places.view())
+            background.keep_places()
         self._gauges.show(snapshot, term.now())
         background.resume(snapshot)
         for request in asked:
@@ -193,6 +213,9 @@ class Loop:
             name = name.removeprefix("workers/")
             if worker.connected:
                 background.stop_orphans(name)
+            if self._workers.is_made(name):
+                # Its epic's events tell where it is.
+                continue
             if worker.connected and worker.full:
                 change = pb.Event(worker_full=pb.WorkerFull(worker=name, reason=worker.full))
             elif worker.connected:
@@ -221,6 +244,7 @@ def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any,
         FollowUp.DRIVE_ATTEMPT: lambda action, assignment: background.drive(action.attempt, assignment),
         FollowUp.STOP_ATTEMPT: lambda action, _: background.stop(action.attempt),
         FollowUp.PARK_ATTEMPT: lambda action, _: background.park(action.attempt),
+        FollowUp.ASK_PLACE: lambda action, _: background.ask_place(action.epic),
         FollowUp.MERGE_EPICS: lambda action, _: background.merge_epics(action.epic.parent),
         FollowUp.MERGE_RUN: lambda action, _: background.merge_run(action.run),
     }

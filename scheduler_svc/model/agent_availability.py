@@ -1,10 +1,31 @@
 """Whether a worker can start a requested agent. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
+from typing import Final
 
 from heddle import pb
 from heddle.errors import HeddleError, Violation
 from heddle.plan import budget_rules, rules
+
+# Agents that a row names as they are; of others, such as command:, what follows the colon is no name.
+_NAME: Final = re.compile(r"[A-Za-z0-9._:-]+")
+
+
+def agents_of(task: pb.PlanTask) -> str:
+    """Returns the agents of a task and its reviews, one a line, as `is_offered` compares them with a worker's."""
+    names = dict.fromkeys([task.agent, *(review.agent for review in task.reviews)])
+    return "\n".join(name if _NAME.fullmatch(name) else _kind(name) for name in names)
+
+
+def is_offered(agent: str, by_worker: Container[str]) -> bool:
+    """Returns whether a worker with these programs can start an agent."""
+    return agent in by_worker or _kind(agent) in by_worker
+
+
+def _kind(agent: str) -> str:
+    # "acp:" and "command:" stand for what their agents are called after the colon.
+    return "".join(agent.partition(":")[:2])
 
 
 def check_form(agent: str, programs: Sequence[pb.AgentProgram]) -> None:
@@ -50,8 +71,7 @@ def without_limit(
 
 def _program(agent: str, programs: Sequence[pb.AgentProgram]) -> pb.AgentProgram:
     by_name = {program.name: program for program in programs}
-    # "acp:" and "command:" stand for what their agents are called after the colon.
-    kind = "".join(agent.partition(":")[:2])
+    kind = _kind(agent)
     return by_name.get(agent) or by_name.get(kind) or pb.AgentProgram(name=kind)
 
 

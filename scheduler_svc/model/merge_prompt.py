@@ -9,15 +9,20 @@ from heddle import pb
 _MOST_FILES: Final = 100
 
 
-def merge_prompt(ensured: pb.EnsureWorktreeResponse, prompt: str) -> str:
-    """Returns the prompt, preceded by the conflict that the agent must resolve first, if there is one."""
-    return "\n".join([*_conflict(ensured), prompt]) if ensured.conflict_files else prompt
+def merge_prompt(ensured: pb.EnsureWorktreeResponse, prompt: str, base_branch: str = "") -> str:
+    """Returns the prompt, preceded by the conflict that the agent must resolve first, if there is one.
+
+    `base_branch` is the project's branch that the epic takes in; empty: none.
+    """
+    return "\n".join([*_conflict(ensured, base_branch), prompt]) if ensured.conflict_files else prompt
 
 
-def _conflict(ensured: pb.EnsureWorktreeResponse) -> Iterator[str]:
+def _conflict(ensured: pb.EnsureWorktreeResponse, base_branch: str) -> Iterator[str]:
     files = ensured.conflict_files
-    yield f"Before your task: this worktree contains the merge of this branch with {ensured.conflict_commit}, the work"
-    yield "that your task needs. It is not committed, and conflicts in these files:"
+    of_base = ensured.base.conflicts
+    other = f"the newest commits of {base_branch}" if of_base else "the work that your task needs"
+    yield f"Before your task: this worktree contains the merge of this branch with {ensured.conflict_commit},"
+    yield f"{other}. It is not committed, and conflicts in these files:"
     yield from (f"- {file}" for file in files[:_MOST_FILES])
     if len(files) > _MOST_FILES:
         yield f"- and {len(files) - _MOST_FILES} more"

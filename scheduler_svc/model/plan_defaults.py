@@ -15,8 +15,15 @@ DEFAULT_PRIORITY: Final = 999
 BACKGROUND_WAIT: Final = 300
 
 
-def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
-    """Returns the epic without its tasks, with title, priority, on_failure, merge and on_conflict."""
+def resolved_epic(
+    epic: pb.PlanEpic,
+    defaults: pb.TaskDefaults,
+    sync: "pb.SyncPolicy.ValueType" = pb.SYNC_POLICY_UNSPECIFIED,
+) -> pb.PlanEpic:
+    """Returns the epic without its tasks, with title, priority, on_failure, merge, on_conflict and sync.
+
+    `sync` is that of the plan.
+    """
     resolved = pb.PlanEpic()
     resolved.CopyFrom(epic)
     resolved.ClearField("tasks")
@@ -26,6 +33,7 @@ def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
     resolved.on_failure = epic.on_failure or defaults.on_failure or pb.ON_FAILURE_CONTINUE
     resolved.merge = resolved_merge(epic, defaults)
     resolved.on_conflict = epic.on_conflict or defaults.on_conflict or pb.ON_CONFLICT_WAIT
+    resolved.sync = epic.sync or sync or pb.SYNC_POLICY_OFF
     return resolved
 
 

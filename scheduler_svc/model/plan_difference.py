@@ -66,7 +66,7 @@ def difference(before: pb.Plan, after: pb.Plan, progress: Progress) -> list[pb.P
     for place, (key, epic) in enumerate(new.items()):
         if key in old:
             order = (places[key], place) if key in moved else None
-            changes += _epic(old[key], epic, before.defaults, after.defaults, progress=progress, order=order)
+            changes += _epic(old[key], epic, before, after, progress=progress, order=order)
         else:
             refusal = "another part of the run has this key" if key in progress.epics else ""
             changes.append(pb.PlanChange(kind=_ADDED, epic=key, refusal=refusal))
@@ -168,14 +168,15 @@ def _plan(before: pb.Plan, after: pb.Plan, progress: Progress) -> Iterator[pb.Pl
 def _epic(
     before: pb.PlanEpic,
     after: pb.PlanEpic,
-    old_defaults: pb.TaskDefaults,
-    new_defaults: pb.TaskDefaults,
+    old_plan: pb.Plan,
+    new_plan: pb.Plan,
     *,
     progress: Progress,
     order: tuple[int, int] | None,
 ) -> Iterator[pb.PlanChange]:
     stand = progress.epics[before.key]
-    old, new = resolved_epic(before, old_defaults), resolved_epic(after, new_defaults)
+    old = resolved_epic(before, old_plan.defaults, old_plan.sync)
+    new = resolved_epic(after, new_plan.defaults, new_plan.sync)
     written = set(changed_fields(before, after))
     locked = (_AT_START if stand.started else frozenset()) | (_AT_MERGE if stand.merged else frozenset())
     names = [name for name in changed_fields(old, new) if name not in locked or name in written]
@@ -192,8 +193,8 @@ def _epic(
             refusal=f"{why} ({', '.join(late)})" if late else "",
         )
     yield from _tasks(
-        _Tasks(before, resolved_tasks(before, old_defaults, progress.agent)),
-        _Tasks(after, resolved_tasks(after, new_defaults, progress.agent)),
+        _Tasks(before, resolved_tasks(before, old_plan.defaults, progress.agent)),
+        _Tasks(after, resolved_tasks(after, new_plan.defaults, progress.agent)),
         stand,
     )
 

@@ -240,6 +240,8 @@ TASK_REVIEW: Final = Move("a review", _LIVE, {"state": _PENDING}, {"reason": "",
 TASK_PARK: Final = Move("parking", _LIVE, {"state": _WAITING}, {"reason": ""})
 TASK_PARK_ANSWERED: Final = Move("parking", _LIVE, {"state": _PENDING}, {"reason": ""})
 TASK_SUSPEND: Final = Move("waiting for the provider", _LIVE, {"state": _PENDING})
+# The project's branch conflicts with its epic, and the operator decides.
+TASK_HOLD: Final = Move("waiting for the operator", _LIVE, {"state": _PENDING}, _PACE)
 TASK_ANSWERED: Final = Move("the last answer to a parked session", _tasks(_WAITING), {"state": _PENDING})
 # A task that it needs was not accepted.
 TASK_LOSE_NEED: Final = Move("failing", _tasks(_PENDING), {"state": _FAILED}, {**_PACE, **_DECIDED})
@@ -275,6 +277,7 @@ TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_PARK,
     TASK_PARK_ANSWERED,
     TASK_SUSPEND,
+    TASK_HOLD,
     TASK_ANSWERED,
     TASK_LOSE_NEED,
     TASK_STOP_PARKED,

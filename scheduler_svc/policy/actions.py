@@ -30,6 +30,7 @@ class FollowUp(enum.Enum):
     DRIVE_ATTEMPT = enum.auto()
     STOP_ATTEMPT = enum.auto()
     PARK_ATTEMPT = enum.auto()
+    ASK_PLACE = enum.auto()
     MERGE_EPICS = enum.auto()
     MERGE_RUN = enum.auto()
 
@@ -67,6 +68,15 @@ class StartTask(_Action):
     worker: str = ""
     # Why its epic leaves its earlier place. Empty: it had none, or stays.
     left: str = ""
+
+
+@dataclass(frozen=True)
+class AskPlace(_Action):
+    """Have the pool make a place for the epic, whose next task lacks only that."""
+
+    wakes: ClassVar[Wakes] = Wakes.NO_ONE
+    follow_up: ClassVar[FollowUp] = FollowUp.ASK_PLACE
+    epic: EpicName
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,14 @@ class NoteWait(_Action):
 
 
 @dataclass(frozen=True)
+class MoveRun(_Action):
+    """Have another worker merge the run's epics, because the run's worker was lost."""
+
+    run: RunName
+    worker: str
+
+
+@dataclass(frozen=True)
 class SkipTask(_Action):
     """The task will not run."""
 
@@ -148,7 +166,7 @@ class SkipTask(_Action):
 
 @dataclass(frozen=True)
 class FailTask(_Action):
-    """The task cannot run, because a task that it needs was not accepted."""
+    """The task cannot run, because a task that it needs was not accepted, or its epic gets no place."""
 
     task: TaskName
     reason: str
@@ -207,12 +225,14 @@ class FinishRun(_Action):
 Action: TypeAlias = (
     ReadyEpic
     | StartTask
+    | AskPlace
     | StopAttempt
     | ParkAttempt
     | DenyOverdue
     | HoldEpic
     | PauseRun
     | NoteWait
+    | MoveRun
     | SkipTask
     | FailTask
     | MergeEpic

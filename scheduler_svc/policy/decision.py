@@ -11,10 +11,12 @@ snapshot, and calls it again.
   No slot is idle while an epic could use it. No session starts on a worker that is drained.
 - An epic of a project by URL moves between two attempts, if its worker is lost or drained, or has no slot for a task
   that has not been tried; see places.py.
+- Where a pool makes places, such an epic asks for one when it could run, and runs on no other.
 - No task starts without a reserved share of every budget above it.
 - No task starts below a budget that is used up; sessions below it are stopped. A budget of
   the run or its project pauses the run, one of an epic or task only its epic.
-- No task starts while its agent's provider is on hold.
+- No task starts while its agent's provider is on hold, or while new commits of the project's branch
+  conflict with its epic and the operator has not decided.
 - A session that waits for the operator yields its slot to an epic that can use it,
   if its agent can resume later. Once answered, it resumes before all others.
 - If an epic fails, the others continue, unless on_failure is STOP_RUN.
@@ -42,7 +44,7 @@ from scheduler_svc.policy.actions import (
 from scheduler_svc.policy.epic_end import Cause, plural
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs
-from scheduler_svc.policy.places import Places
+from scheduler_svc.policy.places import Places, moved_runs
 from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
@@ -73,7 +75,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += budgets.halted(run, spent)
         actions += [] if wide else [each for each in ledger.stops(run) if each.attempt.epic not in held]
         actions += _denied(run)
-        stays = causes.keys() | held
+        stays = causes.keys() | held | {epic.name.epic for epic in run.epics if epic.out_of_sync}
         queue = Queue(
             run,
             place,
@@ -87,8 +89,9 @@ def decide(snapshot: Snapshot) -> list[Action]:
         if pause := queue.refused():
             actions.append(pause)
         queues.append(queue)
-    places = Places(snapshot.workers, snapshot.lost)
+    places = Places(snapshot.workers, snapshot.lost, snapshot.pods)
     actions += starts(queues, places)
+    actions += moved_runs(snapshot)
     actions += run_waits.changed(snapshot, _without_place(queues, places))
     return actions
 

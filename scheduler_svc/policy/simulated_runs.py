@@ -17,6 +17,7 @@ from scheduler_svc.policy.actions import (
     HoldEpic,
     MergeEpic,
     MergeRun,
+    MoveRun,
     NoteWait,
     ParkAttempt,
     PauseRun,
@@ -84,6 +85,8 @@ class Board:
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case NoteWait(run, reason):
                 self.runs[run] = replace(self.runs[run], waits_for=reason)
+            case MoveRun(run, worker):
+                self.runs[run] = replace(self.runs[run], worker=worker)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
             case FailTask(name):

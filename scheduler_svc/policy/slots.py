@@ -7,7 +7,7 @@ from typing import Final
 from heddle import pb
 from heddle.plan import graph, task_graph
 from scheduler_svc.model.states import ENDED_EPIC
-from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartTask
+from scheduler_svc.policy.actions import Action, AskPlace, FailTask, ParkAttempt, PauseRun, StartTask
 from scheduler_svc.policy.ledger import Ledger
 from scheduler_svc.policy.needs import Needs, epic_tasks
 from scheduler_svc.policy.places import Places
@@ -116,6 +116,18 @@ class Queue:
                 return None
         return None
 
+    def asks(self, places: Places) -> Iterator[Action]:
+        """Yields what its epics ask of the pool: a place for each that could run at once, and no more."""
+        waiting = [epic for epic in self.waiting() if epic.moves]
+        room = self.run.max_parallel - self.live
+        for epic in waiting[: max(room, 0)]:
+            task = _next(epic)
+            assert task  # noqa: S101 (only epics with such a task are admitted)
+            if reason := places.failure(epic):
+                yield FailTask(task.name, reason)
+            elif places.asks(epic) and not places.asked(epic):
+                yield AskPlace(epic.name)
+
     def refused(self) -> PauseRun | None:
         """Returns the pause of a run whose next task needs a provider that requires action of the operator.
 
@@ -199,6 +211,8 @@ def starts(queues: list[Queue], places: Places) -> Iterator[Action]:
                 yield start
         if found is None or not queue.has_next():
             able.remove(queue)
+    for queue in queues:
+        yield from queue.asks(places)
     yield from _parks(queues, places)
 
 

@@ -39,6 +39,8 @@ class TaskView:
     resolves: bool = False
     # Tasks of other epics that must be accepted before it starts.
     needs: tuple[TaskName, ...] = ()
+    # The agents of its attempts, as in plans; of one with an argument that is no name, its kind: "command:".
+    agents: tuple[str, ...] = ()
     # True: its next attempt must wait because the last ones failed immediately.
     paced: bool = False
     # The provider of its agent if it is in Snapshot.providers. Empty: the provider is available.
@@ -99,6 +101,8 @@ class EpicView:
     budget: int | None = None
     # True: it is recorded that a used-up budget of it or of its tasks keeps it from continuing.
     over_budget: bool = False
+    # True: the project's branch conflicts with it, and the operator decides.
+    out_of_sync: bool = False
     # Why the setup of its worktree failed. Empty: it succeeded, or was not tried.
     setup_failure: str = ""
     # True: its branch still contains commits that the operator has set aside; its next attempt removes them.
@@ -107,6 +111,10 @@ class EpicView:
     moves: bool = False
     # The worker that is its place. Empty: it has none yet, or does not move.
     worker: str = ""
+    # How often it got a place, or lost one. The next place has the next number.
+    generation: int = 0
+    # Labels that its place must have.
+    labels: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def next_task(self) -> TaskView | None:
@@ -173,6 +181,9 @@ class Member:
     agent: str
     labels: Mapping[str, str] = field(default_factory=dict)
     draining: bool = False
+    # Who drained it, and when, in microseconds; empty and 0 if it is not.
+    drained_by: str = ""
+    drained_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,11 +197,26 @@ class WorkerView:
     full: bool = False
     # True: no session starts there.
     draining: bool = False
+    # The epic that it was made for, which is the only one that runs there. None: it takes any.
+    epic: EpicName | None = None
+    labels: frozenset[tuple[str, str]] = frozenset()
+    # The agents that it can start, as TaskView.agents names them. Empty: unknown.
+    agents: frozenset[str] = frozenset()
 
     @property
     def takes_work(self) -> bool:
         """True: merges can start there, and sessions unless it is drained."""
         return self.connected and not self.full
+
+
+@dataclass(frozen=True)
+class PodsView:
+    """The places that a pool makes for epics, where it has one."""
+
+    # Why an epic that asked for a place does not have it yet.
+    waits: Mapping[EpicName, str] = field(default_factory=dict)
+    # Why an epic's place cannot be made, now or later.
+    failures: Mapping[EpicName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,3 +245,5 @@ class Snapshot:
     providers: tuple[ProviderView, ...] = ()
     # Workers whose leases expired while they were unreachable: none of their sessions is left.
     lost: frozenset[str] = frozenset()
+    # None: epics run on the workers that exist.
+    pods: PodsView | None = None

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from heddle.errors import HeddleError
-from scheduler_svc.pools.workers import Workers, no_worker
+from scheduler_svc.pools.worker import no_worker
+from scheduler_svc.pools.workers import Workers
 
 T = TypeVar("T")
 

@@ -23,8 +23,6 @@ class PlaceSpec:
     key: PlaceKey
     # What the place must offer, as in `place:` of a plan.
     labels: Mapping[str, str] = field(default_factory=dict)
-    # Quantities as Kubernetes writes them: {"cpu": "2", "memory": "4Gi"}.
-    resources: Mapping[str, str] = field(default_factory=dict)
     # The kinds of agents of the epic's tasks.
     agents: frozenset[str] = frozenset()
     # True: the place was ready before, and work may have been done there. If it is missing now, it is gone, and
@@ -77,6 +75,18 @@ class Pool(Protocol):
 
     async def release_others(self, used: Iterable[PlaceKey], keep: float = 0) -> None:
         """Releases all places but `used`: those of an earlier leader that no epic needs."""
+        ...
+
+    def workers(self) -> dict[PlaceKey, WorkerAddress]:
+        """Returns the workers of the places that are ready, or were and still exist."""
+        ...
+
+    def is_gone(self, key: PlaceKey) -> bool:
+        """Returns whether a place is known not to exist, with all that ran there."""
+        ...
+
+    def key_of(self, worker: str, run: str, epic: str) -> PlaceKey | None:
+        """Returns the place of an epic whose worker has that name; None if the worker is not of this pool."""
         ...
 
     def list(self) -> list[PlaceKey]:

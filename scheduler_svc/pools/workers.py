@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 import structlog
-from prometheus_client import Gauge
 
 from heddle import errors, fencing, pb, urls
 from heddle.backoff import Backoff
@@ -17,28 +15,30 @@ from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from heddle.names import EpicName
+from heddle.urls import is_local
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.policy.snapshot import Member, WorkerView
+from scheduler_svc.pools.pool import Pool
+from scheduler_svc.pools.worker import Worker, no_worker
 
 if TYPE_CHECKING:
     # These two exist only in the stub files.
-    from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
-    from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub
+    pass
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
-
-# Seconds between heartbeats; shorter while a worker is unreachable, so that it is used as soon as it is back.
-POLL_INTERVAL: Final = 3.0
-_POLL_LOST: Final = 0.5
 
 # Seconds for which a starting scheduler waits for workers that do not answer yet.
 _MOMENT: Final = 1.0
 
 # Seconds that a stop waits at most for an unreachable worker whose lease is not known or that has none.
 UNKNOWN_LEASE: Final = 300.0
+
+# Sessions that a run has at most at a time if a pool makes its workers and it sets no max_parallel.
+POOL_SLOTS: Final = 200
 
 # Timeout of a heartbeat in seconds.
 _HEARTBEAT_TIMEOUT: Final = 5.0
@@ -50,79 +50,23 @@ _AWAY: Final = (
 )
 
 
-_CONNECTED: Final = Gauge("heddle_worker_connected", "1 while the worker answers, otherwise 0.", ["worker"])
-_FULL: Final = Gauge("heddle_worker_full", "1 while the worker's disk accepts no new work.", ["worker"])
-_SLOTS: Final = Gauge("heddle_worker_slots", "Sessions that the worker runs at the same time.", ["worker"])
-_SESSIONS: Final = Gauge("heddle_worker_sessions", "Sessions that the worker runs now.", ["worker"])
-
-
-@dataclass
-class Worker:
-    """One worker: its stubs, and the result of its last heartbeat."""
-
-    name: str
-    agent: "AgentServiceAsyncStub"
-    worktree: "WorktreeServiceAsyncStub"
-    state: pb.Worker = field(default_factory=pb.Worker)
-    # When a request that renews its lease was last sent, possibly by an earlier leader.
-    renewed: float = field(default_factory=time.monotonic)
-    # True: it answers, but refuses every leader, because of an epoch that no leader set.
-    refuses: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    draining: bool = False
-    # Its addresses if it registered itself. None: it is configured.
-    registered: WorkerAddress | None = None
-    channels: tuple[grpc.aio.Channel, ...] = ()
-    poll: "asyncio.Task[None] | None" = None
-
-    def describe(self) -> None:
-        """Adds to its state what its own answers do not contain, or name otherwise."""
-        # The name that resources and pins use.
-        self.state.name = f"workers/{self.name}"
-        self.state.labels.clear()
-        self.state.labels.update(self.labels)
-        self.state.draining = self.draining
-        self.state.registered = self.registered is not None
-
-    @property
-    def free_slots(self) -> int:
-        return self.state.slots - self.state.running_sessions
-
-    def renewing(self) -> Self:
-        """Returns the worker for a request that renews its lease; raises NO_WORKER while it is unreachable.
-
-        A request that is sent to an unreachable worker could arrive unnoticed and extend a
-        lease that this leader considers expired.
-        """
-        if not self.state.connected:
-            raise no_worker(f"worker {self.name} is unreachable: {self.state.reason}")
-        self.renewed = time.monotonic()
-        return self
-
-    def has_let_go(self, assumed: float) -> bool:
-        """Returns whether its lease expired while it was unreachable, so that none of its sessions is left.
-
-        `assumed` replaces a lease that the worker has not named, in seconds.
-        """
-        if self.state.connected:
-            return False
-        lease = self.state.lease.ToNanoseconds() / 1e9 if self.state.HasField("lease") else assumed
-        return time.monotonic() - self.renewed > lease
-
-    @property
-    def pause(self) -> float:
-        """The number of seconds until its next heartbeat."""
-        if not self.state.connected:
-            return _POLL_LOST
-        lease = self.state.lease.ToNanoseconds() / 1e9
-        return min(POLL_INTERVAL, lease / 5) if lease else POLL_INTERVAL
-
-
 class Workers:
     """All workers of the fleet: the configured ones and those that registered. Calls `on_change` when a worker is lost, full, or available again."""
 
-    def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None, lease: float = 0) -> None:
-        """`lease` is what a worker that has not named its lease is assumed to have, in seconds; 0: unknown."""
+    def __init__(
+        self,
+        addresses: Iterable[WorkerAddress],
+        tls: Tls | None = None,
+        lease: float = 0,
+        pool: Pool | None = None,
+    ) -> None:
+        """`lease` is what a worker that has not named its lease is assumed to have, in seconds; 0: unknown.
+
+        `pool` makes workers for epics of projects by URL. None: they run on workers that exist.
+        """
+        self.pool = pool
+        # Workers that a pool had made and that are gone, with their disks.
+        self._gone: set[str] = set()
         self._addresses = tuple(addresses)
         self._tls = tls
         self._assumed_lease = lease or UNKNOWN_LEASE
@@ -172,8 +116,43 @@ class Workers:
         for worker in self._workers.values():
             member = known.get(worker.name)
             worker.draining = member is not None and member.draining
+            worker.drained = (member.drained_by, member.drained_at) if member else ("", 0)
             worker.labels = member.labels if member else {}
             worker.describe()
+
+    async def follow_pool(self) -> None:
+        """Adds the workers that the pool has made, and removes those that are gone with all that ran there."""
+        assert self.pool  # noqa: S101 (called only with a pool)
+        made = {address.name: (key, address) for key, address in self.pool.workers().items()}
+        for worker in list(self._workers.values()):
+            if worker.epic and worker.name not in made:
+                await self._remove(worker)
+                self.lose(worker.name)
+                log.info("place_removed", worker=worker.name)
+        joining = [
+            self._join(address, epic=EpicName(key.run, key.epic))
+            for name, (key, address) in made.items()
+            if name not in self._workers
+        ]
+        await asyncio.gather(*joining)
+
+    def lose(self, name: str) -> None:
+        """Records that a worker of the pool is gone, so that no one waits for its lease."""
+        self._gone.add(name)
+
+    def is_made(self, name: str) -> bool:
+        """Returns whether the pool has made the worker for one epic."""
+        worker = self._workers.get(name)
+        return worker is not None and worker.epic is not None
+
+    def is_lost(self, name: str) -> bool:
+        """Returns whether it is recorded that a worker of the pool is gone."""
+        return name in self._gone
+
+    def is_removed(self, name: str, epic: EpicName) -> bool:
+        """Returns whether a worker that the pool made for an epic is gone, with the epic's worktree."""
+        key = self.pool.key_of(name, epic.run, epic.epic) if self.pool else None
+        return bool(self.pool and key and self.pool.is_gone(key))
 
     async def look(self, name: str) -> pb.Worker:
         """Asks a worker of the fleet for its state; returns it."""
@@ -184,12 +163,16 @@ class Workers:
         """Returns whether the worker is listed in HEDDLE_WORKERS."""
         return any(address.name == name for address in self._addresses)
 
-    async def _join(self, address: WorkerAddress, *, registered: bool = False) -> None:
+    async def _join(
+        self, address: WorkerAddress, *, registered: bool = False, epic: EpicName | None = None
+    ) -> None:
         # The events of sessions stay in the worker's spool until the database takes them.
         agent = open_channel(address.agent, self._tls, ahead=False, tls_name=address.tls_name)
         worktree = open_channel(address.worktree, self._tls, tls_name=address.tls_name)
         worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
         worker.registered = address if registered else None
+        worker.epic = epic
+        worker.same_machine = is_local(address.agent)
         worker.channels = (agent, worktree)
         worker.describe()
         self._workers[address.name] = worker
@@ -203,9 +186,7 @@ class Workers:
             await asyncio.gather(worker.poll, return_exceptions=True)
         for channel in worker.channels:
             await channel.close()
-        for gauge in (_CONNECTED, _FULL, _SLOTS, _SESSIONS):
-            with suppress(KeyError):
-                gauge.remove(worker.name)
+        worker.hide()
 
     def lead(self, epoch: int) -> None:
         """Makes heartbeats renew the leases of the workers from now on; 0 stops that."""
@@ -249,6 +230,8 @@ class Workers:
         """Returns how many sessions a run on a worker can have: epics of a project by URL use all workers."""
         if not urls.is_url(project):
             return self.slots(worker)
+        if self.pool:
+            return POOL_SLOTS
         return sum(
             worker.state.slots
             for worker in self._workers.values()
@@ -261,6 +244,8 @@ class Workers:
         A worker that is not in the fleet has received nothing since this leader's term began. A worker without a
         lease keeps its sessions, but no one waits for it longer than UNKNOWN_LEASE: they are stopped when it is back.
         """
+        if name in self._gone:
+            return True
         worker = self._workers.get(name)
         if worker is None:
             return time.monotonic() - self._led_since > self._assumed_lease
@@ -288,7 +273,7 @@ class Workers:
         A worker with a full disk is the last choice. One that is drained is none.
         """
         workers = self._workers.values()
-        connected = [worker for worker in workers if worker.state.connected and not worker.draining]
+        connected = [each for each in workers if each.state.connected and not (each.draining or each.epic)]
         if not connected:
             reasons = "; ".join(
                 f"{each.name}: {'drained' if each.state.connected else each.state.reason}" for each in workers
@@ -311,6 +296,9 @@ class Workers:
                 connected=worker.state.connected,
                 full=bool(worker.state.full),
                 draining=worker.draining,
+                epic=worker.epic,
+                labels=frozenset(worker.labels.items()),
+                agents=frozenset(each.name for each in worker.state.agents if each.available),
             )
             for worker in self._workers.values()
         )
@@ -341,25 +329,12 @@ class Workers:
             worker.state.connected = False
             worker.state.reason = error.message
         worker.describe()
-        _show(worker.state)
+        worker.show()
         if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
             log.info(
                 "worker_changed", worker=worker.name, connected=worker.state.connected, full=worker.state.full
             )
             self.on_change(worker.state)
-
-
-def _show(worker: pb.Worker) -> None:
-    name = worker.name.removeprefix("workers/")
-    _CONNECTED.labels(name).set(worker.connected)
-    _FULL.labels(name).set(bool(worker.full))
-    _SLOTS.labels(name).set(worker.slots)
-    _SESSIONS.labels(name).set(worker.running_sessions)
-
-
-def no_worker(message: str) -> HeddleError:
-    """Returns the error for work that no worker can do at the moment."""
-    return HeddleError(pb.ERROR_REASON_NO_WORKER, message)
 
 
 def from_worker(worker: str, error: grpc.aio.AioRpcError) -> HeddleError:

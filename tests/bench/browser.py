@@ -30,6 +30,9 @@ RATE: Final = 1000
 LOG_LINES: Final = 100_000
 VIEWERS: Final = 20
 
+# Cards that a viewer sees: compact rows of a screen, and those near it.
+_IN_SIGHT: Final = 40
+
 # Seconds of each measurement under load.
 PERIOD: Final = 10.0
 
@@ -125,7 +128,7 @@ async def run() -> Table:
             ),
             _at_most(f"log of {LOG_LINES:,} lines open, ms", log, 1000),
             _at_most(f"500 sessions, {VIEWERS} viewers: ui_svc, % of a core", _times(share, 100), 100),
-            _at_most("the same: kB a second to each viewer", _times(bytes_each, 0.001), None),
+            _at_most("the same: kB a second to each viewer", _times(bytes_each, 0.001), 150),
         ],
     )
 
@@ -192,11 +195,11 @@ async def _long_log(browser: Browser) -> float:
 async def _crowd(sessions: int) -> tuple[float, float]:
     """Returns the share of a core that the web app needs for VIEWERS of a board, and the bytes a second to each.
 
-    Every session has the two summaries a second that the API allows. The viewers
-    are sockets that receive every frame, like a browser's socket.
+    Every session has the two summaries a second that the API allows. The viewers are sockets that receive what a
+    browser's socket does; each sees other cards, and scrolls once a second. Bytes are counted before compression.
     """
     async with _web_app(BusyScheduler(sessions, 2 * sessions)) as (url, process_id):
-        viewers = [socketio.AsyncClient() for _ in range(VIEWERS)]
+        viewers = [socketio.AsyncClient(websocket_extra_options={"compress": 15}) for _ in range(VIEWERS)]
         received = 0
 
         def take(frame: Any) -> None:
@@ -204,15 +207,23 @@ async def _crowd(sessions: int) -> tuple[float, float]:
             received += len(str(frame))
 
         try:
-            for viewer in viewers:
+            for place, viewer in enumerate(viewers):
                 viewer.on("heddle_run", take)
+                viewer.on("heddle_summaries", take)
                 await viewer.connect(
-                    url, socketio_path="/_nicegui_ws/socket.io", transports=["websocket"], wait_timeout=60
+                    url,
+                    headers={"Authorization": "Bearer token"},
+                    socketio_path="/_nicegui_ws/socket.io",
+                    transports=["websocket"],
+                    wait_timeout=60,
                 )
-                await viewer.call("heddle_look_at_run", {"name": str(RUN)}, timeout=60)
+                await viewer.call("heddle_look_at_run", _sight(place, 0, sessions), timeout=60)
             process = psutil.Process(process_id)
             before, received = sum(process.cpu_times()[:2]), 0
-            await asyncio.sleep(PERIOD)
+            for second in range(round(PERIOD)):
+                for place, viewer in enumerate(viewers):
+                    await viewer.emit("heddle_see", _sight(place, second, sessions))
+                await asyncio.sleep(1)
             spent = sum(process.cpu_times()[:2]) - before
         finally:
             for viewer in viewers:
@@ -220,6 +231,13 @@ async def _crowd(sessions: int) -> tuple[float, float]:
     if not received:
         raise RuntimeError("no frame reached the viewers")
     return spent / PERIOD, received / PERIOD / VIEWERS
+
+
+def _sight(viewer: int, second: int, sessions: int) -> dict[str, Any]:
+    """Returns what a viewer tells about the cards that it has in sight."""
+    first = (viewer * 23 + second * _IN_SIGHT // 4) % sessions
+    cards = [str(attempt_of((first + place) % sessions).parent) for place in range(_IN_SIGHT)]
+    return {"name": str(RUN), "cards": cards}
 
 
 @asynccontextmanager

@@ -21,8 +21,9 @@ from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
 from scheduler_svc.store.db.tables import attempts, epics, runs
 from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, provider_outages, session_ingest
-from scheduler_svc.store.queries.assignments import read_assignment
+from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.snapshot_query import observe
+from scheduler_svc.store.rows import epics as epic_rows
 from tests.chaos.store_watch import StoreWatch
 
 Write = Callable[[sa.Connection], object]
@@ -50,6 +51,13 @@ class Core:
         # Each epic's branch: the commits of its tasks, oldest first.
         self.branches: defaultdict[EpicName, list[str]] = defaultdict(list)
         self.limits: dict[str, int] = {}
+        # Workers whose leases have expired.
+        self.gone: set[str] = set()
+        # The place of each attempt of an epic that has one: its epic and generation, and its worker.
+        self.places: dict[AttemptName, tuple[tuple[EpicName, int], str]] = {}
+        # The worker of each place, and the places that were lost.
+        self._workers: dict[tuple[EpicName, int], str] = {}
+        self._lost_places: set[tuple[EpicName, int]] = set()
         self._broken: list[str] = []
         self.lead()
 
@@ -111,17 +119,20 @@ class Core:
             if held != accepted:
                 self._broken.append(f"{epic} has the commits {commits}, accepted were {accepted}")
 
-    def create(self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int) -> None:
-        request = pb.CreateRunRequest(plan=plan, project="/repository")
-        base = _Base(worker, "/repository", "c0ffee", "main", max_parallel)
+    def create(
+        self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int, project: str = "/repository"
+    ) -> None:
+        request = pb.CreateRunRequest(plan=plan, project=project)
+        base = _Base(worker, project, "c0ffee", "main", max_parallel)
         self.limits[name.run] = max_parallel
         self.write(lambda connection: _write(connection, name, request, base, actor="user:ada", now=self.now))
 
     def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
         """Observes, decides and acts once; returns the actions that took effect."""
         workers = tuple(workers)
+        self.gone -= {worker.name for worker in workers}
         with self.engine.connect() as connection, connection.begin():
-            snapshot = observe(connection, workers, now=self.now)
+            snapshot = observe(connection, workers, now=self.now, is_lost=self.gone.__contains__)
         held: list[Action] = []
 
         def write(connection: sa.Connection, action: Action) -> None:
@@ -144,6 +155,7 @@ class Core:
                 assignment = read_assignment(connection, attempt)
                 assert assignment
                 self.processes[attempt] = assignment.worker
+                self._note_place(attempt, assignment)
                 self._rewind(attempt.parent.parent, assignment.rewind_to)
             case StopAttempt(attempt):
                 self.stopping.add(attempt)
@@ -156,6 +168,30 @@ class Core:
         commits = self.branches[epic]
         if (first := revision.removesuffix("^")) in commits:
             del commits[commits.index(first) :]
+
+    def _note_place(self, attempt: AttemptName, assignment: Assignment) -> None:
+        if not assignment.generation:
+            return
+        place = (attempt.parent.parent, assignment.generation)
+        self.places[attempt] = (place, assignment.worker)
+        if (
+            place in self._lost_places
+            or self._workers.setdefault(place, assignment.worker) != assignment.worker
+        ):
+            self._broken.append(f"{attempt} uses generation {assignment.generation} of another place")
+
+    def lose_worker(self, worker: str) -> list[Write]:
+        """Ends the lease of an unreachable worker; returns what the scheduler then writes about its placed attempts."""
+        self.gone.add(worker)
+        writes: list[Write] = []
+        for attempt in sorted({*self.processes, *self.lost}):
+            place, where = self.places.get(attempt, (None, ""))
+            if place is None or where != worker:
+                continue
+            self._lost_places.add(place)
+            outcome = pb.OUTCOME_STOPPED if attempt in self.stopping else pb.OUTCOME_LOST
+            writes += (partial(epic_rows.lose_place, name=place[0]), self.end(attempt, outcome))
+        return writes
 
     def kill(self, attempt: AttemptName) -> None:
         """Ends a process without any message."""

@@ -47,13 +47,14 @@ _UNJUDGED: Final = frozenset({"DeleteSessions", "mark_expired", "said"})
 
 # Points that need a missing repository, which all runs of a fleet share, or a remote, of
 # which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits, and
-# test_places.py there and in tests/integration/worktree kills the services of places.
+# test_places.py there and in tests/integration/worktree kills the services of places. A pool is in
+# test_pods.py there only.
 # Schedules start runs once a minute at most: test_schedules.py there repeats such a start. A person's resolution
 # is no step of a run: its two calls change no branch, and a repeated one makes another commit that nothing refers to.
 _UNREACHED: Final = frozenset(
     {
         *("record_fault", "record_recovery", "clear_fault", "PushBranches", "advance_schedule"),
-        *("lose_place", "stay", "settle", "claim"),
+        *("lose_place", "stay", "settle", "claim", "skip_place"),
         *("ReadConflict", "MakeResolution"),
     }
 )
@@ -116,6 +117,7 @@ class Lane:
             "HEDDLE_STOP_GRACE": "1",
             "HEDDLE_SLOTS": str(SLOTS),
             "HEDDLE_PARK_AFTER": "0",
+            "HEDDLE_BASE_LOOK_EVERY": "1",
             # Nine seconds, so that some worktrees still exist after their run.
             "HEDDLE_KEEP_WORKTREES": "0.0001",
             # The journal and the screenshot.

@@ -19,7 +19,7 @@ from heddle.plan import writing
 from tests.chaos.plans import task_defaults
 from tests.support import acp_agent
 from tests.support.fleet import Fleet
-from tests.support.repositories import git
+from tests.support.repositories import fast_import, git
 
 # Seconds until a service must have died at its point.
 DEADLINE: Final = 180
@@ -108,6 +108,8 @@ class MatrixRuns:
                 | "accept_submitted"
             ):
                 return partial(self._play, plan=self._reviewed())
+            case "hold_epic":
+                return self._leave_behind
             case "rewind":
                 return self._go_back
             case "artifact":
@@ -267,6 +269,20 @@ class MatrixRuns:
         run = self._events(point)[0].run
         [approval] = [each for each in await client.list_approvals() if each.attempt.startswith(f"{run}/")]
         await client.resolve_approval(approval.attempt, approval.approval_id, approved=True)
+        await playing
+
+    async def _leave_behind(self, client: HeddleClient, point: str) -> None:
+        """Lets an epic continue without the commit of its branch that conflicts with it."""
+        go, target = self._folder / f"go-{point}", f"side/{point}"
+        waits = f"test $HEDDLE_TASK = two || until test -e {go}; do sleep 0.1; done"
+        plan = self._plan({"a": ["one", "two"]}, f"command:{waits}; echo $HEDDLE_TASK > work.txt")
+        plan.sync = pb.SYNC_POLICY_BETWEEN_TASKS
+        playing = asyncio.create_task(self._play(client, point, plan, target=target, succeeds=False))
+        run = await self._seen(point, "session_started")
+        fast_import(self._repository, target, {"work.txt": "theirs"}, target)
+        go.touch()
+        await self._seen(point, "sync_conflicted")
+        await client.sync_base(run, cancel=True)
         await playing
 
     async def _go_back(self, client: HeddleClient, point: str) -> None:

@@ -3,6 +3,7 @@
 python -m tests.chaos.mutants DEFECT[,DEFECT] SERVICE
 """
 
+import asyncio
 import os
 import random
 import runpy
@@ -16,11 +17,29 @@ from typing import Any, Final
 # The files that agent_svc has synced and that survive a power failure, as lines of size and path.
 SYNCED: Final = "synced"
 
+# A file whose existence lets a leader with `no_epoch_check` end its term.
+NOTICED: Final = "noticed"
+
 
 def no_epoch_check() -> None:
-    """The leader's transactions no longer check whether another scheduler leads."""
+    """The leader's transactions no longer check whether another scheduler leads.
+
+    Its term ends only once HEDDLE_HOME/NOTICED exists: without that, the loop could notice before anything is written.
+    """
     leading: Any = import_module("scheduler_svc.leader.context.term")
     leading.check_epoch = lambda _connection, epoch: epoch
+    background: Any = import_module("scheduler_svc.leader.background_tasks").BackgroundTasks
+    begin, noticed = background.__init__, Path(os.environ["HEDDLE_HOME"]) / NOTICED
+
+    class Deposed(asyncio.Event):
+        def is_set(self) -> bool:
+            return super().is_set() and noticed.exists()
+
+    def unnoticed(self: Any, *arguments: Any) -> None:
+        begin(self, *arguments)
+        self.deposed = Deposed()
+
+    background.__init__ = unnoticed
 
 
 def power_seam() -> None:

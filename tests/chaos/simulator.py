@@ -1,6 +1,7 @@
 """A day of many agents in seconds: the real policy and the real store, everything else simulated.
 
-Workers join late, die with their sessions or become unreachable while those continue; attempts
+Workers join late, die with their sessions or become unreachable while those continue, and the epics of half of the
+runs then continue on other workers; attempts
 fail, are lost or hit rate limits; operators pause, stop, retry and cancel; leaders
 change. The same seed gives the same day, event by event.
 
@@ -38,6 +39,11 @@ MINUTE: Final = 60_000_000
 TICK: Final = 5 * MINUTE
 # Runs that have not ended by then never will.
 LAST_TICK: Final = 5 * 24 * 12
+
+# Ticks after which an unreachable worker has lost its sessions.
+LEASE: Final = 1
+
+URL: Final = "https://example.com/app"
 
 SLOTS: Final = 25
 EPICS: Final = 5
@@ -81,7 +87,8 @@ class Figures(NamedTuple):
 class _Worker:
     name: str
     joins: int
-    # The tick until which the worker is unreachable.
+    # The ticks from and until which the worker is unreachable.
+    since: int = 0
     away: int = 0
 
 
@@ -133,7 +140,10 @@ class Day:
                 return
             worker = connected[self._created % len(connected)]
             plan = self._plan()
-            self._core.create(self._names[self._created], plan, worker, self._random.choice([4, 5, 5, 5, 5]))
+            # The epics of every other run can use all workers.
+            project = URL if self._created % 2 else "/repository"
+            width = self._random.choice([4, 5, 5, 5, 5])
+            self._core.create(self._names[self._created], plan, worker, width, project)
             self._created += 1
 
     def _plan(self) -> pb.Plan:
@@ -165,7 +175,7 @@ class Day:
         for worker in self._workers.values():
             if worker.away > self._tick or self._random.random() > 0.002:
                 continue
-            worker.away = self._tick + self._random.randint(1, 12)
+            worker.since, worker.away = self._tick, self._tick + self._random.randint(1, 12)
             if self._random.random() < 0.5:
                 self._deaths += 1
                 for attempt in [each for each, where in self._core.processes.items() if where == worker.name]:
@@ -235,6 +245,9 @@ class Day:
                 ended.append(core.end(attempt, outcome))
             else:
                 heapq.heappush(self._ends, (self._workers[worker].away, next(self._order), attempt))
+        for each in self._workers.values():
+            if each.since + LEASE <= self._tick < each.away:
+                ended += core.lose_worker(each.name)
         told = [each for each in sorted(core.stopping) if core.processes[each] in connected]
         ended += [core.end(each, pb.OUTCOME_STOPPED) for each in told]
         for attempt in sorted(core.lost):
@@ -248,6 +261,8 @@ class Day:
             core.write(*ended)
 
     def _worker_of(self, attempt: AttemptName) -> str:
+        if attempt in self._core.places:
+            return self._core.places[attempt][1]
         with self._core.engine.connect() as connection:
             chosen = sa.select(runs.c.worker).where(runs.c.run == attempt.run)
             return str(connection.execute(chosen).scalar_one())

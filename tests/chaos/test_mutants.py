@@ -78,10 +78,16 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
             way.cut()
         await replicas.fails_over(replicas.freeze)
         replicas.thaw(leader)
+        if defect:
+            await eventually(lambda: replicas.has_written_late(leader))
+            (replicas.fleets[leader].home / mutants.NOTICED).touch()
         await eventually(lambda: "deposed" in replicas.fleets[leader].log("scheduler_svc"))
         for way in (way for each in ways.values() for way in each):
             way.restore()
         await client.cancel_run(run)
+        # The next leader writes too before the run has ended.
+        async for _ in client.watch_run(run):
+            pass
         most = max(replicas.writers().values())
     assert most == (2 if defect else 1)
 

@@ -4,11 +4,11 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,13 +21,14 @@ from hypothesis.stateful import (
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from heddle.plan import rules
+from heddle.plan import file, rules
 from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
+from scheduler_svc.commands.skip_failed import skip_failed
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
-from scheduler_svc.store.db.tables import epics, leadership, metadata, runs, tasks
+from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core, Write
 from tests.support.postgres import running_postgres
@@ -56,16 +57,44 @@ def empty_database() -> bytes:
         return (Path(folder) / "empty.db").read_bytes()
 
 
+# A plan file with inputs, which are filled in before a plan is applied.
+PROMPT = 'inputs:\n  how: {type: string}\nname: Any\nepics: [{key: e, tasks: [{key: t, prompt: "Go ${{ inputs.how }}"}]}]\n'
+
+
+def prompts() -> st.SearchStrategy[str]:
+    """Prompts, of which some have a value of an input."""
+    return st.sampled_from(["Go", *(filled(how) for how in ("left", "right"))])
+
+
+@cache
+def filled(how: str) -> str:
+    loaded = file.parse(PROMPT, "plan", {"how": how})
+    assert not loaded.problems
+    return loaded.plan.epics[0].tasks[0].prompt
+
+
+def reviews() -> st.SearchStrategy[list[pb.PlanReview]]:
+    """No review, or one that blocks or only reports."""
+    return st.lists(
+        st.builds(pb.PlanReview, agent=st.just("scripted"), prompt=st.just("Look"), blocking=st.booleans()),
+        max_size=1,
+    )
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> pb.Plan:
     plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent="scripted", retries=draw(st.integers(0, 2))))
     for place in range(draw(st.integers(1, 3))):
         depends_on = [f"e{place - 1}"] if place and draw(st.booleans()) else []
         epic = plan.epics.add(
-            key=f"e{place}", depends_on=depends_on, on_failure=draw(st.sampled_from(pb.OnFailure.values()))
+            key=f"e{place}",
+            depends_on=depends_on,
+            on_failure=draw(st.sampled_from(pb.OnFailure.values())),
+            reviews=draw(reviews()),
         )
         for number in range(draw(st.integers(1, 3))):
-            epic.tasks.add(key=f"t{number}", prompt="Go", priority=draw(st.integers(1, 3)))
+            priority, given = draw(st.integers(1, 3)), draw(reviews())
+            epic.tasks.add(key=f"t{number}", prompt=draw(prompts()), priority=priority, reviews=given)
     for _ in range(draw(st.integers(0, 3))):
         epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
         task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
@@ -104,8 +133,32 @@ def grafted(current: pb.Plan, drawn: pb.Plan, started: set[str]) -> pb.Plan:
     return plan
 
 
+class Started(NamedTuple):
+    """What no change of a plan may touch of a task that has started or ended."""
+
+    state: int
+    commit: str
+    spec: bytes
+    attempts: int
+    resolves: bool
+    # What its epic waited for, and what its failure does. Empty: the epic has not started.
+    epic: tuple[object, ...]
+
+
+def _after_skip(task: Started) -> set[Started | None]:
+    """Returns what else becomes of a task if failed ones are skipped; None: it counts as one that has not started."""
+    if task.state == pb.TASK_STATE_FAILED and not task.resolves:
+        return {task._replace(state=pb.TASK_STATE_SKIPPED)}
+    if task.state == pb.TASK_STATE_SKIPPED:
+        # It did not run because of a failure.
+        return {task._replace(state=pb.TASK_STATE_PENDING)} if task.attempts else {None}
+    return set()
+
+
 class SchedulerCore(RuleBasedStateMachine):
     """Successive leaders on one database; sessions end when a rule says so."""
+
+    project = "/repository"
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +175,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
     def create(self, plan: pb.Plan, worker: WorkerView, max_parallel: int) -> None:
         name = RunName(f"run{len(self.names)}")
-        self.core.create(name, plan, worker.name, max_parallel)
+        self.core.create(name, plan, worker.name, max_parallel, self.project)
         self.names.append(name)
 
     @rule(connected=st.sampled_from([WORKERS, WORKERS, WORKERS[:1], ()]))
@@ -195,24 +248,46 @@ class SchedulerCore(RuleBasedStateMachine):
         self._ask(lambda connection: rewind.retry_from_here(connection, task, "ada", "", self.core.now))
 
     @precondition(lambda self: self.names)
-    @rule(data=st.data(), drawn=plans(), fitting=st.booleans())
-    def apply_plan(self, data: st.DataObject, drawn: pb.Plan, fitting: bool) -> None:
-        """Replaces a plan; most plans that do not fit to what has started are refused."""
+    @rule(data=st.data(), drawn=plans(), fitting=st.booleans(), skips=st.booleans())
+    def apply_plan(self, data: st.DataObject, drawn: pb.Plan, fitting: bool, skips: bool) -> None:
+        """Replaces a plan; most plans that do not fit to what has started are refused.
+
+        With `skips`, failed tasks are skipped first; the difference is shown as if that had been done.
+        """
         run = data.draw(st.sampled_from(self.names))
         before = self._started(run)
         with self.core.engine.connect() as connection:
             current = plan_rows.read(connection, run).plan
         plan = grafted(current, drawn, {name.split("/")[0] for name in before}) if fitting else drawn
 
-        if rules.violations(plan):
-            return
+        if not rules.violations(plan):
+            self.change(run, plan, skips=skips)
+
+    def change(self, run: RunName, plan: pb.Plan, *, skips: bool) -> None:
+        """Replaces a plan by a valid one, if what has started allows it."""
+        before = self._started(run)
 
         def apply(connection: sa.Connection) -> None:
+            shown = plan_changes.compare(connection, run, plan, skips=run if skips else None)
+            if skips:
+                skip_failed(connection, run, "ada", self.core.now)
             found = plan_changes.compare(connection, run, plan)
+            assert found.changes == shown.changes, (
+                "the difference that was shown is not the one that is applied"
+            )
             plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=plan), "ada", self.core.now)
 
         self._ask(apply)
-        assert self._started(run) == before
+        self._check_kept(before, self._started(run), skips=skips)
+
+    def _check_kept(self, before: "dict[str, Started]", after: "dict[str, Started]", *, skips: bool) -> None:
+        """Checks that a change of a plan left what had started; `skips`: except for failed and unrun tasks."""
+        for name, task in before.items():
+            allowed = {task, *(_after_skip(task) if skips else ())}
+            now = after.get(name)
+            assert now in allowed, f"a changed plan changes {name}, which has started: {task} is {now}"
+        new = after.keys() - before.keys()
+        assert not new, f"a changed plan starts {new}"
 
     @rule()
     def change_leader(self) -> None:
@@ -280,15 +355,31 @@ class SchedulerCore(RuleBasedStateMachine):
             chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task)
             return sorted(TaskName(*row) for row in connection.execute(chosen))
 
-    def _started(self, run: RunName) -> dict[str, tuple[Any, ...]]:
+    def _started(self, run: RunName) -> "dict[str, Started]":
         """Returns what no change of a plan may touch, by EPIC/TASK: tasks that have started or ended."""
         with self.core.engine.connect() as connection:
-            columns = (tasks.c.state, tasks.c.commit_id, tasks.c.spec, tasks.c.attempt_count)
-            chosen = sa.select(tasks.c.epic, tasks.c.task, *columns).where(
-                tasks.c.run == run.run,
-                sa.or_(tasks.c.attempt_count > 0, tasks.c.state != pb.TASK_STATE_PENDING),
+            columns = (
+                tasks.c.state,
+                tasks.c.commit_id,
+                tasks.c.spec,
+                tasks.c.attempt_count,
+                tasks.c.resolves,
             )
-            return {f"{row.epic}/{row.task}": tuple(row) for row in connection.execute(chosen)}
+            of_epic = (epics.c.spec.label("epic_spec"), epics.c.started_at)
+            chosen = (
+                sa.select(tasks.c.epic, tasks.c.task, *columns, *of_epic)
+                .join(epics, EPIC_OF_TASK)
+                .where(
+                    tasks.c.run == run.run,
+                    sa.or_(tasks.c.attempt_count > 0, tasks.c.state != pb.TASK_STATE_PENDING),
+                )
+            )
+            found = {}
+            for row in connection.execute(chosen):
+                epic = pb.PlanEpic.FromString(row.epic_spec)
+                order = (tuple(epic.depends_on), epic.on_failure) if row.started_at is not None else ()
+                found[f"{row.epic}/{row.task}"] = Started(*row[2:7], order)
+            return found
 
     def _going_on(self) -> list[str]:
         with self.core.engine.connect() as connection:
@@ -323,33 +414,3 @@ def test_core_keeps_its_invariants_on_postgresql() -> None:
 
         run_state_machine_as_test(OnPostgres, settings=settings(COMMON, max_examples=10))
         engine.dispose()
-
-
-@settings(max_examples=20, deadline=None)
-@given(plans(), plans())
-def test_a_changed_plan_of_which_nothing_has_started_is_a_new_run(before: pb.Plan, after: pb.Plan) -> None:
-    """The rows of its epics and tasks are those of a new run of the new plan."""
-    with tempfile.TemporaryDirectory(prefix="heddle-core-") as folder:
-        (Path(folder) / "heddle.db").write_bytes(empty_database())
-        core = Core(f"sqlite:///{folder}/heddle.db")
-        changed, new = RunName("changed"), RunName("new")
-        core.create(changed, before, "one", 2)
-        core.create(new, after, "one", 2)
-
-        def apply(connection: sa.Connection) -> None:
-            found = plan_changes.compare(connection, changed, after)
-            plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=after), "ada", core.now)
-
-        core.write(apply)
-        with core.engine.connect() as connection:
-            for table in (epics, tasks):
-                rows = [
-                    sorted(
-                        tuple(value for name, value in row._asdict().items() if name != "run")
-                        for row in connection.execute(sa.select(table).where(table.c.run == run.run))
-                    )
-                    for run in (changed, new)
-                ]
-                assert rows[0] == rows[1]
-        core.close()
-        assert not core.violations

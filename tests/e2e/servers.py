@@ -130,7 +130,9 @@ class Servers:
             "HEDDLE_SCHEDULER": self._addresses["scheduler"],
             "HEDDLE_WORKERS": f"local={self._addresses['worktree']}+{self._addresses['agent']}",
             "HEDDLE_SLOTS": "12",
+            "HEDDLE_BASE_LOOK_EVERY": "0.5",
             "HEDDLE_MIN_FREE_BYTES": "0",
+            "HEDDLE_TERMINAL": "true",
             **self._extra,
         }
         # With it, NiceGUI would treat the server as one of its own tests.

@@ -128,6 +128,34 @@ def test_an_invalid_token_is_explained(page: Page) -> None:
     expect(dialog.get_by_label("Owner")).to_have_value("not a name!")
 
 
+def test_a_worker_is_drained_by_a_person_who_signed_in(browser: Browser, servers: Servers) -> None:
+    """Whoever signed in with a link may change things here too: drain a worker, see who did, and undrain it."""
+
+    async def code() -> str:
+        async with servers.client() as client:
+            return (await client.create_sign_in_code()).code
+
+    with browser.new_context(base_url=servers.url) as context:
+        context.set_default_timeout(45_000)
+        page = context.new_page()
+        page.goto(f"/sign-in?code={outside(code())}")
+        expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+        page.goto("/workers")
+        expect(page.get_by_text("free of")).to_be_visible()
+        page.get_by_role("button", name="Drain", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+        try:
+            expect(
+                page.get_by_text(re.compile(r"Drained by \w+ just now: no session starts here, and"))
+            ).to_be_visible()
+            expect(page.locator(".m-badge").get_by_text(re.compile("Draining|Drained"))).to_be_visible()
+            assert grave_violations(page) == []
+        finally:
+            page.get_by_role("button", name="Undrain").click()
+        expect(page.get_by_role("button", name="Drain", exact=True)).to_be_visible()
+        expect(page.get_by_text("no session starts here")).to_have_count(0)
+
+
 def test_a_viewer_sees_no_control_that_is_refused(viewer: Page) -> None:
     """A viewer reads the pages; tokens and the audit log say which role they need, and no worktree can be removed."""
     viewer.goto("/people")

@@ -160,6 +160,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.SubmitResolutionResponse(epic=pb.Epic(name=request.name))
 
+    async def SyncBase(self, request: pb.SyncBaseRequest, context: Any) -> pb.SyncBaseResponse:
+        self._note(request)
+        return pb.SyncBaseResponse(epics=[pb.Epic(name=request.name)])
+
     async def DropEpic(self, request: pb.DropEpicRequest, context: Any) -> pb.DropEpicResponse:
         self._note(request)
         return pb.DropEpicResponse(epic=pb.Epic(name=request.name))
@@ -306,6 +310,13 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def UndrainWorker(self, request: pb.UndrainWorkerRequest, context: Any) -> pb.UndrainWorkerResponse:
         self._note(request)
         return pb.UndrainWorkerResponse(worker=pb.Worker(name=request.name, connected=True))
+
+    async def OpenTerminal(
+        self, requests: AsyncIterator[pb.OpenTerminalRequest], context: Any
+    ) -> AsyncIterator[pb.OpenTerminalResponse]:
+        async for request in requests:
+            self._note(request)
+            yield pb.OpenTerminalResponse(output=request.input.upper())
 
     async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
         self.streams += 1

@@ -79,6 +79,8 @@ class Kubelet:
         self.room = room
         self._pods: dict[str, _Running] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Pods that no longer run although the cluster has them.
+        self._ended: set[str] = set()
 
     async def run(self) -> None:
         """Starts and stops pods until cancelled."""
@@ -90,7 +92,7 @@ class Kubelet:
                     await self._place_waiting()
                 elif pod["metadata"].get("deletionTimestamp"):
                     await self._end(name)
-                elif name not in self._tasks:
+                else:
                     await self._place(name)
         finally:
             for name in list(self._tasks):
@@ -112,6 +114,7 @@ class Kubelet:
 
     async def lose_node(self, name: str) -> None:
         """Removes a pod's node from the cluster: the pod is gone at once, with its processes and disk."""
+        self._ended.add(name)
         await self._forget(name)
         await self._cluster.change(name, {"metadata": {"finalizers": []}})
         await self._cluster.remove(name)
@@ -129,17 +132,24 @@ class Kubelet:
 
     async def evict(self, name: str) -> None:
         """Evicts a pod, whose object stays as failed, as the node is low on memory."""
+        self._ended.add(name)
         await self._forget(name)
         message = "The node was low on resource: memory."
         await self._cluster.change(name, {"metadata": {"finalizers": []}})
         await self._cluster.status(name, phase="Failed", reason="Evicted", message=message)
 
+    async def make_room(self, room: int) -> None:
+        """Changes how many pods the nodes take."""
+        self.room = room
+        await self._place_waiting()
+
     async def _place_waiting(self) -> None:
         for name in self._cluster.names():
-            if name not in self._tasks:
-                await self._place(name)
+            await self._place(name)
 
     async def _place(self, name: str) -> None:
+        if name in self._tasks or name in self._ended:
+            return
         if self.room is not None and len(self._tasks) >= self.room:
             message = f"0/{self.room} nodes are available: {self.room} Too many pods."
             condition = {

@@ -84,7 +84,11 @@ class Bench:
 
     async def pool(self) -> KubernetesPool:
         """Starts a pool, as each leader does; returns it when it knows the cluster."""
-        pool = KubernetesPool(self.pod_api(), self.template, first_pause=0.05)
+
+        async def connect(*_: str) -> PodApi:
+            return self.pod_api()
+
+        pool = KubernetesPool(self.template, connect, first_pause=0.05)
         self.pools.append(pool)
         await pool.start()
         await self.until(pool, lambda: not pool._pods.problem)

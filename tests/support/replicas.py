@@ -85,6 +85,11 @@ class Replicas:
         rows = self.query("SELECT epoch, count(DISTINCT replica) FROM writers GROUP BY epoch")
         return {int(str(epoch)): int(str(count)) for epoch, count in rows}
 
+    def has_written_late(self, name: str) -> bool:
+        """Returns whether a replica has written since the first term that WITNESS saw."""
+        late = "SELECT replica FROM writers WHERE epoch > (SELECT min(epoch) FROM writers)"
+        return (name,) in self.query(late)
+
     def kill(self, name: str) -> None:
         self.fleets[name].kill("scheduler_svc")
 

@@ -176,6 +176,8 @@ def _become(
 ) -> None:
     """Turns this process into the process of a program; returns at its end."""
     os.setsid()
+    # Shown by ps and top.
+    Path("/proc/self/comm").write_text(module)
     for place, file in enumerate(files):
         os.dup2(file, place)
         os.close(file)
@@ -192,9 +194,12 @@ def _become(
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
-        if threading.active_count() == 1 and isinstance(ended.code, int):
-            # Freeing memory that is shared with the other processes would only copy it.
-            sys.stdout.flush()
+        if isinstance(ended.code, int):
+            # The end of an interpreter, except that memory which is shared with other processes is not freed: that would copy it.
+            threading._shutdown()  # type: ignore[attr-defined]  # the stubs lack it
+            atexit._run_exitfuncs()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
             os._exit(ended.code)
         raise
 

@@ -56,6 +56,8 @@ class Worker:
         merge: str = "",
         needed: Sequence[str] = (),
         resolve: bool = False,
+        sync: str = "",
+        builds_on: str = "",
         known: Sequence[pb.KnownBranch] = (),
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
@@ -69,6 +71,7 @@ class Worker:
             merge_revision=merge,
             take_in=needed,
             resolve_conflict=resolve,
+            base=pb.BaseBranch(branch=sync, known_commit=builds_on) if sync else None,
             known_branches=known,
             generation=self.generation,
         )

@@ -3,6 +3,7 @@
 Each path below /api is one API call, under the name of its resource.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -16,6 +17,7 @@ from ui_svc.endpoints.drafts import DraftCalls
 from ui_svc.endpoints.run_actions import RunActions
 from ui_svc.endpoints.runs import RunCalls
 from ui_svc.endpoints.sessions import SessionCalls
+from ui_svc.endpoints.terminal import TerminalCalls
 
 _STATUS: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -31,16 +33,22 @@ _STATUS: Final = {
 }
 
 
-def install(app: FastAPI, client: HeddleClient) -> None:
-    """Adds the endpoints and the error handling to `app`."""
+def install(
+    app: FastAPI, client: HeddleClient, connect: Callable[[str], HeddleClient], *, one_machine: bool
+) -> None:
+    """Adds the endpoints and the error handling to `app`. `connect` returns a client with a token.
+
+    `one_machine`: whether browsers are on the machine of the scheduler.
+    """
     app.add_exception_handler(errors.HeddleError, _refused)
     app.add_exception_handler(ServerUnreachable, _unreachable)
     router = APIRouter(prefix="/api")
-    RunCalls(client).add_to(router)
+    RunCalls(client, one_machine=one_machine).add_to(router)
     RunActions(client).add_to(router)
     ConflictCalls(client).add_to(router)
     DraftCalls(client).add_to(router)
     SessionCalls(client).add_to(router)
+    TerminalCalls(connect).add_to(router)
     app.include_router(router)
 
 

@@ -1,4 +1,4 @@
-"""HTTP endpoints that run a run again, change its plan, and skip tasks."""
+"""HTTP endpoints that run a run again, change its plan, take in its branch, and skip tasks."""
 
 import asyncio
 from typing import Annotated, Any, TypeAlias
@@ -26,6 +26,8 @@ class RunActions:
         router.post(addresses.RUN + ":again")(self.run_again)
         router.get(addresses.RUN + "/plan")(self.get_plan)
         router.post(addresses.RUN + "/plan:apply")(self.apply_plan)
+        router.post(addresses.RUN + ":sync")(self.sync_run)
+        router.post(addresses.EPIC + ":sync")(self.sync_epic)
         router.post(addresses.TASK + ":skip")(self.skip_task)
 
     async def run_again(self, name: addresses.Run, form: Form) -> View:
@@ -78,6 +80,15 @@ class RunActions:
         answer = await self._client.apply_plan(request)
         changes = [plan_changes.change(each) for each in answer.difference.changes]
         return {"problems": [], "changes": changes, "revision": answer.revision}
+
+    async def sync_run(self, name: addresses.Run) -> View:
+        """Has the epics of a run with tasks left take in new commits of the project's branch."""
+        return {"epics": [views.epic(each) for each in await self._client.sync_base(str(name))]}
+
+    async def sync_epic(self, name: addresses.Epic, form: Form) -> View:
+        """Has an epic take in new commits of the project's branch; with `cancel`, continue without them."""
+        epics = await self._client.sync_base(str(name), cancel=bool(form.get("cancel")))
+        return {"epics": [views.epic(each) for each in epics]}
 
     async def skip_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.skip_task(str(name)))

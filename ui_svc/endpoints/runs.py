@@ -41,11 +41,13 @@ Form: TypeAlias = Annotated[dict[str, Any], Body()]
 class RunCalls:
     """Translates between the browser's JSON and the client's calls."""
 
-    def __init__(self, client: HeddleClient) -> None:
+    def __init__(self, client: HeddleClient, *, one_machine: bool) -> None:
         self._client = client
+        self._one_machine = one_machine
 
     def add_to(self, router: APIRouter) -> None:
         router.get("/workers")(self.list_workers)
+        router.post("/caller")(self.get_caller)
         router.post("/plan:check")(self.check_plan)
         router.get("/plan:example")(self.example_plan)
         router.post("/project:check")(self.check_project)
@@ -75,7 +77,12 @@ class RunCalls:
         router.get(addresses.ATTEMPT + "/diff")(self.attempt_diff)
 
     async def list_workers(self) -> list[View]:
-        return [views.worker(each) for each in await self._client.list_workers()]
+        found = [views.worker(each) for each in await self._client.list_workers()]
+        return [each | {"reachable": each["reachable"] and self._one_machine} for each in found]
+
+    async def get_caller(self) -> View:
+        """Returns the role of the person; a change of the browser, so that its whole token is sent."""
+        return {"role": pb.Role.Name((await self._client.get_caller()).role).removeprefix("ROLE_").lower()}
 
     async def check_plan(self, form: Form) -> View:
         """Checks the plan; if the form names a project, also checks whether a run could start."""

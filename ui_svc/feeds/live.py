@@ -12,6 +12,7 @@ from ui_svc.feeds.feed import Feed
 from ui_svc.feeds.rooms import Rooms
 from ui_svc.feeds.run_feeds import RunFeed, RunsFeed
 from ui_svc.feeds.session_feed import SessionFeed
+from ui_svc.feeds.sight import cards_of
 from ui_svc.views import View
 from ui_svc.web import nicegui_parts
 
@@ -47,6 +48,7 @@ class Live:
         nicegui_parts.on("heddle_look_at_runs", self._look_at_runs)
         nicegui_parts.on("heddle_look_at_run", self._look_at_run)
         nicegui_parts.on("heddle_look_at_session", self._look_at_session)
+        nicegui_parts.on("heddle_see", self._see)
         nicegui_parts.on("heddle_look_away", self._look_away)
         nicegui_parts.on("heddle_hidden", self._set_hidden)
 
@@ -70,7 +72,13 @@ class Live:
             name = RunName.parse(str(data["name"]))
         except errors.HeddleError as error:
             return {"failure": error.message}
-        return await self._join(socket, str(name), lambda client: RunFeed(client, self._rooms, name))
+        cards = cards_of(data.get("cards"))
+        return await self._join(socket, str(name), lambda client: RunFeed(client, self._rooms, name), cards)
+
+    async def _see(self, socket: str, data: Any) -> None:
+        """Notes which cards of a run's board a viewer has in sight."""
+        feed = self._feeds.get(_audience(str(data["name"]), self._token_of(socket)))
+        _see(feed, socket, cards_of(data.get("cards")))
 
     async def _look_at_session(self, socket: str, data: Any) -> View:
         """Adds the viewer to a session's feed.
@@ -92,7 +100,13 @@ class Live:
     async def _set_hidden(self, socket: str, data: Any) -> None:
         self._rooms.set_hidden(socket, hidden=bool(data["hidden"]))
 
-    async def _join(self, socket: str, room: str, make: Callable[[HeddleClient], Feed]) -> View:
+    async def _join(
+        self,
+        socket: str,
+        room: str,
+        make: Callable[[HeddleClient], Feed],
+        cards: list[str] | None = None,
+    ) -> View:
         token = self._token_of(socket)
         audience = _audience(room, token)
         await self._rooms.enter(socket, audience)
@@ -103,8 +117,12 @@ class Live:
             feed.start()
             idle = self._forget_ended(keep=token)
             self._feeds[audience] = feed
-            for client in idle:
-                await client.close()
+        else:
+            idle = []
+        # Before anything is awaited: the browser may say something newer meanwhile.
+        _see(feed, socket, cards)
+        for client in idle:
+            await client.close()
         return await feed.snapshot()
 
     def _client_of(self, token: str) -> HeddleClient:
@@ -123,6 +141,11 @@ class Live:
 
 # Separates the room from the digest of a token. No name contains it.
 _OF: Final = "@"
+
+
+def _see(feed: Feed | None, socket: str, cards: list[str] | None) -> None:
+    if cards is not None and isinstance(feed, RunFeed):
+        feed.see(socket, cards)
 
 
 def _audience(room: str, token: str) -> str:

@@ -24,6 +24,9 @@ class Rooms:
         else:
             self._hidden.discard(socket)
 
+    def sockets(self, room: str) -> list[str]:
+        return list(nicegui_parts.sockets(room))
+
     def occupied(self, room: str) -> bool:
         return next(nicegui_parts.sockets(room), None) is not None
 
@@ -31,5 +34,5 @@ class Rooms:
         """Returns whether the room is visible in a viewer's foreground tab."""
         return any(socket not in self._hidden for socket in nicegui_parts.sockets(room))
 
-    async def emit(self, event: str, data: dict[str, Any], room: str) -> None:
+    async def emit(self, event: str, data: dict[str, Any], room: str | list[str]) -> None:
         await nicegui_parts.emit(event, data, room)

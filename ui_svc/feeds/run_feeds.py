@@ -1,5 +1,6 @@
 """The feeds for a run's board and for the list of runs."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from heddle import errors, pb
@@ -11,6 +12,7 @@ from ui_svc.feeds.eta import Forecasts
 from ui_svc.feeds.feed import Feed
 from ui_svc.feeds.rooms import Rooms
 from ui_svc.feeds.run_state import Board
+from ui_svc.feeds.sight import Sight
 from ui_svc.views import View
 
 # The number of newest runs in the feed; a browser reads older runs over HTTP.
@@ -18,7 +20,11 @@ RUNS_SHOWN: Final = 200
 
 
 class RunFeed(Feed):
-    """Shares one WatchRun among all viewers of the run's board."""
+    """Shares one WatchRun among all viewers of the run's board.
+
+    Frames have what concerns everyone. Summaries of running sessions, which are most of the data, go to those who have
+    the card in sight; these messages are not numbered, as the next one replaces what was lost.
+    """
 
     def __init__(self, client: HeddleClient, rooms: Rooms, name: RunName) -> None:
         super().__init__(rooms, "heddle_run", str(name))
@@ -26,6 +32,7 @@ class RunFeed(Feed):
         self._name = name
         self._board = Board(name)
         self._forecasts = Forecasts(client)
+        self._sight = Sight()
         # The end of the log when this feed started; None until it is known.
         self._target: int | None = None
 
@@ -53,6 +60,23 @@ class RunFeed(Feed):
 
     def _take_changes(self) -> View:
         return self._board.take_changes() if self._caught_up() else {}
+
+    def see(self, socket: str, tasks: Iterable[str]) -> None:
+        """Notes the tasks whose cards a viewer has in sight, and sends the summaries of those that are new."""
+        self._sight.see(socket, tasks)
+        self._changed.set()
+
+    async def _send_frame(self) -> None:
+        await super()._send_frame()
+        if not self._caught_up():
+            return
+        due = self._sight.take(self._rooms.sockets(self.audience), self._board.take_summaries())
+        for tasks, sockets in due.items():
+            summaries = self._board.summaries_of(tasks)
+            if summaries:
+                await self._rooms.emit(
+                    "heddle_summaries", {"room": self.room, "summaries": summaries}, sockets
+                )
 
     def _content(self) -> View:
         return self._board.snapshot()

@@ -1,5 +1,7 @@
 """The state of one run for its viewers, and the changes since the last frame."""
 
+from collections.abc import Iterable
+
 from heddle import pb
 from heddle.events.kinds import TASK_STATES
 from heddle.names import EpicName, RunName
@@ -8,7 +10,10 @@ from ui_svc.views import View
 
 
 class Board:
-    """Merges the answers of a run's watch; returns whole snapshots and small changes."""
+    """Merges the answers of a run's watch; returns whole snapshots and small changes.
+
+    Summaries change with each line of an agent; only a turn of a session concerns viewers who do not see its card.
+    """
 
     def __init__(self, name: RunName, kept_from: int = 1) -> None:
         """`kept_from`: the oldest event that the run's log still contains."""
@@ -26,6 +31,8 @@ class Board:
         self._run_changed = False
         self._changed_epics: set[str] = set()
         self._changed_tasks: set[str] = set()
+        # Those that every viewer gets, and those that only viewers get who see the card; by task.
+        self._notable: set[str] = set()
         self._changed_summaries: set[str] = set()
 
     def apply(self, response: pb.WatchRunResponse) -> None:
@@ -66,8 +73,17 @@ class Board:
             "summaries": list(self._summaries.values()),
         }
 
+    def take_summaries(self) -> set[str]:
+        """Returns the tasks of which other changes of the summary are due to whoever sees them; each change once."""
+        changed, self._changed_summaries = self._changed_summaries, set()
+        return changed
+
+    def summaries_of(self, tasks: Iterable[str]) -> list[View]:
+        """Returns the summaries of tasks, without those that have none."""
+        return [self._summaries[task] for task in sorted(tasks) if task in self._summaries]
+
     def take_changes(self) -> View:
-        """Returns the changes since the last call; empty if there are none."""
+        """Returns the changes since the last call that every viewer gets; empty if there are none."""
         changes: View = {}
         if self._run_changed:
             changes["run"] = self._run
@@ -75,14 +91,14 @@ class Board:
             changes["epics"] = [self._epics[name] for name in self._changed_epics]
         if self._changed_tasks:
             changes["tasks"] = [self._task(name) for name in self._changed_tasks]
-        if self._changed_summaries:
-            changes["summaries"] = [self._summaries[name] for name in self._changed_summaries]
+        if self._notable:
+            changes["summaries"] = self.summaries_of(self._notable)
         if changes:
             changes["sequence"] = self.sequence
         self._run_changed = False
         self._changed_epics.clear()
         self._changed_tasks.clear()
-        self._changed_summaries.clear()
+        self._notable.clear()
         return changes
 
     def _take_summary(self, summary: View) -> None:
@@ -92,7 +108,12 @@ class Board:
         if known is not None and int(known["attempt"].rpartition("/")[2]) > int(number):
             return
         self._summaries[task] = summary
-        self._changed_summaries.add(task)
+        if _turn(known) != _turn(summary):
+            self._notable.add(task)
+        if task in self._notable:
+            self._changed_summaries.discard(task)
+        else:
+            self._changed_summaries.add(task)
 
     def _task(self, name: str) -> View:
         return {**self._tasks[name], "since": self._since.get(name)}
@@ -103,3 +124,11 @@ class Board:
             self._since[name] = views.time(event, "time") or 0
             if name in self._tasks:
                 self._changed_tasks.add(name)
+
+
+def _turn(summary: View | None) -> object:
+    """Returns what also matters of a session whose card is out of sight."""
+    if summary is None:
+        return None
+    waiting = summary["waiting"]
+    return summary["attempt"], summary["state"], waiting and waiting["id"], len(summary["background"])

@@ -14,7 +14,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Kinds that block work until a human answers.
-WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held", "merge"})
+WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held", "merge", "sync"})
 
 # The most tasks that one item names.
 MOST_NAMED: Final = 5
@@ -104,21 +104,23 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
             if not operator_queue.is_halted(run):
                 yield over_budget(run, epic)
             continue
-        kind = (
-            "held"
-            if operator_queue.is_held(epic)
-            else "merge"
-            if operator_queue.awaits_merge(epic)
-            else "conflict"
-        )
+        kind = _kind_of(epic)
         yield {
-            "key": f"{epic.name}:{kind}:{epic.head_commit}",
+            "key": f"{epic.name}:{kind}:{epic.head_commit}{epic.sync.conflict_commit}",
             **_kind(kind),
             **_of_epic(run, epic),
             "reason": operator_queue.merge_reason(epic),
             "saved": epic.branch if kind == "conflict" else "",
             "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
         }
+
+
+def _kind_of(epic: pb.Epic) -> str:
+    if operator_queue.is_held(epic):
+        return "held"
+    if operator_queue.is_out_of_sync(epic):
+        return "sync"
+    return "merge" if operator_queue.awaits_merge(epic) else "conflict"
 
 
 def may_have_failures(run: pb.Run, now: float) -> bool:

@@ -17,6 +17,7 @@ def run(message: pb.Run) -> View:
         "base_ref": message.base_ref,
         "base_commit": message.base_commit,
         "base_behind": _behind(message),
+        "base": _base(message),
         "branch": message.branch,
         "merge_into": message.merge_into,
         "max_parallel": message.max_parallel,
@@ -57,6 +58,27 @@ def _behind(message: pb.Run) -> View | None:
     return {"branch": found.branch, "upstream": found.upstream, "commits": found.commits}
 
 
+def _base(message: pb.Run) -> View | None:
+    """Returns the branch that the run's epics can take in, and by epic how many of its commits each lacks."""
+    found = message.base_state
+    if not found.behind:
+        return None
+    behind = {each.epic: each.commit_count for each in found.behind}
+    return {"branch": found.branch, "behind": behind}
+
+
+def _sync(message: pb.Epic) -> View | None:
+    """Returns what an epic does about new commits of that branch; None if nothing was decided and nothing conflicts."""
+    found = message.sync
+    if found.state == pb.SYNC_STATE_UNSPECIFIED:
+        return None
+    return {
+        "state": word(pb.SyncState.DESCRIPTOR, found.state),
+        "branch": found.branch,
+        "files": list(found.conflict_files),
+    }
+
+
 def forecast(message: pb.Forecast) -> View:
     """Returns the forecast of a run; `remaining` is None if there is none yet."""
     known = message.HasField("remaining")
@@ -85,7 +107,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason or message.merge_hold or message.budget_hold.reason,
+        "reason": message.reason or message.merge_hold or message.budget_hold.reason or message.sync.reason,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,
@@ -96,6 +118,7 @@ def epic(message: pb.Epic) -> View:
         "head_commit": message.head_commit,
         "merge_commit": message.merge_commit,
         "conflict_files": list(message.conflict_files),
+        "sync": _sync(message),
         "tasks": counts(message.tasks),
         "usage": usage(message.usage),
         "started": time(message, "start_time"),
@@ -236,5 +259,8 @@ def worker(message: pb.Worker) -> View:
         "running": message.running_sessions,
         "connected": message.connected,
         "reason": message.reason,
+        # Whether a browser on the scheduler's machine reaches the ports of its epics.
+        "reachable": message.same_machine,
+        "terminals": message.terminals,
         "agents": agents,
     }

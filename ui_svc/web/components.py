@@ -35,6 +35,15 @@ class RunPage(ui.element):
         self._props["run"] = run
 
 
+class TerminalPage(ui.element):
+    """A terminal in the worktree of an epic."""
+
+    def __init__(self, run: str, epic: str) -> None:
+        super().__init__("heddle-terminal")
+        self._props["run"] = run
+        self._props["epic"] = epic
+
+
 class NotFoundPage(ui.element):
     """The page of an unknown address."""
 

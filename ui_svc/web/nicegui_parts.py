@@ -81,8 +81,8 @@ async def leave(socket: str, room: str) -> None:
     await core.sio.leave_room(socket, room)
 
 
-async def emit(event: str, data: dict[str, Any], room: str) -> None:
-    """Sends a message, encoded once, to every socket in a room."""
+async def emit(event: str, data: dict[str, Any], room: str | list[str]) -> None:
+    """Sends a message, encoded once, to every socket in a room, or to each of some sockets."""
     await core.sio.emit(event, data, room=room)
 
 

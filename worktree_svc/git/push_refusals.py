@@ -1,5 +1,6 @@
 """Parses the output of `git push --porcelain` for the reasons why a remote refused branches. Pure."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,6 +15,12 @@ _COLLISIONS: Final = ("cannot lock ref", "failed to update ref", "incorrect old 
 _PERMISSIONS: Final = (
     *("Permission", "permission", "denied", "403", "could not read Username", "Authentication failed"),
     *("read-only", "not allowed", "not authorized"),
+)
+
+# Rules of a remote, and what its version cannot do: trying again does not help.
+_RULES: Final = re.compile(
+    r"hook declined|protected|prohibited|hidden ref|refusing to |[Pp]ermission|denied|\b40[13]\b|could not read Username"
+    r"|Authentication failed|read-only|not allowed|not authorized|does not support"
 )
 
 _ADVICE: Final = (
@@ -58,7 +65,7 @@ def is_collision(said: str) -> bool:
 
 def is_forbidden(said: str) -> bool:
     """Returns whether a rule of the remote, or the account's rights there, refused a push."""
-    return "remote rejected" in said or any(word in said for word in _PERMISSIONS)
+    return _RULES.search(said) is not None
 
 
 def _refused(printed: str) -> Iterator[tuple[str, str]]:

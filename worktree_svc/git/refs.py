@@ -280,6 +280,12 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
     return output.code == 0
 
 
+def parents(git: Git, commit: str) -> list[str]:
+    """Returns the parents of a commit; none if it does not exist."""
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    return [line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")]
+
+
 def on_users_branch(git: Git, commit: str) -> bool:
     """Returns whether a branch or tag that is not Heddle's contains `commit`."""
     options = ("--format=%(refname)", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")

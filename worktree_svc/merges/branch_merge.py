@@ -212,9 +212,12 @@ def _taken_in(git: Git, found: CleanMerge) -> list[str]:
     options = ("--first-parent", "--merges", "--parents", "--stdin")
     listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
     merged = dict.fromkeys(parent for line in listed.splitlines() for parent in line.split(" ")[2:])
+    own = [each for each in merged if not refs.on_users_branch(git, each)]
+    # A commit of Heddle can combine such a commit with work of other epics.
+    combined = dict.fromkeys(parent for each in own for parent in refs.parents(git, each))
     kept = [
         commit
-        for commit in merged
+        for commit in dict.fromkeys((*merged, *combined))
         if not refs.is_ancestor(git, commit, found.onto) and refs.on_users_branch(git, commit)
     ]
     return refs.independent(git, kept) if kept else []

@@ -16,7 +16,7 @@ from heddle import errors, pb, urls
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
 from worktree_svc.git import push_refusals, refs
-from worktree_svc.git.command import Git, decode
+from worktree_svc.git.command import Git, Output, decode
 from worktree_svc.projects.repository import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -126,7 +126,7 @@ def accept(project: Project, epic: EpicName, generation: int, commit: str) -> st
 
 def submit(project: Project, ref: str) -> None:
     """Pushes work that waits for reviews, so that another worker can continue with it. Raises PROJECT_UNAVAILABLE."""
-    done = project.git.run("push", *_OPTIONS, "origin", f"+{ref}:{ref}", seconds=_PUSH_SECONDS)
+    done = _remote(project, "push", *_OPTIONS, "origin", f"+{ref}:{ref}")
     if done.code:
         said = push_refusals.read(decode(done.stdout), urls.redacted(done.stderr), [ref])
         raise _unavailable(project, "; ".join(said.values()))
@@ -135,7 +135,7 @@ def submit(project: Project, ref: str) -> None:
 def _read(project: Project, epic: EpicName) -> Claim | None:
     """Returns the claim at the remote; None if there is none."""
     ref = refs.claim_ref(epic)
-    listed = project.git.run("ls-remote", "origin", ref, seconds=_PUSH_SECONDS)
+    listed = _remote(project, "ls-remote", "origin", ref)
     if listed.code:
         raise _unavailable(project, urls.redacted(listed.stderr.strip()))
     commit = decode(listed.stdout).partition("\t")[0]
@@ -143,10 +143,18 @@ def _read(project: Project, epic: EpicName) -> Claim | None:
         return None
     branches = (f"+refs/heads/{epic.branch}*:refs/remotes/origin/{epic.branch}*",)
     options = ("--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no")
-    fetched = project.git.run("fetch", *options, "origin", commit, *branches, seconds=_PUSH_SECONDS)
+    fetched = _remote(project, "fetch", *options, "origin", commit, *branches)
     if fetched.code:
         raise _unavailable(project, urls.redacted(fetched.stderr.strip()))
     return _parse(project.git, commit)
+
+
+def _remote(project: Project, *arguments: str) -> Output:
+    """Runs git with the remote; raises PROJECT_UNAVAILABLE if that does not answer in time."""
+    try:
+        return project.git.run(*arguments, seconds=_PUSH_SECONDS)
+    except errors.HeddleError as error:
+        raise _unavailable(project, error.message) from error
 
 
 def _parse(git: Git, commit: str) -> Claim:
@@ -190,7 +198,7 @@ def _push(
             moves.append((refs.branch_ref(epic.branch), new.accepted, expected))
     leases = [f"--force-with-lease={ref}:{old}" for ref, _, old in moves]
     specs = [f"{commit}:{ref}" for ref, commit, _ in moves]
-    done = project.git.run("push", *_OPTIONS, *leases, "origin", *specs, seconds=_PUSH_SECONDS)
+    done = _remote(project, "push", *_OPTIONS, *leases, "origin", *specs)
     if done.code == 0:
         return _Pushed()
     said = urls.redacted(done.stderr)

@@ -43,21 +43,26 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
     filters.check(project.git, project.common, base, running, folders.named)
     if merge_into:
         repository.check_target(project, merge_into)
-    branch = _base_branch(project, base_ref)
-    return Inspection(project, base, branch, tuple(_dirty_files(project)), _behind(project, branch))
+    branch = _base_branch(project, base_ref, mirror=urls.is_url(path))
+    # In a project by URL, the commits of the remote were just fetched.
+    behind = None if urls.is_url(path) else _behind(project, branch)
+    return Inspection(project, base, branch, tuple(_dirty_files(project)), behind)
 
 
-def _base_branch(project: Project, base_ref: str) -> str:
+def _base_branch(project: Project, base_ref: str, *, mirror: bool) -> str:
     """Returns the local branch that `base_ref` names, or the branch that is checked out.
 
-    The name is empty if there is none.
+    In a mirror it is the branch of the remote. The name is empty if there is none.
     """
-    prefix = refs.branch_ref("")
+    prefix, remote = refs.branch_ref(""), "refs/remotes/origin/"
     if base_ref in {"", "HEAD", "@"}:
         full = refs.head_branch(project.git_dir) or ""
     else:
         full = base_ref if base_ref.startswith(prefix) else prefix + base_ref
+        full = base_ref if base_ref.startswith(remote) else full
         full = full if refs.read(project.git, full)[0] else ""
+    if mirror and full.startswith(remote):
+        return full.removeprefix(remote)
     return full.removeprefix(prefix) if full.startswith(prefix) else ""
 
 

@@ -42,8 +42,10 @@ def restore(project: Project, known: Iterable[pb.KnownBranch], fetching: Fetchin
         record = branch_records.record_of(each.branch)
         if record is not None:
             at, last = refs.read(project.git, refs.branch_ref(each.branch), record)
-            # What is here and is moved only by this worker can only be newer.
-            if last != each.commit if each.elsewhere else not (at or last):
+            # To an epic's branch, people may have added commits at the remote. What is moved only by this worker can
+            # only be newer here.
+            moved = last != each.commit or branch_records.epic_of(each.branch)
+            if moved if each.elsewhere else not (at or last):
                 missing.append((each, record, last))
     if not missing:
         return
@@ -65,17 +67,22 @@ def _set(project: Project, known: pb.KnownBranch, record: str, last: str | None)
     if known.elsewhere and epic is None and last and refs.is_ancestor(git, commit, last):
         # A run's branch is only extended: another call has brought more of it meanwhile.
         return
-    at = _with_commits_of_people(project, epic, commit) if known.elsewhere and epic else commit
+    at = _with_later_commits(project, known, epic) if known.elsewhere or epic is None else commit
     refs.update(
         git, [refs.RefUpdate(record, commit, None), refs.RefUpdate(refs.branch_ref(known.branch), at, None)]
     )
     log.info("branch_brought" if known.elsewhere else "branch_restored", branch=known.branch, commit=commit)
 
 
-def _with_commits_of_people(project: Project, epic: EpicName, commit: str) -> str:
-    """Returns the remote's branch of an epic if someone has added commits to its last accepted one, or else that one."""
-    seen, branch = refs.read(project.git, _seen(epic), f"refs/remotes/origin/{epic.branch}")
-    return branch if seen == commit and branch and refs.is_ancestor(project.git, commit, branch) else commit
+def _with_later_commits(project: Project, known: pb.KnownBranch, epic: EpicName | None) -> str:
+    """Returns the remote's branch if it has commits on top of the known one that count, or else the known commit.
+
+    On an epic's branch, those of people count; on a run's, merges that were pushed by a worker that was then lost.
+    """
+    commit, tracked = known.commit, f"refs/remotes/origin/{known.branch}"
+    seen, branch = refs.read(project.git, _seen(epic) if epic else tracked, tracked)
+    counts = branch and (epic is None or seen == commit) and refs.is_ancestor(project.git, commit, branch)
+    return branch if branch and counts else commit
 
 
 def bring(project: Project, runs: Iterable[RunName], fetching: Fetching) -> None:
@@ -88,10 +95,13 @@ def bring(project: Project, runs: Iterable[RunName], fetching: Fetching) -> None
             f"+refs/heddle/attempts/{run.run}/*:refs/heddle/attempts/{run.run}/*",
             f"+refs/heddle/resolutions/{run.run}/*:refs/heddle/resolutions/{run.run}/*",
         )
-    with fetching():
-        output = project.git.run("fetch", *_OPTIONS, "origin", *specs, seconds=_SECONDS)
-    if output.code:
-        said = urls.redacted(output.stderr.strip())
+    try:
+        with fetching():
+            output = project.git.run("fetch", *_OPTIONS, "origin", *specs, seconds=_SECONDS)
+        said = urls.redacted(output.stderr.strip() or "git fetch failed") if output.code else ""
+    except errors.HeddleError as error:
+        said = error.message
+    if said:
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
             f"the remote of {project.top} cannot be fetched: {said}",

@@ -84,6 +84,18 @@ class Mirrors:
                 _fetch(project, url)
                 _follow(project, branch)
 
+    def fetched_ref(self, url: str, branch: str) -> str:
+        """Returns the ref of a project's branch; in a project by URL, that of the remote's branch, fetched now.
+
+        Raises NOT_A_REPOSITORY if it cannot be fetched.
+        """
+        if not urls.is_url(url):
+            return refs.branch_ref(branch)
+        project = repository.find(self._folders, url)
+        with self._fetching(project.top):
+            _fetch(project, url)
+        return f"{_REMOTE}/{branch}"
+
     def restore(self, url: str, known: Iterable[pb.KnownBranch] = ()) -> None:
         """Clones a mirror that is lost, and restores Heddle's branches in it; does nothing for a project by path.
 

@@ -74,6 +74,15 @@ class Lease(NamedTuple):
     ports: tuple[int, ...]
 
 
+class TakenBase(NamedTuple):
+    """What an epic took in of the project's branch; see BaseTakenIn in worktree_service.proto."""
+
+    commit: str = ""
+    commit_count: int = 0
+    problem: str = ""
+    conflicts: bool = False
+
+
 @dataclass(frozen=True)
 class WorktreeState:
     """One worktree, and who may work in it.
@@ -91,7 +100,7 @@ class WorktreeState:
     epic: EpicName
     # The top folder of the repository, as the user named it.
     project: Path
-    # The commit at which the epic's branch began.
+    # The commit at which the epic's branch began, or to which it was last rewound.
     start: str
     # The epic's last accepted commit, or `start`.
     head: str
@@ -127,6 +136,14 @@ class WorktreeState:
     common: Path | None = None
     # The targets of links in the worktree; see heddle/worktree_paths.py.
     shared: tuple[Path, ...] = ()
+    # The commit at which the epic's branch began. Empty: saved by an earlier version.
+    origin: str = ""
+    # What was taken in of the project's branch for the owner. None: nothing was asked for.
+    base: TakenBase | None = None
+
+    @property
+    def began_at(self) -> str:
+        return self.origin or self.start
 
     def with_provisions(self, common: Path, shared: Iterable[Path]) -> Self:
         """Returns the state with what agent_svc reads from it."""
@@ -204,6 +221,8 @@ class WorktreeStore:
             unfilled=tuple((path, reason) for path, reason in fields.get("unfilled", ())),
             common=Path(fields["common"]) if fields.get("common") else None,
             shared=tuple(map(Path, fields.get("shared", ()))),
+            origin=fields.get("origin", ""),
+            base=TakenBase(*fields["base"]) if fields.get("base") else None,
         )
 
     def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
@@ -232,6 +251,8 @@ class WorktreeStore:
             "unfilled": state.unfilled,
             "common": str(state.common or ""),
             "shared": [str(path) for path in state.shared],
+            "origin": state.origin,
+            "base": state.base,
         }
         files.write_atomically(paths.state, json.dumps(fields, indent=1))
         return state

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -34,6 +34,7 @@ from worktree_svc.storage.worktree_store import ChangesFound, WorktreePaths, Wor
 from worktree_svc.worktrees import archives, rewind, set_aside, take_in
 from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
 from worktree_svc.worktrees.pool import WorktreePool
+from worktree_svc.worktrees.take_in import NOTHING, Wanted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -63,16 +64,15 @@ class Worktrees:
         merge: str = "",
         resolution: str = "",
         rewind_to: str = "",
-        needed: Sequence[str] = (),
-        resolve: bool = False,
+        wanted: Wanted = NOTHING,
     ) -> Ensured:
         """Creates or finds the worktree of the attempt's epic, cleans it for the attempt, provides its files.
 
         A repeated call for the owner does not change the work in progress. Neither does the first call of an
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
-        the merge of that revision, with conflict markers; with `resolution`, a person's commit that merges it. With `rewind_to`, the epic is first rewound to that
-        revision. `needed` commits are merged into it; with `resolve`, the one that conflicts becomes `merge`.
+        the merge of that revision, with markers, or `resolution`, a person's commit of it. With `rewind_to`, the epic is
+        first rewound to that revision. What is `wanted` is merged into it; a commit that conflicts can become `merge`.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -106,12 +106,12 @@ class Worktrees:
         if back_to:
             rewind.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
-        head, conflict = take_in.take_in(project, attempt, head, needed, resolve=resolve)
-        merge = merge or conflict
+        taken = take_in.take_in(project, attempt, head, state.began_at, wanted)
+        head, merge = taken.head, merge or taken.conflict
         state, created = self._make_ready(project, paths, state, head)
         if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
             kept = ""
-        state = replace(state, owner=attempt, head=head)
+        state = replace(state, owner=attempt, head=head, base=taken.base)
         state = self._hand_over(project, paths, state, provided, kept=kept, merge=(merge, resolution))
         if created:
             self.pool.fill(project, head, paths.index)
@@ -286,10 +286,10 @@ class Worktrees:
                 f" git -C {project.top} branch -m {epic.branch} another-name",
                 branch=epic.branch,
             )
-        start = accepted or start
-        if start is None:
+        origin, start = start or accepted, accepted or start
+        if start is None or origin is None:
             raise repository.unknown_revision(project, base_commit)
-        return WorktreeState(epic, project.top, start=start, head=start)
+        return WorktreeState(epic, project.top, start=start, head=start, origin=origin)
 
     @contextmanager
     def _leased(self, state: WorktreeState, ports: int) -> Iterator[WorktreeState]:

@@ -24,12 +24,13 @@ from worktree_svc.content import (
 )
 from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs, worktree_views
-from worktree_svc.git.command import Git, decode
+from worktree_svc.git.command import Git
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
+from worktree_svc.worktrees.own_start import own_start
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -188,7 +189,7 @@ class TaskCommits:
         if isinstance(opened, Committed):
             return opened
         project, paths, state, head = opened
-        if _parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
+        if refs.parents(project.git, commit)[:1] != [head] or not accepted_history.is_of_attempt(
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
@@ -296,18 +297,12 @@ class TaskCommits:
 
 
 def _committed(git: Git, commit: str, state: WorktreeState | None) -> Committed:
-    """Returns the commit, with the merged parent that contains the epic's start; other merged branches do not count."""
-    merged = (
-        each
-        for each in _parents(git, commit)[1:]
-        if state is None or refs.is_ancestor(git, state.start, each)
-    )
-    return Committed(git, commit, next(merged, ""))
-
-
-def _parents(git: Git, commit: str) -> list[str]:
-    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
-    return [line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")]
+    """Returns the commit, with the commit that separates what it merged from the epic's own work, if it merged anything."""
+    merged = refs.parents(git, commit)[1:]
+    if not merged or state is None:
+        return Committed(git, commit, next(iter(merged), ""))
+    start = own_start(git, state.began_at, commit)
+    return Committed(git, commit, start if start != state.began_at else "")
 
 
 def _merged(
@@ -322,7 +317,7 @@ def _merged(
     if merging:
         conflict_resolution.check(repository, paths, tree, head, merging)
     found = agent_merges.find(project, repository, paths, head, tree)
-    earlier = _parents(project.git, before)[1:] if before else []
+    earlier = refs.parents(project.git, before)[1:] if before else []
     others = [commit for commit in (merging, *found.commits, *earlier) if commit]
     if found.brought_in:
         agent_merges.check_markers(repository, tree, [head, *others])

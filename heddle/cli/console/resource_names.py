@@ -24,6 +24,11 @@ def epic_name(text: str) -> str:
         raise Failure(f"{text!r} is not a valid epic; use RUN/EPIC", BAD_INPUT) from None
 
 
+def run_or_epic_name(text: str) -> str:
+    """Returns the full name of the run or epic that `text` names."""
+    return epic_name(text) if "/" in text.removeprefix("runs/") else run_name(text)
+
+
 def worktree_name(text: str) -> str:
     """Returns the full name of the worktree of the epic that `text` names."""
     return str(WorktreeName(*EpicName.parse(epic_name(text.removesuffix("/worktree")))))

@@ -103,6 +103,8 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
         commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
         if operator_queue.is_over_budget(epic):
             commands = "resume"
+        elif operator_queue.is_out_of_sync(epic):
+            commands = "resolve, sync"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
@@ -177,7 +179,7 @@ def audit_entries(found: Iterable[pb.AuditEntry]) -> Table:
             SafeText(entry.method.rpartition(".")[2]),
             SafeText(entry.resource),
             SafeText(entry.peer),
-            SafeText(f"refused: {entry.refusal}" if entry.refusal else "done"),
+            SafeText(f"refused: {entry.refusal}" if entry.refusal else entry.detail or "done"),
         )
     return table
 

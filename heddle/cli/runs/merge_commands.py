@@ -72,7 +72,10 @@ def resolve(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Let an agent resolve the merge conflict of an epic; then the merge is retried."""
+    """Let an agent resolve the merge conflict of an epic; then the merge is retried.
+
+    If new commits of the project's branch conflict with the epic, the agent of its next task resolves that.
+    """
     name = resource_names.epic_name(epic)
     resolving = output.run_async(with_client(lambda client: client.resolve_conflict(name, agent=agent)))
     if as_json:
@@ -80,6 +83,28 @@ def resolve(
     else:
         short = resolving.name.removeprefix("runs/")
         output.line(f"an agent is resolving the conflict of {short}; follow it with `heddle watch`")
+
+
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="RUN[/EPIC]", help="The run or epic.")],
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Continue without the new commits, also if they conflict.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take new commits of the project's branch into an epic, or all epics of a run, before their next tasks."""
+    full = resource_names.run_or_epic_name(name)
+    found = output.run_async(with_client(lambda client: client.sync_base(full, cancel=cancel)))
+    if as_json:
+        output.print_json(pb.SyncBaseResponse(epics=found))
+        return
+    for epic in found:
+        short, branch = epic.name.removeprefix("runs/").replace("/epics/", "/"), words.plain(epic.sync.branch)
+        if cancel:
+            output.line(f"{short} continues without new commits")
+        else:
+            output.line(f"{short} takes in new commits of {branch} before its next task starts")
 
 
 @app.command()

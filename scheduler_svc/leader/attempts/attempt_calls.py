@@ -9,7 +9,7 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.pools.workers import Worker
+from scheduler_svc.pools.worker import Worker
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 
 T = TypeVar("T")

@@ -27,7 +27,6 @@ from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.project_setup import setup_of
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.plan_defaults import background_wait
-from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.lease_end import stream_before_lease_end
 from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import from_worker
@@ -44,8 +43,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Seconds. Git can be slow in a large repository.
 _GIT_TIMEOUT: Final = 600.0
 
-# After these outcomes the next attempt resumes the session. A session over its budget share may get another.
-_GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
@@ -82,11 +79,7 @@ class AttemptDriver:
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._succeed(assignment, result)
                 return
-            if result.outcome in _GOES_ON_LATER and await attempt_waits.park(
-                self._term, self._attempt, result
-            ):
-                return
-            if result.outcome in OUTAGES and await attempt_waits.suspend(self._term, self._attempt, result):
+            if await attempt_waits.continues_later(self._term, self._attempt, result):
                 return
         except StoppedError:
             await self._leave(assignment)
@@ -103,6 +96,10 @@ class AttemptDriver:
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
+            if error.reason == pb.ERROR_REASON_SYNC_CONFLICT and await attempt_waits.hold(
+                self._term, self._attempt, assignment.base.branch if assignment.base else "", error
+            ):
+                return
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
             result.outcome = attempt_outcomes.OUTCOMES.get(error.reason, result.outcome)
@@ -147,7 +144,8 @@ class AttemptDriver:
             resolution_commit=assignment.resolution,
             rewind_to=assignment.rewind_to,
             take_in=assignment.needed,
-            resolve_conflict=assignment.resolves_needed,
+            resolve_conflict=assignment.resolves_taken_in,
+            base=assignment.base,
             known_branches=assignment.known_branches,
             generation=assignment.generation,
         )
@@ -164,12 +162,13 @@ class AttemptDriver:
         noted = answer.HasField("found") or answer.HasField("submodules_not_filled")
         if noted:
             self._new_agent = ""
-        if moved or noted or answer.taken_in:
+        if moved or noted or answer.taken_in or answer.HasField("base"):
             record = partial(
                 attempt_outcomes.record_worktree,
                 attempt=self._attempt,
                 ensured=answer,
                 worker=assignment.worker,
+                base_branch=request.base.branch,
                 now=self._term.now(),
             )
             await self._term.write("record_worktree", record, self._run)

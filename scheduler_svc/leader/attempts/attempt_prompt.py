@@ -27,7 +27,8 @@ async def prompt_of(
     """
     if assignment.review is not None:
         return await _for_reviewer(term, assignment, assignment.review)
-    return merge_prompt(ensured, await _for_worker(term, attempt, assignment, ensured))
+    branch = assignment.base.branch if assignment.base else ""
+    return merge_prompt(ensured, await _for_worker(term, attempt, assignment, ensured), branch)
 
 
 async def _for_worker(

@@ -12,7 +12,8 @@ from heddle.backoff import Backoff
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import RunName
 from scheduler_svc.pools.lease_end import before_lease_end
-from scheduler_svc.pools.workers import Worker, call
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import environment_faults
 from scheduler_svc.store.outcomes.environment_faults import Waiter

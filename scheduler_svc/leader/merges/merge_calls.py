@@ -15,7 +15,9 @@ from heddle.failpoints import failpoint
 from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.project_setup import TEARDOWN_LIMIT, setup_limit
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.pools.workers import Worker, from_worker
+from scheduler_svc.pools.lease_end import stream_before_lease_end
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import from_worker
 from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
@@ -26,6 +28,10 @@ T = TypeVar("T")
 # Seconds.
 _TIMEOUT: Final = 600.0
 _PAUSE: Final = 0.5
+
+
+class HomeLostError(Exception):
+    """The lease of the run's unreachable worker has expired, and another worker can continue the merges."""
 
 
 class MergeCalls:
@@ -124,7 +130,8 @@ class MergeCalls:
         failpoint("RunChecks.before_call")
         try:
             stream = self._term.workers.get(self._context.worker).agent.RunChecks(request)
-            reports = [answer.check async for answer in stream]
+            answers = stream_before_lease_end(self._term.workers, self._context.worker, stream)
+            reports = [answer.check async for answer in answers]
         except grpc.aio.AioRpcError as error:
             problem = from_worker(self._context.worker, error)
         except HeddleError as error:
@@ -144,6 +151,8 @@ class MergeCalls:
     ) -> T:
         async def end_if_cancelled(error: HeddleError) -> None:
             gone = self._term.workers.has_let_go(self._context.worker)
+            if gone and self._context.moves:
+                raise HomeLostError from error
             if (gone or error.reason in ENVIRONMENT_FAULTS) and await self._term.read(
                 partial(is_cancelling, run=self._context.run)
             ):

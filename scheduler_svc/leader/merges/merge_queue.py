@@ -17,7 +17,7 @@ from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.leader.merges.merge_calls import MergeCalls
+from scheduler_svc.leader.merges.merge_calls import HomeLostError, MergeCalls
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.outcomes import merge_outcomes
 from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
@@ -40,9 +40,7 @@ async def merge_epics(term: Term, run: RunName) -> None:
         context, sources = await term.read(partial(merge_outcomes.read_epic_merges, run=run))
         if not sources:
             return
-        target = _Target(term, context)
-        await target.land(sources)
-        if target.held:
+        if await _Target(term, context).try_land(sources):
             await asyncio.sleep(_HOLD)
 
 
@@ -50,9 +48,7 @@ async def merge_run(term: Term, run: RunName) -> None:
     """Performs the merge of the run that is recorded as in progress; records its outcome."""
     while found := await term.read(partial(merge_outcomes.read_run_merge, run=run)):
         context, source = found
-        target = _Target(term, context)
-        await target.land([source])
-        if not target.held:
+        if not await _Target(term, context).try_land([source]):
             return
         await asyncio.sleep(_HOLD)
 
@@ -66,6 +62,15 @@ class _Target:
         self._calls = MergeCalls(term, context)
         # True: a branch blocks the merge, which must be retried.
         self.held = False
+
+    async def try_land(self, sources: Sequence[Source]) -> bool:
+        """Merges all branches that can be merged; returns whether some must be tried again."""
+        try:
+            await self.land(sources)
+        except HomeLostError:
+            # The policy gives the run another worker, which merges from what is recorded.
+            return True
+        return self.held
 
     async def land(self, sources: Sequence[Source]) -> None:
         """Merges all branches that can be merged; records the reason for the others."""

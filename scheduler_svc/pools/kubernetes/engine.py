@@ -1,7 +1,7 @@
 """A pool whose places are pods: one for each epic, made from a template. Kubernetes decides where they run."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Gauge, Histogram
 
 from heddle.backoff import Backoff
+from heddle.config import ConfigError, WorkerAddress
 from scheduler_svc.pools.kubernetes import names
 from scheduler_svc.pools.kubernetes.api import Pod, PodApi, RefusedError
 from scheduler_svc.pools.kubernetes.pod_state import end_of, state_of
@@ -60,15 +61,26 @@ class _Hold:
 class KubernetesPool:
     """The pool. `template` is read again for each pod, so that changes apply without a restart."""
 
-    def __init__(self, api: PodApi, template: Path, *, first_pause: float = _FIRST_PAUSE) -> None:
-        """`first_pause` is how long, in seconds, the first refusal of a pod holds up the next try."""
+    def __init__(
+        self,
+        template: Path,
+        connect: Callable[[str, str], Awaitable[PodApi]] = PodApi.connect,
+        *,
+        first_pause: float = _FIRST_PAUSE,
+    ) -> None:
+        """`connect` gets the namespace and the labels of the pods.
+
+        `first_pause` is how long, in seconds, the first refusal of a pod holds up the next try.
+        """
         self.on_change: Callable[[], None] = lambda: None
-        self._api = api
+        self._connect = connect
         self._template = template
         self._first_pause = first_pause
-        self._pods = Pods(api, self._changed, self._notify)
+        self._pods = Pods(self._changed, self._notify)
         # Ports of the pods, from the template that was last valid.
         self._ports = (0, 0)
+        # The version of its file, and the template.
+        self._read: tuple[tuple[int, int, int], Template] | None = None
         # How the pods ended that no longer exist, by name.
         self._ended: dict[str, Gone] = {}
         # Refusals that concern every pod, or one of them by its name.
@@ -77,29 +89,34 @@ class KubernetesPool:
         self._releasing: dict[str, float] = {}
         # When this process created a pod whose worker is not ready yet.
         self._created: dict[str, float] = {}
+        # The workers of pods that were ready, by the pod's name.
+        self._workers: dict[str, tuple[PlaceKey, WorkerAddress]] = {}
         # The state of each pod in the metrics.
         self._shown: dict[str, str] = {}
         self._calls = asyncio.Semaphore(_PARALLEL)
         self._wakes = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    @classmethod
-    async def connect(cls, template: Path) -> "KubernetesPool":
-        """Returns the pool of the cluster; raises ConfigError, and TemplateError."""
-        found = Template.read(template)
-        return cls(await PodApi.connect(found.namespace, found.selector), template)
-
     async def start(self) -> None:
-        """Begins to follow the cluster, however long it is unavailable."""
-        self._tasks = [asyncio.create_task(self._pods.run()), asyncio.create_task(self._remove())]
+        """Begins to follow the cluster, however long it is unavailable.
+
+        Raises ConfigError if the template is invalid, or no cluster is configured.
+        """
+        try:
+            template = self._current_template()
+        except TemplateError as error:
+            raise ConfigError(f"HEDDLE_POD_TEMPLATE is {str(self._template)!r}; {error}") from error
+        self._api = await self._connect(template.namespace, template.selector)
+        self._tasks = [asyncio.create_task(self._pods.run(self._api)), asyncio.create_task(self._remove())]
 
     async def close(self) -> None:
         """Stops; pods stay. Idempotent."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        await self._api.close()
+        if self._tasks:
+            self._tasks.clear()
+            await self._api.close()
 
     async def ensure(self, spec: PlaceSpec) -> Answer:
         """See `Pool`."""
@@ -121,7 +138,7 @@ class KubernetesPool:
             pod = created
         if names.key_of(pod) != spec.key:
             return Gone(f"pod {name} exists, and is not this epic's", failed=False)
-        return state_of(pod, self._known_ports(), placed=spec.placed)
+        return state_of(pod, self._ports, placed=spec.placed)
 
     async def release(self, key: PlaceKey, keep: float = 0) -> None:
         """See `Pool`."""
@@ -137,8 +154,23 @@ class KubernetesPool:
         for pod in self._pods.all():
             name, key = pod["metadata"]["name"], names.key_of(pod)
             if key and name not in wanted and name not in self._releasing:
-                log.info("leaked_pod", pod=name, seconds=keep)
+                log.info("place_released", pod=name, seconds=keep)
                 await self.release(key, keep)
+
+    def workers(self) -> dict[PlaceKey, WorkerAddress]:
+        """See `Pool`."""
+        return dict(self._workers.values())
+
+    def is_gone(self, key: PlaceKey) -> bool:
+        """See `Pool`."""
+        pod = self._pods.get(names.pod_name(key))
+        if pod is None:
+            return not self._pods.problem
+        return isinstance(state_of(pod, self._ports, placed=True), Gone)
+
+    def key_of(self, worker: str, run: str, epic: str) -> PlaceKey | None:
+        """See `Pool`."""
+        return names.key_of_worker(worker, run, epic)
 
     def list(self) -> list[PlaceKey]:
         """See `Pool`."""
@@ -149,14 +181,26 @@ class KubernetesPool:
         if held := self._held(name):
             return held
         try:
-            template = Template.read(self._template)
-            manifest = template.manifest(spec)
+            manifest = self._current_template().manifest(spec)
         except TemplateError as error:
             return self._hold(name, str(error))
-        self._ports = template.port("worktree"), template.port("agent")
         async with self._calls:
             # Another call for the same place may have created it, or have been refused.
             return self._pods.get(name) or self._held(name) or await self._post(name, manifest)
+
+    def _current_template(self) -> Template:
+        """Reads the template again if its file has changed; raises TemplateError."""
+        try:
+            found = self._template.stat()
+        except OSError:
+            # Its error says why.
+            return Template.read(self._template)
+        version = (found.st_mtime_ns, found.st_ino, found.st_size)
+        if self._read is None or self._read[0] != version:
+            template = Template.read(self._template)
+            self._ports = template.port("worktree"), template.port("agent")
+            self._read = version, template
+        return self._read[1]
 
     async def _post(self, name: str, manifest: Pod) -> Pod | Waiting:
         try:
@@ -199,17 +243,15 @@ class KubernetesPool:
         asyncio.get_running_loop().call_later(seconds, self._notify)
         return Waiting(reason)
 
-    def _known_ports(self) -> tuple[int, int]:
-        if not all(self._ports):
-            with suppress(TemplateError):
-                template = Template.read(self._template)
-                self._ports = template.port("worktree"), template.port("agent")
-        return self._ports
-
     def _changed(self, pod: Pod, gone: bool) -> None:
         """Called for each pod of the cluster that changed."""
         name = pod["metadata"]["name"]
-        state = None if gone else state_of(pod, self._known_ports(), placed=False)
+        state = None if gone else state_of(pod, self._ports, placed=name in self._workers)
+        key = names.key_of(pod)
+        if isinstance(state, Ready) and key:
+            self._workers[name] = key, state.address
+        elif not isinstance(state, Waiting):
+            self._workers.pop(name, None)
         if gone:
             self._created.pop(name, None)
             if self._releasing.pop(name, None) is None:

@@ -53,6 +53,15 @@ def key_of(pod: Mapping[str, Any]) -> PlaceKey | None:
     return PlaceKey(run, epic, int(generation)) if generation.isdecimal() else None
 
 
+def key_of_worker(worker: str, run: str, epic: str) -> PlaceKey | None:
+    """Returns the place of an epic whose pod has that name; None if it is no pod of the epic."""
+    generation = worker.rpartition("-")[2]
+    if not (generation.isascii() and generation.isdecimal()):
+        return None
+    key = PlaceKey(run, epic, int(generation))
+    return key if pod_name(key) == worker else None
+
+
 def _label(value: str) -> str:
     if _LABEL.fullmatch(value):
         return value

@@ -23,10 +23,7 @@ _SHORT: Final = 5.0
 class Pods:
     """The pods by name. `on_change` gets a pod that changed, and whether it is gone; `on_listed`: all are known."""
 
-    def __init__(
-        self, api: PodApi, on_change: Callable[[Pod, bool], None], on_listed: Callable[[], None]
-    ) -> None:
-        self._api = api
+    def __init__(self, on_change: Callable[[Pod, bool], None], on_listed: Callable[[], None]) -> None:
         self._on_change = on_change
         self._on_listed = on_listed
         self._pods: dict[str, Pod] = {}
@@ -35,7 +32,7 @@ class Pods:
         # Why the pods are not up to date. Empty: they are.
         self.problem = "the pods of the cluster are being listed"
 
-    async def run(self) -> None:
+    async def run(self, api: PodApi) -> None:
         """Follows the cluster until cancelled."""
         backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         now = asyncio.get_running_loop().time
@@ -43,9 +40,9 @@ class Pods:
             asked = 0.0
             try:
                 if not self._version:
-                    await self._list()
+                    await self._list(api)
                 began = now()
-                if await self._watch() or now() - began > _SHORT:
+                if await self._watch(api) or now() - began > _SHORT:
                     backoff.reset()
             except RefusedError as error:
                 asked = error.retry_after
@@ -79,9 +76,9 @@ class Pods:
             del self._pods[name]
             self._on_change(pod, True)
 
-    async def _list(self) -> None:
+    async def _list(self, api: PodApi) -> None:
         known = dict(self._pods)
-        listed, version = await self._api.list()
+        listed, version = await api.list()
         found = {pod["metadata"]["name"]: pod for pod in listed}
         # A pod that was created meanwhile may be missing in the list; the watch will show it.
         created = {name: pod for name, pod in self._pods.items() if name not in known}
@@ -95,10 +92,10 @@ class Pods:
             self._on_change(pod, False)
         self._on_listed()
 
-    async def _watch(self) -> bool:
+    async def _watch(self, api: PodApi) -> bool:
         """Applies changes until the server ends the watch; returns whether there were any."""
         changed = False
-        async with aclosing(self._api.watch(self._version)) as events:
+        async with aclosing(api.watch(self._version)) as events:
             async for kind, pod in events:
                 changed = True
                 self._version = pod["metadata"].get("resourceVersion") or self._version

@@ -17,7 +17,7 @@ Manifest: TypeAlias = dict[str, Any]
 # The containers of a worker, and the ports of the same names.
 CONTAINERS: Final = ("worktree", "agent")
 
-# Where the requests of an epic apply: its agents and checks run there.
+# The one in which agents and checks run.
 _AGENT: Final = "agent"
 
 _KEYS: Final = {"pod", "images", "labels"}
@@ -116,10 +116,8 @@ class Template:
                     f"no pod offers {wanted}; `labels` of the pod template has {offered}. Add it there"
                 )
             merge(pod, self.labels[wanted])
-        container = next(each for each in pod["spec"]["containers"] if each["name"] == _AGENT)
-        self._request(container, spec.resources)
         if image := self._image(spec.agents):
-            container["image"] = image
+            merge(pod, {"spec": {"containers": [{"name": _AGENT, "image": image}]}})
         metadata = pod["metadata"]
         metadata["name"] = names.pod_name(spec.key)
         metadata["labels"] = {
@@ -142,15 +140,6 @@ class Template:
             f"no image has {' and '.join(sorted(needed))}, which the tasks of one epic need; add one to `images` of"
             " the pod template"
         )
-
-    @staticmethod
-    def _request(container: Manifest, resources: Mapping[str, str]) -> None:
-        for name, quantity in resources.items():
-            sizes = container.setdefault("resources", {})
-            sizes.setdefault("requests", {})[name] = quantity
-            # More processor time than requested is used if it is free; more of anything else is not.
-            if name != "cpu":
-                sizes.setdefault("limits", {})[name] = quantity
 
 
 def merge(target: Manifest, change: Manifest) -> None:

@@ -82,6 +82,12 @@ def is_usable(connection: sa.Connection) -> bool:
     return not connection.invalidated and _is_open(connection.connection.dbapi_connection)
 
 
+def limit_silence(connection: sa.Connection, milliseconds: int) -> None:
+    """Sets after how long PostgreSQL ends the current transaction if this process sends nothing more."""
+    if not is_sqlite(connection):
+        connection.exec_driver_sql(_LIMIT_WRITER.format(scope="LOCAL", silence=milliseconds))
+
+
 def open_writer(engine: sa.Engine) -> sa.Connection:
     """Returns a connection whose every transaction writes. The caller invalidates it before it closes it."""
     connection = engine.connect()
@@ -123,7 +129,7 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
         # Only a writer holds locks that others wait for; a reader may pause between reads.
         if connection.get_execution_options().get(WRITES):
-            connection.exec_driver_sql(_LIMIT_WRITER.format(scope="LOCAL", silence=SILENCE))
+            limit_silence(connection, SILENCE)
 
     return engine
 

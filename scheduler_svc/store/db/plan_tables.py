@@ -1,4 +1,4 @@
-"""The tables of plans, drafts and schedules; see tables.py for what all tables have in common."""
+"""The tables of plans, drafts, forecasts and schedules; see tables.py for what all tables have in common."""
 
 import sqlalchemy as sa
 
@@ -33,6 +33,15 @@ drafts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     # pb.Draft
     sa.Column("draft", sa.LargeBinary, nullable=False),
+    sa.ForeignKeyConstraint(["run"], ["runs.run"]),
+)
+
+forecasts = sa.Table(
+    "forecasts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # pb.ConflictForecast
+    sa.Column("forecast", sa.LargeBinary, nullable=False),
     sa.ForeignKeyConstraint(["run"], ["runs.run"]),
 )
 

@@ -32,6 +32,8 @@ runs = sa.Table(
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
     # pb.BaseBehind at the creation of the run. Null: the base was up to date.
     sa.Column("base_behind", sa.LargeBinary),
+    # pb.BaseState: how far its epics are behind the project's branch. Null: not known yet.
+    sa.Column("base_state", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit, without the branch's own commits.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -130,6 +132,10 @@ epics = sa.Table(
     sa.Column("budget_hold", sa.LargeBinary),
     # pb.MergeConflicted of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
+    # A pb.SyncState.
+    sa.Column("sync_state", sa.Integer, nullable=False, server_default="0"),
+    # pb.EpicSync without its state. Null: it has taken in nothing of the project's branch.
+    sa.Column("sync", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     _key("run", parent="runs"),
@@ -163,6 +169,8 @@ tasks = sa.Table(
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     # The needs of its spec, separated by spaces.
     sa.Column("needs", sa.Text, nullable=False, server_default=""),
+    # The agents of its attempts and reviews, one a line, as TaskView.agents names them. Empty: not known.
+    sa.Column("agents", sa.Text, nullable=False, server_default=""),
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
@@ -277,15 +285,6 @@ project_totals = sa.Table(
     sa.Column("accepted_count", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-forecasts = sa.Table(
-    "forecasts",
-    metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    # pb.ConflictForecast
-    sa.Column("forecast", sa.LargeBinary, nullable=False),
-    _key("run", parent="runs"),
-)
-
 holds = sa.Table(
     "holds",
     metadata,
@@ -336,6 +335,7 @@ audit = sa.Table(
     sa.Column("peer", sa.Text, nullable=False),
     # Empty: the call was carried out.
     sa.Column("refusal", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
     sa.Index("audit_by_user", "user", "sequence"),
 )
 
@@ -343,13 +343,12 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and its labels as a JSON object.
-    sa.Column("worktree", sa.Text, nullable=False, server_default=""),
-    sa.Column("agent", sa.Text, nullable=False, server_default=""),
+    # Addresses of its services, empty if it is in HEDDLE_WORKERS or has left, and who drained it.
+    *(sa.Column(c, sa.Text, nullable=False, server_default="") for c in ("worktree", "agent", "drained_by")),
+    # A JSON object.
     sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
-    # When it last registered. Null: it never did.
-    sa.Column("renewed_at", sa.BigInteger),
+    *(sa.Column(c, sa.BigInteger) for c in ("drained_at", "renewed_at")),
 )
 
 leadership = sa.Table(

@@ -20,6 +20,7 @@ from scheduler_svc.store.db.statements import (
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
+from scheduler_svc.store.outcomes import base_syncs
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task, last_accepted
 from scheduler_svc.store.rows import attempts, epics, holds, tasks, usage_totals
@@ -41,6 +42,7 @@ ENDED_AS: Final = {
 # conflict, and neither a lost disk nor a rule of the remote is the task's fault.
 OUTCOMES: Final = {
     pb.ERROR_REASON_NEEDS_CONFLICT: pb.OUTCOME_CONFLICTED,
+    pb.ERROR_REASON_SYNC_CONFLICT: pb.OUTCOME_CONFLICTED,
     pb.ERROR_REASON_WORKTREE_LOST: pb.OUTCOME_LOST,
     pb.ERROR_REASON_CLAIM_REFUSED: pb.OUTCOME_LOST,
 }
@@ -50,15 +52,26 @@ _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
 
 
 def record_worktree(
-    connection: sa.Connection, attempt: AttemptName, ensured: pb.EnsureWorktreeResponse, worker: str, now: int
+    connection: sa.Connection,
+    attempt: AttemptName,
+    ensured: pb.EnsureWorktreeResponse,
+    *,
+    worker: str,
+    base_branch: str = "",
+    now: int,
 ) -> None:
-    """Records the epic's worktree, its lease, changes in it that no attempt made, and submodules that it lacks."""
+    """Records the epic's worktree, its lease, changes in it that no attempt made, and submodules that it lacks.
+
+    Also records what the epic took in; `base_branch` is the project's branch that was asked for.
+    """
     epic, worktree = attempt.parent.parent, ensured.worktree
     if ensured.HasField("found"):
         _note_found(connection, attempt, ensured.found, now)
     if ensured.HasField("submodules_not_filled"):
         _note_unfilled(connection, attempt, ensured.submodules_not_filled, worker, now)
     first = epics.note_worktree(connection, epic, worktree)
+    if ensured.HasField("base"):
+        base_syncs.record(connection, attempt, base_branch, ensured.base, now)
     if ensured.taken_in:
         # The work of other epics is not the epic's own.
         epics.change(connection, epic, start_commit=ensured.taken_in)
@@ -166,6 +179,7 @@ def accept_task(
     if committed.merged_commit:
         # The merged commits are not the epic's own work.
         epic["start_commit"] = committed.merged_commit
+        base_syncs.record_resolved(connection, attempt.parent.parent)
     epics.change(connection, attempt.parent.parent, **epic)
     accepted = pb.TaskAccepted(
         commit=committed.commit, diff_stat=committed.diff_stat, no_changes=committed.no_changes

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.names import EpicName, RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import MergeState
@@ -60,6 +60,11 @@ class MergeContext:
     cancelling: bool = False
     # Empty: the project has no project file.
     project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
+
+    @property
+    def moves(self) -> bool:
+        """True: another worker can continue the merges, because the remote has the commits."""
+        return urls.is_url(self.project)
 
 
 def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeContext, list[Source]]:

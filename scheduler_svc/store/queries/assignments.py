@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from heddle.plan.rules import SCRIPTED
-from scheduler_svc.model import reviews
+from scheduler_svc.model import base_sync, reviews
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
@@ -61,14 +60,18 @@ class Assignment:
     known_branches: Sequence[pb.KnownBranch] = ()
     # The accepted commits of the tasks that it needs.
     needed: Sequence[str] = ()
+    # The branch of the project that it takes in too. None: none.
+    base: pb.BaseBranch | None = None
     # True: its agent resolves a conflict with one of them.
-    resolves_needed: bool = False
+    resolves_taken_in: bool = False
     # The review that it does; `spec` is then that of its reviewer. None: it works on its task.
     review: pb.Review | None = None
     # The review whose findings it fixes. None: none has rejected the task's work.
     rejected: pb.Review | None = None
     # True: its agent drafts a plan.
     draft: bool = False
+    # The worker that its epic has just left. Empty: none.
+    left: str = ""
 
 
 class Start(NamedTuple):
@@ -125,7 +128,7 @@ def _start(
             result=None,
             stop_reason=None,
             budget=share,
-            **(_of_needs(connection, attempt, epic, spec, reviewed) if is_next else {}),
+            **(_taken_in(connection, attempt, row, spec, reviewed | continued) if is_next else {}),
             **continued,
             **reviewed,
         ),
@@ -167,8 +170,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     if row is None:
         return None
     spec, reviewed = _reviewed(row)
-    epic = pb.PlanEpic.FromString(row.epic_spec)
-    depends = bool(epic.depends_on)
+    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
     continued = _all_continued(connection, attempt, spec, reviewed, row.resume_from, worker=row.worker)
     return Assignment(
         **_common(attempt, row, row.worker, depends=depends),
@@ -178,7 +180,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
-        **_of_needs(connection, attempt, epic, spec, reviewed),
+        **_taken_in(connection, attempt, row, spec, reviewed | continued),
         **continued,
         **reviewed,
     )
@@ -214,22 +216,22 @@ def _all_continued(
     return found
 
 
-def _of_needs(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    epic: pb.PlanEpic,
-    spec: pb.PlanTask,
-    reviewed: Mapping[str, pb.Review],
+def _taken_in(
+    connection: sa.Connection, attempt: AttemptName, row: Any, spec: pb.PlanTask, continued: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns the fields of an assignment about the tasks that its task needs."""
+    """Returns the fields of an assignment about what its epic takes in; `continued` about work that it continues."""
+    epic = pb.PlanEpic.FromString(row.epic_spec)
+    found: dict[str, Any] = {}
     # Work that was under review already has what its task needs.
-    if not spec.needs or reviewed:
-        return {}
-    return {
-        "needed": _needed(connection, attempt, spec.needs),
-        # The scripted agent cannot resolve conflicts.
-        "resolves_needed": epic.on_conflict == pb.ON_CONFLICT_AGENT and spec.agent != SCRIPTED,
-    }
+    if spec.needs and not row.review:
+        found["needed"] = _needed(connection, attempt, spec.needs)
+    # Other work that is continued is based on the last accepted commit, and so is a merge with the run's branch.
+    own = continued or row.review or row.resolves or row.draft
+    if base_sync.is_due(row.sync_state, epic) and base_sync.branch_of(row) and not own:
+        found["base"] = base_sync.base_branch(row, row.sync)
+    return (
+        found | {"resolves_taken_in": base_sync.resolves(row.sync_state, epic, spec.agent)} if found else {}
+    )
 
 
 def _needed(connection: sa.Connection, attempt: AttemptName, needs: Sequence[str]) -> list[str]:

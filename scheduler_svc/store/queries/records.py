@@ -38,6 +38,11 @@ def epic_row(connection: sa.Connection, name: EpicName) -> Row:
     return row
 
 
+def epics_of_run(connection: sa.Connection, name: RunName) -> Sequence[Row]:
+    """Returns all columns of the epics of a run, in the order of the plan."""
+    return connection.execute(sa.select(epics).where(epics.c.run == name.run).order_by(epics.c.place)).all()
+
+
 def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
     """Returns the status of an epic; raises NOT_FOUND."""
     row = epic_row(connection, name)
@@ -48,6 +53,12 @@ def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
     """Returns all columns of an epic's tasks in execution order; empty if the epic does not exist."""
     chosen = sa.select(tasks).where(tasks.c.run == name.run, tasks.c.epic == name.epic)
     return connection.execute(chosen.order_by(tasks.c.position)).all()
+
+
+def all_task_rows(connection: sa.Connection, name: RunName) -> Sequence[Any]:
+    """Returns the epic and the state of each task of a run."""
+    chosen = sa.select(tasks.c.epic, tasks.c.state).where(tasks.c.run == name.run)
+    return connection.execute(chosen).all()
 
 
 def tasks_by_end(connection: sa.Connection, name: EpicName) -> Sequence[Any]:

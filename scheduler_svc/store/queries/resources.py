@@ -66,6 +66,16 @@ def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
     return pb.PlanTask.FromString(spec)
 
 
+def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
+    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
+    chosen = sa.select(tasks.c.spec).where(
+        *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
+    )
+    specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
+    agents = [agent for each in specs for agent in (each.agent, *(review.agent for review in each.reviews))]
+    return frozenset(agent.partition(":")[0] for agent in agents if agent)
+
+
 def get_tasks(
     connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
 ) -> list[pb.Task]:
@@ -190,6 +200,9 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
         held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
         base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
+        base_state=pb.BaseState.FromString(row.base_state)
+        if row.base_state and row.ended_at is None
+        else None,
         merge_hold=row.merge_hold,
         draft=row.draft,
         revises=str(RunName(row.revises)) if row.revises else "",
@@ -241,7 +254,18 @@ def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.Usage
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
         merge_hold=row.merge_hold,
         budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
+        sync_policy=spec.sync or pb.SYNC_POLICY_OFF,
+        sync=_sync_of(row),
     )
+
+
+def _sync_of(row: Any) -> pb.EpicSync | None:
+    """Returns what an epic took in of the project's branch; None if it has nothing to do with it."""
+    if not row.sync and not row.sync_state:
+        return None
+    sync = pb.EpicSync.FromString(row.sync or b"")
+    sync.state = row.sync_state if row.ended_at is None else pb.SYNC_STATE_UNSPECIFIED
+    return sync
 
 
 def select_tasks() -> sa.Select[Any]:

@@ -67,6 +67,7 @@ _EPICS = (
         epics.c.generation,
         epics.c.started_at,
         epics.c.budget_hold.is_not(None).label("over_budget"),
+        epics.c.sync_state,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -92,6 +93,7 @@ _TASKS = (
         tasks.c.resolves,
         tasks.c.needs,
         tasks.c.review.is_not(None).label("in_review"),
+        tasks.c.agents,
         tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
@@ -186,7 +188,7 @@ def snapshot_of(
         workers=tuple(workers),
         typical_seconds=_typical_seconds(task_rows),
         providers=providers,
-        lost=frozenset(filter(is_lost, {row.worker for row in epic_rows if row.worker})),
+        lost=frozenset(filter(is_lost, {row.worker for row in chain(going_on, epic_rows) if row.worker})),
     )
 
 
@@ -262,7 +264,7 @@ def _run(
 
 
 def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicView:
-    depends_on, merge, on_conflict = _planned(row.spec)
+    depends_on, merge, on_conflict, labels = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
         state=row.state,
@@ -281,9 +283,12 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicV
         setup_failure=row.setup_failure,
         rewinds=row.rewind_to != "",
         over_budget=row.over_budget,
+        out_of_sync=row.sync_state == pb.SYNC_STATE_HELD,
         # One that started without a place stays, because not all of its commits need be at the remote.
         moves=placed and (row.generation > 0 or row.started_at is None),
         worker=row.worker,
+        generation=row.generation,
+        labels=labels,
     )
 
 
@@ -302,8 +307,10 @@ def _forget_ended(going_on: set[str]) -> None:
 @lru_cache(maxsize=_REMEMBERED)
 def _planned(
     spec: bytes,
-) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType"]:
-    """Returns an epic's dependencies, its merge policy, and its reaction to a conflict.
+) -> tuple[
+    tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType", frozenset[tuple[str, str]]
+]:
+    """Returns an epic's dependencies, its merge policy, its reaction to a conflict, and the labels of its place.
 
     For a plan from before these options existed, returns the behaviour of that time.
     """
@@ -312,6 +319,7 @@ def _planned(
         tuple(epic.depends_on),
         epic.merge or pb.MERGE_POLICY_AUTO,
         epic.on_conflict or pb.ON_CONFLICT_WAIT,
+        frozenset(epic.place.items()),
     )
 
 
@@ -333,6 +341,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resolves,
         needs,
         in_review,
+        agents,
         spent,
         paced,
         provider,
@@ -357,6 +366,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resolves=resolves,
         needs=tuple(TaskName(run, *each.split("/")) for each in needs.split()),
         starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
+        agents=tuple(agents.split("\n")) if agents else (),
         paced=paced,
         provider=provider,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,

@@ -1,5 +1,7 @@
 """Reads the specifications of tasks, with their workers and budgets."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 
 from heddle import pb
@@ -10,10 +12,17 @@ from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_task
 
 
+class Home(NamedTuple):
+    """The project of a run, and the run's worker."""
+
+    project: str
+    worker: str
+
+
 def open_specs(
     connection: sa.Connection, name: RunName | EpicName | TaskName
-) -> list[tuple[str, TaskName, pb.PlanTask]]:
-    """Returns the tasks of `name` that have not ended, each with its worker."""
+) -> list[tuple[Home, TaskName, pb.PlanTask]]:
+    """Returns the tasks of `name` that have not ended, each with the home of its run."""
     match name:
         case TaskName():
             chosen = is_task(name)
@@ -21,25 +30,30 @@ def open_specs(
             chosen = (tasks.c.run == name.run, tasks.c.epic == name.epic)
         case RunName():
             chosen = (tasks.c.run == name.run,)
-    columns = sa.select(runs.c.worker, tasks.c.epic, tasks.c.task, tasks.c.spec)
+    columns = sa.select(runs.c.project, runs.c.worker, tasks.c.epic, tasks.c.task, tasks.c.spec)
     rows = connection.execute(
         columns.where(*chosen, runs.c.run == tasks.c.run, tasks.c.state.in_(OPEN_TASK))
     ).all()
     return [
-        (row.worker, RunName(name.run).epic(row.epic).task(row.task), pb.PlanTask.FromString(row.spec))
+        (
+            Home(row.project, row.worker),
+            RunName(name.run).epic(row.epic).task(row.task),
+            pb.PlanTask.FromString(row.spec),
+        )
         for row in rows
     ]
 
 
 def last_spec(
     connection: sa.Connection, name: TaskName | EpicName
-) -> tuple[str, pb.PlanTask, tuple[int | None, ...]]:
-    """Returns a task, or the last one of an epic: its worker and the budgets above it; raises NOT_FOUND."""
+) -> tuple[Home, pb.PlanTask, tuple[int | None, ...]]:
+    """Returns a task, or the last one of an epic: its run's home and the budgets above it; raises NOT_FOUND."""
     chosen = (
         is_task(name) if isinstance(name, TaskName) else (tasks.c.run == name.run, tasks.c.epic == name.epic)
     )
     row = connection.execute(
         sa.select(
+            runs.c.project,
             runs.c.worker,
             tasks.c.spec,
             tasks.c.budget_micros,
@@ -54,4 +68,5 @@ def last_spec(
         raise not_found(name)
     # A task that resolves a conflict has no budget of its own.
     own = row.budget_micros if isinstance(name, TaskName) else None
-    return row.worker, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)
+    home = Home(row.project, row.worker)
+    return home, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)

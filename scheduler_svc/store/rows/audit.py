@@ -23,7 +23,14 @@ def prune(connection: sa.Connection, before: int) -> bool:
 
 
 def record(
-    connection: sa.Connection, call: Call, resource: object, request_id: str, now: int, *, refusal: str = ""
+    connection: sa.Connection,
+    call: Call,
+    resource: object,
+    request_id: str,
+    now: int,
+    *,
+    refusal: str = "",
+    detail: str = "",
 ) -> None:
     """Adds one entry, in the transaction of the change. `refusal` is the error of a call that was refused."""
     row = {
@@ -34,6 +41,7 @@ def record(
         "request_id": request_id,
         "peer": call.peer,
         "refusal": refusal,
+        "detail": detail,
     }
     connection.execute(sa.insert(audit), row)
 
@@ -55,6 +63,7 @@ def listed(connection: sa.Connection, *, before: int | None, user: str, size: in
             request_id=row.request_id,
             peer=row.peer,
             refusal=row.refusal,
+            detail=row.detail,
         )
         for row in connection.execute(chosen)
     ]

@@ -125,6 +125,12 @@ def place(connection: sa.Connection, name: EpicName, worker: str, generation: in
     change(connection, name, worker=worker, generation=generation, **new)
 
 
+def skip_place(connection: sa.Connection, name: EpicName, generation: int) -> None:
+    """Records that this number of a place is used, although the epic did not get it."""
+    earlier = _CHANGE.where(epics.c.generation < generation)
+    connection.execute(earlier, of(name) | {"generation": generation})
+
+
 def lose_place(connection: sa.Connection, name: EpicName) -> None:
     """Records that nothing of the epic's place may be accepted any more, whichever worker is its next place."""
     connection.execute(_LOSE_PLACE, of(name))

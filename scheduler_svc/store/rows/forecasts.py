@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from scheduler_svc.store.db import pipeline
+from scheduler_svc.store.db.plan_tables import forecasts
 from scheduler_svc.store.db.statements import this
-from scheduler_svc.store.db.tables import forecasts
 
 # The newest forecast of a run, serialized; no row if there is none yet.
 FORECAST: Final = sa.select(forecasts.c.forecast).where(*this(forecasts))

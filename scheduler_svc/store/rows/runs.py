@@ -97,6 +97,15 @@ def note_wait(connection: sa.Connection, name: RunName, reason: str) -> bool:
     return bool(connection.execute(waits, of(name) | {"waits_for": reason}).rowcount)
 
 
+def move_home(connection: sa.Connection, name: RunName, worker: str) -> str | None:
+    """Makes another worker merge the run's epics; returns the one before, None if the run has ended or it is the same."""
+    chosen = sa.select(runs.c.worker).where(*this(runs), runs.c.ended_at.is_(None), runs.c.worker != worker)
+    before = connection.execute(chosen, of(name)).scalar_one_or_none()
+    if before is not None:
+        change(connection, name, worker=worker)
+    return before
+
+
 def _has_open_epics(name: RunName) -> sa.ColumnElement[bool]:
     open_epics = sa.select(epics.c.epic).where(epics.c.run == name.run, epics.c.state.not_in(ENDED_EPIC))
     return open_epics.exists()

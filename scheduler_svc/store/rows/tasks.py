@@ -18,11 +18,15 @@ _START = change_of(tasks, transitions.TASK_START).where(
     tasks.c.attempt_count == sa.bindparam("of_number") - 1
 )
 _UNSTARTED = (tasks.c.attempt_count == 0, tasks.c.state == pb.TASK_STATE_PENDING)
-_PUT_BACK = sa.update(tasks).where(
-    tasks.c.run == sa.bindparam("of_run"),
-    tasks.c.epic == sa.bindparam("of_epic"),
-    tasks.c.state.in_([status.state for status in transitions.TASK_PUT_BACK.sources]),
-    tasks.c.skipped_by == "",
+_PUT_BACK = (
+    sa.update(tasks)
+    .where(
+        tasks.c.run == sa.bindparam("of_run"),
+        tasks.c.epic == sa.bindparam("of_epic"),
+        tasks.c.state.in_([status.state for status in transitions.TASK_PUT_BACK.sources]),
+        tasks.c.skipped_by == "",
+    )
+    .returning(tasks.c.task)
 )
 
 
@@ -66,9 +70,9 @@ def start(connection: sa.Connection, attempt: AttemptName) -> bool:
     return bool(connection.execute(_START, values).rowcount)
 
 
-def put_back(connection: sa.Connection, epic: EpicName) -> None:
-    """Makes the tasks of an epic pending that were skipped because another task had failed."""
-    connection.execute(_PUT_BACK, of(epic) | transitions.TASK_PUT_BACK.columns())
+def put_back(connection: sa.Connection, epic: EpicName) -> list[str]:
+    """Makes the tasks of an epic pending that were skipped because another task had failed; returns their keys."""
+    return sorted(connection.execute(_PUT_BACK, of(epic) | transitions.TASK_PUT_BACK.columns()).scalars())
 
 
 def change(connection: sa.Connection, name: TaskName, **values: object) -> None:

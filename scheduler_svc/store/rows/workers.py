@@ -19,6 +19,8 @@ def members(connection: sa.Connection, after: int) -> list[Member]:
             row.agent if (row.renewed_at or 0) > after else "",
             json.loads(row.labels),
             draining=row.draining,
+            drained_by=row.drained_by,
+            drained_at=row.drained_at or 0,
         )
         for row in rows
     ]
@@ -42,11 +44,18 @@ def leave(connection: sa.Connection, name: str) -> bool:
     return bool(connection.execute(chosen.values(worktree="", agent="")).rowcount)
 
 
-def drain(connection: sa.Connection, name: str, *, draining: bool) -> None:
-    """Stores whether a worker is drained."""
-    chosen = sa.select(workers.c.worker).where(workers.c.worker == name)
-    known = connection.execute(chosen).one_or_none() is not None
-    _store(connection, name, {"draining": draining}, known=known)
+def drain(connection: sa.Connection, name: str, *, draining: bool, actor: str, now: int) -> None:
+    """Stores whether a worker is drained, and by whom. Who drained it first stays."""
+    chosen = sa.select(workers.c.draining).where(workers.c.worker == name)
+    row = connection.execute(chosen).one_or_none()
+    if row is not None and row.draining == draining:
+        return
+    values = {
+        "draining": draining,
+        "drained_by": actor if draining else "",
+        "drained_at": now if draining else None,
+    }
+    _store(connection, name, values, known=row is not None)
 
 
 def _store(connection: sa.Connection, name: str, values: Mapping[str, object], *, known: bool) -> None:

@@ -6,9 +6,11 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from heddle import pb
@@ -103,6 +105,15 @@ def check_documents(texts: Collection[str]) -> None:
         for family in text_string_to_metric_families(text)
         if family.name.startswith(("heddle_", "grpc_"))
     }
+    # Those of the pool exist only where pods are made.
+    import_module("scheduler_svc.pools.kubernetes.engine")
+    of_pool = {
+        family.name
+        for family in REGISTRY.collect()
+        if family.name.startswith(("heddle_pod", "heddle_kubernetes_"))
+    }
+    assert len(of_pool) == 3
+    exist |= of_pool
     page = (ROOT / "docs" / "operations.md").read_text()
     listed = set(re.findall(r"^\| `((?:heddle|grpc)_\w+?)(?:_total)?`", page, re.MULTILINE))
     assert listed == exist

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from scheduler_svc.pools.kubernetes.names import pod_name
 from scheduler_svc.pools.pool import Gone, Ready, Waiting
 from tests.integration.pools.test_kubernetes import NAME, READY
 from tests.support.pods import REAL, Bench, spec
@@ -82,6 +83,8 @@ async def test_the_server_says_how_long_to_wait(pods: Bench) -> None:
     assert isinstance(first, Waiting)
     assert await pool.ensure(spec("other")) == first
     assert len(pods.kubernetes["create"]) == 1
+    (hold,) = pool._holds.values()
+    assert hold.until - asyncio.get_running_loop().time() > 3000
 
 
 async def test_a_quota_with_room_is_used_at_once(pods: Bench) -> None:
@@ -94,6 +97,22 @@ async def test_a_quota_with_room_is_used_at_once(pods: Bench) -> None:
     await pods.until(pool, lambda: pool.list() == [])
     await pool.ensure(spec("other"))
     assert await pods.names() == ["heddle-plan-abcde-other-1"]
+
+
+async def test_many_epics_ask_for_as_many_pods(pods: Bench) -> None:
+    """Each pod costs one call, and one list and one watch show all of them."""
+    pool = await pods.pool()
+    wanted = [spec(f"e{number}") for number in range(30)]
+    await asyncio.gather(*map(pool.ensure, wanted))
+    for each in wanted:
+        await pods.kubernetes.status(pod_name(each.key), **READY)
+    await pods.until(pool, lambda: len(pool.workers()) == 30)
+    assert len(pods.kubernetes["create"]) == 30
+    assert len(pods.kubernetes["list"]) == len(pods.kubernetes["watch"]) == 1
+    assert len(pods.kubernetes["fetch"]) == 0
+    await pool.release_others([])
+    await pods.until(pool, lambda: pool.list() == [])
+    assert len(pods.kubernetes["delete"]) == 30
 
 
 async def test_a_deletion_is_tried_again(pods: Bench) -> None:
@@ -124,7 +143,14 @@ async def test_a_pod_that_is_created_during_a_list_is_not_lost(pods: Bench) -> N
     await pods.kubernetes.cut_watches()
     await answers.wait()
     assert isinstance(await pool.ensure(spec()), Waiting)
+    # Nothing else shows the pod.
+    pods.kubernetes.refuse("watch", 503, "starting", times=3)
+    listed_again = asyncio.Event()
+    pool.on_change = listed_again.set
     created.set()
+    await listed_again.wait()
+    assert pool.list() == [spec().key]
+    assert not pool.is_gone(spec().key)
     await pods.status(NAME, **READY)
     assert isinstance(await pods.ensured(pool, spec(), Ready | Gone), Ready)
 

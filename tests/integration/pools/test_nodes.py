@@ -12,7 +12,8 @@ from heddle import pb
 from heddle.config import WorkerAddress
 from heddle.errors import HeddleError
 from scheduler_svc.pools.pool import Gone, Ready, Waiting
-from scheduler_svc.pools.workers import Worker, Workers, call
+from scheduler_svc.pools.worker import Worker
+from scheduler_svc.pools.workers import Workers, call
 from tests.support.kubelet import Kubelet, running_nodes, scheduler_tls, template
 from tests.support.pods import REAL, Bench, spec
 from tests.support.scheduler import eventually

@@ -30,15 +30,20 @@ def migrated(postgres: Postgres) -> str:
     return "migrated"
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL waits longer than usual for a silent writer or leader: on a busy machine, a thread may not run for seconds."""
+    for module in (engine, leadership):
+        monkeypatch.setattr(module, "SILENCE", 60_000)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of each kind with the newest schema. PostgreSQL waits longer than usual for a silent writer or leader."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind with the newest schema."""
     if request.param == "sqlite":
         (tmp_path / "heddle.db").write_bytes(sqlite_file())
         return f"sqlite:///{tmp_path / 'heddle.db'}"
-    # On a busy machine, a thread may not run for seconds.
-    for module in (engine, leadership):
-        monkeypatch.setattr(module, "SILENCE", 60_000)
+    request.getfixturevalue("patience")
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database(f"test_{next(_numbers)}", request.getfixturevalue("migrated"))
 
@@ -48,6 +53,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'heddle.db'}"
+    request.getfixturevalue("patience")
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database(f"empty_{next(_numbers)}")
 

@@ -245,7 +245,7 @@ async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) 
 async def test_a_full_worker_gets_no_new_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a worker's disk is full, nothing starts and no attempt is used; then work continues."""
     # Otherwise each change of the worker would be noticed after seconds.
-    monkeypatch.setattr("scheduler_svc.pools.workers.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("scheduler_svc.pools.worker.POLL_INTERVAL", 0.05)
     worker = FakeWorker(full="the disk is full: make room")
     async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
         run = await scheduler.create(make_plan({"a": ["one"]}))

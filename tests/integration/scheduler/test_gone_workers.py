@@ -11,6 +11,7 @@ from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.api import store_calls
 from scheduler_svc.pools import workers
+from scheduler_svc.pools.worker import Worker
 from scheduler_svc.pools.workers import Workers
 from tests.support.scheduler import eventually, make_plan, scheduling, serving_fake
 from tests.support.services import new_socket
@@ -72,7 +73,7 @@ async def test_a_scheduler_waits_a_moment_for_a_worker_that_starts_with_it(
     monkeypatch.setattr(workers, "_MOMENT", 60)
     asked, heartbeat = asyncio.Event(), Workers._heartbeat
 
-    async def noted(of: Workers, worker: workers.Worker) -> None:
+    async def noted(of: Workers, worker: Worker) -> None:
         await heartbeat(of, worker)
         asked.set()
 

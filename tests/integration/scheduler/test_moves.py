@@ -94,6 +94,7 @@ RESETS: dict[Move[Any], dict[str, object]] = {
     transitions.TASK_ACCEPT: {"reason": "", **PACE, **DECIDED},
     transitions.TASK_FAIL: {**PACE, **DECIDED},
     transitions.TASK_FAIL_ONCE: PACE,
+    transitions.TASK_HOLD: PACE,
     transitions.TASK_REVIEW: {"reason": "", **PACE},
     transitions.TASK_LOSE_NEED: {**PACE, **DECIDED},
     transitions.TASK_STOP_PARKED: DECIDED,

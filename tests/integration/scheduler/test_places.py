@@ -186,3 +186,81 @@ async def test_acceptance_waits_for_the_remote_and_a_leader_is_replaced_meanwhil
         assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
         assert [event.HasField("task_started") for event in told].count(True) == 2
         assert fleet.merged() == {"a-one": f"1@{first}", "a-two": f"1@{first}"}
+
+
+async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) -> None:
+    """The worker of a run dies for good after a merge: all that was accepted and merged is at the remote, and the rest follows."""
+    async with (
+        places(tmp_path, count=2, lease=4) as fleet,
+        fleet.scheduler.client(patience=60) as client,
+    ):
+        run = (await client.create_run(fleet.request({"a": ["one"], "b": ["one"]}))).name
+        (home,) = (name for name, each in fleet.workers.items() if list(each.home.glob("mirrors/*.git")))
+        at_work = await fleet.until_at_work("a-one-1", "b-one-1")
+        # The epic that is at home is accepted and merged there; then its worker is gone.
+        first, second = ("a", "b") if at_work["a-one-1"] == home else ("b", "a")
+        fleet.let_go(f"{first}-one")
+        told: list[pb.Event] = []
+        async for answer in client.watch_run(run):
+            told += answer.events
+            if any(event.HasField("merge_finished") for event in told):
+                break
+        for service in ("agent_svc", "worktree_svc"):
+            fleet.workers[home].kill(service)
+        fleet.let_go()
+        told = await events_of(client, run)
+        ended = await client.get_run(run)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        (moved,) = [event.run_moved for event in told if event.HasField("run_moved")]
+        other = at_work[f"{second}-one-1"]
+        assert (moved.from_worker, moved.to_worker) == (home, other)
+        assert fleet.merged() == {f"{first}-one": f"1@{home}", f"{second}-one": f"1@{other}"}
+        assert git(fleet.remote, "rev-list", "--count", "--merges", "trunk") == "3"
+
+
+async def test_worktrees_and_diffs_of_placed_epics(tmp_path: Path) -> None:
+    """Diffs of all epics come from where the run is; worktrees are listed, archived and restored where each epic is."""
+    async with places(tmp_path, count=2) as fleet, fleet.scheduler.client(patience=60) as client:
+        run = (await client.create_run(fleet.request({"a": ["one"], "b": ["one", "two"]}))).name
+        at_work = await fleet.until_at_work("a-one-1", "b-one-1")
+        fleet.let_go("a-one")
+        fleet.let_go("b-one")
+        await fleet.until_at_work("b-two-1")
+        # Each adds one line to one file.
+        for name in (f"{run}/epics/b", f"{run}/epics/b/tasks/one/attempts/1"):
+            diff = (await client.get_diff(name)).text
+            assert f"+1@{at_work['b-one-1']}" in diff.splitlines(), diff
+        place = fleet.workers[at_work["b-one-1"]]
+        (path,) = place.home.glob("worktrees/*/b")
+        await client.cancel_run(run)
+        await events_of(client, run)
+        # As someone who looks into it leaves it.
+        (path / "left.txt").write_text("left\n")
+        found = {each.name.split("/")[3]: each for each in await client.list_epic_worktrees(run)}
+        assert found["b"].worker == at_work["b-one-1"]
+        assert found["b"].path == str(path)
+        removed = await client.remove_epic_worktree(found["b"].name)
+        assert removed.archive_commit
+        assert not path.exists()
+        restored = await client.restore_epic_worktree(found["b"].name)
+        assert restored.worker == at_work["b-one-1"]
+        assert (path / "left.txt").read_text() == "left\n"
+
+
+async def test_a_drained_worker_is_left(tmp_path: Path) -> None:
+    """Epics of a drained worker continue on others after their attempts; the worktrees there are archived and removed."""
+    async with places(tmp_path, count=2) as fleet, fleet.scheduler.client(patience=60) as client:
+        run = (await client.create_run(fleet.request({"a": ["one", "two"]}))).name
+        first = (await fleet.until_at_work("a-one-1"))["a-one-1"]
+        other = "w2" if first == "w1" else "w1"
+        await client.drain_worker(f"workers/{first}")
+        fleet.let_go("a-one")
+        assert (await fleet.until_at_work("a-two-1"))["a-two-1"] == other
+        await eventually(lambda: not list(fleet.workers[first].home.glob("worktrees/*/a")))
+        fleet.let_go()
+        told = await events_of(client, run)
+        assert (await client.get_run(run)).state == pb.RUN_STATE_SUCCEEDED
+        assert [event.epic_moved.reason for event in told if event.HasField("epic_moved")] == [
+            f"{first} was drained"
+        ]
+        assert fleet.merged() == {"a-one": f"1@{first}", "a-two": f"1@{other}"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
@@ -17,6 +18,7 @@ from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.tables import metadata
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from tests.chaos.core import Core
+from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 
 RUN = RunName("old")
@@ -103,6 +105,23 @@ async def test_run_of_an_older_release_goes_on(
     # The worker does not know the running session, so only its task is tried again.
     assert sorted(task.attempt_count for task in tasks.values()) == [1, 1, 1, 2]
     assert {task.state for task in tasks.values()} == {pb.TASK_STATE_ACCEPTED}
+
+
+def test_a_migration_may_pause_for_a_minute(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a migration runs, PostgreSQL waits longer for its next statement than for that of a writer."""
+    limits: list[object] = []
+    upgrade = command.upgrade
+
+    def noting(config: Config, revision: str) -> None:
+        connection: sa.Connection = config.attributes["connection"]
+        limits.append(connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar())
+        upgrade(config, revision)
+
+    monkeypatch.setattr(command, "upgrade", noting)
+    engine = open_engine(postgres.new_database("slow_migration"))
+    migrate.migrate(engine)
+    engine.dispose()
+    assert limits == ["1min"]
 
 
 def test_the_newest_schema_is_recognized() -> None:

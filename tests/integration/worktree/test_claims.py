@@ -21,13 +21,12 @@ from worktree_svc.projects.repository import Project
 EPIC = EpicName("r1", "api")
 BRANCH = "refs/heads/heddle/r1/epics/api"
 
-# Holds a push that contains the given text in its commits until the file exists.
+# Holds the push of a given commit until the file exists.
 HOOK = """#!/bin/sh
 while read old new ref; do
-  case $ref in refs/heddle/claim/*) git cat-file commit $new | grep -q "$(cat held)" || exit 0;; esac
+  if [ "$new" = "$(cat held)" ]; then touch held.arrived; until [ -e held.go ]; do sleep 0.05; done; fi
 done
-touch held.arrived
-until [ -e held.go ]; do sleep 0.05; done
+exit 0
 """
 
 
@@ -197,3 +196,24 @@ def test_a_remote_that_allows_no_claims_says_so(places: list[Project], remote: P
     with pytest.raises(HeddleError, match="Allow the worker's account to push refs/heddle") as caught:
         claims.take(places[0], EPIC, 1, "")
     assert caught.value.reason == pb.ERROR_REASON_CLAIM_REFUSED
+
+
+def test_a_remote_that_does_not_answer_is_a_fault_of_the_environment(
+    places: list[Project], remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push that takes too long is no failure of the task; if the remote has carried it out after all, that counts."""
+    one, _ = places
+    base = git(remote, "rev-parse", "trunk")
+    take(one, 1, "")
+    made = commit(one, base, "first")
+    file = remote / "hooks" / "pre-receive"
+    file.write_text("#!/bin/sh\nuntil [ -e go ]; do sleep 0.05; done\n")
+    file.chmod(0o755)
+    monkeypatch.setattr(claims, "_PUSH_SECONDS", 1.0)
+    with pytest.raises(HeddleError) as caught:
+        claims.accept(one, EPIC, 1, made)
+    assert caught.value.reason == pb.ERROR_REASON_PROJECT_UNAVAILABLE
+    monkeypatch.setattr(claims, "_PUSH_SECONDS", 60.0)
+    (remote / "go").touch()
+    claims.accept(one, EPIC, 1, made)
+    assert git(remote, "rev-parse", BRANCH) == made

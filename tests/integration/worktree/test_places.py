@@ -180,6 +180,8 @@ async def test_commits_of_people_on_the_remote_branch_are_merged(
     one, two = workers
     base = git(remote, "rev-parse", "trunk")
     first = await work(replace(one, generation=1), 1, "", base)
+    # The branch has been here before.
+    await two.merge(BRANCH, "before", base, known=known(first.commit, elsewhere=True))
     tree = git(remote, "rev-parse", f"{first.commit}^{{tree}}")
     person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
     git(
@@ -297,3 +299,22 @@ async def test_a_resolution_reaches_another_worker(workers: tuple[Worker, Worker
     assert (Path(ensured.worktree.path) / "a.txt").read_text() == "both\n"
     committed = await replace(place, generation=2).commit(name)
     assert git(remote, "show", "-s", "--format=%P", committed.commit).split() == [heads["api"], merged]
+
+
+async def delayed_call_is_refused(
+    workers: tuple[Worker, Worker], remote: Path, generations: tuple[int, int]
+) -> None:
+    """Has an epic move, and the first place receive a call of its own time after that."""
+    base = git(remote, "rev-parse", "trunk")
+    one, two = (replace(place, generation=each) for place, each in zip(workers, generations, strict=True))
+    name = attempt(number=generations[0])
+    await two.ensure(attempt(number=generations[0] + 1), base)
+    error = await refused(one.ensure(name, base))
+    assert error.reason == pb.ERROR_REASON_STALE_ATTEMPT
+
+
+async def test_a_delayed_call_to_an_earlier_place_is_refused(
+    workers: tuple[Worker, Worker], remote: Path
+) -> None:
+    """A request that a frozen worker carries out after its epic has moved does not take the epic back."""
+    await delayed_call_is_refused(workers, remote, (1, 2))

@@ -29,7 +29,7 @@ CALLERS = {
 
 # What each caller may do, by its words in the names of RPCs: an independent statement of the table.
 READS = ("Get", "List", "Watch", "Forecast", "Read")
-OF_ADMINS = {"CreateToken", "ListTokens", "RevokeToken", "ListAuditEntries"}
+OF_ADMINS = {"CreateToken", "ListTokens", "RevokeToken", "ListAuditEntries", "OpenTerminal"}
 OF_VIEWERS = {"CreateSignInCode", "SignOut", "UpdatePreferences"}
 
 

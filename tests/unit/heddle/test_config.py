@@ -113,3 +113,29 @@ def test_a_setting_can_come_from_a_file(tmp_path: Path) -> None:
         Settings.read({"HEDDLE_DATABASE_URL_FILE": "/nowhere"})
     file.write_text("\n")
     assert Settings.read({"HEDDLE_DATABASE_URL_FILE": str(file)}).database_url.startswith("sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEDDLE_LISTEN", "0.0.0.0:7402"),
+        ("HEDDLE_LISTEN", "[::]:7402"),
+        ("HEDDLE_LISTEN", "worker.example:7402"),
+        ("HEDDLE_UI_BEHIND_PROXY", "true"),
+        ("HEDDLE_ADVERTISE", "w:1+w:2"),
+    ],
+)
+def test_terminals_are_for_one_machine(name: str, value: str) -> None:
+    """HEDDLE_TERMINAL is refused where other machines reach a service, and accepted on sockets and loopback."""
+    with pytest.raises(ConfigError, match=f"HEDDLE_TERMINAL is on, and {name} is"):
+        Settings.read({"HEDDLE_TERMINAL": "true", name: value})
+    for listen in ("", "127.0.0.1:7402", "[::1]:7402", "unix:/run/agent.sock"):
+        assert Settings.read({"HEDDLE_TERMINAL": "true", "HEDDLE_LISTEN": listen}).terminal
+    assert not Settings.read({}).terminal
+
+
+def test_terminals_are_refused_with_tls(tmp_path: Path) -> None:
+    """A service with certificates is one that others reach."""
+    files = certificates.environment(certificates.make(tmp_path))
+    with pytest.raises(ConfigError, match="HEDDLE_TERMINAL is on, and HEDDLE_TLS_CERT is set"):
+        Settings.read({"HEDDLE_TERMINAL": "true", **files})

@@ -14,13 +14,13 @@ from tests.unit.repo.files import committed, relative
 # Clients switch on these names, so a rename breaks them without an error.
 KINDS = """
 run_created run_started run_paused run_resumed run_finished run_updated plan_applied
-epic_ready epic_started epic_finished epic_added epic_changed epic_removed epic_moved
+epic_ready epic_started epic_finished epic_added epic_changed epic_removed run_moved epic_moved
 worktree_created worktree_removed teardown_finished worktree_restored
 task_started task_waiting task_accepted task_failed task_skipped task_added task_reopened task_changed task_removed review_requested review_finished changes_found ignored_files_left submodules_not_filled
 session_started output tool_started tool_finished message screenshot usage check_finished
 approval_requested approval_resolved session_finished session_silent surroundings_changed setup_finished background_work agent_session
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished
-push_failed merge_held
+push_failed merge_held base_moved sync_requested sync_finished sync_conflicted
 budget_reached hold_lifted
 output_left_out
 worker_joined worker_lost worker_full run_waits

@@ -77,4 +77,8 @@ def test_the_version_stands_once() -> None:
     """The package, the changelog and the manifests have the same version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f'__version__ = "{version}"' in (ROOT / "heddle" / "__init__.py").read_text()
-    assert f"newTag: {version}\n" in (ROOT / "deploy" / "base" / "kustomization.yaml").read_text()
+    deploy = ROOT / "deploy"
+    for folder in ("base", "overlays/static-fleet"):
+        assert f"newTag: {version}\n" in (deploy / folder / "kustomization.yaml").read_text()
+    template = (deploy / "overlays" / "pods-per-epic" / "pod-template.yaml").read_text()
+    assert template.count(f"image: heddle:{version}\n") == 2

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from heddle.config import Settings
+from scheduler_svc.pools.kubernetes.template import Template
+from scheduler_svc.pools.pool import PlaceKey, PlaceSpec
 from tests.manifests import (
     FOLDERS,
     ROOT,
@@ -26,11 +29,30 @@ USER = 10001
 WRITE_BOUNDARY = "deploy/overlays/write-boundary"
 UNCONFINED = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
 
+# The overlay in which each epic has a pod, in a namespace of their own.
+PODS = "deploy/overlays/pods-per-epic"
+AGENTS = "heddle-agents"
+# The two ways to run workers are its overlays.
+BASE = "deploy/base"
+
 folders = pytest.mark.parametrize("folder", FOLDERS)
+overlays = pytest.mark.parametrize("folder", [each for each in FOLDERS if each != BASE])
 
 
 def workloads(folder: str) -> list[Manifest]:
-    return [each for each in render(ROOT / folder) if each["kind"] in {"Deployment", "StatefulSet"}]
+    """Returns everything that makes pods; the template of epics' pods has the form of the others."""
+    found = [each for each in render(ROOT / folder) if each["kind"] in {"Deployment", "StatefulSet"}]
+    if folder == PODS:
+        found.append({"metadata": {"name": "heddle-worker"}, "spec": {"template": epic_pod()}})
+    return found
+
+
+def epic_pod() -> Manifest:
+    """Returns the pod of an epic that asks for nothing special."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "template.yaml"
+        file.write_text(named(PODS, "ConfigMap", "heddle-pod-template")["data"]["template.yaml"])
+        return Template.read(file).manifest(PlaceSpec(PlaceKey("plan-abcde", "search", 1)))
 
 
 def containers(folder: str) -> Iterator[tuple[Manifest, Manifest]]:
@@ -45,9 +67,12 @@ def ours(folder: str) -> Iterator[Manifest]:
     return (container for _, container in containers(folder) if container["image"].startswith("heddle:"))
 
 
-def named(folder: str, kind: str, name: str) -> Manifest:
+def named(folder: str, kind: str, name: str, namespace: str = "heddle") -> Manifest:
     (found,) = (
-        each for each in render(ROOT / folder) if (each["kind"], each["metadata"]["name"]) == (kind, name)
+        each
+        for each in render(ROOT / folder)
+        if (each["kind"], each["metadata"]["name"]) == (kind, name)
+        and each["metadata"].get("namespace", namespace) == namespace
     )
     return found
 
@@ -127,7 +152,8 @@ def test_containers_have_no_privileges(folder: str) -> None:
     for pod, container in containers(folder):
         assert pod["securityContext"]["runAsNonRoot"], container["name"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is False
+        calls_kubernetes = folder == PODS and container["name"] == "scheduler"
+        assert pod["automountServiceAccountToken"] is calls_kubernetes
         holds_agents = folder == WRITE_BOUNDARY and container["name"] == "agent"
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -175,7 +201,8 @@ def test_every_service_is_probed(folder: str) -> None:
             else:
                 # Kubernetes' gRPC probes do not speak TLS.
                 assert container[probe]["tcpSocket"] == {"port": port["containerPort"]}
-    assert seen == {"scheduler_svc", "worktree_svc", "agent_svc", "ui_svc"}
+    workers = set() if folder == BASE else {"worktree_svc", "agent_svc"}
+    assert seen == {"scheduler_svc", "ui_svc"} | workers
 
 
 @folders
@@ -185,7 +212,9 @@ def test_settings_are_read_by_the_code(folder: str) -> None:
     known = {f"HEDDLE_{field.upper()}" for field in Settings.model_fields}
     assert set(data) <= known
     settings = Settings.read({name: value for name, value in data.items() if "TLS" not in name})
-    replicas = named(folder, "StatefulSet", "heddle-worker")["spec"]["replicas"]
+    sets = [each for each in render(ROOT / folder) if each["metadata"]["name"] == "heddle-worker"]
+    replicas = sum(each["spec"]["replicas"] for each in sets if each["kind"] == "StatefulSet")
+    assert (replicas > 0) == (folder != BASE)
     assert [worker.name for worker in settings.workers] == [f"heddle-worker-{n}" for n in range(replicas)]
     for worker in settings.workers:
         assert worker.worktree == f"{worker.name}.heddle-worker:7401"
@@ -208,12 +237,14 @@ def test_every_service_has_its_own_certificate(folder: str) -> None:
             assert paths == mounted
 
 
-@folders
+@overlays
 def test_agents_are_stopped_before_their_pod(folder: str) -> None:
     """Kubernetes waits longer for a worker than the worker waits for its agents."""
     grace = float(named(folder, "ConfigMap", "heddle-settings")["data"]["HEDDLE_STOP_GRACE"])
-    pod = named(folder, "StatefulSet", "heddle-worker")["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > 2 * grace
+    pods = [each for each in workloads(folder) if each["metadata"]["name"] == "heddle-worker"]
+    assert pods
+    for pod in pods:
+        assert pod["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 2 * grace
 
 
 @folders
@@ -237,7 +268,61 @@ def test_only_the_scheduler_calls_workers(folder: str) -> None:
     }
     (rule,) = named(folder, "NetworkPolicy", "heddle-worker")["spec"]["ingress"]
     (source,) = rule["from"]
-    assert source == {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "heddle-scheduler"}}}
+    scheduler = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "heddle-scheduler"}}}
+    assert source == scheduler
+    if folder == PODS:
+        deny = named(PODS, "NetworkPolicy", "heddle-default", AGENTS)["spec"]
+        assert deny == {"podSelector": {}, "policyTypes": ["Ingress"]}
+        (rule,) = named(PODS, "NetworkPolicy", "heddle-worker", AGENTS)["spec"]["ingress"]
+        (source,) = rule["from"]
+        of_heddle = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "heddle"}}}
+        assert source == scheduler | of_heddle
+
+
+def test_the_scheduler_may_only_make_pods_for_agents() -> None:
+    """The scheduler may create, see and delete pods of the agents' namespace, and nothing else in the cluster."""
+    assert named(PODS, "Role", "heddle-pods", AGENTS)["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "delete"]}
+    ]
+    binding = named(PODS, "RoleBinding", "heddle-pods", AGENTS)
+    account = {"kind": "ServiceAccount", "name": "heddle-scheduler", "namespace": "heddle"}
+    assert (binding["roleRef"]["name"], binding["subjects"]) == ("heddle-pods", [account])
+    roles = [each for each in render(ROOT / PODS) if "Role" in each["kind"]]
+    assert len(roles) == 2
+    users = [
+        workload["metadata"]["name"]
+        for workload in workloads(PODS)
+        if workload["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+    ]
+    assert users == ["heddle-scheduler"]
+
+
+def test_the_pod_of_an_epic_is_valid() -> None:
+    """The pod passes the strict Kubernetes schema, is in the agents' namespace, and has settings that the code reads."""
+    pod = epic_pod()
+    check([pod])
+    assert pod["metadata"]["namespace"] == AGENTS
+    data = named(PODS, "ConfigMap", "heddle-pods", AGENTS)["data"]
+    assert set(data) <= {f"HEDDLE_{field.upper()}" for field in Settings.model_fields}
+    assert Settings.read({name: value for name, value in data.items() if "TLS" not in name}).slots == 1
+    for container in pod["spec"]["containers"]:
+        assert container["envFrom"] == [{"configMapRef": {"name": "heddle-pods"}}]
+    # Nothing but its data is on a disk, and that is gone with the pod.
+    kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume if kind != "name"}
+    assert kinds == {"secret", "emptyDir"}
+
+
+def test_the_template_is_where_the_scheduler_reads_it() -> None:
+    """The scheduler mounts the template at the path of its setting, and follows its changes."""
+    path = Path(named(PODS, "ConfigMap", "heddle-settings")["data"]["HEDDLE_POD_TEMPLATE"])
+    pod = named(PODS, "Deployment", "heddle-scheduler")["spec"]["template"]["spec"]
+    (scheduler,) = pod["containers"]
+    (mount,) = (each for each in scheduler["volumeMounts"] if each["mountPath"] == str(path.parent))
+    # The file of a subPath would stay as it was.
+    assert "subPath" not in mount
+    (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+    data = named(PODS, "ConfigMap", volume["configMap"]["name"])["data"]
+    assert set(data) == {path.name}
 
 
 @folders

@@ -62,6 +62,7 @@ TASK_REVIEW | running waiting | pending | reason pace
 TASK_PARK | running waiting | waiting | reason
 TASK_PARK_ANSWERED | running waiting | pending | reason
 TASK_SUSPEND | running waiting | pending
+TASK_HOLD | running waiting | pending | pace
 TASK_ANSWERED | waiting | pending
 TASK_LOSE_NEED | pending | failed | review pace
 TASK_STOP_PARKED | pending waiting | failed | review

@@ -112,15 +112,15 @@ def test_a_pod_of_the_template(tmp_path: Path) -> None:
 
 
 def test_what_an_epic_asks_for(tmp_path: Path) -> None:
-    """Labels apply the operator's changes, resources the requests of the agents' container, agents the image."""
+    """Labels apply the operator's changes, and agents choose the image."""
     found = template(tmp_path)
-    pod = found.manifest(spec(labels={"gpu": "true"}, resources={"cpu": "4", "memory": "16Gi"}))
+    pod = found.manifest(spec(labels={"gpu": "true"}))
     assert pod["spec"]["runtimeClassName"] == "nvidia"
     assert pod["spec"]["tolerations"] == [{"key": "spot"}, {"key": "gpu"}]
     assert [each["name"] for each in pod["spec"]["containers"]] == ["worktree", "agent"]
     assert agent(pod)["resources"] == {
-        "requests": {"cpu": "4", "memory": "16Gi"},
-        "limits": {"memory": "16Gi", "nvidia.com/gpu": "1"},
+        "requests": {"cpu": "1"},
+        "limits": {"memory": "8Gi", "nvidia.com/gpu": "1"},
     }
     for agents, image in (
         ({"command"}, "heddle:1"),

@@ -37,6 +37,7 @@ ENDPOINTS: Final = {
     "push": [f"POST {RUN}:push"],
     "resolve": [f"POST {EPIC}:resolve"],
     "drop": [f"POST {EPIC}:drop"],
+    "sync": [f"POST {RUN}:sync", f"POST {EPIC}:sync"],
     "costs": ["GET /costs"],
     "plan check": ["POST /plan:check"],
     "plan simulate": ["POST /plan:check"],
@@ -118,7 +119,7 @@ async def test_each_action_exists_and_a_page_calls_it() -> None:
     """Each endpoint is served, and the browser code has a call of it; each page exists."""
     app = FastAPI()
     async with HeddleClient("127.0.0.1:1", token="") as client:
-        router.install(app, client)
+        router.install(app, client, lambda _: client, one_machine=True)
     served = {
         f"{method.upper()} {path.removeprefix('/api')}"
         for path, methods in app.openapi()["paths"].items()

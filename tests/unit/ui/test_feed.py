@@ -23,7 +23,7 @@ class RoomsInMemory(Rooms):
     def watched(self, room: str) -> bool:
         return True
 
-    async def emit(self, event: str, data: dict[str, Any], room: str) -> None:
+    async def emit(self, event: str, data: dict[str, Any], room: str | list[str]) -> None:
         await self.sent.put(data)
 
 

@@ -44,6 +44,41 @@ def test_many_answers_between_two_frames_become_one_change() -> None:
     changes = it.take_changes()
     assert [each["lines"] for each in changes["summaries"]] == [["line 49"]]
     assert "tasks" not in changes
+    assert it.take_summaries() == set()
+
+
+def test_what_an_agent_writes_is_due_to_those_who_see_its_card() -> None:
+    """After its first summary, a session's lines are no change for everyone; each is taken once."""
+    it = board()
+    it.apply(pb.WatchRunResponse(summaries=[summary(1, "first")]))
+    it.take_changes()
+    it.apply(pb.WatchRunResponse(summaries=[summary(1, "second")]))
+    assert it.take_changes() == {}
+    assert it.take_summaries() == {TASK}
+    assert it.take_summaries() == set()
+    assert [each["lines"] for each in it.summaries_of([TASK, "runs/r/epics/e/tasks/none"])] == [["second"]]
+
+
+def test_a_turn_of_a_session_is_a_change_for_everyone() -> None:
+    """A new attempt, another state, a question and background work are sent whether or not the card is in sight."""
+    it = board()
+    turns = [
+        summary(1),
+        summary(2),
+        pb.SessionSummary(attempt=f"{TASK}/attempts/2", state=pb.ATTEMPT_STATE_CHECKING),
+        pb.SessionSummary(
+            attempt=f"{TASK}/attempts/2",
+            state=pb.ATTEMPT_STATE_CHECKING,
+            waiting_for=pb.ApprovalRequested(approval_id="a"),
+        ),
+        pb.SessionSummary(
+            attempt=f"{TASK}/attempts/2", state=pb.ATTEMPT_STATE_CHECKING, background=["npm run dev"]
+        ),
+    ]
+    for turn in turns:
+        it.take_changes()
+        it.apply(pb.WatchRunResponse(summaries=[turn]))
+        assert len(it.take_changes()["summaries"]) == 1
 
 
 def test_a_snapshot_holds_all_whatever_was_sent() -> None:

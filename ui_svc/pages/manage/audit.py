@@ -17,7 +17,7 @@ from ui_svc.pages.manage.person import Person
 _PAGE: Final = 200
 _EXPORTED: Final = 50_000
 
-_FIELDS: Final = ("sequence", "time", "user", "method", "resource", "request_id", "peer", "refusal")
+_FIELDS: Final = ("sequence", "time", "user", "method", "resource", "request_id", "peer", "refusal", "detail")
 
 
 async def build(person: Person) -> None:
@@ -110,6 +110,8 @@ def _outcome(entry: pb.AuditEntry) -> None:
         text("span", entry.refusal, "quiet")
     else:
         badge("Done", "ok", "check")
+        if entry.detail:
+            text("span", entry.detail, "quiet")
 
 
 def as_csv(entries: Iterable[pb.AuditEntry]) -> str:
@@ -128,6 +130,7 @@ def as_csv(entries: Iterable[pb.AuditEntry]) -> str:
             each.request_id,
             each.peer,
             each.refusal,
+            each.detail,
         )
         writer.writerow(
             [f"'{cell}" if str(cell).startswith(("=", "+", "-", "@")) else cell for cell in cells]

@@ -13,7 +13,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
-from ui_svc.pages.manage.person import Person, problem
+from ui_svc.pages.manage.person import Person, person_of_page, problem
 
 _HERE: Final = Path(__file__).parent
 
@@ -71,14 +71,16 @@ def install(place: Place, client: HeddleClient, build: Build) -> None:
     @ui.page(place.path, title=f"{place.word} · Heddle")
     async def page() -> None:
         _frame(place)
-        with ui.element("main").classes("m-main").props('id="content"'):
-            with ui.element("header").classes("m-head"):
-                text("h1", place.word)
-                text("p", place.about, "quiet")
-            try:
-                person = Person(client, await client.get_caller())
+        content = ui.element("main").classes("m-main").props('id="content"')
+        with content, ui.element("header").classes("m-head"):
+            text("h1", place.word)
+            text("p", place.about, "quiet")
+        try:
+            person = await person_of_page(client)
+            with content:
                 await build(person)
-            except (HeddleError, ServerUnreachable) as error:
+        except (HeddleError, ServerUnreachable) as error:
+            with content:
                 empty("cloud_off", "This page cannot be shown", problem(error))
 
 

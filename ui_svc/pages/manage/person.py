@@ -1,6 +1,7 @@
 """The person whose browser shows a page, and the calls of the API in their name."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from nicegui import ui
@@ -53,6 +54,30 @@ class Person:
         if said:
             ui.notify(said, type="positive")
         return result
+
+
+# What the sign-in stored for changes; endpoints/sign_in.py writes it.
+_STORED: Final = "localStorage.getItem('heddle-token')"
+
+# Seconds that a connected browser may take to answer.
+_PATIENCE: Final = 20.0
+
+
+async def person_of_page(client: HeddleClient) -> Person:
+    """Returns the person who opened the page; raises HeddleError or ServerUnreachable.
+
+    The cookie of the page only reads, so the person is whoever has the token that the browser stores for this port. A program
+    that opens the page has its whole token in the request.
+    """
+    await ui.context.client.connected()
+    try:
+        stored = await ui.run_javascript(_STORED, timeout=_PATIENCE)
+    except TimeoutError:
+        stored = None
+    if isinstance(stored, str) and stored:
+        with suppress(HeddleError), acting(stored):
+            return Person(client, await client.get_caller())
+    return Person(client, await client.get_caller())
 
 
 def problem(error: Exception) -> str:

@@ -17,6 +17,7 @@ import NotFoundPage from "./frame/NotFoundPage.vue";
 import NewRunPage from "./newRun/NewRunPage.vue";
 import RunPage from "./run/RunPage.vue";
 import RunsPage from "./runs/RunsPage.vue";
+import TerminalPage from "./terminal/TerminalPage.vue";
 
 export const PAGES = {
   "heddle-costs": CostsPage,
@@ -24,4 +25,5 @@ export const PAGES = {
   "heddle-not-found": NotFoundPage,
   "heddle-run": RunPage,
   "heddle-runs": RunsPage,
+  "heddle-terminal": TerminalPage,
 };

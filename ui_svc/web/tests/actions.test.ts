@@ -39,8 +39,53 @@ const CASES: any[] = [
 
 for (const [about, state, tasks, wanted, conflict_files = []] of CASES) {
   test(about, () => {
-    const actions = actionsOf({ name: EPIC, title: "Shop", state, conflict_files }, tasks);
+    const actions = actionsOf(
+      { name: EPIC, key: "e", title: "Shop", state, sync: null, conflict_files },
+      tasks,
+    );
     const found = actions.map((each) => [each.word, each.path.slice(EPIC.length)]);
     assert.deepEqual(Object.fromEntries(found), wanted);
+  });
+}
+
+const BASE = { branch: "main", behind: { e: 2 } };
+
+// [about, what the epic does about new commits, state of its task, words and bodies of the actions]
+const SYNCS: any[] = [
+  [
+    "an epic that is behind can take the branch in",
+    null,
+    "running",
+    { "Take in 2 new commits of main": undefined },
+  ],
+  ["not without tasks left", null, "accepted", {}],
+  ["not twice", { state: "requested", branch: "main", files: [] }, "running", {}],
+  [
+    "again after it was left",
+    { state: "off", branch: "main", files: [] },
+    "running",
+    { "Take in 2 new commits of main": undefined },
+  ],
+  [
+    "a conflict is given to an agent, merged again, or left",
+    { state: "held", branch: "main", files: ["a"] },
+    "pending",
+    {
+      "Resolve with an agent": undefined,
+      "Merge again": undefined,
+      "Continue without main": { cancel: true },
+    },
+  ],
+];
+
+for (const [about, sync, state, wanted] of SYNCS) {
+  test(about, () => {
+    const epic: any = { name: EPIC, key: "e", title: "Shop", state: "running", sync };
+    const actions = actionsOf(epic, [task("a", state)], BASE);
+    assert.deepEqual(Object.fromEntries(actions.map((each) => [each.word, each.body])), wanted);
+    assert.deepEqual(
+      actionsOf({ ...epic, sync: null }, [task("a", state)], null).map((each) => each.word),
+      [],
+    );
   });
 }

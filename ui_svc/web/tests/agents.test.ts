@@ -14,6 +14,8 @@ const worker = (connected: boolean, ...agents: ReturnType<typeof agent>[]) => ({
   running: 0,
   connected,
   reason: "",
+  reachable: true,
+  terminals: false,
   agents,
 });
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0048"
-down_revision = "0040"
+down_revision = "0044"
 
 
 def upgrade() -> None:

@@ -1,5 +1,5 @@
 // One session on the board: its activity, and its actions.
-import { computed } from "vue";
+import { computed, watch } from "vue";
 import { useInSight } from "../browser/inSight";
 import { href } from "../browser/paths";
 import { costOf } from "../model/format";
@@ -7,6 +7,7 @@ import { ATTEMPT, ATTEMPT_LIVE, status } from "../model/status";
 import { plain, waitingFor } from "../model/text";
 import type { Attempt, Summary, Task } from "../model/types";
 import { TOOL_ICONS } from "../parts/toolIcons";
+import { previewsOf } from "../stores/workers";
 import type { RunData } from "../stores/runStore";
 
 // How full the context of a session's model is; null if its agent does not report it.
@@ -30,6 +31,11 @@ export function useCard(
   // A task without an attempt has no card.
   const attempt = computed((): Attempt => props.task.attempt!);
   const inSight = useInSight();
+  watch(
+    [() => props.task.name, inSight],
+    ([name, seen], _, onCleanup) => seen && onCleanup(props.store.see(name)),
+    { immediate: true },
+  );
   const summary = computed<Summary | null>((before) => {
     const it = props.store.summaries.get(props.task.name);
     const now = it?.attempt === attempt.value.name ? it : attempt.value.summary;
@@ -70,6 +76,8 @@ export function useCard(
     onCard(event: MouseEvent) {
       if (!(event.target as Element).closest("a, button, .ask, .approval")) emit("open", attempt.value.name);
     },
+    // Where a server of the session would be.
+    previews: computed(() => (live.value ? previewsOf(props.store.epics.get(props.task.epic)) : [])),
     pending: computed(() => props.store.pending.get(attempt.value.name)),
     // The question of a parked attempt belongs to the task.
     reason: computed(() =>

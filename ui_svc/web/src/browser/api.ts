@@ -28,8 +28,10 @@ export const post = (path: string, body: object = {}) =>
   });
 
 // What the sign-in stored for changes: the cookie only reads, because other ports of this host receive it, too.
+export const wholeToken = () => localStorage.getItem("heddle-token") ?? "";
+
 function proof(): Record<string, string> {
-  const token = localStorage.getItem("heddle-token");
+  const token = wholeToken();
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 

@@ -63,7 +63,6 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
     top.value = box.value.scrollTop;
   }
   function keepEnd() {
-    // The reader may have just scrolled up, before the event arrived.
     onScroll();
     if (following.value) scrollTo(list.value.length * height);
   }
@@ -82,6 +81,8 @@ export function useRows<Row extends Keyed>(list: Readonly<Ref<Row[]>>, height: n
   }
 
   watch(list, (now, before) => {
+    // The reader may have just scrolled up, before the event arrived: the row that is at the top now is the one that stays.
+    onScroll();
     if (following.value) return nextTick(keepEnd);
     // The row at the top stays there, whatever was added or removed above it.
     const anchor = before[Math.floor(top.value / height)];

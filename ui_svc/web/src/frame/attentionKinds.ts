@@ -36,6 +36,17 @@ export const KINDS: Record<string, Kind> = {
     tone: "wait",
     again: { word: "Merge", of: "epic", action: "merge", said: (title) => `Merge of ${title} requested` },
   },
+  sync: {
+    word: "Conflicts with your branch",
+    icon: "merge",
+    tone: "wait",
+    again: {
+      word: "Resolve with an agent",
+      of: "epic",
+      action: "resolve",
+      said: (title) => `The next agent of ${title} resolves the conflict first`,
+    },
+  },
   environment: { word: "Waiting for its environment", icon: "clock", tone: "wait" },
   push: {
     word: "Not pushed",

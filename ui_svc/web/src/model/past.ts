@@ -199,6 +199,7 @@ export function pastOf(
       tasks: own,
       usage: usages.get(epic.name) ?? nothing(),
       conflict_files: state === "conflicted" ? epic.conflict_files : [],
+      sync: null,
     };
   });
   return {

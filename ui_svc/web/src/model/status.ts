@@ -91,7 +91,13 @@ export const GROUPS = [
 export const idle = (epic: Pick<Epic, "state">, tasks: Pick<Task, "state">[]): boolean =>
   epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
 
-export function groupOf(epic: Pick<Epic, "state">, tasks: Pick<Task, "state">[]): string {
+// New commits of the project's branch conflict with the epic, and no task of it starts.
+export const OUT_OF_SYNC = of("Needs your answer", "hand", "wait");
+
+type Grouped = Pick<Epic, "state"> & Partial<Pick<Epic, "sync">>;
+
+export function groupOf(epic: Grouped, tasks: Pick<Task, "state">[]): string {
+  if (epic.sync?.state === "held") return "waiting";
   if (epic.state === "awaiting_merge" || tasks.some((task) => task.state === "waiting")) return "waiting";
   if (["failed", "conflicted"].includes(epic.state)) return "failed";
   if (idle(epic, tasks)) return "queued";

@@ -19,7 +19,7 @@ export const plain = (text: string): string =>
 
 // A clause that says which command of a terminal comes next; a page has a button for it.
 const COMMAND =
-  / \(heddle [^)]*\)|[;:,] (?:[^;:`]*? )?`?heddle (?:budget|drop|merge|push|resolve|resume|retry|skip)\b[^;]*/g;
+  / \(heddle [^)]*\)|[;:,] (?:[^;:`]*? )?`?heddle (?:budget|drop|merge|push|resolve|resume|retry|skip|sync)\b[^;]*/g;
 
 // Returns a server's sentence without the commands of a terminal that it advises.
 export const withoutCommands = (text: string): string => text.replace(COMMAND, "");

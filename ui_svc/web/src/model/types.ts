@@ -65,6 +65,8 @@ export interface Run {
   base_ref: string;
   base_commit: string;
   base_behind: { branch: string; upstream: string; commits: number } | null;
+  // The branch that its epics can take in, with the number of missing commits by epic; null if none is behind.
+  base: { branch: string; behind: Record<string, number> } | null;
   branch: string;
   merge_into: string;
   max_parallel: number;
@@ -104,6 +106,8 @@ export interface Epic {
   head_commit: string;
   merge_commit: string;
   conflict_files: string[];
+  // What it does about new commits of that branch; null: what its plan says.
+  sync: { state: "requested" | "resolving" | "held" | "off"; branch: string; files: string[] } | null;
   tasks: TaskCounts;
   usage: Usage;
   started: number | null;
@@ -228,6 +232,10 @@ export interface Worker {
   running: number;
   connected: boolean;
   reason: string;
+  // Whether this browser reaches the ports of its epics, if it is on the same machine.
+  reachable: boolean;
+  // Whether admins may open terminals in its worktrees.
+  terminals: boolean;
   agents: Agent[];
 }
 

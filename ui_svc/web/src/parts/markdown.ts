@@ -1,141 +1,101 @@
-// Renders agents' markdown as elements and text: HTML in it stays text.
-import { h, type FunctionalComponent, type VNode } from "vue";
+// Renders agents' markdown as elements and text, never as HTML.
+import { h, shallowRef, type FunctionalComponent, type VNode } from "vue";
 import { plain } from "../model/text";
+import type { Token } from "./markdownParser";
 
-// Limits, as the text may be anything: only the end of a longer text is shown, after too many parts
-// the rest is plain text, and no pattern matches more than this many characters.
-const MOST_TEXT = 60_000;
+// Limits, as the text may be anything: only the end of a longer text is shown, and after this many elements
+// the rest is plain text. Reading the worst text of this length takes a tenth of a second.
+const MOST_TEXT = 30_000;
 
-const MOST_BLOCKS = 2000;
+const MOST_NODES = 2000;
 
-const MOST_PARTS = 2000;
+type Child = VNode | string;
 
-const DEEPEST = 8;
+// Absent until the first text is shown; it is plain until then.
+const parse = shallowRef<((text: string) => Token[]) | null>(null);
 
-const INLINE = new RegExp(
-  [
-    /(`{1,3})([^`]{1,2000}?)\1/,
-    /\*\*([^*]{1,2000}?)\*\*/,
-    /__([^_]{1,2000}?)__/,
-    /\*([^*\s][^*]{0,2000}?)\*/,
-    /!?\[([^\]]{0,500})\]\(([^)\s]{0,2000})\)/,
-  ]
-    .map((each) => each.source)
-    .join("|"),
-);
+let loading: Promise<unknown> | undefined;
 
-function inline(text: string): (VNode | string)[] {
-  const parts: (VNode | string)[] = [];
-  let rest = text;
-  for (let match = INLINE.exec(rest); match && parts.length < MOST_PARTS; match = INLINE.exec(rest)) {
-    if (match.index) parts.push(rest.slice(0, match.index));
-    parts.push(span(match));
-    rest = rest.slice(match.index + match[0].length);
+// Resolves once texts are rendered.
+export const loadParser = () =>
+  (loading ??= import("./markdownParser").then(
+    (it) => (parse.value = it.parse),
+    // Without a connection the text stays plain; the next text tries again.
+    () => (loading = undefined),
+  ));
+
+const block = (text: string) => h("pre", { tabindex: 0 }, h("code", text));
+
+// Images are not loaded, and only web addresses are followed.
+const LINK = /^https?:\/\//i;
+
+function closed(token: Token, children: Child[]): Child[] {
+  const { tag } = token;
+  if (token.hidden) return children;
+  if (token.type === "link_open") {
+    const target = token.attrGet("href") ?? "";
+    if (!LINK.test(target)) return [...children, ` (${target})`];
+    return [h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, children)];
   }
-  if (rest) parts.push(rest);
-  return parts;
+  if (token.type === "heading_open") return [h("p", { class: `md-h md-${tag}` }, children)];
+  if (tag === "ol") return [h(tag, { start: Number(token.attrGet("start") ?? 1) }, children)];
+  if (tag === "table") return [h("div", { class: "md-table", tabindex: 0 }, h(tag, children))];
+  const align = /text-align:(\w+)/.exec(token.attrGet("style") ?? "")?.[1];
+  return [h(tag, align ? { class: `md-${align}` } : {}, children)];
 }
 
-function span(match: RegExpExecArray): VNode | string {
-  const [whole, , code, strong, strongToo, emphasis, label, target] = match;
-  if (code !== undefined) return h("code", code);
-  if (strong ?? strongToo) return h("strong", inline(strong ?? strongToo));
-  if (emphasis) return h("em", inline(emphasis));
-  // Images are not loaded, and only web addresses are followed.
-  if (/^https?:\/\//i.test(target) && !whole.startsWith("!")) {
-    return h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, label || target);
-  }
-  return `${label} (${target})`;
+function single(token: Token, count: { left: number }): Child[] {
+  if (token.children && token.type === "inline") return nodes(token.children, count);
+  if (token.type === "code_inline") return [h("code", token.content)];
+  if (token.type === "fence" || token.type === "code_block") return [block(token.content.replace(/\n$/, ""))];
+  if (token.type === "softbreak") return ["\n"];
+  if (token.type === "image") return [`${token.content} (${token.attrGet("src")})`];
+  return token.tag ? [h(token.tag)] : [token.content];
 }
 
-const FENCE = /^\s*(```|~~~)/;
+// Stops creating elements once `count` is used up; texts that follow are still shown.
+function nodes(tokens: Token[], count: { left: number }): Child[] {
+  const open: { token: Token | null; children: Child[] }[] = [{ token: null, children: [] }];
+  for (const token of tokens) {
+    const inner = open[open.length - 1];
+    if (token.nesting > 0) open.push({ token: count.left > 0 ? token : null, children: [] });
+    else if (token.nesting < 0) {
+      open.pop();
+      const children = inner.token ? closed(inner.token, inner.children) : inner.children;
+      open[open.length - 1].children.push(...children);
+    } else if (count.left > 0) inner.children.push(...single(token, count));
+    else inner.children.push(token.content);
+    if (token.nesting >= 0) count.left -= 1;
+  }
+  return open[0].children;
+}
 
-const HEADING = /^(#{1,6})\s+(.*)/;
-
-const ITEM = /^(\s*)([-*+]|\d+[.)])\s+(.*)/;
-
-const QUOTE = /^>\s?/;
-
-const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
-
-function blocks(lines: string[], depth = 0): VNode[] {
-  const out: VNode[] = [];
-  for (let at = 0; at < lines.length;) {
-    if (out.length >= MOST_BLOCKS) {
-      out.push(h("pre", { tabindex: 0 }, lines.slice(at).join("\n")));
-      break;
+function rendered(text: string, read: (text: string) => Token[]): Child[] {
+  const tokens = read(text);
+  const count = { left: MOST_NODES };
+  // The tokens of each outermost block.
+  let [depth, start] = [0, 0];
+  const out: Child[] = [];
+  for (const [place, token] of tokens.entries()) {
+    depth += token.nesting;
+    if (depth) continue;
+    if (count.left <= 0) {
+      const line = tokens[start].map?.[0] ?? 0;
+      return [...out, h("pre", { tabindex: 0 }, text.split("\n").slice(line).join("\n"))];
     }
-    const line = lines[at];
-    const heading = HEADING.exec(line);
-    if (!line.trim()) {
-      at += 1;
-    } else if (FENCE.test(line)) {
-      const stop = until(lines, at, (each) => FENCE.test(each));
-      out.push(h("pre", { tabindex: 0 }, h("code", lines.slice(at + 1, stop).join("\n"))));
-      at = stop + 1;
-    } else if (heading) {
-      out.push(h("p", { class: `md-h md-h${heading[1].length}` }, inline(heading[2])));
-      at += 1;
-    } else if (RULE.test(line)) {
-      out.push(h("hr"));
-      at += 1;
-    } else if (QUOTE.test(line) && depth < DEEPEST) {
-      const stop = until(lines, at, (each) => !QUOTE.test(each));
-      out.push(
-        h(
-          "blockquote",
-          blocks(
-            lines.slice(at, stop).map((each) => each.replace(QUOTE, "")),
-            depth + 1,
-          ),
-        ),
-      );
-      at = stop;
-    } else if (ITEM.test(line)) {
-      const stop = until(lines, at, (each) => !ITEM.test(each) && !/^\s+\S/.test(each));
-      out.push(list(lines.slice(at, stop)));
-      at = stop;
-    } else {
-      const stop = until(
-        lines,
-        at,
-        (each) => !each.trim() || FENCE.test(each) || HEADING.test(each) || ITEM.test(each),
-      );
-      out.push(h("p", inline(lines.slice(at, Math.max(stop, at + 1)).join("\n"))));
-      at = Math.max(stop, at + 1);
-    }
+    out.push(...nodes(tokens.slice(start, place + 1), count));
+    start = place + 1;
   }
   return out;
 }
 
-function until(lines: string[], from: number, ends: (line: string) => boolean): number {
-  let at = from + 1;
-  while (at < lines.length && !ends(lines[at])) at += 1;
-  return at;
-}
-
-function list(lines: string[]): VNode {
-  const items: { depth: number; mark: string; text: string }[] = [];
-  for (const line of lines) {
-    const match = ITEM.exec(line);
-    if (match)
-      items.push({ depth: Math.min(4, Math.floor(match[1].length / 2)), mark: match[2], text: match[3] });
-    else if (items.length) items[items.length - 1].text += `\n${line.trim()}`;
-  }
-  const ordered = /\d/.test(items[0].mark);
-  return h(
-    ordered ? "ol" : "ul",
-    ordered ? { start: parseInt(items[0].mark, 10) || 1 } : {},
-    items.map((item) =>
-      h("li", { style: item.depth ? { marginLeft: `${item.depth * 1.2}em` } : undefined }, inline(item.text)),
-    ),
-  );
-}
-
-export const Markdown: FunctionalComponent<{ text: string }> = ({ text }) =>
-  h("div", { class: "markdown" }, [
+export const Markdown: FunctionalComponent<{ text: string }> = ({ text }) => {
+  if (!parse.value) void loadParser();
+  const shown = plain(text.slice(-MOST_TEXT));
+  return h("div", { class: "markdown" }, [
     text.length > MOST_TEXT ? h("p", { class: "quiet" }, "The beginning of this text is in the log.") : null,
-    ...blocks(plain(text.slice(-MOST_TEXT)).split("\n")),
+    ...(parse.value ? rendered(shown, parse.value) : [h("p", shown)]),
   ]);
+};
 
 Markdown.props = ["text"];

@@ -59,6 +59,7 @@ export function createReplay(live: RunStore, moment: Ref<number>) {
     pending: reactive(new Map<string, string>()),
     status: live.status,
     past: true,
+    see: () => () => {},
     stop: refuse,
     resolve: refuse,
     ...viewsOf({ epics, tasks, order: live.order }),

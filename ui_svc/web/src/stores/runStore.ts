@@ -3,20 +3,24 @@
 import { reactive, ref, shallowReactive, shallowRef } from "vue";
 import { post } from "../browser/api";
 import { follow, type FeedStatus, type News } from "../browser/follow";
+import { socket } from "../browser/socket";
 import { ATTEMPT_LIVE } from "../model/status";
 import type { Epic, Run, RunParts, Summary, Task } from "../model/types";
 import { viewsOf, type Views } from "./runViews";
+import { createSight } from "./sight";
 
 // What the parts of a page read of a run: live, or at the moment of a replay.
 export interface RunData extends RunParts, Views {
   name: string;
-  // By task.
+  // By task. Up to date for tasks that something on the page sees.
   summaries: ReadonlyMap<string, Summary>;
   // Requests for an attempt that have not taken effect yet: "stopping", "allowing", "denying".
   pending: ReadonlyMap<string, string>;
   status: FeedStatus;
   // Whether it shows the past: nothing in it can be acted on.
   past: boolean;
+  // Keeps the summary of a task up to date until the returned function is called.
+  see: (task: string) => () => void;
   stop: (attempt: string) => Promise<void>;
   resolve: (attempt: string, id: string, approved: boolean, message: string, scope: string) => Promise<void>;
 }
@@ -69,13 +73,25 @@ export function createRunStore(name: string) {
     if (over) pending.delete(attempt.name);
   }
 
+  const sight = createSight((cards) => socket().then((it) => it.emit("heddle_see", { name, cards })));
   const link = follow({
     ask: "heddle_look_at_run",
     event: "heddle_run",
     room: name,
+    data: () => ({ cards: sight.cards() }),
     onSnapshot: apply,
     onFrame: apply,
   });
+
+  // Summaries of what is in sight come by themselves, in any number between two frames.
+  const onSummaries = (news: News) => news.room === name && apply(news);
+  socket().then((it) => it.on("heddle_summaries", onSummaries));
+
+  function close() {
+    link.stop();
+    sight.close();
+    socket().then((it) => it.off("heddle_summaries", onSummaries));
+  }
 
   async function ask(attempt: string, word: string, path: string, body = {}) {
     pending.set(attempt, word);
@@ -98,7 +114,8 @@ export function createRunStore(name: string) {
     pending,
     status: link.status,
     past: false,
-    close: link.stop,
+    see: sight.see,
+    close,
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt: string) => ask(attempt, "stopping", `${attempt}:stop`),
     resolve: (attempt: string, id: string, approved: boolean, message: string, scope: string) =>
