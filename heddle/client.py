@@ -9,6 +9,7 @@ import grpc
 
 from heddle import pb, urls
 from heddle.channels import open_channel
+from heddle.client_conflicts import ConflictCalls
 from heddle.client_identity import IdentityCalls
 from heddle.client_plans import PlanCalls
 from heddle.client_workers import WorkerCalls
@@ -41,7 +42,7 @@ ENDED_ATTEMPT: Final = frozenset(
 )
 
 
-class HeddleClient(IdentityCalls, PlanCalls, WorkerCalls):
+class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
     """A connection to one scheduler; use it as an async context manager.
 
     Unary calls are retried while the server is unavailable, for at most

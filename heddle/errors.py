@@ -59,6 +59,7 @@ _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
     pb.ERROR_REASON_TERMINALS_OFF: grpc.StatusCode.FAILED_PRECONDITION,
     pb.ERROR_REASON_TERMINAL_ENDED: grpc.StatusCode.ABORTED,
     pb.ERROR_REASON_PLAN_CHANGED: grpc.StatusCode.ABORTED,
+    pb.ERROR_REASON_CONFLICT_MOVED: grpc.StatusCode.ABORTED,
     pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
     pb.ERROR_REASON_DISK_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_SLOT: grpc.StatusCode.RESOURCE_EXHAUSTED,

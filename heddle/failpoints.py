@@ -77,6 +77,8 @@ CALLS: Final = (
     "RunChecks",
     "CloseMerge",
     "PushBranches",
+    "ReadConflict",
+    "MakeResolution",
     "RemoveWorktree",
     "ReleaseLease",
     "RestoreWorktree",

@@ -12,8 +12,8 @@ import grpc
 from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
-from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import replies
+from worktree_svc.conflict_methods import ConflictMethods
 from worktree_svc.content import accepted_history
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
@@ -41,7 +41,7 @@ LARGEST_PAGE: Final = 1000
 PIECES_AT_ONCE: Final = 2
 
 
-class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
+class WorktreeServicer(ConflictMethods):
     """Translates messages, and serializes calls for the same epic or the same merge target."""
 
     def __init__(
@@ -97,6 +97,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             file = request.project_file
             wanted = take_in.wanted_by(request, self._mirrors)
             rewind_to = self._places.settle(request, attempt.parent.parent)
+            self._places.bring_resolution(request, attempt.parent.parent)
             done = self._worktrees.ensure(
                 request.project,
                 attempt,
@@ -105,6 +106,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 file=file,
                 earlier=earlier,
                 merge=request.merge_revision,
+                resolution=request.resolution_commit,
                 rewind_to=rewind_to,
                 wanted=wanted,
             )

@@ -12,13 +12,14 @@ Required: TypeAlias = "pb.Role.ValueType | Kind"
 _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "SchedulerService": {
         pb.ROLE_VIEWER: """
-            GetRun ListRuns WatchRuns GetPlan GetDraft ForecastRun ListEpics GetConflicts ListTasks GetAttempt ListAttempts
-            ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
+            GetRun ListRuns WatchRuns GetPlan GetDraft ForecastRun ListEpics GetConflicts GetEpicConflict GetConflictFile ListTasks
+            GetAttempt ListAttempts ListApprovals ListEvents WatchRun ListSessionEvents WatchSession ReadArtifact GetDiff ListCosts
             ListDailyCosts ListEpicWorktrees ListHolds ListSchedules ListWorkers
         """,
         pb.ROLE_OPERATOR: """
-            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict DropEpic AddTask
-            RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage RestoreEpicWorktree RemoveEpicWorktree
+            CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict
+            SubmitResolution DropEpic AddTask RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage
+            RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
         pb.ROLE_ADMIN: "OpenTerminal",
@@ -33,6 +34,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         Kind.SCHEDULER: """
             InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts CountNewCommits
             RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches DiffRevisions
+            ReadConflict MakeResolution
         """,
     },
     "AgentService": {

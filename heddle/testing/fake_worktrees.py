@@ -149,6 +149,27 @@ class FakeWorktrees(WorktreeServiceServicer):
             worker.merged.setdefault(request.target_branch, []).extend(new)
         return pb.CloseMergeResponse(moved=request.apply)
 
+    async def ReadConflict(
+        self, request: pb.ReadConflictRequest, context: Context
+    ) -> pb.ReadConflictResponse:
+        if request.HasField("index"):
+            region = pb.ConflictRegion(base=b"base\n", ours=b"ours\n", theirs=b"theirs\n")
+            return pb.ReadConflictResponse(parts=[pb.ConflictPart(region=region)])
+        found = pb.EpicConflict(
+            source_commit=_commit_id(request.epic),
+            target_commit=_commit_id(request.target_branch),
+            source_branch=EpicName.parse(request.epic).branch,
+            target_branch=request.target_branch,
+            files=[pb.ConflictFile(path="shared.txt", form=pb.CONFLICT_FORM_TEXT)],
+        )
+        return pb.ReadConflictResponse(conflict=found)
+
+    async def MakeResolution(
+        self, request: pb.MakeResolutionRequest, context: Context
+    ) -> pb.MakeResolutionResponse:
+        self._worker.changing("MakeResolution", request)
+        return pb.MakeResolutionResponse(commit=_commit_id(f"{request.epic} resolved"))
+
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: Context
     ) -> pb.PredictConflictsResponse:

@@ -25,17 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/conflict.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x01\n\x10\x43onflictForecast\x12/\n\tconflicts\x18\x01 \x03(\x0b\x32\x1c.heddle.v1.PredictedConflict\x12,\n\nfootprints\x18\x02 \x03(\x0b\x32\x18.heddle.v1.EpicFootprint\x12-\n\tlook_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08upstream\x18\x04 \x01(\t\x12\x17\n\x0fupstream_commit\x18\x05 \x01(\t\"\xa9\x01\n\x11PredictedConflict\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.heddle.v1.ConflictSide\x12\x11\n\twith_epic\x18\x03 \x01(\t\x12\r\n\x05\x66iles\x18\x04 \x03(\t\x12\x12\n\nfirst_task\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\rEpicFootprint\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12\x0f\n\x07outside\x18\x06 \x03(\t\x12\x16\n\x0eunused_touches\x18\x07 \x03(\t\"\xc4\x01\n\x0fMergeQueueEntry\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.heddle.v1.MergeStage\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x11\n\twaits_for\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12,\n\x08\x63onflict\x18\x07 \x01(\x0b\x32\x1a.heddle.v1.MergeConflicted\"\xcc\x01\n\x0fMergeConflicted\x12\x15\n\rtarget_branch\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\x12&\n\x05hunks\x18\x04 \x03(\x0b\x32\x17.heddle.v1.ConflictHunk\x12-\n\rfailed_checks\x18\x05 \x03(\x0b\x32\x16.heddle.v1.FailedCheck\x12\x15\n\rsource_commit\x18\x06 \x01(\t\x12\x15\n\rtarget_commit\x18\x07 \x01(\t\"8\n\x0c\x43onflictHunk\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"<\n\x0b\x46\x61iledCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\t*x\n\x0c\x43onflictSide\x12\x1d\n\x19\x43ONFLICT_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFLICT_SIDE_EPIC\x10\x01\x12\x15\n\x11\x43ONFLICT_SIDE_RUN\x10\x02\x12\x1a\n\x16\x43ONFLICT_SIDE_UPSTREAM\x10\x03*\x8f\x02\n\nMergeStage\x12\x1b\n\x17MERGE_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13MERGE_STAGE_WORKING\x10\x01\x12\x16\n\x12MERGE_STAGE_QUEUED\x10\x02\x12\x17\n\x13MERGE_STAGE_MERGING\x10\x03\x12\x1a\n\x16MERGE_STAGE_CONFLICTED\x10\x04\x12\x16\n\x12MERGE_STAGE_MERGED\x10\x05\x12\x18\n\x14MERGE_STAGE_UNMERGED\x10\x06\x12\x18\n\x14MERGE_STAGE_AWAITING\x10\x07\x12\x19\n\x15MERGE_STAGE_RESOLVING\x10\x08\x12\x17\n\x13MERGE_STAGE_BLOCKED\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/conflict.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x01\n\x10\x43onflictForecast\x12/\n\tconflicts\x18\x01 \x03(\x0b\x32\x1c.heddle.v1.PredictedConflict\x12,\n\nfootprints\x18\x02 \x03(\x0b\x32\x18.heddle.v1.EpicFootprint\x12-\n\tlook_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08upstream\x18\x04 \x01(\t\x12\x17\n\x0fupstream_commit\x18\x05 \x01(\t\"\xa9\x01\n\x11PredictedConflict\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.heddle.v1.ConflictSide\x12\x11\n\twith_epic\x18\x03 \x01(\t\x12\r\n\x05\x66iles\x18\x04 \x03(\t\x12\x12\n\nfirst_task\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\rEpicFootprint\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12\x0f\n\x07outside\x18\x06 \x03(\t\x12\x16\n\x0eunused_touches\x18\x07 \x03(\t\"\xc4\x01\n\x0fMergeQueueEntry\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.heddle.v1.MergeStage\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x11\n\twaits_for\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12,\n\x08\x63onflict\x18\x07 \x01(\x0b\x32\x1a.heddle.v1.MergeConflicted\"\xcc\x01\n\x0fMergeConflicted\x12\x15\n\rtarget_branch\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\x12&\n\x05hunks\x18\x04 \x03(\x0b\x32\x17.heddle.v1.ConflictHunk\x12-\n\rfailed_checks\x18\x05 \x03(\x0b\x32\x16.heddle.v1.FailedCheck\x12\x15\n\rsource_commit\x18\x06 \x01(\t\x12\x15\n\rtarget_commit\x18\x07 \x01(\t\"8\n\x0c\x43onflictHunk\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x92\x01\n\x0c\x45picConflict\x12\x15\n\rsource_commit\x18\x01 \x01(\t\x12\x15\n\rtarget_commit\x18\x02 \x01(\t\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12&\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x17.heddle.v1.ConflictFile\"\xea\x01\n\x0c\x43onflictFile\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04path\x18\x02 \x01(\t\x12%\n\x04\x66orm\x18\x03 \x01(\x0e\x32\x17.heddle.v1.ConflictForm\x12$\n\x04\x62\x61se\x18\x04 \x01(\x0b\x32\x16.heddle.v1.FileVersion\x12$\n\x04ours\x18\x05 \x01(\x0b\x32\x16.heddle.v1.FileVersion\x12&\n\x06theirs\x18\x06 \x01(\x0b\x32\x16.heddle.v1.FileVersion\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x14\n\x0cmade_up_name\x18\x08 \x01(\x08\"9\n\x0b\x46ileVersion\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0e\n\x06target\x18\x03 \x01(\t\"I\n\x0c\x43onflictPart\x12\x0e\n\x06\x63ommon\x18\x01 \x01(\x0c\x12)\n\x06region\x18\x02 \x01(\x0b\x32\x19.heddle.v1.ConflictRegion\"<\n\x0e\x43onflictRegion\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\x0c\x12\x0c\n\x04ours\x18\x02 \x01(\x0c\x12\x0e\n\x06theirs\x18\x03 \x01(\x0c\"\xce\x01\n\x0e\x46ileResolution\x12\r\n\x05index\x18\x01 \x01(\x05\x12)\n\x04side\x18\x02 \x01(\x0e\x32\x19.heddle.v1.ResolutionSideH\x00\x12+\n\x07regions\x18\x03 \x01(\x0b\x32\x18.heddle.v1.RegionChoicesH\x00\x12\x0f\n\x05whole\x18\x04 \x01(\x0cH\x00\x12\'\n\x04mode\x18\x05 \x01(\x0e\x32\x19.heddle.v1.ResolutionSide\x12\x10\n\x08new_path\x18\x06 \x01(\tB\t\n\x07\x63ontent\"9\n\rRegionChoices\x12(\n\x07\x63hoices\x18\x01 \x03(\x0b\x32\x17.heddle.v1.RegionChoice\"T\n\x0cRegionChoice\x12)\n\x04side\x18\x01 \x01(\x0e\x32\x19.heddle.v1.ResolutionSideH\x00\x12\x0e\n\x04text\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"<\n\x0b\x46\x61iledCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\t*x\n\x0c\x43onflictSide\x12\x1d\n\x19\x43ONFLICT_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFLICT_SIDE_EPIC\x10\x01\x12\x15\n\x11\x43ONFLICT_SIDE_RUN\x10\x02\x12\x1a\n\x16\x43ONFLICT_SIDE_UPSTREAM\x10\x03*\x8f\x02\n\nMergeStage\x12\x1b\n\x17MERGE_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13MERGE_STAGE_WORKING\x10\x01\x12\x16\n\x12MERGE_STAGE_QUEUED\x10\x02\x12\x17\n\x13MERGE_STAGE_MERGING\x10\x03\x12\x1a\n\x16MERGE_STAGE_CONFLICTED\x10\x04\x12\x16\n\x12MERGE_STAGE_MERGED\x10\x05\x12\x18\n\x14MERGE_STAGE_UNMERGED\x10\x06\x12\x18\n\x14MERGE_STAGE_AWAITING\x10\x07\x12\x19\n\x15MERGE_STAGE_RESOLVING\x10\x08\x12\x17\n\x13MERGE_STAGE_BLOCKED\x10\t*\xe1\x01\n\x0c\x43onflictForm\x12\x1d\n\x19\x43ONFLICT_FORM_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFLICT_FORM_TEXT\x10\x01\x12\x18\n\x14\x43ONFLICT_FORM_BINARY\x10\x02\x12\x17\n\x13\x43ONFLICT_FORM_LARGE\x10\x03\x12\x1a\n\x16\x43ONFLICT_FORM_ONE_SIDE\x10\x04\x12\x16\n\x12\x43ONFLICT_FORM_GONE\x10\x05\x12\x16\n\x12\x43ONFLICT_FORM_LINK\x10\x06\x12\x1b\n\x17\x43ONFLICT_FORM_SUBMODULE\x10\x07*\xb3\x01\n\x0eResolutionSide\x12\x1f\n\x1bRESOLUTION_SIDE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESOLUTION_SIDE_OURS\x10\x01\x12\x1a\n\x16RESOLUTION_SIDE_THEIRS\x10\x02\x12$\n RESOLUTION_SIDE_OURS_THEN_THEIRS\x10\x03\x12$\n RESOLUTION_SIDE_THEIRS_THEN_OURS\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.conflict_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFLICTSIDE']._serialized_start=1117
-  _globals['_CONFLICTSIDE']._serialized_end=1237
-  _globals['_MERGESTAGE']._serialized_start=1240
-  _globals['_MERGESTAGE']._serialized_end=1511
+  _globals['_CONFLICTSIDE']._serialized_start=2053
+  _globals['_CONFLICTSIDE']._serialized_end=2173
+  _globals['_MERGESTAGE']._serialized_start=2176
+  _globals['_MERGESTAGE']._serialized_end=2447
+  _globals['_CONFLICTFORM']._serialized_start=2450
+  _globals['_CONFLICTFORM']._serialized_end=2675
+  _globals['_RESOLUTIONSIDE']._serialized_start=2678
+  _globals['_RESOLUTIONSIDE']._serialized_end=2857
   _globals['_CONFLICTFORECAST']._serialized_start=73
   _globals['_CONFLICTFORECAST']._serialized_end=276
   _globals['_PREDICTEDCONFLICT']._serialized_start=279
@@ -48,6 +52,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MERGECONFLICTED']._serialized_end=995
   _globals['_CONFLICTHUNK']._serialized_start=997
   _globals['_CONFLICTHUNK']._serialized_end=1053
-  _globals['_FAILEDCHECK']._serialized_start=1055
-  _globals['_FAILEDCHECK']._serialized_end=1115
+  _globals['_EPICCONFLICT']._serialized_start=1056
+  _globals['_EPICCONFLICT']._serialized_end=1202
+  _globals['_CONFLICTFILE']._serialized_start=1205
+  _globals['_CONFLICTFILE']._serialized_end=1439
+  _globals['_FILEVERSION']._serialized_start=1441
+  _globals['_FILEVERSION']._serialized_end=1498
+  _globals['_CONFLICTPART']._serialized_start=1500
+  _globals['_CONFLICTPART']._serialized_end=1573
+  _globals['_CONFLICTREGION']._serialized_start=1575
+  _globals['_CONFLICTREGION']._serialized_end=1635
+  _globals['_FILERESOLUTION']._serialized_start=1638
+  _globals['_FILERESOLUTION']._serialized_end=1844
+  _globals['_REGIONCHOICES']._serialized_start=1846
+  _globals['_REGIONCHOICES']._serialized_end=1903
+  _globals['_REGIONCHOICE']._serialized_start=1905
+  _globals['_REGIONCHOICE']._serialized_end=1989
+  _globals['_FAILEDCHECK']._serialized_start=1991
+  _globals['_FAILEDCHECK']._serialized_end=2051
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,67 @@ MERGE_STAGE_BLOCKED: MergeStage.ValueType  # 9
 """Not started: other epics, which `waits_for` names, must be merged first."""
 Global___MergeStage: _TypeAlias = MergeStage  # noqa: Y015
 
+class _ConflictForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConflictFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFLICT_FORM_UNSPECIFIED: _ConflictForm.ValueType  # 0
+    CONFLICT_FORM_TEXT: _ConflictForm.ValueType  # 1
+    """Region by region: one side, both, or other text."""
+    CONFLICT_FORM_BINARY: _ConflictForm.ValueType  # 2
+    """All others: one side as a whole. Here one side has binary content."""
+    CONFLICT_FORM_LARGE: _ConflictForm.ValueType  # 3
+    """One side is longer than 1 MiB."""
+    CONFLICT_FORM_ONE_SIDE: _ConflictForm.ValueType  # 4
+    """One side has no file at this path: it was removed or moved."""
+    CONFLICT_FORM_GONE: _ConflictForm.ValueType  # 5
+    """Neither side has a file at this path."""
+    CONFLICT_FORM_LINK: _ConflictForm.ValueType  # 6
+    CONFLICT_FORM_SUBMODULE: _ConflictForm.ValueType  # 7
+
+class ConflictForm(_ConflictForm, metaclass=_ConflictFormEnumTypeWrapper):
+    """What can be chosen for a file in conflict."""
+
+CONFLICT_FORM_UNSPECIFIED: ConflictForm.ValueType  # 0
+CONFLICT_FORM_TEXT: ConflictForm.ValueType  # 1
+"""Region by region: one side, both, or other text."""
+CONFLICT_FORM_BINARY: ConflictForm.ValueType  # 2
+"""All others: one side as a whole. Here one side has binary content."""
+CONFLICT_FORM_LARGE: ConflictForm.ValueType  # 3
+"""One side is longer than 1 MiB."""
+CONFLICT_FORM_ONE_SIDE: ConflictForm.ValueType  # 4
+"""One side has no file at this path: it was removed or moved."""
+CONFLICT_FORM_GONE: ConflictForm.ValueType  # 5
+"""Neither side has a file at this path."""
+CONFLICT_FORM_LINK: ConflictForm.ValueType  # 6
+CONFLICT_FORM_SUBMODULE: ConflictForm.ValueType  # 7
+Global___ConflictForm: _TypeAlias = ConflictForm  # noqa: Y015
+
+class _ResolutionSide:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResolutionSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResolutionSide.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESOLUTION_SIDE_UNSPECIFIED: _ResolutionSide.ValueType  # 0
+    RESOLUTION_SIDE_OURS: _ResolutionSide.ValueType  # 1
+    RESOLUTION_SIDE_THEIRS: _ResolutionSide.ValueType  # 2
+    RESOLUTION_SIDE_OURS_THEN_THEIRS: _ResolutionSide.ValueType  # 3
+    """Both, in this order; only for a region."""
+    RESOLUTION_SIDE_THEIRS_THEN_OURS: _ResolutionSide.ValueType  # 4
+
+class ResolutionSide(_ResolutionSide, metaclass=_ResolutionSideEnumTypeWrapper): ...
+
+RESOLUTION_SIDE_UNSPECIFIED: ResolutionSide.ValueType  # 0
+RESOLUTION_SIDE_OURS: ResolutionSide.ValueType  # 1
+RESOLUTION_SIDE_THEIRS: ResolutionSide.ValueType  # 2
+RESOLUTION_SIDE_OURS_THEN_THEIRS: ResolutionSide.ValueType  # 3
+"""Both, in this order; only for a region."""
+RESOLUTION_SIDE_THEIRS_THEN_OURS: ResolutionSide.ValueType  # 4
+Global___ResolutionSide: _TypeAlias = ResolutionSide  # noqa: Y015
+
 @_typing.final
 class ConflictForecast(_message.Message):
     """The newest conflict forecast: which epics of a run will conflict, and what each has
@@ -367,6 +428,274 @@ class ConflictHunk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConflictHunk: _TypeAlias = ConflictHunk  # noqa: Y015
+
+@_typing.final
+class EpicConflict(_message.Message):
+    """The conflict of an epic's merge as it is now, with a person's choices.
+
+    "Ours" is the epic, "theirs" is the branch into which it is to be merged, as in the
+    worktree of an agent that resolves the conflict.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    SOURCE_BRANCH_FIELD_NUMBER: _builtins.int
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    source_commit: _builtins.str
+    """The epic's commit, and the commit of the target. A resolution is only accepted for
+    the same two.
+    """
+    target_commit: _builtins.str
+    source_branch: _builtins.str
+    target_branch: _builtins.str
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictFile]:
+        """In the order of their paths. Empty: nothing conflicts any more."""
+
+    def __init__(
+        self,
+        *,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        source_branch: _builtins.str = ...,
+        target_branch: _builtins.str = ...,
+        files: _abc.Iterable[Global___ConflictFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "source_branch", b"source_branch", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicConflict: _TypeAlias = EpicConflict  # noqa: Y015
+
+@_typing.final
+class ConflictFile(_message.Message):
+    """A path that conflicts. A file that was moved in two ways has several."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    MADE_UP_NAME_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in EpicConflict.files, from 0."""
+    path: _builtins.str
+    """Bytes that are not UTF-8 are replaced."""
+    form: Global___ConflictForm.ValueType
+    note: _builtins.str
+    """What git says about it."""
+    made_up_name: _builtins.bool
+    """True: git made the name up, because two things need the same one. A file that is kept
+    needs another.
+    """
+    @_builtins.property
+    def base(self) -> Global___FileVersion:
+        """The file in the common ancestor and on both sides. Absent: there is none at this path."""
+
+    @_builtins.property
+    def ours(self) -> Global___FileVersion: ...
+    @_builtins.property
+    def theirs(self) -> Global___FileVersion: ...
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        path: _builtins.str = ...,
+        form: Global___ConflictForm.ValueType = ...,
+        base: Global___FileVersion | None = ...,
+        ours: Global___FileVersion | None = ...,
+        theirs: Global___FileVersion | None = ...,
+        note: _builtins.str = ...,
+        made_up_name: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "form", b"form", "index", b"index", "made_up_name", b"made_up_name", "note", b"note", "ours", b"ours", "path", b"path", "theirs", b"theirs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictFile: _TypeAlias = ConflictFile  # noqa: Y015
+
+@_typing.final
+class FileVersion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    mode: _builtins.str
+    """As git writes it: 100644, 100755 (executable), 120000 (link) or 160000 (submodule)."""
+    size: _builtins.int
+    """In bytes. 0 for a submodule."""
+    target: _builtins.str
+    """A submodule's commit, or the target of a link. Absent otherwise."""
+    def __init__(
+        self,
+        *,
+        mode: _builtins.str = ...,
+        size: _builtins.int = ...,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "size", b"size", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileVersion: _TypeAlias = FileVersion  # noqa: Y015
+
+@_typing.final
+class ConflictPart(_message.Message):
+    """A part of a file whose form is TEXT: either text on which git agrees with itself, or
+    a region in which both sides differ.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMON_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    common: _builtins.bytes
+    @_builtins.property
+    def region(self) -> Global___ConflictRegion: ...
+    def __init__(
+        self,
+        *,
+        common: _builtins.bytes = ...,
+        region: Global___ConflictRegion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictPart: _TypeAlias = ConflictPart  # noqa: Y015
+
+@_typing.final
+class ConflictRegion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    base: _builtins.bytes
+    ours: _builtins.bytes
+    theirs: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        base: _builtins.bytes = ...,
+        ours: _builtins.bytes = ...,
+        theirs: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictRegion: _TypeAlias = ConflictRegion  # noqa: Y015
+
+@_typing.final
+class FileResolution(_message.Message):
+    """What a person decides about a file in conflict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    REGIONS_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    NEW_PATH_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """As in ConflictFile."""
+    side: Global___ResolutionSide.ValueType
+    """OURS or THEIRS: the whole file, or its removal if that side has none."""
+    whole: _builtins.bytes
+    """Only for TEXT: the whole file."""
+    mode: Global___ResolutionSide.ValueType
+    """Only for TEXT whose sides have different modes: whose mode it gets."""
+    new_path: _builtins.str
+    """Only for made_up_name: the path that the file gets."""
+    @_builtins.property
+    def regions(self) -> Global___RegionChoices:
+        """Only for TEXT."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        side: Global___ResolutionSide.ValueType = ...,
+        regions: Global___RegionChoices | None = ...,
+        whole: _builtins.bytes = ...,
+        mode: Global___ResolutionSide.ValueType = ...,
+        new_path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "regions", b"regions", "side", b"side", "whole", b"whole"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "index", b"index", "mode", b"mode", "new_path", b"new_path", "regions", b"regions", "side", b"side", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["side", "regions", "whole"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___FileResolution: _TypeAlias = FileResolution  # noqa: Y015
+
+@_typing.final
+class RegionChoices(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHOICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegionChoice]:
+        """One for each region, in order."""
+
+    def __init__(
+        self,
+        *,
+        choices: _abc.Iterable[Global___RegionChoice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegionChoices: _TypeAlias = RegionChoices  # noqa: Y015
+
+@_typing.final
+class RegionChoice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIDE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    side: Global___ResolutionSide.ValueType
+    text: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        side: Global___ResolutionSide.ValueType = ...,
+        text: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "side", b"side", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "side", b"side", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["side", "text"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___RegionChoice: _TypeAlias = RegionChoice  # noqa: Y015
 
 @_typing.final
 class FailedCheck(_message.Message):

@@ -87,6 +87,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
     without markers undecided. Metadata: files.
     """
+    ERROR_REASON_CONFLICT_MOVED: _ErrorReason.ValueType  # 111
+    """ABORTED: a branch of a conflict has moved since it was read. Metadata: branch, commit."""
     ERROR_REASON_BRANCH_DIVERGED: _ErrorReason.ValueType  # 87
     """FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
     there. Metadata: branch, commit.
@@ -244,6 +246,8 @@ ERROR_REASON_CONFLICT_UNDECIDED: ErrorReason.ValueType  # 86
 """FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
 without markers undecided. Metadata: files.
 """
+ERROR_REASON_CONFLICT_MOVED: ErrorReason.ValueType  # 111
+"""ABORTED: a branch of a conflict has moved since it was read. Metadata: branch, commit."""
 ERROR_REASON_BRANCH_DIVERGED: ErrorReason.ValueType  # 87
 """FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
 there. Metadata: branch, commit.

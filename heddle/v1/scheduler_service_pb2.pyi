@@ -1139,6 +1139,152 @@ class ResolveConflictResponse(_message.Message):
 Global___ResolveConflictResponse: _TypeAlias = ResolveConflictResponse  # noqa: Y015
 
 @_typing.final
+class GetEpicConflictRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The epic's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEpicConflictRequest: _TypeAlias = GetEpicConflictRequest  # noqa: Y015
+
+@_typing.final
+class GetEpicConflictResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFLICT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def conflict(self) -> _conflict_pb2.EpicConflict: ...
+    def __init__(
+        self,
+        *,
+        conflict: _conflict_pb2.EpicConflict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEpicConflictResponse: _TypeAlias = GetEpicConflictResponse  # noqa: Y015
+
+@_typing.final
+class GetConflictFileRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The epic's."""
+    source_commit: _builtins.str
+    """As returned by GetEpicConflict."""
+    target_commit: _builtins.str
+    index: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "name", b"name", "source_commit", b"source_commit", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConflictFileRequest: _TypeAlias = GetConflictFileRequest  # noqa: Y015
+
+@_typing.final
+class GetConflictFileResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.ConflictPart]: ...
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[_conflict_pb2.ConflictPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConflictFileResponse: _TypeAlias = GetConflictFileResponse  # noqa: Y015
+
+@_typing.final
+class SubmitResolutionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The epic's."""
+    request_id: _builtins.str
+    source_commit: _builtins.str
+    """As returned by GetEpicConflict."""
+    target_commit: _builtins.str
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.FileResolution]:
+        """One for each of its files."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        files: _abc.Iterable[_conflict_pb2.FileResolution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "name", b"name", "request_id", b"request_id", "source_commit", b"source_commit", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResolutionRequest: _TypeAlias = SubmitResolutionRequest  # noqa: Y015
+
+@_typing.final
+class SubmitResolutionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epic(self) -> _epic_pb2.Epic: ...
+    def __init__(
+        self,
+        *,
+        epic: _epic_pb2.Epic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResolutionResponse: _TypeAlias = SubmitResolutionResponse  # noqa: Y015
+
+@_typing.final
 class DropEpicRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -138,6 +138,21 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
                 _registered_method=True)
+        self.GetEpicConflict = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetEpicConflict',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictResponse.FromString,
+                _registered_method=True)
+        self.GetConflictFile = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetConflictFile',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileResponse.FromString,
+                _registered_method=True)
+        self.SubmitResolution = channel.unary_unary(
+                '/heddle.v1.SchedulerService/SubmitResolution',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.FromString,
+                _registered_method=True)
         self.SyncBase = channel.unary_unary(
                 '/heddle.v1.SchedulerService/SyncBase',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SyncBaseRequest.SerializeToString,
@@ -572,6 +587,51 @@ class SchedulerServiceServicer:
         the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
         name another agent. A conflict with the project's branch takes no other agent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEpicConflict(self, request, context):
+        """Returns the files in which an epic's merge conflicts, as both branches are now.
+        Changes nothing.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+        - UNAVAILABLE: the run's worker cannot be reached. Try again later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConflictFile(self, request, context):
+        """Returns the parts of one of these files, if its form is TEXT. Changes nothing.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+        - ABORTED / CONFLICT_MOVED: one of the branches has moved since.
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitResolution(self, request, context):
+        """Resolves an epic's conflict as a person has decided. It adds a task to the epic, as
+        ResolveConflict does, whose only attempt starts with the resolved files and needs
+        no agent: the task is accepted if the checks pass, its commit has both sides as
+        parents, and the epic is merged again. An ended epic or run is resumed. Idempotent
+        by request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+        being cancelled.
+        - ABORTED / CONFLICT_MOVED: one of the branches has moved since. Nothing was
+        changed: read the conflict again.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: files are missing; the message names
+        them.
+        - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
+        - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1114,6 +1174,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ResolveConflict,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.SerializeToString,
+            ),
+            'GetEpicConflict': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEpicConflict,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictResponse.SerializeToString,
+            ),
+            'GetConflictFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConflictFile,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileResponse.SerializeToString,
+            ),
+            'SubmitResolution': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitResolution,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.SerializeToString,
             ),
             'SyncBase': grpc.unary_unary_rpc_method_handler(
                     servicer.SyncBase,
@@ -1779,6 +1854,87 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ResolveConflict',
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEpicConflict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetEpicConflict',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetEpicConflictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConflictFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetConflictFile',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetConflictFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitResolution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/SubmitResolution',
+            heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.SubmitResolutionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -212,6 +212,39 @@ class SchedulerServiceStub:
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
       name another agent. A conflict with the project's branch takes no other agent.
     """
+    GetEpicConflict: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetEpicConflictRequest, _scheduler_service_pb2.GetEpicConflictResponse]
+    """Returns the files in which an epic's merge conflicts, as both branches are now.
+    Changes nothing.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+    - UNAVAILABLE: the run's worker cannot be reached. Try again later.
+    """
+    GetConflictFile: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictFileRequest, _scheduler_service_pb2.GetConflictFileResponse]
+    """Returns the parts of one of these files, if its form is TEXT. Changes nothing.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+    - ABORTED / CONFLICT_MOVED: one of the branches has moved since.
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+    """
+    SubmitResolution: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SubmitResolutionRequest, _scheduler_service_pb2.SubmitResolutionResponse]
+    """Resolves an epic's conflict as a person has decided. It adds a task to the epic, as
+    ResolveConflict does, whose only attempt starts with the resolved files and needs
+    no agent: the task is accepted if the checks pass, its commit has both sides as
+    parents, and the epic is merged again. An ended epic or run is resumed. Idempotent
+    by request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+      being cancelled.
+    - ABORTED / CONFLICT_MOVED: one of the branches has moved since. Nothing was
+      changed: read the conflict again.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: files are missing; the message names
+      them.
+    - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
+    - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+    """
     SyncBase: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]
     """Has epics take in new commits of the project's branch, which is the branch that the
     run moves, or else the branch that it started from. Each epic does so in memory
@@ -695,6 +728,39 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       the message lists the agents that it can start.
     - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
       name another agent. A conflict with the project's branch takes no other agent.
+    """
+    GetEpicConflict: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetEpicConflictRequest, _scheduler_service_pb2.GetEpicConflictResponse]  # type: ignore[assignment]
+    """Returns the files in which an epic's merge conflicts, as both branches are now.
+    Changes nothing.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+    - UNAVAILABLE: the run's worker cannot be reached. Try again later.
+    """
+    GetConflictFile: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictFileRequest, _scheduler_service_pb2.GetConflictFileResponse]  # type: ignore[assignment]
+    """Returns the parts of one of these files, if its form is TEXT. Changes nothing.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+    - ABORTED / CONFLICT_MOVED: one of the branches has moved since.
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+    """
+    SubmitResolution: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SubmitResolutionRequest, _scheduler_service_pb2.SubmitResolutionResponse]  # type: ignore[assignment]
+    """Resolves an epic's conflict as a person has decided. It adds a task to the epic, as
+    ResolveConflict does, whose only attempt starts with the resolved files and needs
+    no agent: the task is accepted if the checks pass, its commit has both sides as
+    parents, and the epic is merged again. An ended epic or run is resumed. Idempotent
+    by request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+      being cancelled.
+    - ABORTED / CONFLICT_MOVED: one of the branches has moved since. Nothing was
+      changed: read the conflict again.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: files are missing; the message names
+      them.
+    - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
+    - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
     """
     SyncBase: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SyncBaseRequest, _scheduler_service_pb2.SyncBaseResponse]  # type: ignore[assignment]
     """Has epics take in new commits of the project's branch, which is the branch that the
@@ -1278,6 +1344,57 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
           the message lists the agents that it can start.
         - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
           name another agent. A conflict with the project's branch takes no other agent.
+        """
+
+    @_abc_1.abstractmethod
+    def GetEpicConflict(
+        self,
+        request: _scheduler_service_pb2.GetEpicConflictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetEpicConflictResponse, _abc.Awaitable[_scheduler_service_pb2.GetEpicConflictResponse]]:
+        """Returns the files in which an epic's merge conflicts, as both branches are now.
+        Changes nothing.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+        - UNAVAILABLE: the run's worker cannot be reached. Try again later.
+        """
+
+    @_abc_1.abstractmethod
+    def GetConflictFile(
+        self,
+        request: _scheduler_service_pb2.GetConflictFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetConflictFileResponse, _abc.Awaitable[_scheduler_service_pb2.GetConflictFileResponse]]:
+        """Returns the parts of one of these files, if its form is TEXT. Changes nothing.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict.
+        - ABORTED / CONFLICT_MOVED: one of the branches has moved since.
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitResolution(
+        self,
+        request: _scheduler_service_pb2.SubmitResolutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SubmitResolutionResponse, _abc.Awaitable[_scheduler_service_pb2.SubmitResolutionResponse]]:
+        """Resolves an epic's conflict as a person has decided. It adds a task to the epic, as
+        ResolveConflict does, whose only attempt starts with the resolved files and needs
+        no agent: the task is accepted if the checks pass, its commit has both sides as
+        parents, and the epic is merged again. An ended epic or run is resumed. Idempotent
+        by request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+          being cancelled.
+        - ABORTED / CONFLICT_MOVED: one of the branches has moved since. Nothing was
+          changed: read the conflict again.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: files are missing; the message names
+          them.
+        - FAILED_PRECONDITION / MARKERS_LEFT: a file has conflict markers.
+        - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
         """
 
     @_abc_1.abstractmethod

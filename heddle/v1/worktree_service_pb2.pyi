@@ -323,6 +323,7 @@ class EnsureWorktreeRequest(_message.Message):
     KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_COMMIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -356,6 +357,10 @@ class EnsureWorktreeRequest(_message.Message):
     generation left here is archived and removed. The epic continues from its commit in
     known_branches; rewind_to does not apply to a new place. Absent: the epic has no
     place of its own, and its commits need not reach the remote.
+    """
+    resolution_commit: _builtins.str
+    """A commit of MakeResolution: the worktree has its files, and the attempt merges its
+    second parent into the epic. Absent: none.
     """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
@@ -401,10 +406,11 @@ class EnsureWorktreeRequest(_message.Message):
         known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
         generation: _builtins.int = ...,
         base: Global___BaseBranch | None = ...,
+        resolution_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1435,6 +1441,148 @@ class ChangedPaths(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangedPaths: _TypeAlias = ChangedPaths  # noqa: Y015
+
+@_typing.final
+class ReadConflictRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPIC_FIELD_NUMBER: _builtins.int
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epic: _builtins.str
+    """runs/RUN/epics/EPIC"""
+    target_branch: _builtins.str
+    """The branch into which it is to be merged."""
+    source_commit: _builtins.str
+    """Where both must be. Absent: anywhere."""
+    target_commit: _builtins.str
+    index: _builtins.int
+    """The file whose parts are returned. Absent: the list of files is."""
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As for EnsureWorktree."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epic: _builtins.str = ...,
+        target_branch: _builtins.str = ...,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        index: _builtins.int | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "epic", b"epic", "index", b"index", "known_branches", b"known_branches", "project", b"project", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
+    _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
+
+Global___ReadConflictRequest: _TypeAlias = ReadConflictRequest  # noqa: Y015
+
+@_typing.final
+class ReadConflictResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFLICT_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def conflict(self) -> _conflict_pb2.EpicConflict:
+        """Absent with `index`."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.ConflictPart]: ...
+    def __init__(
+        self,
+        *,
+        conflict: _conflict_pb2.EpicConflict | None = ...,
+        parts: _abc.Iterable[_conflict_pb2.ConflictPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadConflictResponse: _TypeAlias = ReadConflictResponse  # noqa: Y015
+
+@_typing.final
+class MakeResolutionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    EPIC_FIELD_NUMBER: _builtins.int
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    PUSH_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epoch: _builtins.int
+    epic: _builtins.str
+    """runs/RUN/epics/EPIC"""
+    target_branch: _builtins.str
+    source_commit: _builtins.str
+    target_commit: _builtins.str
+    push: _builtins.bool
+    """True: the commit must reach the project's remote, because another worker may start
+    with it.
+    """
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.FileResolution]: ...
+    @_builtins.property
+    def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
+        """As for EnsureWorktree."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        epic: _builtins.str = ...,
+        target_branch: _builtins.str = ...,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        files: _abc.Iterable[_conflict_pb2.FileResolution] | None = ...,
+        known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+        push: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "files", b"files", "known_branches", b"known_branches", "project", b"project", "push", b"push", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MakeResolutionRequest: _TypeAlias = MakeResolutionRequest  # noqa: Y015
+
+@_typing.final
+class MakeResolutionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MakeResolutionResponse: _TypeAlias = MakeResolutionResponse  # noqa: Y015
 
 @_typing.final
 class RemoveWorktreeRequest(_message.Message):

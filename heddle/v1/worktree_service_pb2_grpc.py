@@ -89,6 +89,16 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
                 _registered_method=True)
+        self.ReadConflict = channel.unary_unary(
+                '/heddle.v1.WorktreeService/ReadConflict',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.ReadConflictRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ReadConflictResponse.FromString,
+                _registered_method=True)
+        self.MakeResolution = channel.unary_unary(
+                '/heddle.v1.WorktreeService/MakeResolution',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionResponse.FromString,
+                _registered_method=True)
         self.RemoveWorktree = channel.unary_unary(
                 '/heddle.v1.WorktreeService/RemoveWorktree',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.SerializeToString,
@@ -288,6 +298,33 @@ class WorktreeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadConflict(self, request, context):
+        """Returns the files in which the merge of an epic into a branch conflicts, and with
+        `index` the parts of one of them. Changes nothing.
+
+        - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a branch does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MakeResolution(self, request, context):
+        """Makes the commit of a person's resolution, with both sides as parents, and keeps it
+        under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
+        with it (EnsureWorktree.resolution_commit).
+
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+        reached.
+        - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
+        - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveWorktree(self, request, context):
         """Removes an epic's worktree. Changes since the epic's last accepted commit,
         committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
@@ -394,6 +431,16 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.CountNewCommits,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.SerializeToString,
+            ),
+            'ReadConflict': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadConflict,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ReadConflictRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.ReadConflictResponse.SerializeToString,
+            ),
+            'MakeResolution': grpc.unary_unary_rpc_method_handler(
+                    servicer.MakeResolution,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionResponse.SerializeToString,
             ),
             'RemoveWorktree': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveWorktree,
@@ -679,6 +726,60 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/CountNewCommits',
             heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.CountNewCommitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadConflict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/ReadConflict',
+            heddle_dot_v1_dot_worktree__service__pb2.ReadConflictRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.ReadConflictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakeResolution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/MakeResolution',
+            heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.MakeResolutionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -161,6 +161,25 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
     """
+    ReadConflict: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadConflictRequest, _worktree_service_pb2.ReadConflictResponse]
+    """Returns the files in which the merge of an epic into a branch conflicts, and with
+    `index` the parts of one of them. Changes nothing.
+
+    - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a branch does not exist.
+    """
+    MakeResolution: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.MakeResolutionRequest, _worktree_service_pb2.MakeResolutionResponse]
+    """Makes the commit of a person's resolution, with both sides as parents, and keeps it
+    under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
+    with it (EnsureWorktree.resolution_commit).
+
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+      reached.
+    - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
+    - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
+    """
     RemoveWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]
     """Removes an epic's worktree. Changes since the epic's last accepted commit,
     committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
@@ -328,6 +347,25 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     fetches the remote first. Changes nothing that users see.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
+    """
+    ReadConflict: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadConflictRequest, _worktree_service_pb2.ReadConflictResponse]  # type: ignore[assignment]
+    """Returns the files in which the merge of an epic into a branch conflicts, and with
+    `index` the parts of one of them. Changes nothing.
+
+    - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+    - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a branch does not exist.
+    """
+    MakeResolution: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.MakeResolutionRequest, _worktree_service_pb2.MakeResolutionResponse]  # type: ignore[assignment]
+    """Makes the commit of a person's resolution, with both sides as parents, and keeps it
+    under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
+    with it (EnsureWorktree.resolution_commit).
+
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+      reached.
+    - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
+    - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
     """
     RemoveWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]  # type: ignore[assignment]
     """Removes an epic's worktree. Changes since the epic's last accepted commit,
@@ -547,6 +585,37 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         fetches the remote first. Changes nothing that users see.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY: the remote cannot be fetched.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadConflict(
+        self,
+        request: _worktree_service_pb2.ReadConflictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.ReadConflictResponse, _abc.Awaitable[_worktree_service_pb2.ReadConflictResponse]]:
+        """Returns the files in which the merge of an epic into a branch conflicts, and with
+        `index` the parts of one of them. Changes nothing.
+
+        - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+        - INVALID_ARGUMENT / INVALID_FIELD: there is no such file, or it has no parts.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a branch does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def MakeResolution(
+        self,
+        request: _worktree_service_pb2.MakeResolutionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.MakeResolutionResponse, _abc.Awaitable[_worktree_service_pb2.MakeResolutionResponse]]:
+        """Makes the commit of a person's resolution, with both sides as parents, and keeps it
+        under refs/heddle/resolutions/RUN/EPIC/COMMIT. No branch moves: an attempt starts
+        with it (EnsureWorktree.resolution_commit).
+
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: with `push`, the remote cannot be
+          reached.
+        - ABORTED / CONFLICT_MOVED: a branch is not at the commit that the request names.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED, MARKERS_LEFT: as for CommitTask.
+        - INVALID_ARGUMENT / INVALID_FIELD: a choice does not fit to its file.
         """
 
     @_abc_1.abstractmethod

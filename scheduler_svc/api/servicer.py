@@ -13,6 +13,7 @@ from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
+from scheduler_svc.api.resolution_methods import ResolutionMethods
 from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.api.sync_methods import SyncMethods
 from scheduler_svc.api.terminal_relay import Terminals
@@ -55,7 +56,7 @@ _PAGE_BYTES: Final = 1 << 20
 _DAY: Final = 24 * 3600 * 1_000_000
 
 
-class SchedulerServicer(PlanMethods, SyncMethods, WorkerMethods):
+class SchedulerServicer(PlanMethods, ResolutionMethods, SyncMethods, WorkerMethods):
     """The API of a replica, whether or not the replica is the leader."""
 
     def __init__(

@@ -37,6 +37,15 @@ def retry_merge(connection: Connection, name: EpicName, actor: str, now: int) ->
     append(connection, [event(name, actor, merge_requested=pb.MergeRequested())], now)
 
 
+def check_conflicted(connection: Connection, name: EpicName) -> None:
+    """Raises WRONG_STATE unless files of an epic's merge conflict; NOT_FOUND."""
+    epic = epic_status(connection, name)
+    conflict = pb.MergeConflicted.FromString(epic_row(connection, name).conflict or b"")
+    if epic not in transitions.EPIC_RESOLVE.sources or not conflict.files:
+        advice = "only an epic whose merge conflicted in files has something to resolve by hand"
+        raise wrong_state(name, pb.EpicState.Name(epic.state), advice)
+
+
 def resolve(connection: Connection, name: EpicName, agent: str, actor: str, now: int) -> None:
     """Has an agent resolve an epic's conflict; reopens the epic and its run if they have ended."""
     if epic_row(connection, name).sync_state == pb.SYNC_STATE_HELD:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from heddle import pb
+from heddle.identity.principals import person
 from heddle.names import EpicName, TaskName
+from heddle.plan.rules import SCRIPTED
 from scheduler_svc.commands.create_run import task_row
 from scheduler_svc.model import transitions
 from scheduler_svc.model.plan_defaults import replace_agent
@@ -22,6 +24,17 @@ _OUTPUT_CHARACTERS: Final = 4 << 10
 
 def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
     """Adds the task at the end of the epic and reopens the epic; empty `agent`: that of its last task."""
+    return _add(connection, epic, agent, actor, now=now)
+
+
+def add_of_person(connection: Connection, epic: EpicName, commit: str, actor: str, now: int) -> TaskName:
+    """Adds a task that starts with the commit in which a person has resolved the conflict, and needs no agent."""
+    return _add(connection, epic, SCRIPTED, actor, now=now, commit=commit)
+
+
+def _add(
+    connection: Connection, epic: EpicName, agent: str, actor: str, *, now: int, commit: str = ""
+) -> TaskName:
     rows = task_rows(connection, epic)
     last = pb.PlanTask.FromString([each for each in rows if not each.resolves][-1].spec)
     conflict = pb.MergeConflicted.FromString(epic_row(connection, epic).conflict or b"")
@@ -30,15 +43,26 @@ def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int
     taken = {each.task.lower() for each in rows}
     numbered = (f"{_KEY}-{number}" for number in range(1, len(rows) + 2))
     spec = resolution(last, conflict, next(key for key in numbered if key not in taken), agent)
+    if commit:
+        _by_person(spec, person(actor))
     del spec.checks[:]
     spec.checks.extend(checks)
     position = rows[-1].position + 1
-    tasks.insert(connection, [task_row(epic, position, spec) | {"resolves": True}])
+    tasks.insert(connection, [task_row(epic, position, spec) | {"resolves": True, "resolution": commit}])
     epics.move(connection, epic, transitions.EPIC_RESOLVE)
     name = epic.task(spec.key)
     added = pb.TaskAdded(title=spec.title, position=position)
     append(connection, [event(name, actor, task_added=added)], now)
     return name
+
+
+def _by_person(spec: pb.PlanTask, who: str) -> None:
+    """Makes a resolving task one whose files are there when it starts: only its checks are left to run."""
+    spec.title += f" as decided by {who}"
+    spec.prompt = f"{who} has resolved the conflict. The checks run on the result."
+    spec.script.add(say=pb.ScriptStep.Say(text=spec.prompt))
+    # The same files would fail again.
+    spec.retries = 0
 
 
 def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent: str) -> pb.PlanTask:

@@ -57,8 +57,11 @@ def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
     page.reload()
     expect(files).to_have_count(3)
     old_new = page.locator('[data-file="app.py"]')
-    expect(old_new.locator(".diff-del mark")).to_have_count(1)
     expect(old_new.locator(".diff-add mark")).to_have_text("the new ")
+    # Nothing of the old line was removed.
+    expect(old_new.locator(".diff-del mark")).to_have_count(0)
+    # Code is coloured, also where it is marked.
+    expect(old_new.locator(".diff-add mark .hl-string")).to_have_text("the new ")
     expect(page.get_by_text("<script>window.pwned=1</script>")).to_be_visible()
     assert page.evaluate("window.pwned") is None
     long = page.locator('[data-file="long.txt"]')

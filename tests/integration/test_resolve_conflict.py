@@ -83,3 +83,48 @@ async def test_the_operator_has_an_agent_resolve_it(tmp_path: Path) -> None:
         assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
         (epic,) = (each for each in await client.list_epics(run.name) if each.name == epic.name)
         check_resolved(repository, run, epic, conflict.target_commit)
+
+
+async def test_a_person_resolves_it(tmp_path: Path) -> None:
+    """What a person decides is checked as an agent's work is: it is merged if the checks pass, and refused if not."""
+    repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
+        plan = a_plan(pb.ON_CONFLICT_WAIT)
+        plan.merge_checks.checks.add(name="colors", run="! grep -q grey app.conf")
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await finished(client, run.name)
+        (epic,) = (
+            each for each in await client.list_epics(run.name) if each.state == pb.EPIC_STATE_CONFLICTED
+        )
+        conflict = await client.get_epic_conflict(epic.name)
+        (file,) = conflict.files
+        assert (file.path, file.form) == ("app.conf", pb.CONFLICT_FORM_TEXT)
+        (part,) = await client.get_conflict_file(epic.name, conflict, file.index)
+        assert part.region.ours == f"color = {epic.key}\n".encode()
+
+        def decided(choice: pb.RegionChoice, request_id: str) -> pb.SubmitResolutionRequest:
+            return pb.SubmitResolutionRequest(
+                name=epic.name,
+                request_id=request_id,
+                source_commit=conflict.source_commit,
+                target_commit=conflict.target_commit,
+                files=[pb.FileResolution(regions=pb.RegionChoices(choices=[choice]))],
+            )
+
+        wrong = decided(pb.RegionChoice(text=b"color = grey\n"), "wrong")
+        await client.submit_resolution(wrong)
+        # Repeated, it adds no second task.
+        await client.submit_resolution(wrong)
+        events = await finished(client, run.name, events[-1].sequence)
+        (task,) = (each for each in await client.list_tasks(epic.name) if each.key == "resolve-1")
+        assert task.title.startswith(f"Resolve the merge with {run.branch} as decided by ")
+        (attempt,) = await client.list_attempts(task.name)
+        assert "colors" in attempt.reason, attempt.reason
+        assert (await client.get_epic_conflict(epic.name)) == conflict
+        right = pb.RegionChoice(side=pb.RESOLUTION_SIDE_THEIRS_THEN_OURS)
+        await client.submit_resolution(decided(right, "right"))
+        await finished(client, run.name, events[-1].sequence)
+        ended = await client.get_run(run.name)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        (epic,) = (each for each in await client.list_epics(run.name) if each.name == epic.name)
+        check_resolved(repository, run, epic, conflict.target_commit)

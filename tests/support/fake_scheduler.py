@@ -142,6 +142,24 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ResolveConflictResponse(epic=pb.Epic(name=request.name))
 
+    async def GetEpicConflict(
+        self, request: pb.GetEpicConflictRequest, context: Any
+    ) -> pb.GetEpicConflictResponse:
+        self._note(request)
+        return pb.GetEpicConflictResponse()
+
+    async def GetConflictFile(
+        self, request: pb.GetConflictFileRequest, context: Any
+    ) -> pb.GetConflictFileResponse:
+        self._note(request)
+        return pb.GetConflictFileResponse()
+
+    async def SubmitResolution(
+        self, request: pb.SubmitResolutionRequest, context: Any
+    ) -> pb.SubmitResolutionResponse:
+        self._note(request)
+        return pb.SubmitResolutionResponse(epic=pb.Epic(name=request.name))
+
     async def SyncBase(self, request: pb.SyncBaseRequest, context: Any) -> pb.SyncBaseResponse:
         self._note(request)
         return pb.SyncBaseResponse(epics=[pb.Epic(name=request.name)])

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from heddle import errors, pb
 from heddle.client import HeddleClient, ServerUnreachable
+from ui_svc.endpoints.conflicts import ConflictCalls
 from ui_svc.endpoints.drafts import DraftCalls
 from ui_svc.endpoints.run_actions import RunActions
 from ui_svc.endpoints.runs import RunCalls
@@ -44,6 +45,7 @@ def install(
     router = APIRouter(prefix="/api")
     RunCalls(client, one_machine=one_machine).add_to(router)
     RunActions(client).add_to(router)
+    ConflictCalls(client).add_to(router)
     DraftCalls(client).add_to(router)
     SessionCalls(client).add_to(router)
     TerminalCalls(connect).add_to(router)

@@ -5,7 +5,7 @@ US dollar. Enums are lower-case words. An absent value is None or omitted.
 """
 
 from ui_svc.views.checks import check, whole_check
-from ui_svc.views.conflicts import conflicts
+from ui_svc.views.conflicts import conflict_part, conflicts, epic_conflict
 from ui_svc.views.costs import cost
 from ui_svc.views.events import TARGET_CHARACTERS, approval, event, tool, turn
 from ui_svc.views.resources import (
@@ -29,11 +29,13 @@ __all__ = [
     "approval",
     "attempt",
     "check",
+    "conflict_part",
     "conflicts",
     "cost",
     "counts",
     "diff_stat",
     "epic",
+    "epic_conflict",
     "event",
     "forecast",
     "hold",

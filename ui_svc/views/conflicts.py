@@ -39,6 +39,53 @@ def conflicts(message: pb.GetConflictsResponse) -> View:
     }
 
 
+def epic_conflict(message: pb.EpicConflict) -> View:
+    """Returns the files in which an epic's merge conflicts, without their content."""
+    return {
+        "source_commit": message.source_commit,
+        "target_commit": message.target_commit,
+        "source_branch": message.source_branch,
+        "target_branch": message.target_branch,
+        "files": [
+            {
+                "index": each.index,
+                "path": each.path,
+                "form": word(pb.ConflictForm.DESCRIPTOR, each.form),
+                "note": each.note,
+                "made_up_name": each.made_up_name,
+                **{
+                    side: _version(getattr(each, side)) if each.HasField(side) else None
+                    for side in ("base", "ours", "theirs")
+                },
+            }
+            for each in message.files
+        ],
+    }
+
+
+def conflict_part(message: pb.ConflictPart) -> View:
+    """Returns a part of a text file: `common` text, or the texts of a `region`."""
+    if not message.HasField("region"):
+        return {"common": _text(message.common), "region": None}
+    region = message.region
+    return {
+        "common": None,
+        "region": {"base": _text(region.base), "ours": _text(region.ours), "theirs": _text(region.theirs)},
+    }
+
+
+def _text(content: bytes) -> View:
+    """Returns text for display; not `exact`: bytes that are not UTF-8 are replaced in it."""
+    try:
+        return {"text": content.decode(), "exact": True}
+    except UnicodeDecodeError:
+        return {"text": content.decode(errors="replace"), "exact": False}
+
+
+def _version(message: pb.FileVersion) -> View:
+    return {"mode": message.mode, "size": message.size, "target": message.target}
+
+
 def _conflict(message: pb.MergeConflicted) -> View:
     """Returns the conflict that prevents a branch's merge, and how to resolve it by hand."""
     return {

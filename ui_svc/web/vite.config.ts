@@ -10,7 +10,8 @@ export default defineConfig({
     // The page names the entry's files itself.
     rollupOptions: {
       input: { heddle: "src/main.ts" },
-      preserveEntrySignatures: "strict",
+      // What a chunk shares with the entry stays in it: a page needs no other script for its first paint.
+      preserveEntrySignatures: "allow-extension",
       // NiceGUI's own script, by its name in the import map.
       external: ["nicegui-codemirror"],
       // Names without a hash: the web app serves them below a hash of them all.

@@ -45,6 +45,16 @@ class CheckedOutMerge(NamedTuple):
     unmarked: list[Unmarked]
 
 
+def check_out(project: Project, paths: WorktreePaths, head: str, merge: str, resolution: str) -> str:
+    """Checks out a merge for an attempt in the worktree, which is at `head`; returns the commit that is merged.
+
+    `merge` is a revision that an agent merges, `resolution` the commit of a person who has merged one. Empty if both are.
+    """
+    if resolution:
+        return check_out_resolution(project, paths, head, resolution)
+    return check_out_merge(project, paths, head, merge) if merge else ""
+
+
 def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision: str) -> str:
     """Checks out the merge of `revision` into `head` in the worktree, which is at `head`.
 
@@ -62,12 +72,40 @@ def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision:
         project.git.at(paths.worktree, index=paths.index), "read-tree", "--reset", "-u", checked_out.tree
     )
     if checked_out.unmarked:
-        note = paths.worktree / CONFLICTS
-        if note.parent.is_symlink() or not note.parent.is_dir():
-            files.remove(note.parent)
-        files.remove(note)
-        beneath.create(paths.worktree, CONFLICTS, encode("".join(_note(checked_out.unmarked, head, other))))
+        _write(paths, CONFLICTS, "".join(_note(checked_out.unmarked, head, other)))
     return other
+
+
+def check_out_resolution(project: Project, paths: WorktreePaths, head: str, resolution: str) -> str:
+    """Checks out a person's resolution in the worktree, which is at `head`.
+
+    Returns the commit that it merges into `head`. Raises CONFLICT_MOVED if it was made for another commit.
+    """
+    _, ours, other = project.git.text("rev-list", "--max-count=1", "--parents", resolution).split(" ")
+    if ours != head:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_CONFLICT_MOVED,
+            f"{paths.epic.branch} has moved from {ours[:10]} to {head[:10]} since its conflict was resolved by hand:"
+            " resolve it again",
+            branch=paths.epic.branch,
+            commit=head,
+        )
+    checkouts.run_with_unlock(
+        project.git.at(paths.worktree, index=paths.index), "read-tree", "--reset", "-u", resolution
+    )
+    # The person has decided every conflict, also those whose files are as git had written them.
+    unmarked = _merge(project.git, head, other).unmarked
+    _write(paths, KEEP, "".join(f"{path}\n" for conflict in unmarked for path in conflict.paths))
+    return other
+
+
+def _write(paths: WorktreePaths, name: Path, text: str) -> None:
+    """Writes a file of the folder that is never committed."""
+    path = paths.worktree / name
+    if path.parent.is_symlink() or not path.parent.is_dir():
+        files.remove(path.parent)
+    files.remove(path)
+    beneath.create(paths.worktree, name, encode(text))
 
 
 def check(git: Git, paths: WorktreePaths, tree: str, head: str, other: str) -> None:

@@ -92,6 +92,11 @@ def found_ref(attempt: AttemptName) -> str:
     return f"refs/heddle/found/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
+def resolution_ref(epic: EpicName, commit: str) -> str:
+    """Returns the ref that keeps the commit of a person's resolution of an epic's conflict."""
+    return f"refs/heddle/resolutions/{epic.run}/{epic.epic}/{commit}"
+
+
 def archive_ref(epic: EpicName) -> str:
     """Returns the ref that keeps the content of an epic's removed worktree."""
     return f"refs/heddle/archive/{epic.run}/{epic.epic}"

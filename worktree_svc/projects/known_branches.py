@@ -93,6 +93,7 @@ def bring(project: Project, runs: Iterable[RunName], fetching: Fetching) -> None
             f"+refs/heads/heddle/{run.run}/*:refs/remotes/origin/heddle/{run.run}/*",
             f"+refs/heddle/accepted/{run.run}/*:{_SEEN}/{run.run}/*",
             f"+refs/heddle/attempts/{run.run}/*:refs/heddle/attempts/{run.run}/*",
+            f"+refs/heddle/resolutions/{run.run}/*:refs/heddle/resolutions/{run.run}/*",
         )
     try:
         with fetching():

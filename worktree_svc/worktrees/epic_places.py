@@ -66,6 +66,13 @@ class EpicPlaces:
             project = repository.find(self.worktrees.folders, request.project)
             claims.submit(project, refs.kept_ref(attempt))
 
+    def bring_resolution(self, request: pb.EnsureWorktreeRequest, epic: EpicName) -> None:
+        """Fetches the resolution that an attempt starts with, if it was made on another worker."""
+        if commit := request.resolution_commit:
+            project = repository.find(self.worktrees.folders, request.project)
+            if not refs.has(project.git, commit):
+                self.mirrors.bring_run(request.project, epic.parent)
+
     def _bring(self, project: Project, request: pb.EnsureWorktreeRequest, epic: EpicName, head: str) -> None:
         """Fetches the commit that the epic continues from, or starts from, and submitted work that it continues."""
         if request.continue_attempt:

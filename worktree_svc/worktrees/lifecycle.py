@@ -62,6 +62,7 @@ class Worktrees:
         file: pb.ProjectFile,
         earlier: AttemptName | None = None,
         merge: str = "",
+        resolution: str = "",
         rewind_to: str = "",
         wanted: Wanted = NOTHING,
     ) -> Ensured:
@@ -70,9 +71,9 @@ class Worktrees:
         A repeated call for the owner does not change the work in progress. Neither does the first call of an
         attempt that continues `earlier`, if `earlier` is the owner. If the work of `earlier` has been kept
         since, it is restored, unless another task was accepted later. With `merge`, the worktree then contains
-        the merge of that revision, with conflict markers. With `rewind_to`, the epic is first rewound to that
-        revision. What is `wanted` is merged into it; a commit of it that conflicts can become `merge`. A candidate has
-        a worktree of its own, which starts at the last accepted commit of its epic.
+        the merge of that revision, with markers, or `resolution`, a person's commit of it. With `rewind_to`, the epic is
+        first rewound to that revision. What is `wanted` is merged into it; a commit that conflicts can become `merge`.
+        A candidate has a worktree of its own, which starts at the last accepted commit of its epic.
         """
         self.check_epoch(epoch)
         project = repository.find(self.folders, path)
@@ -120,7 +121,7 @@ class Worktrees:
         if kept and ((back_to and not base) or not refs.is_ancestor(project.git, head, kept)):
             kept = ""
         state = replace(state, owner=attempt, head=head, base=taken.base)
-        state = self._hand_over(project, paths, state, provided, kept=kept, merge=merge)
+        state = self._hand_over(project, paths, state, provided, kept=kept, merge=(merge, resolution))
         if created:
             self.pool.fill(project, head, paths.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(paths.worktree), created=created)
@@ -144,15 +145,14 @@ class Worktrees:
         provided: Provisions,
         *,
         kept: str,
-        merge: str,
+        merge: tuple[str, str],
     ) -> WorktreeState:
         """Adds the owner's initial changes and files to the clean worktree, and saves it as ready.
 
-        `kept`: the commit to restore as uncommitted changes; empty: none. `merge`: the revision to merge;
-        empty: none.
+        `kept`: the commit to restore as uncommitted changes. `merge`: as for conflict_resolution.check_out.
         """
         unfilled = snapshots.check_out_changes(project, paths, kept) if kept else ()
-        merging = conflict_resolution.check_out_merge(project, paths, state.head, merge) if merge else ""
+        merging = conflict_resolution.check_out(project, paths, state.head, *merge)
         if merging or not kept:  # otherwise, the submodules already contain the kept work
             unfilled = self._fill(project, paths)
         failpoint("ensure.before_provide")

@@ -145,6 +145,7 @@ class AttemptDriver:
             continue_attempt=assignment.continue_attempt,
             project_file=assignment.project_file,
             merge_revision=assignment.merges,
+            resolution_commit=assignment.resolution,
             rewind_to=assignment.rewind_to,
             take_in=assignment.needed,
             resolve_conflict=assignment.resolves_taken_in,

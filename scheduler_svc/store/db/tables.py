@@ -160,8 +160,9 @@ tasks = sa.Table(
     sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
     # The operator who skipped it. Empty: no operator did; if the task is skipped, its epic is then incomplete.
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
-    # True: it merges the run's branch into the epic's, to resolve a conflict.
+    # True: it merges the run's branch into the epic's; `resolution` is a person's commit of that merge, if not empty.
     sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("resolution", sa.Text, nullable=False, server_default=""),
     # Number of the attempt whose session the next attempt must resume on the operator's request. Null: none.
     sa.Column("resume_from", sa.Integer),
     # True: it was accepted without a change, and its plan does not specify whether it should change anything.

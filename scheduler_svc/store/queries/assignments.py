@@ -53,6 +53,8 @@ class Assignment:
     answers: Sequence[pb.ApprovalAnswer] = ()
     # The branch that it merges into its epic's branch, to resolve a conflict. Empty: none.
     merges: str = ""
+    # The commit in which a person has resolved a conflict, with which it starts. Empty: none.
+    resolution: str = ""
     # The revision to which its epic's branch is reset before it starts. Empty: no reset.
     rewind_to: str = ""
     # Its epic's and its run's branch, with their last commits.
@@ -155,7 +157,8 @@ def _common(
         "lease": pb.Lease.FromString(own.lease or b"") if own else pb.Lease(),
         "set_up": own.set_up if own else "",
         "draft": row.draft,
-        "merges": attempt.parent.parent.parent.branch if row.resolves else "",
+        "merges": attempt.parent.parent.parent.branch if row.resolves and not row.resolution else "",
+        "resolution": row.resolution,
         # Work that was under review, or of a candidate, is based on the reset branch.
         "rewind_to": "" if row.review or row.chosen else row.rewind_to,
         "known_branches": [

@@ -28,6 +28,7 @@ REQUESTS: dict[str, Any] = {
     "SyncBase": pb.SyncBaseRequest(name=EPIC),
     "RetryMerge": pb.RetryMergeRequest(name=EPIC),
     "ResolveConflict": pb.ResolveConflictRequest(name=EPIC),
+    "SubmitResolution": pb.SubmitResolutionRequest(name=EPIC),
     "DropEpic": pb.DropEpicRequest(name=EPIC),
     "AddTask": pb.AddTaskRequest(parent=EPIC, task=pb.PlanTask(key="new", prompt="Go")),
     "RetryTask": pb.RetryTaskRequest(name=TASK),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -252,6 +253,52 @@ async def test_a_place_that_is_killed_repeats_its_calls(
         assert git(remote, "rev-parse", "refs/heddle/accepted/r1/api") == done.commit
     finally:
         fleet.stop()
+
+
+async def test_a_resolution_reaches_another_worker(workers: tuple[Worker, Worker], remote: Path) -> None:
+    """What a person resolved on the run's worker is where an attempt of the epic starts, on another worker."""
+    home, place = workers
+    base, target = git(remote, "rev-parse", "trunk"), "heddle/r1/merged"
+    heads = {}
+    for epic, worker in (("other", home), ("api", replace(place, generation=1))):
+        path = Path((await worker.ensure(attempt(epic), base)).worktree.path)
+        (path / "a.txt").write_text(f"{epic}\n")
+        heads[epic] = (await worker.commit(attempt(epic))).commit
+    merged = (await home.merge("heddle/r1/epics/other", target, base)).merged.commit
+    both = known(heads["api"], elsewhere=True) + known(merged, branch=target)
+    sides: dict[str, Any] = {
+        "epic": EPIC,
+        "target_branch": target,
+        "project": home.name,
+        "known_branches": both,
+    }
+    conflict = (await home.stub.ReadConflict(pb.ReadConflictRequest(**sides))).conflict
+    assert [conflict.source_commit, conflict.target_commit] == [heads["api"], merged]
+    made = await home.stub.MakeResolution(
+        pb.MakeResolutionRequest(
+            **sides,
+            source_commit=heads["api"],
+            target_commit=merged,
+            files=[pb.FileResolution(whole=b"both\n")],
+            epoch=home.epoch,
+            push=True,
+        )
+    )
+    name = attempt(task="resolve-1")
+    ensured = await place.stub.EnsureWorktree(
+        pb.EnsureWorktreeRequest(
+            project=place.name,
+            attempt=str(name),
+            epoch=place.epoch,
+            base_commit=base,
+            generation=2,
+            known_branches=known(heads["api"]) + known(merged, branch=target, elsewhere=True),
+            resolution_commit=made.commit,
+        )
+    )
+    assert (Path(ensured.worktree.path) / "a.txt").read_text() == "both\n"
+    committed = await replace(place, generation=2).commit(name)
+    assert git(remote, "show", "-s", "--format=%P", committed.commit).split() == [heads["api"], merged]
 
 
 async def delayed_call_is_refused(

@@ -9,6 +9,7 @@ import "./styles/log.css";
 import "./styles/runs.css";
 import "./styles/attention.css";
 import "./styles/changes.css";
+import "./styles/code.css";
 import "./styles/new_run.css";
 import "./styles/print.css";
 import CostsPage from "./costs/CostsPage.vue";

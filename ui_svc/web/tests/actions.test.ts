@@ -5,12 +5,19 @@ import { actionsOf } from "../src/board/actions";
 const EPIC = "runs/r/epics/e";
 const task = (key: string, state: string): any => ({ name: `${EPIC}/tasks/${key}`, title: key, state });
 
-// [about, state of the epic, its tasks, words and paths of the actions]
+// [about, state of the epic, its tasks, words and paths of the actions, files that conflict]
 const CASES: any[] = [
   ["a planned merge is offered", "awaiting_merge", [task("a", "accepted")], { Merge: ":merge" }],
   ["what was left unmerged can still be merged", "dropped", [], { "Merge after all": ":merge" }],
   [
-    "a conflict is given to an agent, or merged again",
+    "a conflict is given to an agent, resolved by hand, or merged again",
+    "conflicted",
+    [task("a", "accepted")],
+    { "Resolve with an agent": ":resolve", "Resolve here": "", "Merge again": ":merge" },
+    ["a.py"],
+  ],
+  [
+    "checks that fail have no files to resolve",
     "conflicted",
     [task("a", "accepted")],
     { "Resolve with an agent": ":resolve", "Merge again": ":merge" },
@@ -31,9 +38,12 @@ const CASES: any[] = [
   ["what is merged needs none", "succeeded", [task("a", "accepted")], {}],
 ];
 
-for (const [about, state, tasks, wanted] of CASES) {
+for (const [about, state, tasks, wanted, conflict_files = []] of CASES) {
   test(about, () => {
-    const actions = actionsOf({ name: EPIC, key: "e", title: "Shop", state, sync: null }, tasks);
+    const actions = actionsOf(
+      { name: EPIC, key: "e", title: "Shop", state, sync: null, conflict_files },
+      tasks,
+    );
     const found = actions.map((each) => [each.word, each.path.slice(EPIC.length)]);
     assert.deepEqual(Object.fromEntries(found), wanted);
   });

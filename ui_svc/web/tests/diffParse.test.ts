@@ -1,5 +1,5 @@
 import { assert, test } from "vitest";
-import { markWords, parseDiff, sideBySide } from "../src/model/diffParse";
+import { markWords, parseDiff, sideBySide, sidesOf } from "../src/model/diffParse";
 
 const changed = (before: string, after: string): any[] => [
   { kind: "del", text: before },
@@ -97,4 +97,12 @@ test("unusual diffs: renames, spaces, octal bytes, binary files, and lines that 
     ["é.txt", "", "new, binary", []],
     ["x b/x.py", "", "deleted", []],
   ]);
+});
+
+test("each side of each hunk is a text of its own", () => {
+  const lines = parseDiff(
+    "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n same\n-old\n+new\n@@ -9 +9 @@\n+end\n",
+  )[0].lines;
+  const texts = sidesOf(lines).map((side) => side.map((line) => line.text));
+  assert.deepEqual(texts, [["same", "old"], ["same", "new"], ["end"]]);
 });

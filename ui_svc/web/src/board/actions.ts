@@ -4,8 +4,9 @@ import type { Epic, Run, Task } from "../model/types";
 import type { Revision } from "../run/revise";
 
 export interface Action {
-  // The path of the request.
+  // The path of the request; of a link, the epic that its page is about.
   path: string;
+  link?: boolean;
   word: string;
   // The word where there is little room.
   short: string;
@@ -21,7 +22,7 @@ export interface Action {
 // Open tasks are left that could run on new commits.
 const OPEN = new Set(["pending", "running", "waiting"]);
 
-type About = Pick<Epic, "name" | "key" | "title" | "state" | "sync">;
+type About = Pick<Epic, "name" | "key" | "title" | "state" | "sync" | "conflict_files">;
 
 // `base`: the branch that the run follows, and how far its epics are behind.
 export function actionsOf(epic: About, tasks: Task[], base: Run["base"] = null): Action[] {
@@ -92,6 +93,19 @@ function decisions(epic: About, tasks: Task[]): Action[] {
         said: `An agent will resolve the conflict of ${epic.title}`,
         primary: true,
       },
+      ...(epic.conflict_files.length
+        ? [
+            {
+              path: epic.name,
+              link: true,
+              word: "Resolve here",
+              short: "Resolve here",
+              icon: "columns",
+              said: "",
+              primary: false,
+            },
+          ]
+        : []),
       { ...merge, word: "Merge again", short: "Merge again", primary: false },
     ];
   const failed = tasks.filter((task) => task.state === "failed");

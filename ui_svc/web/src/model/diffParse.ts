@@ -118,6 +118,26 @@ export function sideBySide(lines: Line[]): Pair[] {
   return rows;
 }
 
+// The lines of each side of each hunk, in order: those before the change, and those after it.
+export function sidesOf(lines: Line[]): Line[][] {
+  const sides: Line[][] = [];
+  let [before, after]: Line[][] = [[], []];
+  const end = () => {
+    // Unchanged lines take their colours from the side that comes last.
+    sides.push(...[before, after].filter((side) => side.length));
+    [before, after] = [[], []];
+  };
+  for (const line of lines) {
+    if (line.kind === "hunk") end();
+    else {
+      if (line.kind !== "add") before.push(line);
+      if (line.kind !== "del") after.push(line);
+    }
+  }
+  end();
+  return sides;
+}
+
 // Marks the difference within lines that replace each other: `parts` is before, changed, after.
 export function markWords(lines: Line[]): Line[] {
   for (let at = 0; at < lines.length;) {

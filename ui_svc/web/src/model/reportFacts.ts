@@ -49,7 +49,7 @@ const UNMERGED: Record<string, { why: (epic: Epic) => string; next: string }> = 
       epic.conflict_files.length
         ? `Its merge conflicts in ${epic.conflict_files.join(", ")}`
         : "The checks of its merge failed",
-    next: "Let an agent resolve it, or fix the branch and merge it again.",
+    next: "Resolve it on the conflicts page, let an agent do it, or fix the branch and merge it again.",
   },
   awaiting_merge: { why: () => "Its plan leaves the merge to you", next: "Merge it, or drop it." },
 };
@@ -116,6 +116,11 @@ function linesOf(tasks: Task[]): string {
   return `+${sum("insertions").toLocaleString("en-US")} −${sum("deletions").toLocaleString("en-US")}`;
 }
 
+function isConflicted(store: Store, turn: Turn): boolean {
+  const epic = store.epics.get(`${store.run.value!.name}/epics/${turn.epic}`);
+  return epic?.state === "conflicted" && epic.conflict_files.length > 0;
+}
+
 function mergesOf(store: Store, turns: Turn[]) {
   const run = store.run.value!;
   return turns
@@ -129,7 +134,8 @@ function mergesOf(store: Store, turns: Turn[]) {
           ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic)
           : run.title,
         words: turn.words,
-        advice: turn.advice,
+        // Only as long as it is what keeps the epic from being merged.
+        resolve: !ok && isConflicted(store, turn) ? `/${run.name}/conflicts?resolve=${turn.epic}` : "",
       };
     });
 }

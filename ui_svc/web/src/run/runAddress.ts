@@ -56,3 +56,9 @@ function decoded(path: string): string {
     return path;
   }
 }
+
+// Where a person resolves the conflict of an epic.
+export function resolverAddress(epic: string): string {
+  const [run, key] = epic.split("/epics/");
+  return href(`/${run}/conflicts?resolve=${key}`);
+}

@@ -1,13 +1,11 @@
 // Keyboard shortcuts of an open session.
+import { isTyping } from "../browser/typing";
 
 // The keys of the attention list, while the session has a question.
 const ANSWERS: Record<string, string> = { a: "allow", d: "deny", m: "message" };
 
 const isPlain = (event: KeyboardEvent) =>
-  !(event.target as Element).closest?.("input, textarea, select") &&
-  !event.metaKey &&
-  !event.ctrlKey &&
-  !event.altKey;
+  !isTyping(event) && !event.metaKey && !event.ctrlKey && !event.altKey;
 
 // Returns whether the key answered the question in `dialog`; it then does not reach the page below.
 export function answerByKey(event: KeyboardEvent, dialog: Element): boolean {

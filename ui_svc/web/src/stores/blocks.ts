@@ -12,6 +12,8 @@ export interface Block {
   // Whether no more of the text comes.
   whole?: boolean;
   parent_tool_call_id?: string;
+  // Of a call that started a sub-agent: what the sub-agent said and did.
+  steps?: Block[];
   [field: string]: any;
 }
 
@@ -38,14 +40,22 @@ export function createBlocks() {
   const unanswered = new Map<string, Block>();
   const latest = shallowReactive<Latest>({ plan: null, edits: [] });
 
+  // What a sub-agent does belongs to the call that started it, if this page has seen that call.
+  function listOf(parent?: string): Block[] {
+    const call = parent ? tools.get(parent) : undefined;
+    if (!call) return blocks;
+    call.steps ??= [];
+    return call.steps;
+  }
   function add(block: Block): Block {
-    blocks.push(block);
-    return blocks[blocks.length - 1];
+    const list = listOf(block.parent_tool_call_id);
+    list.push(block);
+    return list[list.length - 1];
   }
 
   // `parent` is the call of the sub-agent that says it; empty for the session's own agent.
   function say(kind: string, text: string, last: boolean, parent?: string): void {
-    const previous = blocks[blocks.length - 1];
+    const previous = listOf(parent).at(-1);
     const goesOn = previous?.type === kind && !previous.whole && previous.parent_tool_call_id === parent;
     const block = goesOn
       ? previous
@@ -122,7 +132,7 @@ export function createBlocks() {
   }
 
   // The call that is open now, of those that this page has seen.
-  const current = () => blocks.findLast((block) => block.type === "tool" && block.state === "running");
+  const current = () => [...tools.values()].findLast((call) => call.state === "running");
 
   return { blocks, latest, append, current };
 }
