@@ -62,8 +62,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
         token: str | Callable[[], str] = "",
         patience: float = 10.0,
     ) -> None:
-        self._caller = Caller(address, patience)
-        self._channel = open_channel(address, tls, token if callable(token) else lambda: token)
+        sign = token if callable(token) else lambda: token
+        self._caller = Caller(address, patience, sign)
+        self._channel = open_channel(address, tls, sign)
         self._stub = SchedulerServiceStub(self._channel)
         self._identity = IdentityServiceStub(self._channel)
 

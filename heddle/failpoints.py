@@ -70,6 +70,7 @@ CALLS: Final = (
     "ParkSession",
     "CommitTask",
     "DiscardAttempt",
+    "DiffRevisions",
     "PredictConflicts",
     "CountNewCommits",
     "MergeBranch",

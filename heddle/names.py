@@ -16,8 +16,8 @@ KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 ANY = "-"
 
 # Between the key of a task, or of an epic with a worktree, and the number of a candidate. No key contains it.
-_CANDIDATE = "@"
-_CANDIDATE_KEY = re.compile(rf"{KEY.pattern}({_CANDIDATE}[1-9])?")
+CANDIDATE = "@"
+_CANDIDATE_KEY = re.compile(rf"{KEY.pattern}({CANDIDATE}[1-9])?")
 _WITH_CANDIDATES = frozenset({"epics", "tasks"})
 
 
@@ -81,7 +81,7 @@ class EpicName(NamedTuple):
 
     def of_candidate(self, number: int) -> "EpicName":
         """Returns the name of the worktree in which the candidates with this number work, as EPIC@N."""
-        return EpicName(self.run, f"{self.epic}{_CANDIDATE}{number}")
+        return EpicName(self.run, f"{self.epic}{CANDIDATE}{number}")
 
 
 class WorktreeName(NamedTuple):
@@ -145,7 +145,7 @@ class TaskName(NamedTuple):
 
     def of_candidate(self, number: int) -> "TaskName":
         """Returns the name of a candidate of this task, as TASK@N."""
-        return TaskName(self.run, self.epic, f"{self.task}{_CANDIDATE}{number}")
+        return TaskName(self.run, self.epic, f"{self.task}{CANDIDATE}{number}")
 
 
 class AttemptName(NamedTuple):
@@ -180,11 +180,11 @@ class AttemptName(NamedTuple):
 
 
 def _candidate_of(key: str) -> int:
-    return int(key.partition(_CANDIDATE)[2] or 0)
+    return int(key.partition(CANDIDATE)[2] or 0)
 
 
 def _whole(key: str) -> str:
-    return key.partition(_CANDIDATE)[0]
+    return key.partition(CANDIDATE)[0]
 
 
 def _ids(name: str, *collections: str, wildcard: bool = False) -> list[str]:

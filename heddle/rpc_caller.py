@@ -47,9 +47,11 @@ class ServerUnreachable(Exception):  # noqa: N818 (a temporary state rather than
 class Caller:
     """Makes the calls of `HeddleClient`, and explains why a call failed."""
 
-    def __init__(self, address: str, patience: float) -> None:
+    def __init__(self, address: str, patience: float, token: Callable[[], str] = lambda: "") -> None:
+        """`token` returns what the calls are signed with now; empty: there is none yet."""
         self._address = address
         self._patience = patience
+        self._token = token
 
     async def watch(
         self,
@@ -61,6 +63,7 @@ class Caller:
     ) -> AsyncGenerator[Any, None]:
         backoff = Backoff(FIRST_PAUSE)
         while True:
+            token = self._token()
             call = begin(seen)
             try:
                 async for response in call:
@@ -72,7 +75,7 @@ class Caller:
                     return
                 why = "the server ended the stream"
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._cause_of_break(error)
+                why = self._cause_of_break(error, token)
             except ServerUnreachable as error:
                 why = str(error)
             except errors.HeddleError as error:
@@ -85,8 +88,8 @@ class Caller:
                 on_break(why)
             await backoff.wait()
 
-    def _cause_of_break(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
-        """Returns why the call broke; raises if a retry cannot help."""
+    def _cause_of_break(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, token: str) -> str:
+        """Returns why the call broke; raises if a retry cannot help. `token` is that of before the call."""
         if isinstance(error, asyncio.CancelledError):
             # grpc.aio also raises it for the status CANCELLED of a server.
             task = asyncio.current_task()
@@ -94,6 +97,14 @@ class Caller:
                 raise error
             return "the server cancelled the call"
         refusal = errors.from_rpc(error)
+        if (
+            refusal is not None
+            and refusal.code is grpc.StatusCode.UNAUTHENTICATED
+            and not token
+            and self._token()
+        ):
+            # A server that starts for the first time has just created it.
+            return refusal.message
         if refusal is not None and refusal.code is not grpc.StatusCode.UNAVAILABLE:
             raise refusal from error
         if refusal is None and error.code() not in BREAKS:
@@ -133,12 +144,13 @@ class Caller:
         self, begin: Callable[[], grpc.aio.StreamStreamCall[Any, Any]]
     ) -> AsyncGenerator[Any, None]:
         """Yields the responses of a call that is never repeated; ends the call when it is closed."""
+        token = self._token()
         call = begin()
         try:
             async for response in call:
                 yield response
         except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-            raise self._given_up(error, self._cause_of_break(error)) from None
+            raise self._given_up(error, self._cause_of_break(error, token)) from None
         finally:
             call.cancel()
 
@@ -146,10 +158,11 @@ class Caller:
         give_up = time.monotonic() + self._patience
         backoff = Backoff(FIRST_PAUSE)
         while True:
+            token = self._token()
             try:
                 return await once()
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._cause_of_break(error)
+                why = self._cause_of_break(error, token)
                 pause = backoff.seconds()
                 if time.monotonic() + pause > give_up:
                     raise self._given_up(error, why) from None

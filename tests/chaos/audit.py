@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from heddle import pb
+from heddle.names import CANDIDATE
 
 
 class Audit:
@@ -21,7 +22,7 @@ class Audit:
         self.ended = False
         self._run = run
         self._plan = plan
-        # Per epic: the task and attempt that occupy it.
+        # Per worktree, that of an epic or of its candidates with one number: the task and attempt that occupy it.
         self._live: dict[str, tuple[str, int]] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._over: set[tuple[str, str]] = set()
@@ -59,6 +60,9 @@ class Audit:
                 self._submitted[event.epic, event.task] = event.attempt
             case "review_finished":
                 self._ended(event)
+            case "candidate_passed":
+                self._ended(event)
+                self._over.add((event.epic, event.task))
             case "task_failed":
                 # Without an attempt, a task that it needs was not accepted; with one under review, its review has ended.
                 if event.attempt and event.attempt != self._submitted.get((event.epic, event.task)):
@@ -86,24 +90,27 @@ class Audit:
     def _started(self, event: pb.Event) -> None:
         epic, task = event.epic, event.task
         what = f"attempt {event.attempt} of {epic}/{task}"
-        if epic in self._live:
-            self._broken(f"{what} overlaps attempt {self._live[epic][1]} of {epic}/{self._live[epic][0]}")
+        worktree = _worktree_of(epic, task)
+        if other := self._live.get(worktree):
+            self._broken(f"{what} overlaps attempt {other[1]} of {epic}/{other[0]}")
         if event.attempt != self._attempts.get((epic, task), 0) + 1:
             self._broken(f"{what} follows attempt {self._attempts.get((epic, task), 0)}")
         if self._paused or self.ended:
             self._broken(f"{what} starts in a run that is {'paused' if self._paused else 'over'}")
         if (epic, task) in self._over:
             self._broken(f"{what} starts although its task is over")
-        order = self._plan[epic]
-        waiting = [each for each in order[: order.index(task)] if (epic, each) not in self._over]
+        # Candidates are no tasks of the plan, and start in the place of theirs.
+        order = [each for each in self._plan[epic] if CANDIDATE not in each]
+        before = order[: order.index(task.partition(CANDIDATE)[0])]
+        waiting = [each for each in before if (epic, each) not in self._over]
         if waiting:
             self._broken(f"{what} starts before {waiting[0]}")
         self._attempts[epic, task] = event.attempt
         self.rewinding.discard(epic)
-        self._live[epic] = (task, event.attempt)
+        self._live[worktree] = (task, event.attempt)
 
     def _ended(self, event: pb.Event) -> None:
-        if self._live.pop(event.epic, None) != (event.task, event.attempt):
+        if self._live.pop(_worktree_of(event.epic, event.task), None) != (event.task, event.attempt):
             self._broken(f"attempt {event.attempt} of {event.epic}/{event.task} ends without being live")
 
     def _accepted(self, event: pb.Event) -> None:
@@ -142,3 +149,9 @@ class Audit:
 
     def _broken(self, what: str) -> None:
         self.violations.append(f"{self._run}: {what}")
+
+
+def _worktree_of(epic: str, task: str) -> str:
+    """Returns the key of the epic, or EPIC@N for a candidate TASK@N."""
+    _, separator, number = task.partition(CANDIDATE)
+    return f"{epic}{separator}{number}"

@@ -126,7 +126,8 @@ class Records:
             elif row.state != pb.RUN_STATE_SUCCEEDED and not row.reason:
                 yield f"{row.run} is {pb.RunState.Name(row.state)} and does not say why"
         for row in self.tasks:
-            if row.state != pb.TASK_STATE_ACCEPTED and not row.reason:
+            # A candidate that passed is not accepted itself.
+            if row.state not in {pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_PASSED} and not row.reason:
                 yield f"{row.run}/{row.epic}/{row.task} was not accepted and does not say why"
 
     def _compare_git(self, repository: Path) -> Iterator[str]:

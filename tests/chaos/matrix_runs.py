@@ -106,8 +106,11 @@ class MatrixRuns:
                 | "review_not_answered"
                 | "submit_task"
                 | "accept_submitted"
+                | "DiffRevisions"
             ):
                 return partial(self._play, plan=self._reviewed())
+            case "start_candidate" | "accept_candidate":
+                return partial(self._play, plan=self._compared())
             case "hold_epic":
                 return self._leave_behind
             case "rewind":
@@ -131,6 +134,14 @@ class MatrixRuns:
         answers = f"case $HEDDLE_ATTEMPT in 2) ;; 3) echo '{error}' ;; *) echo '{{\"findings\": []}}' ;; esac"
         plan = self._plan({"a": ["one"]}, "command:echo $HEDDLE_ATTEMPT > work.txt")
         plan.epics[0].reviews.add(agent=f"command:{answers}")
+        return plan
+
+    def _compared(self) -> pb.Plan:
+        """Returns a plan with two tasks in a row, each of which two candidates try."""
+        plan = self._plan({"a": ["one", "two"]}, "command:echo x > $HEDDLE_TASK.txt")
+        for task in plan.epics[0].tasks:
+            task.candidates.extend([pb.PlanCandidate(), pb.PlanCandidate()])
+            task.score = "echo 1"
         return plan
 
     def _tested_merge(self, command: str) -> pb.Plan:

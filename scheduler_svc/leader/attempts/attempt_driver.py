@@ -184,7 +184,7 @@ class AttemptDriver:
             attempt=str(name),
             epoch=self._term.epoch,
             agent=spec.agent,
-            prompt=await prompt_of(self._term, name, assignment, ensured),
+            prompt=await prompt_of(self._term, self._calls, name, assignment, ensured),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,

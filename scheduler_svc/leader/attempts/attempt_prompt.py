@@ -1,32 +1,39 @@
 """Builds the prompt of an attempt: that of its task, or of a review of the task's work."""
 
 from functools import partial
-
-import grpc
+from typing import Final
 
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls
 from scheduler_svc.leader.attempts.draft_handover import prompt_of_round
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import review_prompt
 from scheduler_svc.model.merge_prompt import merge_prompt
 from scheduler_svc.model.retry_prompt import prompt_after
-from scheduler_svc.pools.workers import from_worker
+from scheduler_svc.pools.worker import Worker
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_last_failed
 
+# Seconds.
+_DIFF_TIMEOUT: Final = 120.0
+
 
 async def prompt_of(
-    term: Term, attempt: AttemptName, assignment: Assignment, ensured: pb.EnsureWorktreeResponse
+    term: Term,
+    calls: AttemptCalls,
+    attempt: AttemptName,
+    assignment: Assignment,
+    ensured: pb.EnsureWorktreeResponse,
 ) -> str:
     """Returns the prompt of an attempt whose worktree is ready, as `ensured` describes it.
 
-    It has the cause of the last failure, unless the agent is scripted. Raises UNAVAILABLE if a reviewer's change
-    cannot be read from the worker.
+    It has the cause of the last failure, unless the agent is scripted. A reviewer's change is read from the worker,
+    by `calls`.
     """
     if assignment.review is not None:
-        return await _for_reviewer(term, assignment, assignment.review)
+        return await _for_reviewer(calls, assignment, assignment.review)
     branch = assignment.base.branch if assignment.base else ""
     return merge_prompt(ensured, await _for_worker(term, attempt, assignment, ensured), branch)
 
@@ -47,21 +54,25 @@ async def _for_worker(
     return review_prompt.for_worker(prompt, reviewer, rejected, files_kept=ensured.continued)
 
 
-async def _for_reviewer(term: Term, assignment: Assignment, review: pb.Review) -> str:
+async def _for_reviewer(calls: AttemptCalls, assignment: Assignment, review: pb.Review) -> str:
     asked = pb.DiffRevisionsRequest(
         project=assignment.project,
         from_revision=f"{review.commit}^",
         to_revision=review.commit,
         max_bytes=review_prompt.MAX_DIFF_BYTES,
     )
-    diff, whole = "", True
-    try:
-        worker = term.workers.get(assignment.worker)
-        async for part in worker.worktree.DiffRevisions(asked):
-            diff += part.text
-            whole = whole and not part.truncated
-    except grpc.aio.AioRpcError as error:
-        raise from_worker(assignment.worker, error) from error
+    diff, whole = await calls.ask(
+        assignment, lambda worker: partial(_read_diff, worker), asked, _DIFF_TIMEOUT, stops_at_once=True
+    )
     spec = assignment.spec
     of_plan = spec.reviews[review.position - 1]
     return review_prompt.for_reviewer(spec.prompt, of_plan, review, diff, whole=whole)
+
+
+async def _read_diff(worker: Worker, asked: pb.DiffRevisionsRequest, *, timeout: float) -> tuple[str, bool]:
+    """Returns a diff, and whether it is all of it."""
+    diff, whole = "", True
+    async for part in worker.worktree.DiffRevisions(asked, timeout=timeout):
+        diff += part.text
+        whole = whole and not part.truncated
+    return diff, whole

@@ -224,6 +224,30 @@ async def test_patience_ends_with_the_servers_own_words(fake: FakeScheduler, ser
             await client.get_run(RUN)
 
 
+def unsigned() -> errors.HeddleError:
+    return errors.HeddleError(pb.ERROR_REASON_UNAUTHENTICATED, "this call has no token")
+
+
+async def test_a_call_is_repeated_once_the_token_has_been_created(
+    fake: FakeScheduler, server: Server
+) -> None:
+    """A server that starts for the first time creates the token just before it answers; the call is then made with it."""
+    fake.refusals = [unsigned()]
+    # At the start, for the first try, and since it was refused.
+    tokens = iter(["", ""])
+    async with HeddleClient(server.address, token=lambda: next(tokens, "new"), patience=5) as client:
+        assert (await client.get_run(RUN)).name == RUN
+
+
+@pytest.mark.parametrize("token", ["", "revoked"])
+async def test_a_refused_token_is_told_at_once(fake: FakeScheduler, server: Server, token: str) -> None:
+    """Without a token, or with a wrong one, no second try can help."""
+    fake.refusals = [unsigned()]
+    async with HeddleClient(server.address, token=token, patience=5) as client:
+        with pytest.raises(errors.HeddleError, match="no token"):
+            await client.get_run(RUN)
+
+
 async def test_absent_server_is_named_with_advice(server: Server) -> None:
     """If no server answers, the message names the address and what to do."""
     await server.stop()
