@@ -18,13 +18,17 @@ LOST = r"ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET|WebSocket|503 "
 # Reads the log from start to end, view by view, because only visible rows are in the document.
 SWEEP = """async () => {
   const box = document.querySelector(".rows-box");
-  const drawn = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const frame = () => new Promise(requestAnimationFrame);
+  const edges = (selector) => document.querySelector(selector).getBoundingClientRect();
+  const isDrawn = () => {
+    const [seen, all, drawn] = [edges(".rows-box"), edges(".rows-space"), edges(".rows-window")];
+    return drawn.top <= Math.max(seen.top, all.top) + 1 && drawn.bottom >= Math.min(seen.bottom, all.bottom) - 1;
+  };
   const views = [];
-  for (let top = 0; ; top += box.clientHeight - 150) {
-    box.scrollTop = top;
-    await drawn();
+  for (box.scrollTop = 0; ; box.scrollTop += box.clientHeight - 150) {
+    do await frame(); while (!isDrawn());
     views.push([...document.querySelectorAll(".log-row .log-text")].map((it) => it.innerText));
-    if (top >= box.scrollHeight - box.clientHeight) return views;
+    if (box.scrollTop >= box.scrollHeight - box.clientHeight - 1) return views;
   }
 }"""
 
