@@ -57,8 +57,8 @@ def test_a_card_offers_what_its_epic_waits_for(page: Page, runs: Runs) -> None:
     expect(merge.locator(".status", has_text="Merged")).to_be_visible()
     page.keyboard.press("c")
     row = page.locator('[data-epic="retry"].is-slim')
-    row.get_by_role("button", name="Retry").click()
-    expect(row.get_by_role("button", name="Retry")).to_have_count(0)
+    row.get_by_role("button", name="Retry", exact=True).click()
+    expect(row.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     expect(page.locator("dialog[open]")).to_have_count(0)
 
 
@@ -100,9 +100,9 @@ def test_a_failed_session_shows_why_and_is_retried_there(page: Page, runs: Runs)
     expect(panel.locator(".check pre")).to_have_text("3 is not 4")
     # Its last call was a command, not a change of the file.
     expect(panel.locator(".side-panel-word")).to_have_text("Edited last")
-    panel.get_by_role("button", name="Retry").click()
+    panel.get_by_role("button", name="Retry", exact=True).click()
     runs.wait_for(f"{attempt}2", "failed")
-    expect(panel.get_by_role("button", name="Retry")).to_have_count(0)
+    expect(panel.get_by_role("button", name="Retry", exact=True)).to_have_count(0)
     expect(panel.locator(".check pre")).to_have_text("3 is not 4")
 
 

@@ -98,7 +98,7 @@ def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> N
     expect(page.get_by_role("dialog")).to_have_count(0)
     it.locator(".card-link").click()
     page.get_by_role("tab", name="History").click()
-    page.get_by_role("tabpanel").get_by_role("button", name="Retry").click()
+    page.get_by_role("tabpanel").get_by_role("button", name="Retry", exact=True).click()
     page.get_by_role("row", name=re.compile("^2 ")).get_by_role("button", name="Open").click()
     expect(page.locator(".modal-facts")).to_contain_text("Attempt 2")
     expect(page.locator(".modal-facts")).to_contain_text("Running")

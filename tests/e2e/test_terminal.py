@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -186,29 +187,41 @@ def test_no_one_else_opens_a_terminal(servers: Servers, run: str) -> None:
             outside(_ended(servers, elsewhere, _first(servers.token), headers=headers))
 
 
+def _read(pipe: int) -> bytes | None:
+    """Returns what has been written to a pipe; empty: no process has it open, None: nothing new."""
+    try:
+        return os.read(pipe, 100)
+    except BlockingIOError:
+        return None
+
+
 def test_a_revoked_person_loses_the_terminal(servers: Servers, run: str) -> None:
     """Soon after the token is revoked, the socket is closed, and its shell and what it started are gone."""
 
-    async def session() -> tuple[int | None, Path]:
+    async def session() -> int | None:
         async with servers.client() as admin:
             made = await admin.create_token(pb.CreateTokenRequest(user="ada", role=pb.ROLE_ADMIN))
             (epic,) = await admin.list_epics(run)
-            # Exists for as long as the shell's trap has not run.
-            mark = Path(epic.worktree_path) / "open-terminal"
+            # A pipe that the shell and what it starts hold open.
+            pipe = Path(epic.worktree_path) / "open-terminal"
+            os.mkfifo(pipe)
+            reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
             headers = {"Authorization": f"Bearer {made.secret}"}
             url = f"{servers.url}/api/{run}/epics/web/terminal"
             async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers) as socket:
                 await socket.send_str(_first(made.secret))
-                await socket.send_bytes(f"trap 'rm -f {mark.name}' EXIT; touch {mark.name}\n".encode())
+                await socket.send_bytes(f"exec 9> {pipe.name}; sleep 600 & echo held >&9\n".encode())
                 async with asyncio.timeout(60):
-                    while not mark.exists():  # noqa: ASYNC110 (another process makes it)
+                    while _read(reader) != b"held\n":  # noqa: ASYNC110 (another process writes it)
                         await asyncio.sleep(0.05)
                     await admin.revoke_token(made.token.name)
                     async for _ in socket:
                         pass
-                    while mark.exists():  # noqa: ASYNC110 (another process removes it)
+                    while _read(reader) is None:  # noqa: ASYNC110 (other processes hold it)
                         await asyncio.sleep(0.05)
-                return socket.close_code, mark
+                os.close(reader)
+                pipe.unlink()
+                return socket.close_code
 
-    code, _ = outside(session())
+    code = outside(session())
     assert code in {1000, 4401}

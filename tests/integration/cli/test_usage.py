@@ -73,7 +73,9 @@ async def test_a_shell_completes_commands() -> None:
     """A shell gets the commands that begin with what was typed, and `--show-completion` prints what asks for them."""
     typed = {"_HEDDLE_COMPLETE": "complete_bash", "COMP_WORDS": "heddle workt", "COMP_CWORD": "1"}
     assert await run(env=NOWHERE | typed) == (0, "worktrees\n", "")
-    code, out, _ = await run("--show-completion", "bash", env=NOWHERE)
+    # Otherwise it looks for the shell from which the tests were started.
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    code, out, _ = await run("--show-completion", "bash", env=NOWHERE | named)
     assert code == 0
     assert "_HEDDLE_COMPLETE=complete_bash" in out
 

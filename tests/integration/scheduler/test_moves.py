@@ -58,6 +58,8 @@ KINDS: dict[str, tuple[Any, sa.Table, Sequence[Move[Any]], dict[str, object]]] =
             "quick_failures": 7,
             "outages": 8,
             "start_after": 9,
+            "chosen": 2,
+            "score": 1.5,
         },
     ),
     "attempt": (ATTEMPT, tables.attempts, transitions.ATTEMPT_MOVES, {"ended_at": 4}),
@@ -68,6 +70,7 @@ OPEN_AGAIN: dict[str, object] = {"reason": "", "conflict": None, "merge_hold": "
 PACE: dict[str, object] = {"quick_failures": 0, "outages": 0, "start_after": 0}
 RESULT: dict[str, object] = {"commit_id": "", "unchanged": False, "accepted_attempt": None}
 DECIDED: dict[str, object] = {"review": None}
+UNCHOSEN: dict[str, object] = {"chosen": 0}
 
 # What each move resets. A move that is not listed resets nothing.
 RESETS: dict[Move[Any], dict[str, object]] = {
@@ -100,12 +103,18 @@ RESETS: dict[Move[Any], dict[str, object]] = {
     transitions.TASK_STOP_PARKED: DECIDED,
     transitions.TASK_SKIP: DECIDED,
     transitions.TASK_SKIP_PARKED: DECIDED,
+    transitions.TASK_TRY: {"reason": "", **UNCHOSEN},
+    transitions.TASK_CHOOSE: {"reason": "", **PACE},
+    transitions.TASK_CHOOSE_AGAIN: {"reason": "", "skipped_by": "", **PACE},
+    transitions.TASK_SKIP_TRIED: {**PACE, **DECIDED},
+    transitions.TASK_PASS: {"reason": "", **PACE},
+    transitions.TASK_TRY_AGAIN: {"reason": "", "skipped_by": "", "score": None, **RESULT, **PACE},
     transitions.TASK_TAKE_OUT: DECIDED,
     transitions.TASK_PARK: {"reason": ""},
     transitions.TASK_PARK_ANSWERED: {"reason": ""},
     transitions.TASK_PUT_BACK: {"reason": ""},
-    transitions.TASK_RETRY: {"reason": "", "skipped_by": "", **PACE},
-    transitions.TASK_REOPEN: {"reason": "", "skipped_by": "", **RESULT, **PACE},
+    transitions.TASK_RETRY: {"reason": "", "skipped_by": "", **PACE, **UNCHOSEN},
+    transitions.TASK_REOPEN: {"reason": "", "skipped_by": "", **RESULT, **PACE, **UNCHOSEN},
     transitions.TASK_OBSOLETE: RESULT,
 }
 
