@@ -128,7 +128,7 @@ def test_an_unknown_run_says_so(page: Page) -> None:
     page.goto("/runs/no-such-run")
     expect(page.get_by_text("Run not found")).to_be_visible()
     page.get_by_role("link", name="See all runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
 
 
 def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -> None:

@@ -77,7 +77,7 @@ def status(servers: Servers, path: str, data: bytes | None = None, **headers: st
 def sign_in(context: BrowserContext, servers: Servers) -> Page:
     page = context.new_page()
     page.goto(f"/sign-in?code={code(servers)}")
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     return page
 
 
@@ -110,7 +110,7 @@ def test_a_link_signs_in_once(servers: Servers, stranger: BrowserContext) -> Non
     expect(page.get_by_text("heddle open")).to_be_visible()
     link = f"/sign-in?code={code(servers)}"
     page.goto(link)
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     (cookie,) = stranger.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     stranger.clear_cookies()

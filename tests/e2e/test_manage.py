@@ -139,7 +139,7 @@ def test_a_worker_is_drained_by_a_person_who_signed_in(browser: Browser, servers
         context.set_default_timeout(45_000)
         page = context.new_page()
         page.goto(f"/sign-in?code={outside(code())}")
-        expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         page.goto("/workers")
         expect(page.get_by_text("free of")).to_be_visible()
         page.get_by_role("button", name="Drain", exact=True).click()

@@ -50,4 +50,4 @@ def test_an_address_that_leads_nowhere(page: Page) -> None:
     assert answer is not None
     assert answer.status == 404
     page.get_by_role("link", name="See all runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
