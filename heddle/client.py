@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,6 +15,7 @@ from heddle.client_identity import IdentityCalls
 from heddle.client_plans import PlanCalls
 from heddle.client_workers import WorkerCalls
 from heddle.config import Tls
+from heddle.paging import pages
 from heddle.rpc_caller import CALL_TIMEOUT, CLONE_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
@@ -119,14 +121,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
 
     async def list_epics(self, parent: str) -> list[pb.Epic]:
         """Returns all epics of a run, in the order of the plan."""
-        epics: list[pb.Epic] = []
         request = pb.ListEpicsRequest(parent=parent)
-        while True:
-            page = await self._caller.call(self._stub.ListEpics, request)
-            epics += page.epics
-            if not page.next_page_token:
-                return epics
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListEpics)
+        return [each async for page in pages(call, request) for each in page.epics]
 
     async def retry_merge(self, name: str) -> pb.Epic:
         """Retries a merge that conflicted or failed, or starts a manual one."""
@@ -157,14 +154,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
 
     async def list_tasks(self, parent: str) -> list[pb.Task]:
         """Returns all tasks of an epic, or with runs/RUN/epics/- of a run, in planned order."""
-        tasks: list[pb.Task] = []
         request = pb.ListTasksRequest(parent=parent)
-        while True:
-            page = await self._caller.call(self._stub.ListTasks, request)
-            tasks += page.tasks
-            if not page.next_page_token:
-                return tasks
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListTasks)
+        return [each async for page in pages(call, request) for each in page.tasks]
 
     async def retry_task(
         self,
@@ -197,14 +189,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
 
     async def list_attempts(self, parent: str) -> list[pb.Attempt]:
         """Returns all attempts of a task, oldest first; "-" matches every epic or task."""
-        attempts: list[pb.Attempt] = []
         request = pb.ListAttemptsRequest(parent=parent)
-        while True:
-            page = await self._caller.call(self._stub.ListAttempts, request)
-            attempts += page.attempts
-            if not page.next_page_token:
-                return attempts
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListAttempts)
+        return [each async for page in pages(call, request) for each in page.attempts]
 
     async def stop_attempt(self, name: str) -> pb.Attempt:
         """Returns the ended attempt once its agent and all of its descendants have ended."""
@@ -234,14 +221,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
 
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns the open questions of sessions of all runs, oldest first."""
-        approvals: list[pb.Approval] = []
         request = pb.ListApprovalsRequest()
-        while True:
-            page = await self._caller.call(self._stub.ListApprovals, request)
-            approvals += page.approvals
-            if not page.next_page_token:
-                return approvals
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListApprovals)
+        return [each async for page in pages(call, request) for each in page.approvals]
 
     async def resolve_approval(
         self,
@@ -307,14 +289,9 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
 
         `sizes_only`: faster, but `dirty` is unset.
         """
-        worktrees: list[pb.EpicWorktree] = []
         request = pb.ListEpicWorktreesRequest(parent=parent, sizes_only=sizes_only)
-        while True:
-            page = await self._caller.call(self._stub.ListEpicWorktrees, request, timeout=LOOK_TIMEOUT)
-            worktrees += page.worktrees
-            if not page.next_page_token:
-                return worktrees
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListEpicWorktrees, timeout=LOOK_TIMEOUT)
+        return [each async for page in pages(call, request) for each in page.worktrees]
 
     async def restore_epic_worktree(self, name: str) -> pb.EpicWorktree:
         """Restores an archived worktree; `name` is runs/RUN/epics/EPIC/worktree."""

@@ -1,9 +1,11 @@
 """The calls of the client about workers, and terminals in their worktrees."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from heddle import pb
+from heddle.paging import pages
 from heddle.rpc_caller import Caller
 
 if TYPE_CHECKING:
@@ -18,14 +20,9 @@ class WorkerCalls:
     _stub: "SchedulerServiceAsyncStub"
 
     async def list_workers(self) -> list[pb.Worker]:
-        workers: list[pb.Worker] = []
         request = pb.ListWorkersRequest()
-        while True:
-            page = await self._caller.call(self._stub.ListWorkers, request)
-            workers += page.workers
-            if not page.next_page_token:
-                return workers
-            request.page_token = page.next_page_token
+        call = partial(self._caller.call, self._stub.ListWorkers)
+        return [each async for page in pages(call, request) for each in page.workers]
 
     async def register_worker(self, request: pb.RegisterWorkerRequest) -> pb.RegisterWorkerResponse:
         """Adds a worker to the fleet; the client's credential must be that of the worker."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
+from heddle.paging import pages
 from scheduler_svc.pools.workers import Workers, call
 from scheduler_svc.store.db.database import Row
 from scheduler_svc.store.db.times import optional_timestamp
@@ -58,16 +59,11 @@ async def _ask(
     workers: Workers, worker_name: str, run: str, *, look: bool
 ) -> Mapping[str, pb.Worktree] | HeddleError:
     """Returns a worker's report on a run's worktrees, by epic, or the reason why there is none."""
-    found: dict[str, pb.Worktree] = {}
     request = pb.ListWorktreesRequest(run=str(RunName(run)), look=look, page_size=_PAGE)
     try:
         worker = workers.get(worker_name)
-        while True:
-            page = await call(worker.name, worker.worktree.ListWorktrees, request, _LOOK_TIMEOUT)
-            found |= {each.epic: each for each in page.worktrees}
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        ask = partial(call, worker.name, worker.worktree.ListWorktrees, timeout=_LOOK_TIMEOUT)
+        return {each.epic: each async for page in pages(ask, request) for each in page.worktrees}
     except HeddleError as error:
         return error
 

@@ -9,6 +9,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName
+from heddle.paging import pages
 from heddle.project import environment
 from scheduler_svc.leader.context.project_setup import tear_down
 from scheduler_svc.leader.context.term import Term
@@ -36,19 +37,16 @@ class _LeftBehind:
 
 async def remove_orphans(term: Term, worker: str) -> None:
     """Archives and removes the worktrees of epics that have moved away; only logs an error, as the next time tries again."""
-    request = pb.ListWorktreesRequest(page_size=_PAGE)
+
+    async def ask(request: pb.ListWorktreesRequest) -> pb.ListWorktreesResponse:
+        return await call(worker, term.workers.connected(worker).worktree.ListWorktrees, request, _TIMEOUT)
+
     try:
-        while True:
-            page = await call(
-                worker, term.workers.connected(worker).worktree.ListWorktrees, request, _TIMEOUT
-            )
+        async for page in pages(ask, pb.ListWorktreesRequest(page_size=_PAGE)):
             here = {EpicName.parse(each.epic): each for each in page.worktrees}
             moved = await term.read(partial(worktrees.moved_away, names=list(here), worker=worker))
             for epic in moved:
                 await _remove(term, worker, epic, here[epic.name])
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:
             raise

@@ -8,6 +8,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
+from heddle.paging import pages
 from scheduler_svc.leader.attempts.session_stop import stop_session
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call
@@ -23,18 +24,17 @@ _PAGE: Final = 1000
 
 async def stop_orphans(term: Term, worker: str) -> None:
     """Stops the worker's sessions of ended attempts; only logs an error, because its next return tries again."""
-    request = pb.ListSessionsRequest(running_only=True, page_size=_PAGE)
+
+    async def ask(request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
+        return await call(worker, term.workers.get(worker).agent.ListSessions, request, _TIMEOUT)
+
     try:
-        while True:
-            page = await call(worker, term.workers.get(worker).agent.ListSessions, request, _TIMEOUT)
+        async for page in pages(ask, pb.ListSessionsRequest(running_only=True, page_size=_PAGE)):
             names = [AttemptName.parse(session.attempt) for session in page.sessions]
             ended = await term.read(partial(ended_attempts, names=names)) if names else []
             for name in ended:
                 log.warning("orphaned_session_stopped", attempt=str(name), worker=worker)
                 await stop_session(term, name, worker, "its attempt has ended")
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:
             raise
