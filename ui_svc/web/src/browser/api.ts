@@ -18,6 +18,9 @@ export const messageOf = (error: unknown) => (error instanceof Error ? error.mes
 
 export const apiUrl = (path: string) => `${pathPrefix()}/api/${path}`;
 
+// For a request that can be repeated: the server takes it once. `randomUUID` needs HTTPS or loopback.
+export const newId = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+
 export const get = (path: string) => call(path, {});
 
 export const post = (path: string, body: object = {}) =>

@@ -1,8 +1,7 @@
 // Agents that change the plan of a run: what can be asked of them, and where their drafts are shown.
-import { post } from "../browser/api";
+import { newId, post } from "../browser/api";
 import { href } from "../browser/paths";
 import type { Epic, Run, Task } from "../model/types";
-import { newId } from "./runActions";
 
 export interface Revision {
   kind: "rest" | "split";

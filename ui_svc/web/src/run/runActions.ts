@@ -4,8 +4,6 @@ import { href } from "../browser/paths";
 import { plural } from "../model/format";
 import { toast } from "../stores/toasts";
 
-export const newId = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-
 // Does it and says so, or says why not; returns whether it was done.
 export async function act(path: string, said: string, body: object = {}): Promise<boolean> {
   try {
