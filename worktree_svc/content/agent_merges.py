@@ -239,7 +239,7 @@ def _is_undecided(worktree: Path, path: str, stages: set[str]) -> bool:
         content = beneath.read(worktree, path, _MOST_MARKED_BYTES)
     except OSError:
         return True
-    return b"\0" in content[:8000] or _is_marked(content)
+    return trees.is_binary(content) or _is_marked(content)
 
 
 def _is_marked(content: bytes) -> bool:

@@ -28,6 +28,11 @@ def of(git: Git, commit: str) -> str:
     return tree
 
 
+def is_binary(content: bytes) -> bool:
+    """Returns whether git compares a file with this content, or beginning, as binary."""
+    return b"\0" in content[:8000]
+
+
 def matching(git: Git, tree: str, *options: str) -> list[str]:
     """Returns the paths of the files of a tree in which `git grep` with these options finds something."""
     arguments = ("grep", "--files-with-matches", "-z", *options, tree)

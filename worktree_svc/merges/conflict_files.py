@@ -3,6 +3,7 @@
 `git merge-tree` finds the files, `git merge-file` the regions of a text file. Neither follows the reader's settings.
 """
 
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.git import refs
 from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git.trees import is_binary
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
 
@@ -248,8 +250,8 @@ def _form(
 def _form_of_content(git: Git, every: Sequence[Version]) -> "pb.ConflictForm.ValueType":
     if any(git.size(each.id) > MOST_TEXT for each in every):
         return pb.CONFLICT_FORM_LARGE
-    is_binary = any(b"\0" in git.raw("cat-file", "blob", each.id)[:8000] for each in every)
-    return pb.CONFLICT_FORM_BINARY if is_binary else pb.CONFLICT_FORM_TEXT
+    has_binary = any(is_binary(git.raw("cat-file", "blob", each.id)) for each in every)
+    return pb.CONFLICT_FORM_BINARY if has_binary else pb.CONFLICT_FORM_TEXT
 
 
 def _notes(fields: Iterator[str]) -> dict[str, str]:
@@ -271,7 +273,8 @@ def _split(merged: bytes, size: int) -> Iterator[bytes | Region]:
     # What was read since the last region, and of each side of a region.
     pieces: list[list[bytes]] = [[], [], [], []]
     place = 0
-    for line in _lines(merged):
+    # Lines as git sees them: only a line feed ends one.
+    for line in io.BytesIO(merged):
         # A marker ends like the lines of the file.
         if line.rstrip(b"\r\n") != marks[place]:
             pieces[place].append(line)
@@ -298,9 +301,3 @@ def _with_ends(found: list[bytes | Region], whole: Sequence[bytes]) -> list[byte
 def _with_end(side: bytes, whole: bytes) -> bytes:
     ends = (side, side.removesuffix(b"\n"), side.removesuffix(b"\r\n"))
     return next((end for end in ends if whole.endswith(end)), side)
-
-
-def _lines(text: bytes) -> list[bytes]:
-    """Returns the lines as git sees them: only a line feed ends one."""
-    *whole, rest = text.split(b"\n")
-    return [*(line + b"\n" for line in whole), *([rest] if rest else [])]

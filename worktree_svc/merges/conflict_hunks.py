@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git.trees import is_binary
 
 # The most regions and characters of a conflict to return.
 MOST_HUNKS: Final = 20
@@ -85,7 +86,7 @@ def _lines(git: Git, tree: str, file: str) -> list[str]:
     if kind.code or kind.stdout.strip() != b"blob" or int(git.text("cat-file", "-s", name)) > _MOST_BYTES:
         return []
     data = git.raw("cat-file", "blob", name)
-    return [] if b"\0" in data[:8000] else data.decode(errors="replace").splitlines(keepends=True)
+    return [] if is_binary(data) else data.decode(errors="replace").splitlines(keepends=True)
 
 
 def _regions(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
