@@ -8,11 +8,11 @@ from functools import partial
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.attempts.attempt_reviews import Commit
+from scheduler_svc.leader.attempts.submitted_work import Commit, acceptance
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import candidates
-from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.outcomes import candidate_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_attempt
@@ -32,23 +32,14 @@ async def submit(
     end = partial(
         candidate_outcomes.submit, attempt=attempt, committed=committed, score=score, now=term.now()
     )
-    await term.write("submit", end, *_topics(attempt))
+    await term.write("submit", end, *attempt_topics(attempt))
     metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
 
 
 async def accept(term: Term, attempt: AttemptName, assignment: Assignment, commit: Commit) -> None:
     """Accepts the task with the work of the chosen candidate, whose files are in the attempt's worktree."""
     candidate = AttemptName.parse(assignment.takes_over)
-    committed = await commit(
-        pb.CommitTaskRequest(
-            project=assignment.project,
-            attempt=str(candidate),
-            epoch=term.epoch,
-            submitted_commit=assignment.submitted_commit,
-            owner_attempt=str(attempt),
-            generation=assignment.generation,
-        )
-    )
+    committed = await commit(acceptance(term, attempt, assignment, candidate, assignment.submitted_commit))
     end = partial(
         candidate_outcomes.accept,
         attempt=attempt,
@@ -56,7 +47,7 @@ async def accept(term: Term, attempt: AttemptName, assignment: Assignment, commi
         committed=committed,
         now=term.now(),
     )
-    await term.write("accept_candidate", end, *_topics(attempt))
+    await term.write("accept_candidate", end, *attempt_topics(attempt))
     metrics.PUSH_FAILURES.inc(bool(committed.push_error))
 
 
@@ -64,7 +55,3 @@ def environment(attempt: AttemptName) -> dict[str, str]:
     """Returns the variables that name a candidate's task and its number; none for other sessions."""
     task = attempt.parent
     return {"HEDDLE_TASK": task.whole.task, "HEDDLE_CANDIDATE": str(task.candidate)} if task.candidate else {}
-
-
-def _topics(attempt: AttemptName) -> tuple[str, str, str]:
-    return LOOP, str(attempt.parent.parent.parent), str(attempt)

@@ -23,6 +23,7 @@ from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
 from scheduler_svc.leader.attempts.session_release import release_session
 from scheduler_svc.leader.attempts.session_stop import SESSION_TIMEOUT, stop_session
+from scheduler_svc.leader.attempts.submitted_work import Commit
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.project_setup import setup_of
 from scheduler_svc.leader.context.term import Term
@@ -30,7 +31,7 @@ from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.pools.lease_end import stream_before_lease_end
 from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import from_worker
-from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.db.doorbell import LOOP, attempt_topics, summaries
 from scheduler_svc.store.db.writer import Grouped
 from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
@@ -287,9 +288,7 @@ class AttemptDriver:
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
 
-    async def _accept(
-        self, assignment: Assignment, result: pb.SessionFinished, commit: attempt_reviews.Commit
-    ) -> None:
+    async def _accept(self, assignment: Assignment, result: pb.SessionFinished, commit: Commit) -> None:
         spec, spans = assignment.spec, spans_of([result])
         # Only a later attempt needs to read what agents did before it.
         if self._attempt.number > 1:
@@ -313,7 +312,7 @@ class AttemptDriver:
             return
         acceptance = attempt_outcomes.Acceptance(self._attempt, committed, self._term.now())
         accept = Grouped(attempt_outcomes.accept_all, acceptance)
-        await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
+        await self._term.write("accept", accept, *attempt_topics(self._attempt))
         metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
         metrics.PUSH_FAILURES.inc(bool(committed.push_error))
 
@@ -336,7 +335,7 @@ class AttemptDriver:
                 should_retry=self._term.should_retry,
                 now=self._term.now(),
             )
-            await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
+            await self._term.write("fail", end, *attempt_topics(self._attempt))
         metrics.attempt_ended(assignment.spec.agent, result.outcome)
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:

@@ -3,22 +3,19 @@
 `attempt_driver` calls them; each can be repeated after an interruption.
 """
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from heddle import pb
 from heddle.names import AttemptName
+from scheduler_svc.leader.attempts.submitted_work import Commit, acceptance
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import review_answer, reviews
-from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.outcomes import review_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.session_log import final_text
-
-# Calls CommitTask on the worker until it answers.
-Commit: TypeAlias = Callable[[pb.CommitTaskRequest], Awaitable[pb.CommitTaskResponse]]
 
 # The end of a reviewer's output that is searched for its answer.
 _ANSWER_BYTES: Final = 2 << 20
@@ -40,7 +37,7 @@ async def submit(
         kept_ref=committed.kept_ref,
         now=term.now(),
     )
-    await term.write("submit", end, *_topics(attempt))
+    await term.write("submit", end, *attempt_topics(attempt))
     return None
 
 
@@ -73,27 +70,15 @@ async def judge(
     rejected = done.verdict == pb.REVIEW_VERDICT_REJECTED
     if rejected or reviews.after_pass(assignment.spec.reviews, done) is not None:
         end = partial(review_outcomes.finish, attempt=attempt, done=done, now=term.now())
-        await term.write("finish_review", end, *_topics(attempt))
+        await term.write("finish_review", end, *attempt_topics(attempt))
         return
-    committed = await commit(
-        pb.CommitTaskRequest(
-            project=assignment.project,
-            attempt=str(attempt.parent.attempt(review.attempt)),
-            epoch=term.epoch,
-            submitted_commit=review.commit,
-            owner_attempt=str(attempt),
-            generation=assignment.generation,
-        )
-    )
+    worked = attempt.parent.attempt(review.attempt)
+    committed = await commit(acceptance(term, attempt, assignment, worked, review.commit))
     accept = partial(review_outcomes.accept, attempt=attempt, done=done, committed=committed, now=term.now())
-    await term.write("accept_reviewed", accept, *_topics(attempt))
+    await term.write("accept_reviewed", accept, *attempt_topics(attempt))
 
 
 async def not_answered(term: Term, attempt: AttemptName, result: pb.SessionFinished) -> None:
     """Records that a reviewer's session ended without an answer that can be used."""
     end = partial(review_outcomes.not_answered, attempt=attempt, result=result, now=term.now())
-    await term.write("review_not_answered", end, *_topics(attempt))
-
-
-def _topics(attempt: AttemptName) -> tuple[str, str, str]:
-    return LOOP, str(attempt.parent.parent.parent), str(attempt)
+    await term.write("review_not_answered", end, *attempt_topics(attempt))

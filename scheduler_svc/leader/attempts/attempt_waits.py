@@ -8,7 +8,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.policy.pauses import OUTAGES
-from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.outcomes import base_syncs, parked_sessions, provider_outages
 
 # After these outcomes the next attempt resumes the session. A session over its budget share may get another.
@@ -25,13 +25,13 @@ async def continues_later(term: Term, attempt: AttemptName, result: pb.SessionFi
 async def park(term: Term, attempt: AttemptName, result: pb.SessionFinished) -> bool:
     """Records that the session is parked; returns False if the attempt must end instead."""
     end = partial(parked_sessions.park, attempt=attempt, reason=result.reason, now=term.now())
-    return await term.write("park", end, LOOP, str(attempt.parent.parent.parent), str(attempt))
+    return await term.write("park", end, *attempt_topics(attempt))
 
 
 async def suspend(term: Term, attempt: AttemptName, result: pb.SessionFinished) -> bool:
     """Records that the provider accepts no work; returns False if the attempt must end instead."""
     end = partial(provider_outages.suspend, attempt=attempt, result=result, now=term.now())
-    return await term.write("suspend", end, LOOP, str(attempt.parent.parent.parent), str(attempt))
+    return await term.write("suspend", end, *attempt_topics(attempt))
 
 
 async def hold(term: Term, attempt: AttemptName, branch: str, error: HeddleError) -> bool:
@@ -51,4 +51,4 @@ async def hold(term: Term, attempt: AttemptName, branch: str, error: HeddleError
         reason=reason,
         now=term.now(),
     )
-    return await term.write("hold_epic", end, LOOP, str(epic.parent), str(attempt))
+    return await term.write("hold_epic", end, *attempt_topics(attempt))

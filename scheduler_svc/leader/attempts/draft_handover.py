@@ -22,7 +22,7 @@ from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.agent_availability import check_available
 from scheduler_svc.store.db.database import Connection
-from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.outcomes import draft_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
@@ -52,7 +52,7 @@ async def hand_over(
         should_retry=term.should_retry,
         now=now,
     )
-    await term.write("hand_over", end, LOOP, str(attempt.parent.parent.parent), str(attempt))
+    await term.write("hand_over", end, *attempt_topics(attempt))
     metrics.attempt_ended(assignment.spec.agent, pb.OUTCOME_SUCCEEDED)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from heddle import errors, pb
+from heddle.names import AttemptName
 
 # Rung for every change that the scheduler's loop could react to.
 LOOP: Final = "loop"
@@ -18,6 +19,11 @@ RUNS: Final = "runs"
 def summaries(run: object) -> str:
     """Returns the topic of changes in a run's sessions that are not in the run's log."""
     return f"{run}/summaries"
+
+
+def attempt_topics(attempt: AttemptName) -> tuple[str, str, str]:
+    """Returns what to ring after a step of an attempt: the loop, and the watchers of its run and of itself."""
+    return LOOP, str(attempt.parent.parent.parent), str(attempt)
 
 
 class Listener:
