@@ -59,6 +59,9 @@ _UNREACHED: Final = frozenset(
     }
 )
 
+# PostgreSQL drops the audit log by whole days, in a transaction of its own kind.
+_ONLY_SQLITE: Final = "prune_audit."
+
 # Epics have ports, setup and teardown, so that these are interrupted as well.
 _PLACE: Final = "setup: echo $HEDDLE_PORT\nports: 2\nteardown: echo $HEDDLE_PORT\n"
 
@@ -233,10 +236,6 @@ async def cross(lanes: Iterable[Crossing], server: Postgres | None = None) -> li
         return [*wrong, f"logs and databases are kept in {folder}"]
     shutil.rmtree(folder)
     return []
-
-
-# PostgreSQL drops the audit log by whole days, in a transaction of its own kind.
-_ONLY_SQLITE: Final = "prune_audit."
 
 
 def main(arguments: list[str]) -> int:

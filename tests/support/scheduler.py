@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle import pb
 from heddle.channels import open_channel
 from heddle.config import Settings
+from heddle.errors import HeddleError
 from heddle.serving import Server
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
@@ -118,6 +119,35 @@ async def scheduling(
             yield Scheduler(app, SchedulerServiceStub(channel), server.address)
     finally:
         await server.stop()
+
+
+# A call of a worker: the name of its method, and whether a request is the one that is meant.
+Step: TypeAlias = tuple[str, Callable[[Any], bool]]
+
+
+@asynccontextmanager
+async def scheduling_after(
+    step: Step, worker: FakeWorker, plan: pb.Plan, tmp_path: Path
+) -> AsyncIterator[tuple[Scheduler, str]]:
+    """Yields a scheduler that continues the run of an earlier one, which ended before the worker did `step`; and the run."""
+    method, concerns = step
+    arrived = asyncio.Event()
+    broken = True
+
+    def before(called: str, request: Any) -> None:
+        if broken and called == method and concerns(request):
+            arrived.set()
+            raise HeddleError(pb.ERROR_REASON_DRAINING, "not now")
+
+    worker.before = before
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path) as first:
+            run = await first.create(plan)
+            async with asyncio.timeout(20):
+                await arrived.wait()
+        broken = False
+        async with scheduling(address, tmp_path) as second:
+            yield second, run
 
 
 def make_plan(epics: dict[str, list[str]], **defaults: Any) -> pb.Plan:

@@ -1,18 +1,15 @@
 """Candidates whose scheduler or worker ends between two steps, and what an operator does meanwhile."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from heddle import pb
-from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from tests.integration.scheduler.test_operator import hold, reason_of
-from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
+from tests.support.scheduler import Scheduler, Step, make_plan, scheduling_after
 
 TRIED = "epics/a/tasks/one"
 
@@ -33,7 +30,7 @@ def tried_plan(*, score: str = "score") -> pb.Plan:
     return plan
 
 
-STEPS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+STEPS: dict[str, Step] = {
     "a candidate gets its worktree": ("EnsureWorktree", lambda asked: "one@2/" in asked.attempt),
     "a candidate starts": ("StartSession", lambda asked: "one@1/" in asked.attempt),
     "its work is submitted": ("CommitTask", lambda asked: asked.submit and "one@2/" in asked.attempt),
@@ -47,25 +44,9 @@ async def test_candidates_survive_the_end_of_their_scheduler(tmp_path: Path, ste
     """If the scheduler ends before any step, the next one accepts the same single candidate, at the same cost."""
     worker = FakeWorker()
     worker.play = play
-    arrived = asyncio.Event()
-    broken = True
-    method, concerns = STEPS[step]
-
-    def before(called: str, request: Any) -> None:
-        if broken and called == method and concerns(request):
-            arrived.set()
-            raise HeddleError(pb.ERROR_REASON_DRAINING, "not now")
-
-    worker.before = before
-    async with serving_fake(worker) as address:
-        async with scheduling(address, tmp_path) as first:
-            run = await first.create(tried_plan())
-            async with asyncio.timeout(20):
-                await arrived.wait()
-        broken = False
-        async with scheduling(address, tmp_path) as second:
-            events = await second.finished(run)
-            ended, tasks = await second.run(run), await second.tasks(run)
+    async with scheduling_after(STEPS[step], worker, tried_plan(), tmp_path) as (second, run):
+        events = await second.finished(run)
+        ended, tasks = await second.run(run), await second.tasks(run)
 
     assert ended.state == pb.RUN_STATE_SUCCEEDED
     assert (ended.tasks.total, ended.tasks.accepted) == (2, 2)

@@ -1,17 +1,13 @@
 """Reviews whose scheduler ends between two steps, and their place among other tasks."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from heddle import pb
-from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from tests.support.scheduler import make_plan, scheduling, serving_fake
+from tests.support.scheduler import Step, make_plan, scheduling_after
 
 ERROR = '{"findings": [{"severity": "error", "text": "no"}]}'
 NOTHING = '{"findings": []}'
@@ -33,7 +29,7 @@ def reviewed_plan() -> pb.Plan:
     return plan
 
 
-STEPS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+STEPS: dict[str, Step] = {
     "the work is submitted": ("CommitTask", lambda asked: asked.submit),
     "the reviewer gets its worktree": (
         "EnsureWorktree",
@@ -50,26 +46,10 @@ async def test_a_review_survives_the_end_of_its_scheduler(tmp_path: Path, step: 
     """If the scheduler ends before any step, the next one completes the run with the same result and costs."""
     worker = FakeWorker()
     worker.play = play
-    arrived = asyncio.Event()
-    broken = True
-    method, concerns = STEPS[step]
-
-    def before(called: str, request: Any) -> None:
-        if broken and called == method and concerns(request):
-            arrived.set()
-            raise HeddleError(pb.ERROR_REASON_DRAINING, "not now")
-
-    worker.before = before
-    async with serving_fake(worker) as address:
-        async with scheduling(address, tmp_path) as first:
-            run = await first.create(reviewed_plan())
-            async with asyncio.timeout(20):
-                await arrived.wait()
-        broken = False
-        async with scheduling(address, tmp_path) as second:
-            await second.finished(run)
-            ended, tasks = await second.run(run), await second.tasks(run)
-            listed = await second.api.ListAttempts(pb.ListAttemptsRequest(parent=tasks["a/one"].name))
+    async with scheduling_after(STEPS[step], worker, reviewed_plan(), tmp_path) as (second, run):
+        await second.finished(run)
+        ended, tasks = await second.run(run), await second.tasks(run)
+        listed = await second.api.ListAttempts(pb.ListAttemptsRequest(parent=tasks["a/one"].name))
 
     assert ended.state == pb.RUN_STATE_SUCCEEDED
     assert [pb.AttemptState.Name(each.state).rpartition("_")[2] for each in listed.attempts] == [
