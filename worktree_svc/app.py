@@ -9,14 +9,15 @@ from pathlib import Path
 import grpc
 import structlog
 
-from heddle import data_folder, metrics
 from heddle.config import Settings
+from heddle.files import data_folder
 from heddle.identity.guard import SchedulerOnly
-from heddle.serving import Service
+from heddle.rpc import metrics
+from heddle.rpc.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc.git import version
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 from worktree_svc.merges.branch_merge import BranchMerges
 from worktree_svc.merges.conflict_forecast import ConflictForecaster
 from worktree_svc.merges.open_merges import OpenMerges

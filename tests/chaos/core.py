@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import _Base, _write
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, MergeEpic, MergeRun, StartTask, StopAttempt
 from scheduler_svc.policy.pauses import OUTAGES

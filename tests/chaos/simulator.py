@@ -26,8 +26,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.commands.runs import runs_and_tasks
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine

@@ -14,7 +14,7 @@ from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import TakenBase, WorktreeState
