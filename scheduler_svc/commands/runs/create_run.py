@@ -243,35 +243,44 @@ def _write(
         now=now,
     )
     events = [
-        event(
-            name,
-            actor,
-            run_created=pb.RunCreated(
-                title=plan.name,
-                project=base.project,
-                base_commit=base.base_commit,
-                epic_count=len(plan.epics),
-                task_count=sum(len(epic.tasks) for epic in plan.epics),
-                max_parallel=base.max_parallel,
-            ),
-        )
+        _created(name, plan, base, actor),
+        *_write_tasks(connection, name, plan, defaults, request.agent),
     ]
-    epic_rows = []
-    task_rows = []
-    for place, epic in enumerate(plan.epics):
-        ready = not epic.depends_on
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
-        for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
-            task_rows.append(task_row(name.epic(epic.key), position, task))
-        if ready:
-            events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     if full:
         # Existing runs received this event when the worker became full.
         report = pb.WorkerFull(worker=base.worker, reason=full)
         events.append(event(name, "scheduler", worker_full=report))
+    append(connection, events, now)
+
+
+def _created(name: RunName, plan: pb.Plan, base: _Base, actor: str) -> pb.Event:
+    created = pb.RunCreated(
+        title=plan.name,
+        project=base.project,
+        base_commit=base.base_commit,
+        epic_count=len(plan.epics),
+        task_count=sum(len(epic.tasks) for epic in plan.epics),
+        max_parallel=base.max_parallel,
+    )
+    return event(name, actor, run_created=created)
+
+
+def _write_tasks(
+    connection: Connection, name: RunName, plan: pb.Plan, defaults: pb.TaskDefaults, agent: str
+) -> list[pb.Event]:
+    """Inserts the epics and their tasks; returns the events of the epics that can start at once."""
+    epic_rows = []
+    task_rows = []
+    events = []
+    for place, epic in enumerate(plan.epics):
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
+        for position, task in enumerate(resolved_tasks(epic, defaults, agent), 1):
+            task_rows.append(task_row(name.epic(epic.key), position, task))
+        if not epic.depends_on:
+            events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     epics.insert(connection, epic_rows)
     tasks.insert(connection, task_rows)
-    append(connection, events, now)
+    return events
 
 
 def _draft_of(connection: Connection, name: str, project: str) -> str:
