@@ -62,14 +62,15 @@ def demo(
         )
 
     async def play() -> None:
-        await _announce(endpoints, as_json, opens=False)
+        await _announce(endpoints, as_json, links=False)
         await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
     os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")
     _supervise(endpoints, play)
 
 
-async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) -> None:
+async def _announce(endpoints: Endpoints, as_json: bool, *, links: bool = True) -> None:
+    """Says where Heddle is; with `links`, also signs in to the board, in a browser where there is a desktop."""
     folder = Settings.read().home
     async with output.connect() as client:
         link = await sign_in_link(client, endpoints.board)
@@ -84,8 +85,9 @@ async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) 
         output.print_plain_json(facts)
         return
     output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {link}")
-    output.line("         (this link signs in once; `heddle open` makes another)")
+    if links:
+        output.line(f"  board  {link}")
+        output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
     others = {}
@@ -96,7 +98,7 @@ async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) 
     if others:
         output.line("In other terminals, first run:")
         output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    if opens:
+    if links:
         show(link)
 
 
