@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from heddle.names import RunName
-from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.actions import NoteWait
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView
 

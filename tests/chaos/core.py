@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.drafts.request import drafting_plan
 from heddle.names import CANDIDATE, AttemptName, EpicName, RunName
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import Drafting, _Base, _write
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import Drafting, _Base, _write
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, MergeEpic, MergeRun, StartTask, StopAttempt
 from scheduler_svc.policy.snapshot import WorkerView

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import CANDIDATE, EpicName, RunName, TaskName
-from scheduler_svc.commands import candidates, plan_changes, runs_and_tasks, sync_base
+from scheduler_svc.commands.merges import sync_base
+from scheduler_svc.commands.plans import plan_changes
+from scheduler_svc.commands.runs import candidates, runs_and_tasks
 from scheduler_svc.store.db.tables import epics, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
 from tests.chaos.core import Core

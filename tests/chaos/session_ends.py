@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
-from scheduler_svc.model import reviews
+from scheduler_svc.model.lifecycle import reviews
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.store.outcomes import (

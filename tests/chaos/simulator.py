@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.store.db.events import read_events
 from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
 from tests.chaos.audit import Audit

@@ -21,16 +21,11 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.plan import rules
-from scheduler_svc.commands import (
-    candidates,
-    epic_merges,
-    plan_changes,
-    rewind,
-    runs_and_tasks,
-    sync_base,
-)
-from scheduler_svc.commands.skip_failed import skip_failed
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.commands.merges import epic_merges, sync_base
+from scheduler_svc.commands.plans import plan_changes
+from scheduler_svc.commands.plans.skip_failed import skip_failed
+from scheduler_svc.commands.runs import candidates, rewind, runs_and_tasks
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate

@@ -9,9 +9,9 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from heddle.channels import open_channel
 from heddle.cli.admin.ports import Endpoints
 from heddle.config import Tls
+from heddle.rpc.channels import open_channel
 
 # Seconds between two checks, and seconds until missing services are reported to the operator.
 INTERVAL: Final = 0.1

@@ -9,7 +9,6 @@ from typing import Annotated
 import psutil
 import typer
 
-from heddle import data_folder
 from heddle.cli.admin import home_lock, ports, sample_run
 from heddle.cli.admin.identity_commands import show, sign_in_link
 from heddle.cli.admin.ports import Endpoints
@@ -17,6 +16,7 @@ from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
 from heddle.cli.console.output import Json
 from heddle.config import DEFAULT_PORT, Settings
+from heddle.files import data_folder
 
 app = typer.Typer()
 

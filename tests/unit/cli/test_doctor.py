@@ -9,8 +9,8 @@ from heddle.cli.admin.machine_checks import epochs, repository, set_aside
 from heddle.cli.admin.repository_checks import filters
 from heddle.cli.app import main
 from heddle.config import Settings
-from heddle.data_folder import repository_name
-from heddle.fencing import FILES, REPAIR
+from heddle.files.data_folder import repository_name
+from heddle.files.fencing import FILES, REPAIR
 from tests.support.repositories import git, make_repository
 
 
