@@ -54,7 +54,7 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
         raise AgentFailedError(
             f"{agent.command[0]} could not be started: {error.strerror}; {agent.install}"
         ) from error
-    client = Client(host)
+    client = Client(host, names_tools=agent.claude)
     # The library's Client has optional parts, which an agent uses only if offered. We do not offer them.
     connection = connect_to_agent(cast("acp.Client", client), wire)
     session = Session(host, agent, client, connection, resume)

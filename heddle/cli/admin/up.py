@@ -1,24 +1,25 @@
-"""Commands that start Heddle on this machine: `up`, and `demo`, which runs a sample plan."""
+"""Commands that start Heddle on this machine: `up`, and `demo`, which runs a sample plan.
+
+This module imports only what it needs to start the services. The rest is imported while they start.
+"""
 
 import asyncio
 import os
-import shlex
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import psutil
 import typer
 
-from heddle import data_folder
-from heddle.cli.admin import home_lock, ports, sample_run
-from heddle.cli.admin.identity_commands import show, sign_in_link
+from heddle.cli.admin import home_lock, ports
 from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
 from heddle.cli.console.output import Json
 from heddle.config import DEFAULT_PORT, Settings
+from heddle.files import data_folder
 
-app = typer.Typer()
+app = typer.Typer(pretty_exceptions_enable=False)
 
 PortsOption = Annotated[
     int,
@@ -37,10 +38,12 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the four services and keep them running until Ctrl-C."""
     endpoints = Endpoints(base, Settings.read().home)
 
-    async def announce() -> None:
-        await _announce(endpoints, as_json)
+    async def say() -> None:
+        from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
 
-    _supervise(endpoints, announce)
+        await announce(endpoints, as_json=as_json)
+
+    _supervise(endpoints, say)
 
 
 @app.command()
@@ -62,14 +65,25 @@ def demo(
         )
 
     async def play() -> None:
-        await _announce(endpoints, as_json, opens=False)
+<<<<<<< HEAD
+        from heddle.cli.admin import sample_run  # noqa: PLC0415 (see above)
+        from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
+
+        await announce(endpoints, as_json=as_json, opens=False)
+=======
+        await _announce(endpoints, as_json, links=False)
+>>>>>>> cce237b36cbc08d0393d67f49374a6c98fc852d4
         await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
     os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")
     _supervise(endpoints, play)
 
 
-async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) -> None:
+<<<<<<< HEAD
+def _supervise(endpoints: Endpoints, work: Callable[[], Awaitable[None]]) -> None:
+=======
+async def _announce(endpoints: Endpoints, as_json: bool, *, links: bool = True) -> None:
+    """Says where Heddle is; with `links`, also signs in to the board, in a browser where there is a desktop."""
     folder = Settings.read().home
     async with output.connect() as client:
         link = await sign_in_link(client, endpoints.board)
@@ -84,8 +98,9 @@ async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) 
         output.print_plain_json(facts)
         return
     output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {link}")
-    output.line("         (this link signs in once; `heddle open` makes another)")
+    if links:
+        output.line(f"  board  {link}")
+        output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
     others = {}
@@ -96,11 +111,12 @@ async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) 
     if others:
         output.line("In other terminals, first run:")
         output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    if opens:
+    if links:
         show(link)
 
 
 def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
+>>>>>>> cce237b36cbc08d0393d67f49374a6c98fc852d4
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home_lock.held(settings.home, endpoints.scheduler.address):
@@ -111,5 +127,5 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
             psutil.wait_procs(left, timeout=drain_time(settings) + 1)
         ports.require_free(endpoints)
         output.print_message("starting the services …")
-        asyncio.run(Supervisor(endpoints, settings, output.print_message).run(when_ready))
+        asyncio.run(Supervisor(endpoints, settings, output.print_message).run(work))
         output.print_message("all services have ended")

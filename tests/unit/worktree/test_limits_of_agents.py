@@ -11,7 +11,7 @@ from worktree_svc.content import ignored_files
 from worktree_svc.content.agent_merges import _is_undecided, _log, listed
 from worktree_svc.content.ignored_files import IgnoredFiles, Span, _summary, written
 from worktree_svc.git import object_import
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreePaths
 
@@ -100,7 +100,7 @@ def test_size_of_a_file_with_conflict_markers(monkeypatch: pytest.MonkeyPatch, t
         asked.append(limit)
         return b"x"
 
-    monkeypatch.setattr("heddle.beneath.read", read)
+    monkeypatch.setattr("heddle.files.beneath.read", read)
     assert not _is_undecided(tmp_path, "a.txt", {"1", "2", "3"})
     assert asked == [64 << 20]
 
