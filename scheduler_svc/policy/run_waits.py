@@ -5,14 +5,9 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import RunName
-<<<<<<< HEAD
-from scheduler_svc.model.lifecycle.states import ENDED_EPIC
-from scheduler_svc.policy.actions import NoteWait
-=======
 from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.actions import NoteEpicWait, NoteWait
 from scheduler_svc.policy.places import Places
->>>>>>> e85cff5271738cc12fef3a5e3bc1c2ddbdb0e430
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView
 
 _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})

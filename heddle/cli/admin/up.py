@@ -65,58 +65,17 @@ def demo(
         )
 
     async def play() -> None:
-<<<<<<< HEAD
         from heddle.cli.admin import sample_run  # noqa: PLC0415 (see above)
         from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
 
-        await announce(endpoints, as_json=as_json, opens=False)
-=======
-        await _announce(endpoints, as_json, links=False)
->>>>>>> cce237b36cbc08d0393d67f49374a6c98fc852d4
+        await announce(endpoints, as_json=as_json, links=False)
         await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
     os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")
     _supervise(endpoints, play)
 
 
-<<<<<<< HEAD
 def _supervise(endpoints: Endpoints, work: Callable[[], Awaitable[None]]) -> None:
-=======
-async def _announce(endpoints: Endpoints, as_json: bool, *, links: bool = True) -> None:
-    """Says where Heddle is; with `links`, also signs in to the board, in a browser where there is a desktop."""
-    folder = Settings.read().home
-    async with output.connect() as client:
-        link = await sign_in_link(client, endpoints.board)
-    if as_json:
-        # No API message describes a whole Heddle; these names belong to this command.
-        facts = {
-            "scheduler": endpoints.scheduler.address,
-            "board": endpoints.board,
-            "home": str(folder),
-            "sign_in": link,
-        }
-        output.print_plain_json(facts)
-        return
-    output.line("Heddle is up. Press Ctrl-C to stop it.")
-    if links:
-        output.line(f"  board  {link}")
-        output.line("         (this link signs in once; `heddle open` makes another)")
-    output.line(f"  API    {endpoints.scheduler.address}")
-    output.line(f"  data   {folder} (logs in {folder / 'logs'})")
-    others = {}
-    if endpoints.base != DEFAULT_PORT:
-        others["HEDDLE_SCHEDULER"] = endpoints.scheduler.address
-    if folder != Settings.read({}).home:
-        others["HEDDLE_HOME"] = str(folder)
-    if others:
-        output.line("In other terminals, first run:")
-        output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    if links:
-        show(link)
-
-
-def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
->>>>>>> cce237b36cbc08d0393d67f49374a6c98fc852d4
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home_lock.held(settings.home, endpoints.scheduler.address):

@@ -32,16 +32,9 @@ from agent_svc.agents.claude.failures import api_failure, error_of, failure, wis
 from agent_svc.agents.claude.messages.rate_limits import RateLimit
 from agent_svc.agents.claude.messages.tool_calls import tool_call
 from agent_svc.agents.claude.messages.transcript import Transcript
-from agent_svc.agents.claude.messages.usage import Spending
+from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
-<<<<<<< HEAD
-=======
-from agent_svc.agents.claude.messages.rate_limits import RateLimit
-from agent_svc.agents.claude.messages.tool_calls import tool_call
-from agent_svc.agents.claude.messages.transcript import Transcript
-from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
->>>>>>> cce237b36cbc08d0393d67f49374a6c98fc852d4
 
 
 def piece(**event: Any) -> StreamEvent:
