@@ -70,7 +70,7 @@ async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) ->
         reflection: Any = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
         )
-        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {ascii(token)}"),))
+        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token!a}"),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
