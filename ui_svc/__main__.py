@@ -7,9 +7,10 @@ import socket
 import sys
 from typing import Final
 
-from heddle import logs, service_process
+from heddle import logs
 from heddle.config import DEFAULT_PORT, ConfigError, Settings
 from heddle.imports import without_collections, without_modules
+from heddle.rpc import service_process
 from heddle.urls import is_loopback
 
 # The address of the web app, unless HEDDLE_LISTEN is set.
@@ -59,7 +60,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         import structlog  # noqa: PLC0415 (see above)
         import uvicorn  # noqa: PLC0415 (see above)
 
-        from heddle.metrics import exposed  # noqa: PLC0415 (see above)
+        from heddle.rpc.metrics import exposed  # noqa: PLC0415 (see above)
         from ui_svc.app import build  # noqa: PLC0415 (see above)
 
     config = uvicorn.Config(

@@ -6,19 +6,23 @@ import os
 import sys
 from typing import Final, cast
 
-import acp
-from acp import connect_to_agent
+from heddle.imports import without_collections
 
-from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.failures import CutOffError
-from agent_svc.agents.acp.presets import Agent, find
-from agent_svc.agents.acp.project_config import Adjustment, Repository
-from agent_svc.agents.acp.session import Session, Stopped
-from agent_svc.agents.acp.wire import Wire, exited, start
-from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
-from agent_svc.agents.base.revival import KilledError, revived
-from agent_svc.processes.process_table import descendants
-from heddle import pb
+with without_collections():
+    # The protocol's library takes most of a second of processor time, and collections a fifth of that.
+    import acp
+    from acp import connect_to_agent
+
+    from agent_svc.agents.acp.client import Client
+    from agent_svc.agents.acp.failures import CutOffError
+    from agent_svc.agents.acp.presets import Agent, find
+    from agent_svc.agents.acp.project_config import Adjustment, Repository
+    from agent_svc.agents.acp.session import Session, Stopped
+    from agent_svc.agents.acp.wire import Wire, exited, start
+    from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
+    from agent_svc.agents.base.revival import KilledError, revived
+    from agent_svc.processes.process_table import descendants
+    from heddle import pb
 
 # Seconds that an agent has to exit after its work is done, and again after SIGTERM.
 ENDING: Final = 2.0

@@ -36,11 +36,12 @@ from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.permission_gate import permit
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
-from agent_svc.agents.claude import system_messages
-from agent_svc.agents.claude.background_tasks import Tasks
+from agent_svc.agents.claude.messages import system_messages
+from agent_svc.agents.claude.messages.background_tasks import Tasks
+from agent_svc.agents.claude.messages.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from agent_svc.agents.claude.own_folder import result_folders
-from agent_svc.agents.claude.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
-from heddle import pb, running_time
+from heddle import pb
+from heddle.timing import running_time
 
 # In order of preference: an agent never asks again after an "always" answer.
 YES: Final = ("allow_once", "allow_always")

@@ -9,8 +9,11 @@ from heddle.cli.console import output
 from heddle.config import DEFAULT_PORT, Settings
 
 
-async def announce(endpoints: Endpoints, *, as_json: bool, opens: bool = True) -> None:
-    """Waits until all services serve and prints their addresses; `opens`: shows the board where there is a desktop."""
+async def announce(endpoints: Endpoints, *, as_json: bool, links: bool = True) -> None:
+    """Waits until all services serve and prints their addresses.
+
+    With `links`, also prints a link that signs in, and opens it where there is a desktop.
+    """
     settings = Settings.read()
     await wait_until_serving(endpoints, settings.tls, output.print_message)
     async with output.connect() as client:
@@ -26,8 +29,9 @@ async def announce(endpoints: Endpoints, *, as_json: bool, opens: bool = True) -
         output.print_plain_json(facts)
         return
     output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {link}")
-    output.line("         (this link signs in once; `heddle open` makes another)")
+    if links:
+        output.line(f"  board  {link}")
+        output.line("         (this link signs in once; `heddle open` makes another)")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {settings.home} (logs in {settings.home / 'logs'})")
     others = {}
@@ -38,5 +42,5 @@ async def announce(endpoints: Endpoints, *, as_json: bool, opens: bool = True) -
     if others:
         output.line("In other terminals, first run:")
         output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    if opens:
+    if links:
         show(link)

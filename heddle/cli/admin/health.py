@@ -10,9 +10,9 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from heddle.channels import open_channel
 from heddle.cli.admin.ports import Endpoints
 from heddle.config import Tls
+from heddle.rpc.channels import open_channel
 from heddle.sockets import is_socket
 
 # Seconds between two looks whether a service listens, between two checks of one that does, and until missing services

@@ -11,13 +11,13 @@ from typing import Annotated
 import psutil
 import typer
 
-from heddle import data_folder
 from heddle.cli.admin import home_lock, ports
 from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
 from heddle.cli.console.output import Json
 from heddle.config import DEFAULT_PORT, Settings
+from heddle.files import data_folder
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -68,7 +68,7 @@ def demo(
         from heddle.cli.admin import sample_run  # noqa: PLC0415 (see above)
         from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
 
-        await announce(endpoints, as_json=as_json, opens=False)
+        await announce(endpoints, as_json=as_json, links=False)
         await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
     os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")

@@ -10,8 +10,8 @@ from heddle.cli.admin.repository_checks import filters
 from heddle.cli.app import app
 from heddle.cli.console.command_line import execute
 from heddle.config import Settings
-from heddle.data_folder import repository_name
-from heddle.fencing import FILES, REPAIR
+from heddle.files.data_folder import repository_name
+from heddle.files.fencing import FILES, REPAIR
 from tests.support.repositories import git, make_repository
 
 
