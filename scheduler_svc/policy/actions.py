@@ -189,6 +189,14 @@ class AskForChoice(_Action):
 
 
 @dataclass(frozen=True)
+class CompareCandidates(_Action):
+    """Have an agent compare these candidates, in the next attempt of the task."""
+
+    task: TaskName
+    candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ChooseCandidate(_Action):
     """Take over the work of this candidate; all others have ended."""
 
@@ -270,6 +278,7 @@ Action: TypeAlias = (
     | StartCandidates
     | AskForChoice
     | ChooseCandidate
+    | CompareCandidates
     | FailCandidates
     | MergeEpic
     | AwaitMerge

@@ -72,7 +72,11 @@ def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
         *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
     )
     specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
-    agents = [agent for each in specs for agent in (each.agent, *(review.agent for review in each.reviews))]
+    agents = [
+        agent
+        for each in specs
+        for agent in (each.agent, each.choose.agent, *(review.agent for review in each.reviews))
+    ]
     return frozenset(agent.partition(":")[0] for agent in agents if agent)
 
 
@@ -323,6 +327,7 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         chosen_candidate=row.chosen,
         score_command=spec.score,
         score=row.score,
+        choose=spec.choose if spec.HasField("choose") else None,
     )
 
 
