@@ -83,6 +83,35 @@ def finished() -> str:
     return _plan("Hot fixes", epics)
 
 
+# What each candidate does, by its number.
+TRIES = """\
+printf '# Totals\\n\\nPrices are rounded once, at the end.\\n' > totals.md
+case $HEDDLE_CANDIDATE in
+  1) printf 'def total(items):\\n    result = 0\\n    for item in items:\\n        result += item.price\\n    return round(result, 2)\\n' > part.py ;;
+  2) printf 'from decimal import Decimal\\n\\n\\ndef total(items):\\n    return sum(Decimal(item.price) for item in items)\\n' > part.py
+     printf 'def test_total():\\n    assert total([]) == 0\\n' > test_part.py ;;
+  3) printf 'def total(items):\\n    return sum(items)\\n' > part.py ;;
+esac
+"""
+
+CHOICE = '{"best": 2, "reason": "It counts in decimals, so nothing is lost, and it has a test."}'
+
+
+def tried() -> str:
+    """Returns a plan with a task whose candidates wait for a choice, and one whose candidates an agent compares."""
+    checks = [{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}]
+    epics = [
+        _one("totals", "Totals", "Round the totals", [], checks=checks),
+        _one("receipts", "Receipts", "Round the receipts", [], checks=checks),
+    ]
+    for epic in epics:
+        task = epic["tasks"][0]
+        del task["script"]
+        task |= {"agent": "command:sh tries.sh", "candidates": 3}
+    epics[1]["tasks"][0]["choose"] = {"agent": "command:cat choice.json"}
+    return _plan("Rounding", epics)
+
+
 def drafted() -> str:
     """Returns what an agent says that has drafted a plan."""
     return _answer(
