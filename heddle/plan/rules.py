@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from heddle import agents, labels, pb
+from heddle import agents, labels, pb, resources
 from heddle.errors import Violation
 from heddle.plan import (
     agent_rules,
@@ -91,6 +91,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     if plan.merge_style not in pb.MergeStyle.values():
         yield Violation("merge_style", f"{plan.merge_style} is unknown; use merge or squash")
     yield from _sync("sync", plan.sync)
+    yield from _place("", plan)
     yield from _keys("epics", [epic.key for epic in plan.epics])
     for index, epic in enumerate(plan.epics):
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
@@ -111,7 +112,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from text_rules.title(f"{path}.title", epic.title)
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
-    yield from (Violation(f"{path}.place", problem) for problem in labels.problems(epic.place))
+    yield from _place(f"{path}.", epic)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
     yield from _merge(path, epic)
     yield from _sync(f"{path}.sync", epic.sync)
@@ -255,6 +256,13 @@ def _merge(path: str, part: pb.TaskDefaults | pb.PlanEpic) -> Iterator[Violation
         yield Violation(f"{path}.merge", f"{part.merge} is unknown; use auto, manual or off")
     if part.on_conflict not in pb.OnConflict.values():
         yield Violation(f"{path}.on_conflict", f"{part.on_conflict} is unknown; use wait or agent")
+
+
+def _place(prefix: str, part: pb.Plan | pb.PlanEpic) -> Iterator[Violation]:
+    for problem in labels.problems(part.place):
+        yield Violation(f"{prefix}place", problem)
+    for name, problem in resources.problems(part.resources):
+        yield Violation(f"{prefix}resources{f'.{name}' if name else ''}", problem)
 
 
 def _sync(path: str, policy: int) -> Iterator[Violation]:

@@ -12,10 +12,16 @@ from heddle.errors import HeddleError, Violation, invalid_field, invalid_plan
 from heddle.identity.principals import Call
 from heddle.names import EpicName, RunName
 from heddle.plan import budget_rules, rules
-from scheduler_svc.commands.fleet_offers import programs_for, unplaceable
+from scheduler_svc.commands.fleet_offers import programs_for, remark, unplaceable
 from scheduler_svc.commands.run_again import filled
 from scheduler_svc.model.agent_availability import agents_of, check_all_available, check_form, without_limit
-from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.model.plan_defaults import (
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+    with_place,
+)
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.pools.worker import Worker
 from scheduler_svc.pools.workers import Workers, call
@@ -49,6 +55,8 @@ class _Base:
     file: pb.ProjectFile | None = None
     # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
+    # What of the plan has no effect. Empty: nothing.
+    remark: str = ""
 
 
 class Drafting(NamedTuple):
@@ -97,6 +105,8 @@ async def create_run(
     programs = tuple(programs_for(workers, asked.project, worker.name))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
     base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
+    ignored = remark(asked.plan, base.project, has_pods=workers.pool is not None)
+    base = replace(base, remark=ignored)
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -198,6 +208,7 @@ def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
         base_behind=base.behind,
+        remark=base.remark,
     )
 
 
@@ -249,11 +260,12 @@ def _write(
             ),
         )
     ]
+    placed = with_place(plan, base.file, base.project)
     epic_rows = []
     task_rows = []
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, placed)))
         for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
@@ -306,6 +318,7 @@ def _run_row(
         "budget_micros": budget_of(plan),
         "agent": request.agent,
         "creator": actor,
+        "remark": base.remark,
         "created_at": now,
     }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from heddle import pb
+from heddle import labels, pb, resources
 from heddle.plan import analysis, file
 from heddle.plan.inputs import Input
 from heddle.plan.rules import SCRIPTED
@@ -76,6 +76,9 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
                 "key": epic.key,
                 "title": titles[epic.key],
                 "depends_on": list(epic.depends_on),
+                # What its place must have, in words; empty: nothing.
+                "place": labels.text({**plan.place, **epic.place}),
+                "resources": resources.text({**plan.resources, **epic.resources}),
                 "spans": [
                     {
                         "title": task.title or task.key,

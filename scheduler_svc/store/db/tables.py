@@ -75,6 +75,7 @@ runs = sa.Table(
     sa.Column("project_file", sa.LargeBinary),
     # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("remark", sa.Text, nullable=False, server_default=""),
     sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),

@@ -1,4 +1,4 @@
-"""Adds the copies of screenshots that were on workers."""
+"""Adds the copies of screenshots that were on workers, and to runs what of their plans has no effect."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,8 @@ _ATTEMPT = ("run", "epic", "task", "number")
 
 
 def upgrade() -> None:
-    """Adds the table."""
+    """Adds the table and the column."""
+    op.add_column("runs", sa.Column("remark", sa.Text, nullable=False, server_default=""))
     op.create_table(
         "artifacts",
         *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
