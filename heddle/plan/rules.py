@@ -4,21 +4,20 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from heddle import agents, labels, pb, resources
+from heddle import agents, labels, pb
 from heddle.errors import Violation
-from heddle.plan import (
+from heddle.plan.graphs import analysis, graph, task_graph
+from heddle.plan.validation import (
     agent_rules,
-    analysis,
     budget_rules,
     candidate_rules,
-    graph,
     permission_rules,
+    resource_rules,
     review_rules,
     script_rules,
-    task_graph,
-    text_rules,
 )
-from heddle.plan.text_rules import at_most, did_you_mean, one_of, shown
+from heddle.plan.values import text_rules
+from heddle.plan.values.text_rules import at_most, did_you_mean, one_of, shown
 
 SCRIPTED: Final = "scripted"
 
@@ -261,7 +260,7 @@ def _merge(path: str, part: pb.TaskDefaults | pb.PlanEpic) -> Iterator[Violation
 def _place(prefix: str, part: pb.Plan | pb.PlanEpic) -> Iterator[Violation]:
     for problem in labels.problems(part.place):
         yield Violation(f"{prefix}place", problem)
-    for name, problem in resources.problems(part.resources):
+    for name, problem in resource_rules.problems(part.resources):
         yield Violation(f"{prefix}resources{f'.{name}' if name else ''}", problem)
 
 

@@ -1987,6 +1987,8 @@ class Usage(_message.Message):
     SETTLED_USD_MICROS_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
+    PARENT_TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    SUB_AGENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -2009,6 +2011,14 @@ class Usage(_message.Message):
     many its model can take. Absent: the agent does not say.
     """
     context_window: _builtins.int
+    parent_tool_call_id: _builtins.str
+    """The call that started the sub-agent which used it. Absent: the session's own agent
+    used it, or the agent does not tell its sub-agents' usage apart.
+    """
+    sub_agent: _builtins.str
+    """What that sub-agent works on, in the words of the agent that started it. Absent: not
+    known.
+    """
     def __init__(
         self,
         *,
@@ -2022,10 +2032,12 @@ class Usage(_message.Message):
         settled_usd_micros: _builtins.int | None = ...,
         context_tokens: _builtins.int = ...,
         context_window: _builtins.int = ...,
+        parent_tool_call_id: _builtins.str = ...,
+        sub_agent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cost_usd_micros", b"cost_usd_micros", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "parent_tool_call_id", b"parent_tool_call_id", "settled_usd_micros", b"settled_usd_micros", "sub_agent", b"sub_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015

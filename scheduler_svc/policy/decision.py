@@ -29,8 +29,8 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import RunName
-from heddle.plan import graph
-from scheduler_svc.model.states import ENDED_EPIC
+from heddle.plan.graphs import graph
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy import budgets, candidates, epic_end, run_waits
 from scheduler_svc.policy.actions import (
     Action,

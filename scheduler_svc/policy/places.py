@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from heddle import labels
-from scheduler_svc.model.agent_availability import is_offered
+from scheduler_svc.model.sessions.agent_availability import is_offered
 from scheduler_svc.policy.actions import MoveRun
 from scheduler_svc.policy.epic_end import plural
 from scheduler_svc.policy.snapshot import EpicView, PodsView, RunView, Snapshot, TaskView, WorkerView

@@ -5,7 +5,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.actions import NoteEpicWait, NoteWait
 from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView

@@ -28,10 +28,10 @@ from heddle.cli.console.transcript import Transcript
 from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
-from heddle.clock import utc_now
 from heddle.drafts.prompt import remark_line
-from heddle.plan import writing
-from heddle.retained_log import from_oldest
+from heddle.files.retained_log import from_oldest
+from heddle.plan.yaml import writing
+from heddle.timing.clock import utc_now
 
 app = typer.Typer()
 

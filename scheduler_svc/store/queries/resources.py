@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
-from scheduler_svc.model.plan_defaults import background_wait
-from scheduler_svc.model.session_summary import closed_lines
+from scheduler_svc.model.plans.plan_defaults import background_wait
+from scheduler_svc.model.sessions.session_summary import closed_lines
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 from scheduler_svc.store.queries.spending import usage_by_epic, usage_by_run

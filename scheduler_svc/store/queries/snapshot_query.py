@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from heddle import pb, urls
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy.candidates import with_lanes
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch

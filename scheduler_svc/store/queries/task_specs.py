@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.model.states import OPEN_TASK
+from scheduler_svc.model.lifecycle.states import OPEN_TASK
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_epic, is_task
 

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.states import OPEN_TASK, MergeState
-from scheduler_svc.model.status import EpicStatus, Move
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import OPEN_TASK, MergeState
+from scheduler_svc.model.lifecycle.status import EpicStatus, Move
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics, tasks

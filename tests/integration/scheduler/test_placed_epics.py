@@ -11,8 +11,8 @@ from heddle import pb
 from heddle.errors import HeddleError, from_rpc
 from heddle.names import AttemptName, RunName
 from heddle.testing.fake_worker import FakeWorker
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import _Base, _write
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.tables import epics, run_events
