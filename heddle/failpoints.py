@@ -61,6 +61,7 @@ COMMITS: Final = (
 CALLS: Final = (
     "GetWorker",
     "InspectProject",
+    "GrantRepository",
     "EnsureWorktree",
     "StartSession",
     "WatchSession",

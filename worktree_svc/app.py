@@ -22,6 +22,10 @@ from worktree_svc.merges.conflict_forecast import ConflictForecaster
 from worktree_svc.merges.open_merges import OpenMerges
 from worktree_svc.projects.locks import HomeLock, KeyedExecutor, RepositoryLocks
 from worktree_svc.projects.mirrors import Mirrors
+from worktree_svc.served.application import Application
+from worktree_svc.served.grants import Grants
+from worktree_svc.served.listener import GitListener
+from worktree_svc.served.repositories import ServedRepositories
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.storage import disk, epoch_fence
 from worktree_svc.storage.disk_use import DiskUse
@@ -84,6 +88,9 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     commits, merges = TaskCommits(store, folders, check_epoch), BranchMerges(folders, check_epoch)
     disk_use = DiskUse(store)
     ref_updates = RefUpdates(store, executor)
+    grants = Grants()
+    # On most machines, no other worker needs the projects of this one.
+    listener = GitListener(settings, Application(folders, grants)) if settings.git_listen else None
     servicer = WorktreeServicer(
         executor,
         worktrees,
@@ -93,17 +100,22 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         forecaster=ConflictForecaster(folders),
         mirrors=mirrors,
         disk_use=disk_use,
+        served=ServedRepositories(folders, grants, listener.url if listener else ""),
+        tls=settings.tls,
     )
 
     async def drain() -> None:
         disk_use.close()
+        if listener:
+            await asyncio.to_thread(listener.close)
         await ref_updates.close()
         await executor.drain()
         await asyncio.to_thread(pool.close)
         await asyncio.to_thread(waiting.close)
         lock.release()
 
-    return _service(servicer, (disk_use.start, ref_updates.start), drain)
+    starts = [disk_use.start, ref_updates.start, *([listener.start] if listener else [])]
+    return _service(servicer, starts, drain)
 
 
 def _service(

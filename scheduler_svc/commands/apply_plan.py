@@ -13,6 +13,7 @@ from scheduler_svc.commands.fleet_offers import programs_for, unplaceable
 from scheduler_svc.commands.plan_changes import Comparison, apply, compare, past_difference
 from scheduler_svc.commands.skip_failed import skip_failed
 from scheduler_svc.model.agent_availability import check_all_available, without_limit
+from scheduler_svc.model.home import Home
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
@@ -80,11 +81,12 @@ def _answer(connection: Connection, name: RunName, made: str) -> pb.ApplyPlanRes
 
 def _check_agents(found: Comparison, workers: Workers, project_budget: str) -> None:
     """Raises if the run's worker cannot start an agent of a changed task, or no limit could stop it."""
-    refuse_if(list(unplaceable(found.after, found.run.project)))
+    home = Home(found.run.project, found.run.worker, found.run.served)
+    refuse_if(list(unplaceable(found.after, home)))
     new = found.new_tasks()
     if not new:
         return
-    programs = programs_for(workers, found.run.project, found.run.worker)
+    programs = programs_for(workers, home)
     mistakes = []
     places = {epic.key: place for place, epic in enumerate(found.after.epics)}
     for epic, task in new:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName, RunName
 from scheduler_svc.model import base_sync, reviews
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.status import TaskStatus
 from scheduler_svc.model.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
@@ -21,6 +22,7 @@ from scheduler_svc.store.rows import candidate_worktrees
 class Assignment:
     """The complete input for driving a live attempt to its end."""
 
+    # As its worker knows it.
     project: str
     # Where a new branch of its epic starts. If the epic has dependencies: the result of their merges.
     base_commit: str
@@ -148,7 +150,7 @@ def _common(
         (RunName(attempt.run).branch, row.head_commit, worker != row.home),
     )
     return {
-        "project": row.project,
+        "project": Home(row.project, row.home).project_at(worker),
         "base_commit": (depends and row.head_commit) or row.base_commit,
         "worker": worker,
         "generation": row.generation,
