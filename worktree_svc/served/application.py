@@ -26,6 +26,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 # Git processes at a time; further requests wait.
 _AT_ONCE: Final = 8
 
+# Seconds within which the beginning of a push must have come.
+_BEGIN_SECONDS: Final = 60.0
+
 _BEARER: Final = "Bearer "
 _FETCH: Final = "git-upload-pack"
 _PUSH: Final = "git-receive-pack"
@@ -70,8 +73,12 @@ class Application:
         if scope["type"] != "http":
             return
         body = _Body(receive)
+        grant = self._granted(scope)
+        if grant is None:
+            log.warning("git_request_refused", path=scope["path"], reason="no valid token")
+            await _answer(send, 401, "the token is missing, unknown or has expired")
+            return
         try:
-            grant = self._granted(scope)
             asked = _asked(grant, scope)
             async with self._at_once:
                 project = await asyncio.to_thread(self._project, grant)
@@ -89,12 +96,9 @@ class Application:
             await body.skip()
             await _answer(send, 500, str(error))
 
-    def _granted(self, scope: Scope) -> Grant:
+    def _granted(self, scope: Scope) -> Grant | None:
         said = _header(scope, b"authorization")
-        grant = self._grants.read(said.removeprefix(_BEARER)) if said.startswith(_BEARER) else None
-        if grant is None:
-            raise _RefusedError(401, "the token is missing, unknown or has expired")
-        return grant
+        return self._grants.read(said.removeprefix(_BEARER)) if said.startswith(_BEARER) else None
 
     def _project(self, grant: Grant) -> Project:
         try:
@@ -131,11 +135,14 @@ def _asked(grant: Grant, scope: Scope) -> _Asked:
 async def _commands(body: "_Body") -> pushes.Commands:
     """Reads the beginning of a push, which stays in `body`."""
     try:
-        while (found := pushes.commands(body.begun)) is None:
-            if not await body.read_more():
-                raise _RefusedError(400, "the push ends before its commands do")
+        async with asyncio.timeout(_BEGIN_SECONDS):
+            while (found := pushes.commands(body.begun)) is None:
+                if not await body.read_more():
+                    raise _RefusedError(400, "the push ends before its commands do")
     except pushes.MalformedPushError as error:
         raise _RefusedError(403, str(error)) from error
+    except TimeoutError as error:
+        raise _RefusedError(408, "the push did not begin in time") from error
     return found
 
 

@@ -14,6 +14,9 @@ from worktree_svc.git.command import LONGEST_SECONDS, Git
 # Bytes of its answer that are passed on at once.
 _PART: Final = 64 << 10
 
+# Seconds that git gets to end.
+_GRACE: Final = 3.0
+
 # Sends the status and headers of an answer, and a part of its body.
 Begin = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
 Body = Callable[[bytes], Awaitable[None]]
@@ -61,10 +64,16 @@ async def run(
             await process.wait()
     finally:
         feeding.cancel()
-        # git's own children are in the same group.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.gather(feeding, process.wait(), return_exceptions=True)
+        await asyncio.gather(feeding, _end(process), return_exceptions=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends git, if it still runs, with its children, which are in the same group."""
+    # On SIGTERM, git removes the locks of refs that it holds.
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(TimeoutError, ProcessLookupError):
+            os.killpg(process.pid, number)
+            await asyncio.wait_for(process.wait(), _GRACE)
 
 
 async def _feed(stdin: asyncio.StreamWriter, body: AsyncIterator[bytes]) -> None:
@@ -79,7 +88,7 @@ async def _head(stdout: asyncio.StreamReader) -> tuple[int, list[tuple[bytes, by
     """Returns the status and the headers of the answer."""
     try:
         head = await stdout.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise BackendError(
             "git http-backend gave no answer; is it installed with git on this worker?"
         ) from error

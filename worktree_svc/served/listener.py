@@ -24,6 +24,9 @@ _ANY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (compared, not boun
 # Seconds between two looks whether the certificates were replaced.
 _LOOK: Final = 30
 
+# Connections at a time; further ones are answered with 503.
+_CONNECTIONS: Final = 200
+
 # Seconds that open requests get to end when the service ends.
 _GRACE: Final = 5
 
@@ -53,6 +56,7 @@ class GitListener:
             log_config=None,
             access_log=False,
             server_header=False,
+            limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE,
             timeout_notify=_LOOK,
             **_tls_options(self._tls),
@@ -84,10 +88,15 @@ class _Reloading:
         self._context = context
 
     async def __call__(self) -> None:
-        if self._files.renewed():
-            tls = self._files.tls
+        if not self._files.renewed():
+            return
+        tls = self._files.tls
+        try:
             self._context.load_cert_chain(tls.certificate, tls.key)
+            # An earlier authority counts until the next start. It admits to a connection only; the token decides.
             self._context.load_verify_locations(tls.authority)
+        except OSError as error:
+            log.warning("certificates_not_usable", error=str(error))
 
 
 def _tls_options(tls: Tls | None) -> dict[str, Any]:

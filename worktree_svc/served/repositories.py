@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName
@@ -10,6 +12,8 @@ from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.served.grants import Grant, Grants
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Attributes files at any depth.
 _ATTRIBUTES: Final = (":(glob)**/.gitattributes",)
@@ -31,6 +35,8 @@ class ServedRepositories:
         if not self.url:
             return False, ""
         why = _unservable(project) or _needs_this_disk(project, commit, file)
+        if why:
+            log.info("project_not_served", path=str(project.top), reason=why)
         return not why, why
 
     def grant(self, path: str, epic: EpicName, generation: int) -> pb.RepositoryAccess:
