@@ -17,7 +17,8 @@ from worktree_svc import replies
 from worktree_svc.conflict_methods import ConflictMethods
 from worktree_svc.content import accepted_history
 from worktree_svc.content.ignored_files import Span
-from worktree_svc.git import refs, remote_access
+from worktree_svc.git import refs
+from worktree_svc.git.process import remote_access
 from worktree_svc.merges import new_commits
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
 from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest

@@ -83,6 +83,40 @@ def finished() -> str:
     return _plan("Hot fixes", epics)
 
 
+def conflicting() -> str:
+    """Returns a plan of which two epics change the same lines, and the same picture, one after another."""
+    base = (
+        'def total(items):\n    """Returns the price of a cart."""\n    return sum(items)\n\n\n'
+        "def rate(country):\n    return 0.19\n"
+    )
+    sides = {
+        "tax": ("Tax by country", "round(sum(items) * (1 + rate(None)), 2)", "TAXES[country]"),
+        "discounts": ("Discounts", "sum(items) - discount(items)", "0.07 if reduced(country) else 0.19"),
+    }
+    epics = [_one("cart", "Cart", "Price of a cart", [{"write": {"path": "cart.py", "text": base}}])]
+    for key, (title, total, rate) in sides.items():
+        script: list[dict[str, Any]] = [
+            {"edit": {"path": "cart.py", "find": "sum(items)", "replace": total}},
+            {"edit": {"path": "cart.py", "find": "0.19", "replace": rate}},
+            {"write": {"path": "rates.json", "text": json.dumps({"by": key})}},
+            {"run": f"printf '\\000{key}' > logo.png"},
+        ]
+        epics.append(_one(key, title, title, script) | {"depends_on": ["cart"]})
+    return _plan("Prices", epics)
+
+
+def candidates() -> str:
+    """Returns a plan with a task that several candidates try; the operator chooses."""
+    agent = (
+        "command:printf 'def rounded(price):\\n    return round(price, %s)\\n' \"$HEDDLE_CANDIDATE\" > prices.py;"
+        " echo Rounded to $HEDDLE_CANDIDATE digits"
+    )
+    task = _task(0, "Round the prices", [], checks=[{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}])
+    task |= {"agent": agent, "candidates": 3}
+    del task["script"]
+    return _plan("Rounding", [{"key": "prices", "title": "Prices", "tasks": [task]}])
+
+
 def drafted() -> str:
     """Returns what an agent says that has drafted a plan."""
     return _answer(

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from heddle.errors import HeddleError
-from worktree_svc.git.command import Git
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.served import backend, pushes

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import suppress
 from typing import Final
 
-from worktree_svc.git import inherited_files, remote_access
-from worktree_svc.git.command import LONGEST_SECONDS, Git
+from worktree_svc.git.process import inherited_files, remote_access
+from worktree_svc.git.process.command import LONGEST_SECONDS, Git
 
 # Bytes of its answer that are passed on at once.
 _PART: Final = 64 << 10

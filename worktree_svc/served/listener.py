@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from heddle.config import ConfigError, Settings, Tls
-from heddle.serving import AddressInUseError
-from heddle.tls_files import TlsFiles
+from heddle.rpc.serving import AddressInUseError
+from heddle.rpc.tls_files import TlsFiles
 from heddle.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -32,19 +32,24 @@ _GRACE: Final = 5
 
 
 class GitListener:
-    """An HTTP server. `url` is where other workers reach it."""
+    """An HTTP server. `url` is where other workers reach it; empty: no other worker needs the projects of this one."""
 
     def __init__(self, settings: Settings, application: Any) -> None:
         """Binds the address; raises ConfigError if others could listen in, and AddressInUseError."""
-        host, self.url = _checked(settings)
-        self._socket = _bound(settings.git_listen, host)
+        self.url = ""
+        self._socket: socket.socket | None = None
+        if settings.git_listen:
+            host, self.url = _checked(settings)
+            self._socket = _bound(settings.git_listen, host)
         self._application = application
         self._tls = settings.tls
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begins to answer, if there is an address to listen on."""
+        if self._socket is None:
+            return
         # Only a worker that serves its projects needs it.
         import uvicorn  # noqa: PLC0415 (see above)
 
@@ -77,7 +82,8 @@ class GitListener:
         if self._server and self._thread:
             self._server.should_exit = True
             self._thread.join()
-        self._socket.close()
+        if self._socket:
+            self._socket.close()
 
 
 class _Reloading:

@@ -12,7 +12,7 @@ import pytest
 
 from heddle import pb, urls
 from heddle.config import ConfigError, Settings
-from heddle.serving import AddressInUseError
+from heddle.rpc.serving import AddressInUseError
 from tests.integration.worktree.test_places import known
 from tests.support import certificates, worktrees
 from tests.support.ports import free_ports

@@ -4,8 +4,8 @@ import pytest
 
 from heddle import pb
 from heddle.names import EpicName
-from worktree_svc.git import remote_access
-from worktree_svc.git.environment import ENVIRONMENT
+from worktree_svc.git.process import remote_access
+from worktree_svc.git.process.environment import ENVIRONMENT
 from worktree_svc.served import pushes
 from worktree_svc.served.grants import VALID, Grant, Grants
 from worktree_svc.served.pushes import Command, Commands, MalformedPushError

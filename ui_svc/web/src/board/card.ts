@@ -7,6 +7,7 @@ import { ATTEMPT_LIVE, attemptLook } from "../model/status";
 import { plain, waitingFor } from "../model/text";
 import type { Attempt, Summary, Task } from "../model/types";
 import { TOOL_ICONS } from "../parts/toolIcons";
+import { toast } from "../stores/toasts";
 import { previewsOf } from "../stores/workers";
 import type { RunData } from "../stores/runStore";
 
@@ -79,6 +80,13 @@ export function useCard(
     // Where a server of the session would be.
     previews: computed(() => (live.value ? previewsOf(props.store.epics.get(props.task.epic)) : [])),
     pending: computed(() => props.store.pending.get(attempt.value.name)),
+    // The card moves to its new state, which may be out of sight.
+    async answer(approved: boolean, message: string, scope: string) {
+      const parked = attempt.value.state === "parked";
+      await props.store.resolve(attempt.value.name, summary.value!.waiting!.id, approved, message, scope);
+      const then = parked ? "continues when a slot is free" : "continues";
+      toast(`${approved ? "Allowed" : "Denied"}: “${plain(props.task.title)}” ${then}`);
+    },
     // The question of a parked attempt belongs to the task.
     reason: computed(() =>
       plain(
