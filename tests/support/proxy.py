@@ -142,6 +142,7 @@ class Proxy:
                 on_the_way.put_nowait((clock() + self.delay, data))
         finally:
             delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
         raise ConnectionError
 
 
