@@ -225,8 +225,9 @@ class Day:
         elif session.step is Step.ANSWER:
             self._end(session)
         elif session.step in {Step.CALL, Step.COMMIT}:
+            commits = session.step is Step.COMMIT
             self._sessions.call(session)
-            if session.step is Step.PUSH and self._defects.before_push:
+            if commits and self._defects.before_push:
                 self._rows.accept(session.attempt, session.commit)
 
     def _end(self, session: Session) -> None:
