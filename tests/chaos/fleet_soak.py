@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -21,12 +20,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from tests.chaos import claims_evidence, evidence
+from tests.chaos.fleet_faults import Worker, cut, end_all_below, freeze, start_again
 from tests.chaos.plans import task_defaults
 from tests.support import certificates, smart_http
 from tests.support.fleet import Fleet
@@ -79,17 +77,6 @@ class Figures:
     broken_connections: int = 0
     database_crashes: int = 0
     violations: list[str] = field(default_factory=list)
-
-
-class Worker:
-    """One worker, with the networks between it and the others."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.to_remote: Proxy | None = None
-        self.to_scheduler: list[Proxy] = []
-        # Holds back the next fault of the same worker.
-        self.busy: asyncio.Task[None] | None = None
 
 
 class FleetSoak:
@@ -145,7 +132,7 @@ class FleetSoak:
                 for fleet in (*self._schedulers.values(), *(each.fleet for each in self._workers.values())):
                     fleet.stop()
                 for worker in self._workers.values():
-                    _end_all_below(worker.fleet.home)
+                    end_all_below(worker.fleet.home)
         self._judge()
         return self.figures
 
@@ -244,7 +231,7 @@ class FleetSoak:
             await before
         self.figures.kills += 1
         fleet.kill(service)
-        self._starting[key] = asyncio.create_task(_start(fleet, service))
+        self._starting[key] = asyncio.create_task(start_again(fleet, service))
 
     async def _wipe(self, name: str) -> None:
         """Ends all that runs on a worker, and starts it without its disk."""
@@ -258,7 +245,7 @@ class FleetSoak:
         for service in SERVICES:
             worker.fleet.kill(service)
         home = worker.fleet.home
-        _end_all_below(home)
+        end_all_below(home)
         log = self._folder / f"{name}.logs"
         log.mkdir(exist_ok=True)
         for service in SERVICES:
@@ -266,7 +253,7 @@ class FleetSoak:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
         home.mkdir(exist_ok=True)
         for service in SERVICES:
-            self._starting[f"{name} {service}"] = asyncio.create_task(_start(worker.fleet, service))
+            self._starting[f"{name} {service}"] = asyncio.create_task(start_again(worker.fleet, service))
 
     def _befall(self, name: str, kind: str) -> None:
         """Freezes a worker, or cuts it off, for a shorter or longer time than its lease; unless it still is."""
@@ -276,12 +263,12 @@ class FleetSoak:
         seconds = self._random.choice([0.3, 1, LEASE / 2, 3 * LEASE])
         if kind == "freeze":
             self.figures.freezes += 1
-            worker.busy = asyncio.create_task(_freeze(worker, seconds))
+            worker.busy = asyncio.create_task(freeze(worker, seconds))
         else:
             self.figures.partitions += 1
             remote = [way for way in [worker.to_remote] if way]
             ways = self._random.choice([worker.to_scheduler, remote, [*worker.to_scheduler, *remote]])
-            worker.busy = asyncio.create_task(_cut(ways, seconds))
+            worker.busy = asyncio.create_task(cut(ways, seconds))
 
     # Runs.
 
@@ -369,55 +356,9 @@ _AWAY: Final = frozenset(
 )
 
 
-async def _start(fleet: Fleet, service: str) -> None:
-    """Starts a service as `heddle up` does: tries again if it cannot start yet."""
-    problem = AssertionError()
-    for _ in range(10):
-        try:
-            await fleet.start(service)
-        except AssertionError as error:
-            problem = error
-            # It may just be slow; two processes at the same time would be wrong.
-            fleet.kill(service)
-            await asyncio.sleep(1)  # what prevents its start, such as a database that is away, will end
-        else:
-            return
-    raise problem
-
-
-async def _freeze(worker: Worker, seconds: float) -> None:
-    """Stops the services of a worker for a time; one that is killed meanwhile does not come back frozen."""
-    frozen = [each for each in worker.fleet._processes.values() if each.poll() is None]
-    for process in frozen:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        for process in frozen:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-
-
-async def _cut(ways: list[Proxy], seconds: float) -> None:
-    for way in ways:
-        way.cut()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        for way in ways:
-            way.restore()
-
-
 async def _watch(client: HeddleClient, run: str, events: list[pb.Event]) -> None:
     async for answer in client.watch_run(run):
         events.extend(answer.events)
-
-
-def _end_all_below(home: Path) -> None:
-    """Ends the processes that were started from, or in, a worker's folder, as the end of its machine does."""
-    for line in evidence.processes_below(home):
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(int(line.split()[1])).kill()
 
 
 async def soak(seed: int, seconds: float) -> Figures:

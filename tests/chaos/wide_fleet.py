@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Final
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
@@ -42,6 +42,7 @@ from tests.chaos.fenced_remote import Defects, FencedRemote
 from tests.chaos.place_faults import NONE, Places
 from tests.chaos.placed_rows import Rows, Run
 from tests.chaos.wide_checks import cancels_end, lost_commits, needless_waits, sessions_fit
+from tests.chaos.wide_figures import Figures
 from tests.chaos.wide_plans import runs_of
 
 # Minutes.
@@ -62,43 +63,6 @@ _OUTCOMES: Final = {
     pb.OUTCOME_TIMED_OUT: 2,
     pb.OUTCOME_LOST: 2,
 }
-
-
-class Figures(NamedTuple):
-    """The result of a day."""
-
-    epics: int
-    # How many places there were in total, and at most at the same time.
-    places: int
-    peak_places: int
-    tasks: int
-    accepted: int
-    attempts: int
-    # The most sessions at the same time.
-    peak: int
-    lost: int
-    # Epics that continued at another place.
-    moved: int
-    crashed: int
-    wiped: int
-    frozen: int
-    cut: int
-    drained: int
-    # Workers that left the fleet, or pods that were preempted.
-    gone: int
-    # Pushes that the remote refused.
-    refused: int
-    leaders: int
-    cancelled: int
-    # Minutes from a cancellation to its end.
-    slowest_cancel: int
-    decisions: int
-    # Epics of unfinished runs, summed over all decisions.
-    looked_at: int
-    simulated_hours: float
-    violations: list[str]
-    # SHA-256 of all decisions in order.
-    digest: str
 
 
 class Day:
