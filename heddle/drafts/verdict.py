@@ -8,9 +8,10 @@ from heddle import pb
 from heddle.drafts.handover import Handover
 from heddle.drafts.prompt import NO_REVISION
 from heddle.errors import Violation
-from heddle.plan import analysis, file
+from heddle.plan import file
+from heddle.plan.graphs import analysis
 from heddle.plan.rules import SCRIPTED
-from heddle.plan.source import Node, Place, Source, parse_path
+from heddle.plan.yaml.source import Node, Place, Source, parse_path
 
 # Its text and its plan are sent in one gRPC message, which is limited to 4 MiB.
 MAX_PLAN_BYTES: Final = 1 << 20
@@ -158,6 +159,8 @@ def _named_agents(plan: pb.Plan) -> Iterator[tuple[str, str]]:
             for number, candidate in enumerate(task.candidates):
                 if candidate.agent:
                     yield f"{path}.candidates[{number}].agent", candidate.agent
+            if task.HasField("choose"):
+                yield f"{path}.choose.agent", task.choose.agent
 
 
 def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[str, str]]:

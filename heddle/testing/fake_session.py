@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heddle import errors, pb
-from heddle.clock import utc_now
 from heddle.names import AttemptName
+from heddle.timing.clock import utc_now
 
 
 class FakeSession:
@@ -24,6 +24,8 @@ class FakeSession:
         # The operator's messages, by message_id.
         self.heard: dict[str, str] = {}
         self.parked = False
+        # What FetchArtifact returns, by artifact.
+        self.artifacts: dict[str, bytes] = {}
         self._news = asyncio.Event()
 
     def emit(self, **payload: Any) -> None:

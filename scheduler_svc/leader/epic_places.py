@@ -12,10 +12,10 @@ from prometheus_client import Histogram
 from heddle import pb
 from heddle.names import EpicName
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.snapshot import EpicView, PodsView, RunView, Snapshot
 from scheduler_svc.pools.pool import Answer, Gone, PlaceKey, PlaceSpec, Pool, Waiting
-from scheduler_svc.store.queries.resources import agent_kinds
+from scheduler_svc.store.queries.task_specs import agent_kinds
 from scheduler_svc.store.rows import epics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -128,11 +128,11 @@ class EpicPlaces:
 
     async def _spec(self, key: PlaceKey) -> PlaceSpec:
         name = EpicName(key.run, key.epic)
-        labels = dict(self._epics[name].labels)
+        labels, resources = dict(self._epics[name].labels), dict(self._epics[name].resources)
         known = self._specs.get(key)
-        if known is None or known.labels != labels:
+        if known is None or (known.labels, known.resources) != (labels, resources):
             agents = await self._term.read(partial(agent_kinds, name=name))
-            known = self._specs[key] = PlaceSpec(key, labels, agents)
+            known = self._specs[key] = PlaceSpec(key, labels, resources, agents)
         return known
 
 

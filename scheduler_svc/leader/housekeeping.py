@@ -8,16 +8,18 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
-from scheduler_svc.commands import worktree_list
-from scheduler_svc.commands.garbage import delete_sessions
+from scheduler_svc.commands.workers import worktree_list
+from scheduler_svc.commands.workers.garbage import delete_sessions
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.status import wrong_state
+from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.rows import audit, epics, leader_requests, log_retention
+from scheduler_svc.store.rows import epics
+from scheduler_svc.store.rows.callers import audit, leader_requests
+from scheduler_svc.store.rows.retention import log_retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -115,11 +117,16 @@ async def _prune(term: Term, run: RunName) -> None:
 
 
 async def forget_old(term: Term, *, at_once: bool) -> None:
-    """Removes old audit entries and results of requests, and whole days of expired logs; `at_once` as above."""
+    """Removes old audit entries, results of requests and copies of screenshots, and whole days of expired logs.
+
+    `at_once` as above.
+    """
     now = term.now()
     while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
         pass
     await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
+    while await term.maintain(log_retention.prune_artifacts):
+        pass
     prune_audit = partial(audit.prune, before=now - term.retention.audit)
     if not term.divides_logs:
         while await term.write("prune_audit", prune_audit):

@@ -149,6 +149,15 @@ class NoteWait(_Action):
 
 
 @dataclass(frozen=True)
+class NoteEpicWait(_Action):
+    """Record why the epic has no place; an empty reason: it lacks none."""
+
+    wakes: ClassVar[Wakes] = Wakes.WATCHERS
+    epic: EpicName
+    reason: str
+
+
+@dataclass(frozen=True)
 class MoveRun(_Action):
     """Have another worker merge the run's epics, because the run's worker was lost."""
 
@@ -184,6 +193,14 @@ class AskForChoice(_Action):
     """Wait until the operator chooses one of these candidates."""
 
     wakes: ClassVar[Wakes] = Wakes.WATCHERS
+    task: TaskName
+    candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CompareCandidates(_Action):
+    """Have an agent compare these candidates, in the next attempt of the task."""
+
     task: TaskName
     candidates: tuple[int, ...]
 
@@ -264,12 +281,14 @@ Action: TypeAlias = (
     | HoldEpic
     | PauseRun
     | NoteWait
+    | NoteEpicWait
     | MoveRun
     | SkipTask
     | FailTask
     | StartCandidates
     | AskForChoice
     | ChooseCandidate
+    | CompareCandidates
     | FailCandidates
     | MergeEpic
     | AwaitMerge

@@ -21,7 +21,7 @@ from tests.bench.table import Table, milliseconds
 from tests.support import certificates, smart_http
 from tests.support.repositories import fast_import, git
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 from worktree_svc.projects import claims, mirrors, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project

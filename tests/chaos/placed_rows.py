@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.model import transitions as moves
-from scheduler_svc.model.states import MergeState
-from scheduler_svc.model.status import EpicStatus, Move, RunStatus, TaskStatus
+from scheduler_svc.model.lifecycle import transitions as moves
+from scheduler_svc.model.lifecycle.states import MergeState
+from scheduler_svc.model.lifecycle.status import EpicStatus, Move, RunStatus, TaskStatus
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.snapshot import EpicView, RunView, TaskView
 from tests.chaos.fenced_remote import Defects

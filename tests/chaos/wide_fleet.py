@@ -19,8 +19,8 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
-from scheduler_svc.model import transitions as moves
-from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.model.lifecycle import transitions as moves
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import (
     Action,

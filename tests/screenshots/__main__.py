@@ -5,6 +5,7 @@ documents show are copied to docs/screenshots/.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -80,6 +81,8 @@ def main() -> int:
                 "part.py": "x = 1\n",
                 "drafted.txt": scenes.drafted(),
                 "again.txt": scenes.planned_again(),
+                "tries.sh": scenes.TRIES,
+                "choice.json": scenes.CHOICE,
             }
             repository = make_repository(Path(scratch) / "shop", files)
             _take(browser, servers, list(_scene(Runs(servers.url, servers.token, repository))), only)
@@ -97,9 +100,11 @@ def _scene(runs: Runs) -> Iterator[View]:
     """Starts a run for each state; yields the views once they have something to show."""
     finished = runs.start(scenes.finished())
     failing = runs.start(scenes.failing())
+    conflicting = runs.start(scenes.conflicting())
     for key, *_ in scenes.EPICS[:4]:
         runs.wait_for(f"{finished}/epics/{key}/tasks/task-1/attempts/1", "accepted")
     runs.wait_for(f"{failing}/epics/invoices/tasks/task-1/attempts/1", "failed")
+    runs.wait_for_run(conflicting, "failed", timeout=120)
     waiting = runs.start(scenes.waiting())
     runs.wait_for(f"{waiting}/epics/schema/tasks/task-1/attempts/1", "waiting")
     busy = runs.start(scenes.busy())
@@ -118,16 +123,40 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"changes-{state}", f"/{run}/changes", "main")
         yield View(f"conflicts-{state}", f"/{run}/conflicts", "main")
         yield View(f"report-{state}", f"/{run}/report", "main")
+    (conflict,) = (
+        each["epic"]
+        for each in runs.get(f"{conflicting}/conflicts")["queue"]
+        if each["stage"] == "conflicted"
+    )
+    yield View("board-conflicted", f"/{conflicting}", ".lane")
+    yield View("resolver", f"/{conflicting}/conflicts?resolve={conflict}", ".region")
+    yield View("terminal", f"/{busy}/epics/search/terminal", ".terminal-state.is-open")
+    yield View("terminal-failing", f"/{finished}/epics/search/terminal", ".terminal-state.is-ended")
     draft = _drafted(runs, "drafts", "drafted.txt", goal="Bill without gaps", project=str(runs.repository))
     yield View("new-run-drafted", f"/new?draft={draft}", ".goal-reasons")
     yield View("plan", f"/{failing}/plan", ".proposal")
     again = _drafted(runs, f"{failing}/plan:revise", "again.txt", kind="rest", epic="invoices")
     yield View("plan-proposal", f"/{failing}/plan?draft={again}", ".plan-changes")
+    yield from _candidates(runs)
     yield View("costs", "/costs", "main")
     yield View("new-run", "/new", ".cm-content")
     for key in MANAGE:
         yield View(key, f"/{key}", "main .m-head ~ *")
     yield View("not-found", "/runs/none-such", "main")
+
+
+def _candidates(runs: Runs) -> Iterator[View]:
+    """Lets agents try tasks several times; the candidates of one wait for a choice, those of the other were compared."""
+    run = runs.start(scenes.tried())
+    asks, compared = (f"{run}/epics/{key}/tasks/task-1" for key in ("totals", "receipts"))
+    for number in (1, 2):
+        runs.wait_for(f"{asks}@{number}/attempts/1", "submitted")
+    runs.wait_for(f"{compared}/attempts/2", "accepted")
+    yield View("board-candidates", f"/{run}", ".candidate")
+    yield View("session-candidates", f"/{asks}@1/attempts/1?tab=quality", "#tab-panel > *")
+    yield View("session-comparison", f"/{compared}/attempts/1?tab=quality", "#tab-panel .review")
+    first, second = (f"{asks.removeprefix(f'{run}/')}@{number}/attempts/1" for number in (1, 2))
+    yield View("changes-candidates", f"/{run}/changes?of={first}&with={second}", ".compared-file")
 
 
 def _drafted(runs: Runs, path: str, answer: str, **asked: object) -> str:
@@ -150,6 +179,9 @@ def _take(browser: Browser, servers: Servers, views: list[View], only: list[str]
                     reduced_motion="reduce",
                 )
                 context.add_cookies([servers.cookie])
+                # What a sign-in stores for changes, such as opening a terminal.
+                token = json.dumps(servers.token)
+                context.add_init_script(f"localStorage.setItem('heddle-token', {token})")
                 context.set_default_timeout(_PATIENCE)
                 _picture(context.new_page(), servers.url + view.path, view.ready, FOLDER / f"{name}.png")
                 context.close()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from heddle.plan.agent_model import Part
 from heddle.plan.file import parse
-from heddle.plan.model import PARTS
+from heddle.plan.models.agent_model import Part
+from heddle.plan.models.plan_model import PARTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "plan.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
@@ -29,7 +29,7 @@ def test_the_example_is_a_good_plan() -> None:
 def test_the_parts_of_plans_are_good() -> None:
     """Each partial example is valid in a task."""
     parts = [block for block in BLOCKS[1:] if yaml.safe_load(block)]
-    assert len(parts) == 7
+    assert len(parts) == 8
     for part in parts:
         indented = part.replace("\n", "\n        ")
         task = (

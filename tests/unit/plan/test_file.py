@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from heddle import pb
-from heddle.plan import reading
 from heddle.plan.file import load, parse
+from heddle.plan.yaml import reading
 
 GOOD = """\
 name: Shelf
@@ -156,7 +156,7 @@ def test_counts_lines_as_editors_do(
 ) -> None:
     """A character at which YAML 1.1 ends a line and editors do not does not move positions."""
     if not has_libyaml:
-        monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
+        monkeypatch.setattr("heddle.plan.yaml.source._LOADER", yaml.SafeLoader)
     problems = parse(f"name: 'a{character}b'\r\nx: 1\rname: 2\n  y: '{character}'\n", "p").problems
     assert [(each.line, each.column) for each in problems if "duplicate" in each.message] == [(3, 1)]
     (bad,) = parse(f"name: '{character}{character}'\nepics: [\n", "p").problems
@@ -353,7 +353,7 @@ epics:
 
 def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML without libyaml gives the same result."""
-    monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
+    monkeypatch.setattr("heddle.plan.yaml.source._LOADER", yaml.SafeLoader)
     assert parse(GOOD, "p").problems == ()
     assert told("name: x\n\tepics: y")[0][0] == 2
 
@@ -363,3 +363,24 @@ def test_size_limit_is_above_every_good_plan() -> None:
     from heddle.plan import rules  # noqa: PLC0415 (only this test needs it)
 
     assert reading.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES
+
+
+def test_resources_are_quantities_and_errors_name_their_key() -> None:
+    """Numbers need no quotes; what is no quantity is reported at its line, with its key."""
+    text = "name: P\nresources: {cpu: 0.5}\nplace: {zone: eu}\nepics:\n- key: a\n  resources: {cpu: 2, memory: 8Gi}\n  tasks: [{key: t, prompt: x}]\n"
+    loaded = parse(text, "p")
+    assert loaded.problems == ()
+    assert dict(loaded.plan.resources) == {"cpu": "0.5"}
+    assert dict(loaded.plan.place) == {"zone": "eu"}
+    assert dict(loaded.plan.epics[0].resources) == {"cpu": "2", "memory": "8Gi"}
+    bad = text.replace("8Gi", "8GB").replace("0.5", "[1]")
+    first, second = parse(bad, "p").problems
+    assert (first.line, first.field) == (2, "resources.cpu")
+    assert second.describe("p") == (
+        "p:6:23: epics[0].resources.memory: '8GB' is not a quantity; write it as Kubernetes does:"
+        " 2, 0.5, 500m, 8Gi, 512Mi, 1e9"
+    )
+    unknown = text.replace("memory", "ram")
+    (problem,) = parse(unknown, "p").problems
+    assert (problem.line, problem.field) == (6, "epics[0].resources.ram")
+    assert "'ram' is not a resource" in problem.message

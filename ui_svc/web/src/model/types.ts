@@ -62,7 +62,10 @@ export interface Run {
   name: string;
   title: string;
   state: RunState;
+  // With what it waits for.
   reason: string;
+  // Which worker or free slot it waits for; empty: none.
+  waits_for: string;
   project: string;
   base_ref: string;
   base_commit: string;
@@ -84,6 +87,8 @@ export interface Run {
   unpushed: { branch: string; error: string }[];
   budget: number | null;
   held_by: string;
+  // What of its plan has no effect, and why; empty: nothing.
+  remark: string;
   // Whether its agent drafts a plan.
   draft: boolean;
   // The run whose plan its draft changes; empty if it is no such draft.
@@ -98,6 +103,9 @@ export interface Epic {
   index: number;
   state: EpicState;
   reason: string;
+  // To which worker it last moved and why, as a sentence without a full stop, and when; empty and null: never.
+  moved: string;
+  moved_at: number | null;
   depends_on: string[];
   touches: string[];
   branch: string;
@@ -171,6 +179,8 @@ export interface Review {
   verdict: "" | "passed" | "rejected";
   summary: string;
   findings: { file: string; line: number; severity: "error" | "warning" | "note"; text: string }[];
+  // It compares the candidates of its task instead; `best` is the chosen one, 0: none yet.
+  comparison?: { candidates: number[]; best: number; reason: string } | null;
 }
 
 export interface Attempt {
