@@ -8,6 +8,7 @@ from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.commands.runs.create_run import budget_of, epic_row, estimate_of, task_row
 from scheduler_svc.commands.runs.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
+from scheduler_svc.model.home import is_placed
 from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.model.plans.draft_words import not_for_drafts
 from scheduler_svc.model.plans.plan_defaults import (
@@ -100,8 +101,9 @@ def compare(
         raise _changed(connection, name, newest, revision)
     granted = _granted(pb.Plan.FromString(run.plan), newest.plan)
     file = pb.ProjectFile.FromString(run.project_file) if run.project_file else None
+    placed = is_placed(run.project, served=run.served)
     before, after = (
-        _effective(with_place(each, file, run.project), granted, file) for each in (newest.plan, plan)
+        _effective(with_place(each, file, placed=placed), granted, file) for each in (newest.plan, plan)
     )
     progress = read_progress(connection, name, run.agent, skips)
     changes = difference(before, after, progress)

@@ -267,7 +267,9 @@ def _write(
     )
     events = [
         _created(name, plan, base, actor),
-        *_write_tasks(connection, name, with_place(plan, base.file, base.project), defaults, request.agent),
+        *_write_tasks(
+            connection, name, with_place(plan, base.file, placed=base.home.placed), defaults, request.agent
+        ),
     ]
     if full:
         # Existing runs received this event when the worker became full.

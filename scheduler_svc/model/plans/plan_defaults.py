@@ -4,7 +4,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from heddle import pb, urls
+from heddle import pb
 from heddle.plan.rules import SCRIPTED, resolved_merge
 from heddle.plan.validation import permission_rules
 
@@ -60,11 +60,11 @@ def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
     return resolved
 
 
-def with_place(plan: pb.Plan, file: pb.ProjectFile | None, project: str) -> pb.Plan:
-    """Returns a plan with the labels of the project file, if the project is a URL; those of the plan win."""
+def with_place(plan: pb.Plan, file: pb.ProjectFile | None, *, placed: bool) -> pb.Plan:
+    """Returns a plan with the labels of the project file, if its epics have places; those of the plan win."""
     resolved = pb.Plan()
     resolved.CopyFrom(plan)
-    if file and urls.is_url(project):
+    if file and placed:
         resolved.place.update({**file.place, **plan.place})
     return resolved
 

@@ -171,11 +171,11 @@ def test_where_an_epic_runs_comes_from_all_levels() -> None:
     plan = pb.Plan(place={"zone": "eu", "disk": "ssd"}, resources={"cpu": "2", "memory": "4Gi"})
     epic = pb.PlanEpic(key="a", place={"zone": "us"}, resources={"memory": "8Gi"})
     file = pb.ProjectFile(place={"gpu": "true", "disk": "hdd"})
-    resolved = resolved_epic(epic, with_place(plan, file, "https://example.com/app"))
+    resolved = resolved_epic(epic, with_place(plan, file, placed=True))
     assert dict(resolved.place) == {"gpu": "true", "disk": "ssd", "zone": "us"}
     assert dict(resolved.resources) == {"cpu": "2", "memory": "8Gi"}
     # A run on a path has no place to choose: the file's labels do not keep it from running.
-    assert with_place(pb.Plan(), file, "/repository") == pb.Plan()
+    assert with_place(pb.Plan(), file, placed=False) == pb.Plan()
     assert not plan.place.get("gpu")
 
 
