@@ -285,7 +285,11 @@ class Servers:
         tree = [root, *descendants(root)]
         now, used = time.monotonic(), processor_seconds(tree)
         looked, before = self._used.setdefault(root, (now, used))
-        if now - looked >= IDLE:
+        if any(map(ready_to_run, tree)):
+            # Work that a busy machine gives almost no CPU looks idle, but it is ready to run.
+            self._used[root] = now, used
+            self._idle.discard(root)
+        elif now - looked >= IDLE:
             self._used[root] = now, used
             idle = used - before < IDLE_SHARE * (now - looked)
             (self._idle.add if idle else self._idle.discard)(root)
@@ -293,6 +297,13 @@ class Servers:
         if root not in self._idle or opened(root, "0").startswith(("pipe:", "socket:")):
             return root in self._idle
         return any(not listening_sockets().isdisjoint(sockets_of(pid)) for pid in tree)
+
+
+def ready_to_run(pid: int) -> bool:
+    """Returns whether a process runs, or waits for the CPU or a disk rather than for something to do. Linux only."""
+    with ignoring(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
+        return file.read().rpartition(b")")[2].split()[0] in {b"R", b"D"}
+    return False
 
 
 def processor_seconds(pids: list[int]) -> float:

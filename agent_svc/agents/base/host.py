@@ -20,7 +20,7 @@ from agent_svc.agents.base.host_driver import limited
 from agent_svc.agents.base.images import Picture, keep
 from agent_svc.agents.base.readable_folders import readable_folders
 from agent_svc.processes.process_table import children, parents
-from agent_svc.processes.supervisor import Servers, send
+from agent_svc.processes.supervisor import Servers, opened, send
 from agent_svc.text import system
 from heddle import pb
 from heddle.timing import running_time
@@ -263,11 +263,15 @@ class Host:
 
 
 def count_servers(servers: Servers, *, depth: int) -> int:
-    """Returns how many of the processes `depth` levels below this one are idle servers."""
+    """Returns how many of the commands `depth` levels below this one are idle servers.
+
+    Agents start commands in the background with /dev/null as their input. What they talk to, such as an MCP server, has
+    a pipe or a socket, and is no command.
+    """
     level = [os.getpid()]
     for _ in range(depth):
         level = [child for pid in level for child in children(pid)]
-    return sum(map(servers.has, level))
+    return sum(opened(pid, "0") == os.devnull and servers.has(pid) for pid in level)
 
 
 async def end_all(pids: Sequence[int]) -> None:
