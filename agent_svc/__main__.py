@@ -9,9 +9,10 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 from agent_svc.app import build
 from agent_svc.processes.supervised import become_subreaper
-from heddle import logs, service_process, sockets
+from heddle import logs, sockets
 from heddle.config import ConfigError, Settings
-from heddle.serving import AddressInUseError, serve
+from heddle.rpc import service_process
+from heddle.rpc.serving import AddressInUseError, serve
 
 
 def main() -> int:

@@ -12,13 +12,13 @@ from agent_svc.sessions.registry import Sessions
 from agent_svc.sessions.standalone_checks import StandaloneChecks
 from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.terminals.terminals import Terminals
-from heddle import metrics
-from heddle.clock import Clock, utc_now
 from heddle.config import Settings
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
 from heddle.identity.guard import SchedulerOnly
 from heddle.prices import Prices
-from heddle.serving import Service
+from heddle.rpc import metrics
+from heddle.rpc.serving import Service
+from heddle.timing.clock import Clock, utc_now
 from heddle.v1 import agent_service_pb2
 from heddle.v1 import agent_service_pb2_grpc as stubs
 

@@ -1,6 +1,6 @@
 """The catalogue of errors that services raise and that travel over gRPC.
 
-A service raises `HeddleError`; the interceptor in `heddle.serving` turns it into
+A service raises `HeddleError`; the interceptor in `heddle.rpc.serving` turns it into
 a gRPC status with a google.rpc.ErrorInfo. A client turns that back with
 `from_rpc`. Reasons are documented in protos/heddle/v1/error_reason.proto.
 """

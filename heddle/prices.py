@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from heddle import pb
 from heddle.config import ConfigError
-from heddle.plan.source import Source
+from heddle.plan.yaml.source import Source
 
 FILE: Final = "prices.yaml"
 KINDS: Final = ("input", "output", "cache_read", "cache_write")

@@ -3,9 +3,10 @@
 import asyncio
 import sys
 
-from heddle import logs, service_process
+from heddle import logs
 from heddle.config import DEFAULT_PORT, ConfigError, Settings
-from heddle.serving import AddressInUseError, serve
+from heddle.rpc import service_process
+from heddle.rpc.serving import AddressInUseError, serve
 from scheduler_svc.app import build
 
 

@@ -10,21 +10,21 @@ import grpc
 import structlog
 
 from heddle import pb
-from heddle.backoff import Backoff
-from heddle.clock import Clock, utc_now
 from heddle.config import ConfigError, Settings
 from heddle.errors import HeddleError
 from heddle.identity.guard import Guard
 from heddle.identity.principals import Call
-from heddle.serving import Service
+from heddle.rpc.serving import Service
+from heddle.timing.backoff import Backoff
+from heddle.timing.clock import Clock, utc_now
 from heddle.v1 import identity_service_pb2, scheduler_service_pb2
 from heddle.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from scheduler_svc.api.identity_servicer import IdentityServicer
 from scheduler_svc.api.servicer import SchedulerServicer
 from scheduler_svc.api.sign_in import sign_in
-from scheduler_svc.commands.create_run import create_run
-from scheduler_svc.commands.fleet import Fleet
+from scheduler_svc.commands.runs.create_run import create_run
+from scheduler_svc.commands.workers.fleet import Fleet
 from scheduler_svc.leader.loop import Decide, Loop
 from scheduler_svc.model.run_ids import random_suffix
 from scheduler_svc.policy import decision
@@ -34,7 +34,7 @@ from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.times import micros
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class App:
     _following: "asyncio.Task[None] | None" = field(default=None)
 
     def service(self) -> Service:
-        """Returns the service for `heddle.serving`."""
+        """Returns the service for `heddle.rpc.serving`."""
         return Service(
             names=[NAME, IDENTITY],
             register=self._register,

@@ -4,11 +4,12 @@ import asyncio
 import os
 import sys
 
-from heddle import logs, service_process, sockets
+from heddle import logs, sockets
 from heddle.config import ConfigError, Settings
-from heddle.serving import AddressInUseError, serve
+from heddle.rpc import service_process
+from heddle.rpc.serving import AddressInUseError, serve
 from worktree_svc.app import build
-from worktree_svc.git.environment import forget_inherited
+from worktree_svc.git.process.environment import forget_inherited
 from worktree_svc.git.version import GitVersionError
 from worktree_svc.projects.locks import HomeInUseError
 

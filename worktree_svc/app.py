@@ -9,14 +9,15 @@ from pathlib import Path
 import grpc
 import structlog
 
-from heddle import data_folder, metrics
 from heddle.config import Settings
+from heddle.files import data_folder
 from heddle.identity.guard import SchedulerOnly
-from heddle.serving import Service
+from heddle.rpc import metrics
+from heddle.rpc.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc.git import version
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 from worktree_svc.merges.branch_merge import BranchMerges
 from worktree_svc.merges.conflict_forecast import ConflictForecaster
 from worktree_svc.merges.open_merges import OpenMerges
@@ -25,6 +26,7 @@ from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.storage import disk, epoch_fence
 from worktree_svc.storage.disk_use import DiskUse
+from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
 from worktree_svc.storage.worktree_store import WorktreeStore
@@ -58,7 +60,6 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     pool = _pool(settings, folders, repositories, free_bytes)
     mirrors = Mirrors(folders, repositories)
     mirrors.recover()
-    least = settings.min_free_bytes
     leases = _leases(settings, store)
     worktrees = Worktrees(
         store,
@@ -66,21 +67,13 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         repositories,
         pool,
         leases,
-        min_free_bytes=least,
+        min_free_bytes=settings.min_free_bytes,
         free_bytes=free_bytes,
         check_epoch=check_epoch,
     )
-    merge_store = WorktreeStore(settings.home / "merges")
-    open_merges = OpenMerges(
-        merge_store,
-        folders,
-        repositories,
-        leases,
-        min_free_bytes=least,
-        free_bytes=free_bytes,
-        check_epoch=check_epoch,
+    open_merges = _open_merges(
+        settings, folders, repositories, leases, free_bytes=free_bytes, check_epoch=check_epoch
     )
-    open_merges.clear()
     commits, merges = TaskCommits(store, folders, check_epoch), BranchMerges(folders, check_epoch)
     disk_use = DiskUse(store)
     ref_updates = RefUpdates(store, executor)
@@ -95,15 +88,36 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         disk_use=disk_use,
     )
 
-    async def drain() -> None:
+    async def close() -> None:
         disk_use.close()
         await ref_updates.close()
         await executor.drain()
-        await asyncio.to_thread(pool.close)
-        await asyncio.to_thread(waiting.close)
-        lock.release()
+        for end in (pool.close, waiting.close, lock.release):
+            await asyncio.to_thread(end)
 
-    return _service(servicer, (disk_use.start, ref_updates.start), drain)
+    return _service(servicer, (disk_use.start, ref_updates.start), close)
+
+
+def _open_merges(
+    settings: Settings,
+    folders: PrivateFolders,
+    repositories: RepositoryLocks,
+    leases: Leases,
+    *,
+    free_bytes: disk.FreeBytes,
+    check_epoch: EpochCheck,
+) -> OpenMerges:
+    merges = OpenMerges(
+        WorktreeStore(settings.home / "merges"),
+        folders,
+        repositories,
+        leases,
+        min_free_bytes=settings.min_free_bytes,
+        free_bytes=free_bytes,
+        check_epoch=check_epoch,
+    )
+    merges.clear()
+    return merges
 
 
 def _service(

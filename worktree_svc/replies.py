@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import pb
-from worktree_svc.git.command import readable
+from worktree_svc.git.process.command import readable
 from worktree_svc.merges.branch_merge import Conflict
 from worktree_svc.merges.conflict_forecast import Branch
 from worktree_svc.merges.open_merges import OpenedMerge

@@ -9,8 +9,8 @@ from agent_svc.log.event_log import EventLog
 from agent_svc.log.recorder import Recorder
 from agent_svc.log.text_limit import TextLimit
 from heddle import pb
-from heddle.clock import Clock
 from heddle.names import AttemptName
+from heddle.timing.clock import Clock
 
 # The project's setup may use one part in this many of the limit, the agent the rest.
 _SETUP_PART: Final = 8

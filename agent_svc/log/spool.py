@@ -24,8 +24,8 @@ from typing import Final
 
 from heddle import pb
 from heddle.config import ConfigError
-from heddle.durable import sync_folder
 from heddle.failpoints import failpoint
+from heddle.files.durable import sync_folder
 from heddle.names import AttemptName, TaskName
 
 # Enough for session_finished plus the overhead of the file system.

@@ -20,7 +20,7 @@ import psutil
 import structlog
 
 from agent_svc.processes import process_table, supervisor
-from heddle import service_process
+from heddle.rpc import service_process
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import beneath
+from heddle.files import beneath
 
 MAX_BYTES: Final = 16 << 20
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from agent_svc.reports.image_header import dimensions, media_type
 from agent_svc.text import clip, system
-from heddle import beneath, pb
+from heddle import pb
+from heddle.files import beneath
 
 FOLDER: Final = ".heddle/screenshots"
 

@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 
 from agent_svc.sandbox.repository import Checkout, checkout
-from heddle import beneath
-from heddle.worktree_paths import git_folder_of
+from heddle.files import beneath
+from heddle.files.worktree_paths import git_folder_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

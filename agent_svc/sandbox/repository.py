@@ -8,7 +8,7 @@ configuration and links.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle.worktree_paths import git_folder_of, read_record, view_of
+from heddle.files.worktree_paths import git_folder_of, read_record, view_of
 
 # Files that tell git where the shared folder and the worktree are. Whoever writes them can redirect git.
 POINTERS: Final = ("commondir", "gitdir")

@@ -14,7 +14,8 @@ from agent_svc.processes.supervised import READ_LIMIT, Exit, Rest, Supervised
 from agent_svc.reports.screenshots import Screenshots
 from agent_svc.sessions.model_signs import ModelSigns
 from agent_svc.sessions.pricing import Pricing
-from heddle import errors, pb, running_time
+from heddle import errors, pb
+from heddle.timing import running_time
 
 # Seconds between two checks for new screenshots.
 LOOK_EVERY: Final = 0.1

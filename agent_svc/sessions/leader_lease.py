@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from heddle import running_time
+from heddle.timing import running_time
 
 # Seconds that the leader has to make contact after this process was frozen.
 WAKE: Final = 10.0

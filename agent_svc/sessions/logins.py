@@ -10,8 +10,8 @@ import structlog
 
 from agent_svc.sandbox.own_folder import Credential
 from agent_svc.sandbox.private_folders import PrivateFolder
-from heddle import running_time
-from heddle.clock import Clock, utc_now
+from heddle.timing import running_time
+from heddle.timing.clock import Clock, utc_now
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

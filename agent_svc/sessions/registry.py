@@ -24,9 +24,9 @@ from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import MAX_TEXT_BYTES
 from heddle import __version__, errors, pb
 from heddle.config import LEASE_MARGIN
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
+from heddle.files.worktree_paths import find_worktree
 from heddle.names import AttemptName
-from heddle.worktree_paths import find_worktree
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -39,7 +39,7 @@ from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import clip, system
 from heddle import errors, pb
 from heddle.names import AttemptName
-from heddle.running_time import Timer
+from heddle.timing.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

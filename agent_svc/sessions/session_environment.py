@@ -19,8 +19,8 @@ from agent_svc.sandbox.carried_files import TooMuchError
 from agent_svc.sandbox.private_folders import PrivateFolder, PrivateFolders
 from agent_svc.sessions.worker_context import WorkerContext
 from heddle import pb
+from heddle.files.worktree_paths import shared_folders, worktree_of
 from heddle.names import AttemptName
-from heddle.worktree_paths import shared_folders, worktree_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

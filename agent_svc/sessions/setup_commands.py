@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from agent_svc.processes import supervised
 from agent_svc.text import TextStream, system, tail
 from heddle import pb
-from heddle.running_time import Timer
+from heddle.timing.running_time import Timer
 
 MAX_OUTPUT_BYTES: Final = 64 << 10
 

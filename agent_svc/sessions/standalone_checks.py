@@ -23,10 +23,10 @@ from agent_svc.sessions.checks import run_check
 from agent_svc.sessions.session import POLL_LOCK
 from agent_svc.sessions.worker_context import WorkerContext
 from heddle import errors, pb
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
+from heddle.files.worktree_paths import find_worktree, shared_folders
 from heddle.names import run_or_epic
-from heddle.running_time import Timer
-from heddle.worktree_paths import find_worktree, shared_folders
+from heddle.timing.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

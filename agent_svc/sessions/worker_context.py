@@ -7,8 +7,8 @@ from agent_svc.processes import supervised
 from agent_svc.sandbox.boundary import Boundary
 from agent_svc.sandbox.watch import Watch
 from agent_svc.sessions.logins import Logins
-from heddle.clock import Clock
 from heddle.prices import Prices
+from heddle.timing.clock import Clock
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from agent_svc.sessions.standalone_checks import end_left, held_folder
 from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.terminals import pty_host
 from heddle import errors, pb
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
+from heddle.files.worktree_paths import find_worktree, shared_folders
 from heddle.names import EpicName
-from heddle.worktree_paths import find_worktree, shared_folders
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

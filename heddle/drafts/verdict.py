@@ -8,9 +8,10 @@ from heddle import pb
 from heddle.drafts.handover import Handover
 from heddle.drafts.prompt import NO_REVISION
 from heddle.errors import Violation
-from heddle.plan import analysis, file
+from heddle.plan import file
+from heddle.plan.graphs import analysis
 from heddle.plan.rules import SCRIPTED
-from heddle.plan.source import Node, Place, Source, parse_path
+from heddle.plan.yaml.source import Node, Place, Source, parse_path
 
 # Its text and its plan are sent in one gRPC message, which is limited to 4 MiB.
 MAX_PLAN_BYTES: Final = 1 << 20

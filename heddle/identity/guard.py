@@ -9,11 +9,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from heddle import pb
-from heddle.call_limits import CallLimits
 from heddle.errors import HeddleError
 from heddle.identity import access, certificates
 from heddle.identity.principals import SCHEDULER, Call, Principal, enter
-from heddle.rpc_handlers import wrapped
+from heddle.rpc.call_limits import CallLimits
+from heddle.rpc.rpc_handlers import wrapped
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

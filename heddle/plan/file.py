@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from heddle import pb
-from heddle.plan import reading, rules
-from heddle.plan.inputs import Filled, Input, fill_in
-from heddle.plan.reading import Form
-from heddle.plan.source import Problem, Source
+from heddle.plan import rules
+from heddle.plan.yaml import reading
+from heddle.plan.yaml.inputs import Filled, Input, fill_in
+from heddle.plan.yaml.reading import Form
+from heddle.plan.yaml.source import Problem, Source
 
 FORM: Final = Form(
     noun="plan",
-    models="heddle.plan.model",
+    models="heddle.plan.models.plan_model",
     message=pb.Plan,
     violations=rules.violations,
     empty="is empty; a plan needs a name and epics",

@@ -6,19 +6,17 @@ from typing import Final
 
 from heddle import agents, labels, pb
 from heddle.errors import Violation
-from heddle.plan import (
+from heddle.plan.graphs import analysis, graph, task_graph
+from heddle.plan.validation import (
     agent_rules,
-    analysis,
     budget_rules,
     candidate_rules,
-    graph,
     permission_rules,
     review_rules,
     script_rules,
-    task_graph,
-    text_rules,
 )
-from heddle.plan.text_rules import at_most, did_you_mean, one_of, shown
+from heddle.plan.values import text_rules
+from heddle.plan.values.text_rules import at_most, did_you_mean, one_of, shown
 
 SCRIPTED: Final = "scripted"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from heddle.plan.model import PlanFile
+from heddle.plan.models.plan_model import PlanFile
 
 FILE: Final = Path(__file__).parent / "plan.schema.json"
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import HeddleError, Violation
-from heddle.plan import reading
-from heddle.plan.reading import Form
-from heddle.plan.source import Problem, Source, parse_path
+from heddle.plan.yaml import reading
+from heddle.plan.yaml.reading import Form
+from heddle.plan.yaml.source import Problem, Source, parse_path
 from heddle.project import rules
 
 # At the root of the project.

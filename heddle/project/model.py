@@ -16,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from heddle.plan.agent_model import Part
-from heddle.plan.field_types import Duration, ShortPart
-from heddle.plan.model import Check
+from heddle.plan.models.agent_model import Part
+from heddle.plan.models.field_types import Duration, ShortPart
+from heddle.plan.models.plan_model import Check
 
 Source = Annotated[
     Literal["checkout", "cache"], PlainSerializer(lambda value: f"LINK_SOURCE_{value.upper()}")

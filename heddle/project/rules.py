@@ -8,9 +8,9 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import Violation
-from heddle.plan import text_rules
 from heddle.plan.rules import MAX_VIOLATIONS, checks, limited_globs
-from heddle.plan.text_rules import at_most, shown
+from heddle.plan.values import text_rules
+from heddle.plan.values.text_rules import at_most, shown
 from heddle.project import environment
 
 MAX_COMMANDS: Final = 100

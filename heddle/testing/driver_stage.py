@@ -9,9 +9,9 @@ import grpc
 import psutil
 
 from heddle import pb
+from heddle.files.worktree_paths import record_file_of, worktree_of
 from heddle.names import AttemptName, EpicName
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
-from heddle.worktree_paths import record_file_of, worktree_of
 
 # Seconds to wait for an expected event.
 DEADLINE: Final = 60.0

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heddle import errors, pb
-from heddle.clock import utc_now
 from heddle.names import AttemptName
+from heddle.timing.clock import utc_now
 
 
 class FakeSession:

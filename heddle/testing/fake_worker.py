@@ -7,7 +7,7 @@ idempotent, an old epoch or attempt is rejected, a watch resumes.
 import grpc
 
 from heddle.identity.guard import SchedulerOnly
-from heddle.serving import Service
+from heddle.rpc.serving import Service
 from heddle.testing.fake_agents import FakeAgents
 from heddle.testing.fake_state import FakeState
 from heddle.testing.fake_worktrees import FakeWorktrees

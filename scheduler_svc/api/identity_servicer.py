@@ -17,8 +17,8 @@ from heddle.names import KEY
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceServicer
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.queries.page_tokens import page_size
-from scheduler_svc.store.rows import audit, preferences, tokens
-from scheduler_svc.store.rows.tokens import NewToken, TokenKind
+from scheduler_svc.store.rows.callers import audit, preferences, tokens
+from scheduler_svc.store.rows.callers.tokens import NewToken, TokenKind
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

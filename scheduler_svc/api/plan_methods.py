@@ -11,12 +11,12 @@ from heddle.identity.principals import caller, current_call
 from heddle.names import RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api.store_calls import StoreCalls
-from scheduler_svc.commands.add_task import add_task
-from scheduler_svc.commands.apply_plan import apply_plan
-from scheduler_svc.commands.candidates import choose_candidate
-from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.commands.draft_plan import draft_plan
-from scheduler_svc.commands.schedules import create_schedule, schedule_id, update_schedule
+from scheduler_svc.commands.plans.apply_plan import apply_plan
+from scheduler_svc.commands.plans.draft_plan import draft_plan
+from scheduler_svc.commands.runs.add_task import add_task
+from scheduler_svc.commands.runs.candidates import choose_candidate
+from scheduler_svc.commands.runs.create_run import StartRun
+from scheduler_svc.commands.runs.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.queries.resources import get_task

@@ -10,8 +10,8 @@ from heddle.identity.principals import current_call
 from heddle.names import EpicName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api.store_calls import StoreCalls
-from scheduler_svc.commands import person_resolution
-from scheduler_svc.commands.epic_merges import get_epic
+from scheduler_svc.commands.merges import person_resolution
+from scheduler_svc.commands.merges.epic_merges import get_epic
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 

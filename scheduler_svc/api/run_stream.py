@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.names import AttemptName, RunName, TaskName
-from heddle.plan.candidate_rules import MOST
-from scheduler_svc.model.states import ENDED_RUN
+from heddle.plan.validation.candidate_rules import MOST
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import Doorbell, Listener, summaries
 from scheduler_svc.store.db.events import oldest_event, read_events

@@ -7,10 +7,10 @@ from typing import Any, Final
 import grpc
 
 from heddle import pb
-from heddle.clock import Clock
 from heddle.errors import invalid_field
 from heddle.identity.principals import caller, current_call
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
+from heddle.timing.clock import Clock
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.api.plan_methods import PlanMethods
 from scheduler_svc.api.resolution_methods import ResolutionMethods
@@ -18,17 +18,17 @@ from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.api.sync_methods import SyncMethods
 from scheduler_svc.api.terminal_relay import Terminals
 from scheduler_svc.api.worker_methods import WorkerMethods
-from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
-from scheduler_svc.commands.create_run import StartRun
-from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
-from scheduler_svc.commands.fleet import Fleet
-from scheduler_svc.commands.garbage import find_garbage
-from scheduler_svc.commands.push_run import push_run
-from scheduler_svc.commands.rewind import retry_from_here
-from scheduler_svc.commands.worktree_list import list_worktrees
+from scheduler_svc.commands.merges.epic_merges import drop, get_epic, resolve, retry_merge
+from scheduler_svc.commands.runs import runs_and_tasks
+from scheduler_svc.commands.runs.budgets import NewBudget, check_agent, check_budget
+from scheduler_svc.commands.runs.create_run import StartRun
+from scheduler_svc.commands.runs.push_run import push_run
+from scheduler_svc.commands.runs.rewind import retry_from_here
+from scheduler_svc.commands.workers.fleet import Fleet
+from scheduler_svc.commands.workers.garbage import find_garbage
+from scheduler_svc.commands.workers.worktree_list import list_worktrees
 from scheduler_svc.model.eta import forecast
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
@@ -43,9 +43,9 @@ from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.spending import daily_costs
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.rows.callers import requests
 from scheduler_svc.store.rows.holds import list_holds
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -19,7 +19,7 @@ from heddle.identity.principals import Call, Kind, Principal
 from heddle.names import ANY
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.queries.records import project_of
-from scheduler_svc.store.rows import audit, tokens
+from scheduler_svc.store.rows.callers import audit, tokens
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

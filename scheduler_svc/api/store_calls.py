@@ -10,7 +10,7 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.writer import Work
-from scheduler_svc.store.rows import audit, leader_requests, requests
+from scheduler_svc.store.rows.callers import audit, leader_requests, requests
 
 T = TypeVar("T")
 P = ParamSpec("P")

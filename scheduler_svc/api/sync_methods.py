@@ -11,7 +11,7 @@ from heddle.identity.principals import caller
 from heddle.names import run_or_epic
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api.store_calls import StoreCalls
-from scheduler_svc.commands.sync_base import concerned, sync
+from scheduler_svc.commands.merges.sync_base import concerned, sync
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

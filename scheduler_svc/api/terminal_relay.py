@@ -18,7 +18,7 @@ from scheduler_svc.pools.workers import Workers, from_worker
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.leadership import read_epoch
 from scheduler_svc.store.queries.records import epic_row, run_row
-from scheduler_svc.store.rows import audit
+from scheduler_svc.store.rows.callers import audit
 
 # Seconds that the first request may take.
 _FIRST: Final = 10.0

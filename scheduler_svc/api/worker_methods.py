@@ -9,7 +9,7 @@ from heddle import pb
 from heddle.identity.principals import current_call
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api.terminal_relay import Terminals
-from scheduler_svc.commands.fleet import Fleet
+from scheduler_svc.commands.workers.fleet import Fleet
 from scheduler_svc.pools.worker import POLL_INTERVAL
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token

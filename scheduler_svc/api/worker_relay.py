@@ -9,8 +9,8 @@ import grpc
 from heddle import pb
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.commands.approval_answers import answer_to
-from scheduler_svc.model.status import wrong_state
+from scheduler_svc.commands.runs.approval_answers import answer_to
+from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.pools.workers import Workers, call, from_worker
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP

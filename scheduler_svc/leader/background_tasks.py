@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName, WorktreeName
-from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.commands.runs.create_run import StartRun
+from scheduler_svc.commands.workers import garbage, worktree_list
 from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
@@ -25,8 +25,9 @@ from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.records import open_runs
-from scheduler_svc.store.rows import leader_requests, log_retention
-from scheduler_svc.store.rows.leader_requests import LeaderRequest
+from scheduler_svc.store.rows.callers import leader_requests
+from scheduler_svc.store.rows.callers.leader_requests import LeaderRequest
+from scheduler_svc.store.rows.retention import log_retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -14,11 +14,11 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
-from scheduler_svc.commands import worktree_list
-from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.workers import worktree_list
 from scheduler_svc.leader.context.project_setup import tear_down
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.status import wrong_state
+from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection

@@ -8,16 +8,18 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
-from scheduler_svc.commands import worktree_list
-from scheduler_svc.commands.garbage import delete_sessions
+from scheduler_svc.commands.workers import worktree_list
+from scheduler_svc.commands.workers.garbage import delete_sessions
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.status import wrong_state
+from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries import worktrees
-from scheduler_svc.store.rows import audit, epics, leader_requests, log_retention
+from scheduler_svc.store.rows import epics
+from scheduler_svc.store.rows.callers import audit, leader_requests
+from scheduler_svc.store.rows.retention import log_retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

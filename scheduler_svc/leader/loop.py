@@ -10,11 +10,11 @@ from typing import Any, Final
 import structlog
 
 from heddle import pb
-from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from scheduler_svc.commands.apply_action import act_on
-from scheduler_svc.commands.create_run import StartRun
+from heddle.timing.clock import Clock
+from scheduler_svc.commands.decisions.apply_action import act_on
+from scheduler_svc.commands.runs.create_run import StartRun
 from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
@@ -31,8 +31,8 @@ from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.queries.snapshot_query import STATEMENTS, snapshot_of
-from scheduler_svc.store.rows.leader_requests import OPEN_REQUESTS, LeaderRequest
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.callers.leader_requests import OPEN_REQUESTS, LeaderRequest
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

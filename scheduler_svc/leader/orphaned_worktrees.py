@@ -9,8 +9,8 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName
-from heddle.paging import pages
 from heddle.project import environment
+from heddle.rpc.paging import pages
 from scheduler_svc.leader.context.project_setup import tear_down
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call

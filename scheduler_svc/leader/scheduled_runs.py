@@ -11,7 +11,7 @@ import structlog
 
 from heddle.errors import HeddleError
 from heddle.identity.principals import Call, Principal
-from scheduler_svc.commands.create_run import StartRun
+from scheduler_svc.commands.runs.create_run import StartRun
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import schedule_times
 from scheduler_svc.model.schedule_times import Step

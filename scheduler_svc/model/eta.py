@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
-from heddle.plan import graph
-from heddle.plan.analysis import critical_path, dependencies, makespan
-from heddle.plan.task_graph import EpicTasks
+from heddle.plan.graphs import graph
+from heddle.plan.graphs.analysis import critical_path, dependencies, makespan
+from heddle.plan.graphs.task_graph import EpicTasks
 
 # A task that exceeds its estimate is assumed to need this share of its elapsed time again.
 _OVERDUE: Final = 0.1

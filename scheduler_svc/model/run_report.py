@@ -5,8 +5,8 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import TaskName
-from scheduler_svc.model.plan_difference import Progress
-from scheduler_svc.model.retry_prompt import evidence
+from scheduler_svc.model.plans.plan_difference import Progress
+from scheduler_svc.model.prompts.retry_prompt import evidence
 
 # Bytes for the failures of the whole run, and at most for one of them.
 _MOST_EVIDENCE: Final = 24 << 10

@@ -29,8 +29,8 @@ from typing import Final
 
 from heddle import pb
 from heddle.names import RunName
-from heddle.plan import graph
-from scheduler_svc.model.states import ENDED_EPIC
+from heddle.plan.graphs import graph
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy import budgets, candidates, epic_end, run_waits
 from scheduler_svc.policy.actions import (
     Action,
@@ -96,6 +96,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
     actions += starts(queues, places)
     actions += moved_runs(snapshot)
     actions += run_waits.changed(snapshot, _without_place(queues, places))
+    actions += run_waits.changed_epics(snapshot, places)
     return actions
 
 

@@ -2,7 +2,7 @@
 
 from heddle import pb
 from heddle.names import TaskName
-from heddle.plan.task_graph import EpicTasks
+from heddle.plan.graphs.task_graph import EpicTasks
 from scheduler_svc.policy.snapshot import RunView, TaskView
 
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from heddle.plan.analysis import planned_order, priority, task_lengths
+from heddle.plan.graphs.analysis import planned_order, priority, task_lengths
 from heddle.plan.rules import resolved_merge
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import AskForChoice, AwaitMerge, MergeEpic, MergeRun, StartTask

@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from heddle import pb
-from heddle.plan import graph, task_graph
-from scheduler_svc.model.states import ENDED_EPIC
+from heddle.plan.graphs import graph, task_graph
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.actions import (
     Action,
     AskPlace,

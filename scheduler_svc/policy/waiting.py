@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from heddle import pb
-from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView
 
 

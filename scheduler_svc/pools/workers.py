@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import grpc
 import structlog
 
-from heddle import errors, fencing, pb, urls
-from heddle.backoff import Backoff
-from heddle.channels import open_channel
+from heddle import errors, pb, urls
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from heddle.files import fencing
 from heddle.names import EpicName
+from heddle.rpc.channels import open_channel
+from heddle.timing.backoff import Backoff
 from heddle.urls import is_local
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub

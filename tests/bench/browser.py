@@ -17,7 +17,7 @@ import socketio  # type: ignore[import-untyped]  # ships no types
 from playwright.async_api import Browser, Page, async_playwright
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from tests.bench.busy_scheduler import RUN, BusyScheduler, attempt_of
 from tests.bench.table import Table, percentile
 from tests.browser_setup import ADVICE, chromium_path

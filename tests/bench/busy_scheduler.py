@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from heddle import pb
-from heddle.clock import utc_now
 from heddle.names import AttemptName, EpicName, RunName
+from heddle.timing.clock import utc_now
 from tests.support.fake_scheduler import FakeScheduler
 
 RUN: Final = RunName("busy-1")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.commands.runs.create_run import _Base, _write
 from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.events import collecting
 from tests.support.scheduler import make_plan

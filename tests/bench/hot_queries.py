@@ -21,7 +21,9 @@ from scheduler_svc.store.outcomes.session_ingest import Batch, ingest
 from scheduler_svc.store.queries import costs, lists, merge_view, records, session_log, worktrees
 from scheduler_svc.store.queries.assignments import Wanted, read_starts
 from scheduler_svc.store.queries.resources import runs_of
-from scheduler_svc.store.rows import audit, holds, log_retention, requests
+from scheduler_svc.store.rows import holds
+from scheduler_svc.store.rows.callers import audit, requests
+from scheduler_svc.store.rows.retention import log_retention
 from tests.bench.history import LARGE, LARGE_EPICS, Size, a_session
 
 Query = Callable[[sa.Connection], object]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from heddle import logs, pb
 from heddle.config import Settings
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from heddle.testing.fake_agents import FakeAgents
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from heddle import pb
 from heddle.names import EpicName, TaskName
-from heddle.plan import graph
+from heddle.plan.graphs import graph
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import MergeEpic, StartTask
 from scheduler_svc.policy.simulated_runs import Board

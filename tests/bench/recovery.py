@@ -16,7 +16,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.client import HeddleClient
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from tests.bench.table import Table

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.client import HeddleClient
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from heddle.testing.fake_worker import FakeWorker
 from tests.bench.link import slow_link
 from tests.bench.table import Table, milliseconds

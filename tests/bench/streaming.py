@@ -12,8 +12,8 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
-from heddle.channels import open_channel
 from heddle.names import AttemptName
+from heddle.rpc.channels import open_channel
 from heddle.testing.driver_stage import make_worktree
 from heddle.v1 import agent_service_pb2_grpc as stubs
 from tests.bench.table import Table, milliseconds, percentile

@@ -32,6 +32,8 @@ class Audit:
         # Epics whose branches still contain commits that were set aside.
         self.rewinding: set[str] = set()
         self._paused = False
+        # Tasks whose next attempts take over the work of a candidate.
+        self._chosen: set[tuple[str, str]] = set()
         # The attempt whose work is, or was last, under review.
         self._submitted: dict[tuple[str, str], int] = {}
 
@@ -60,6 +62,12 @@ class Audit:
                 self._submitted[event.epic, event.task] = event.attempt
             case "review_finished":
                 self._ended(event)
+            case "candidates_started":
+                tried = range(1, event.candidates_started.count + 1)
+                self._over -= {(event.epic, f"{event.task}{CANDIDATE}{number}") for number in tried}
+                self._chosen.discard((event.epic, event.task))
+            case "candidate_chosen":
+                self._chosen.add((event.epic, event.task))
             case "candidate_passed":
                 self._ended(event)
                 self._over.add((event.epic, event.task))
@@ -69,7 +77,8 @@ class Audit:
                     self._ended(event)
                 if not event.task_failed.will_retry:
                     self._over.add((event.epic, event.task))
-            case "task_waiting" if event.task_waiting.parked:
+            # Without an attempt, it waits for the choice of a candidate.
+            case "task_waiting" if event.task_waiting.parked and event.attempt:
                 self._ended(event)
             case "task_skipped":
                 self._over.add((event.epic, event.task))
@@ -95,7 +104,8 @@ class Audit:
             self._broken(f"{what} overlaps attempt {other[1]} of {epic}/{other[0]}")
         if event.attempt != self._attempts.get((epic, task), 0) + 1:
             self._broken(f"{what} follows attempt {self._attempts.get((epic, task), 0)}")
-        if self._paused or self.ended:
+        # Work that is done is taken over while its run is paused.
+        if (self._paused and (epic, task) not in self._chosen) or self.ended:
             self._broken(f"{what} starts in a run that is {'paused' if self._paused else 'over'}")
         if (epic, task) in self._over:
             self._broken(f"{what} starts although its task is over")

@@ -1,32 +1,32 @@
 """The scheduler's real policy and real store, with agents, git and time simulated in memory."""
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
-from scheduler_svc.model.states import MergeState
+from heddle.drafts.request import drafting_plan
+from heddle.names import CANDIDATE, AttemptName, EpicName, RunName
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import Drafting, _Base, _write
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, MergeEpic, MergeRun, StartTask, StopAttempt
-from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
 from scheduler_svc.store.db.tables import attempts, epics, runs
-from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, provider_outages, session_ingest
+from scheduler_svc.store.outcomes import merge_outcomes
+from scheduler_svc.store.queries import records
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import epics as epic_rows
+from tests.chaos.project_branch import ProjectBranch
+from tests.chaos.session_ends import SessionEnds, Write
 from tests.chaos.store_watch import StoreWatch
-
-Write = Callable[[sa.Connection], object]
 
 
 class Core:
@@ -44,6 +44,13 @@ class Core:
         self.epoch = 0
         # The process table: which worker runs what.
         self.processes: dict[AttemptName, str] = {}
+        # Attempts that take over the work of a candidate: live, without a process.
+        self.take_overs: set[AttemptName] = set()
+        # Processes whose worktree must take in the project's branch before they work.
+        self.preparing: set[AttemptName] = set()
+        self.base = ProjectBranch()
+        # How many accepted tasks of other epics attempts have started with.
+        self.met_needs = 0
         # Live attempts whose processes are gone.
         self.lost: set[AttemptName] = set()
         self.stopping: set[AttemptName] = set()
@@ -59,6 +66,8 @@ class Core:
         self._workers: dict[tuple[EpicName, int], str] = {}
         self._lost_places: set[tuple[EpicName, int]] = set()
         self._broken: list[str] = []
+        self._assigned: dict[AttemptName, Assignment] = {}
+        self._ends = SessionEnds(self.branches, self._broken)
         self.lead()
 
     @property
@@ -83,8 +92,9 @@ class Core:
                 ).scalars()
                 ends = [RunName(run) for run in run_merges]
         names = {AttemptName(row.run, row.epic, row.task, row.number): row for row in live}
-        self.lost = names.keys() - self.processes.keys()
-        self.stopping = {name for name, row in names.items() if row.stop_reason is not None} - self.lost
+        self.lost = names.keys() - self.processes.keys() - self.take_overs
+        asked = {name for name, row in names.items() if row.stop_reason is not None}
+        self.stopping = asked & self.processes.keys()
         self.merges = dict.fromkeys([*(EpicName(*row) for row in merges), *ends])
 
     def write(self, *works: Write, epoch: int | None = None) -> None:
@@ -102,9 +112,17 @@ class Core:
         """Checks the store, the process table and the branches."""
         with self.engine.connect() as connection, connection.begin():
             self.watch.look(connection)
-        of_epic = Counter(name[:2] for name in self.processes)
+        of_worktree = Counter(name.workspace for name in self.processes)
         of_run = Counter(name.run for name in self.processes)
-        self._broken += [f"{epic} has {count} processes" for epic, count in of_epic.items() if count > 1]
+        self._broken += [f"{name} has {count} processes" for name, count in of_worktree.items() if count > 1]
+        tasks_of = defaultdict(set)
+        for name in {*self.processes, *self.take_overs}:
+            tasks_of[name.parent.parent].add((name.task.partition(CANDIDATE)[0], bool(name.parent.candidate)))
+        self._broken += [
+            f"{epic} runs {sorted(those)} at the same time"
+            for epic, those in tasks_of.items()
+            if len(those) > 1
+        ]
         self._broken += [
             f"{run} has {count} processes and may have {self.limits[run]}"
             for run, count in of_run.items()
@@ -115,6 +133,8 @@ class Core:
         """Compares each branch with the accepted commits in the log."""
         for epic, commits in self.branches.items():
             accepted = self.watch.accepted(epic)
+            # A draft is accepted without a commit.
+            accepted = [commit for commit in accepted if commit]
             held = commits[: len(accepted)] if self.watch.rewinds(epic) else commits
             if held != accepted:
                 self._broken.append(f"{epic} has the commits {commits}, accepted were {accepted}")
@@ -126,6 +146,23 @@ class Core:
         base = _Base(worker, project, "c0ffee", "main", max_parallel)
         self.limits[name.run] = max_parallel
         self.write(lambda connection: _write(connection, name, request, base, actor="user:ada", now=self.now))
+
+    def draft(self, name: RunName, worker: str, rounds: int, project: str = "/repository") -> None:
+        """Creates a run that drafts a plan, whose problems go back to its agent up to `rounds` times."""
+        asked = pb.DraftPlanRequest(goal="Make it better", project=project, agent="scripted", rounds=rounds)
+        request = pb.CreateRunRequest(plan=drafting_plan(asked, ()), project=project)
+        base = _Base(worker, project, "c0ffee", "main", 1)
+        self.limits[name.run] = 1
+        write = partial(
+            _write,
+            name=name,
+            request=request,
+            base=base,
+            actor="user:ada",
+            now=self.now,
+            drafting=Drafting(asked, 0),
+        )
+        self.write(write)
 
     def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
         """Observes, decides and acts once; returns the actions that took effect."""
@@ -154,10 +191,17 @@ class Core:
             case StartTask(attempt):
                 assignment = read_assignment(connection, attempt)
                 assert assignment
-                self.processes[attempt] = assignment.worker
+                self._assigned[attempt] = assignment
+                if assignment.takes_over:
+                    self.take_overs.add(attempt)
+                else:
+                    self.processes[attempt] = assignment.worker
+                if assignment.base:
+                    self.preparing.add(attempt)
                 self._note_place(attempt, assignment)
                 self._rewind(attempt.parent.parent, assignment.rewind_to)
-            case StopAttempt(attempt):
+                self._check_start(connection, attempt, assignment)
+            case StopAttempt(attempt) if attempt in self.processes:
                 self.stopping.add(attempt)
             case MergeEpic(name) | MergeRun(name):
                 self.merges[name] = None
@@ -168,6 +212,32 @@ class Core:
         commits = self.branches[epic]
         if (first := revision.removesuffix("^")) in commits:
             del commits[commits.index(first) :]
+
+    def _check_start(self, connection: sa.Connection, attempt: AttemptName, assignment: Assignment) -> None:
+        """Checks that an attempt may start: what it needs is accepted, and its epic is not held."""
+        run = attempt.parent.parent.parent
+        row = records.epic_row(connection, attempt.parent.parent)
+        if row.sync_state == pb.SYNC_STATE_HELD:
+            self._broken.append(f"{attempt} starts although its epic is held")
+        for need in assignment.spec.needs:
+            task = run.epic(need.partition("/")[0]).task(need.partition("/")[2])
+            needed = records.task_row(connection, task)
+            if needed is None or not (needed.state == pb.TASK_STATE_ACCEPTED or needed.skipped_by):
+                self._broken.append(f"{attempt} starts before {need}, which it needs")
+        self.met_needs += len(assignment.needed)
+        missing = set(assignment.needed) - {commit for each in self.branches.values() for commit in each}
+        if missing:
+            self._broken.append(f"{attempt} needs {sorted(missing)}, which no branch has")
+
+    def prepare(self, attempt: AttemptName) -> Write:
+        """Takes the project's branch into a worktree; returns the scheduler's write, which may end the attempt."""
+        self.preparing.discard(attempt)
+        assignment = self._assigned[attempt]
+        write, held = self.base.take_in(attempt, assignment, self.now)
+        if held:
+            del self.processes[attempt]
+            self.stopping.discard(attempt)
+        return write
 
     def _note_place(self, attempt: AttemptName, assignment: Assignment) -> None:
         if not assignment.generation:
@@ -184,7 +254,7 @@ class Core:
         """Ends the lease of an unreachable worker; returns what the scheduler then writes about its placed attempts."""
         self.gone.add(worker)
         writes: list[Write] = []
-        for attempt in sorted({*self.processes, *self.lost}):
+        for attempt in sorted({*self.processes, *self.lost, *self.take_overs}):
             place, where = self.places.get(attempt, (None, ""))
             if place is None or where != worker:
                 continue
@@ -197,43 +267,34 @@ class Core:
         """Ends a process without any message."""
         del self.processes[attempt]
         self.stopping.discard(attempt)
+        self.preparing.discard(attempt)
         self.lost.add(attempt)
 
-    def end(self, attempt: AttemptName, outcome: "pb.Outcome.ValueType") -> Write:
-        """Ends a session; returns the write that the scheduler makes when it receives that."""
+    def end(
+        self,
+        attempt: AttemptName,
+        outcome: "pb.Outcome.ValueType",
+        *,
+        rejects: bool = False,
+        score: float = 0,
+    ) -> Write:
+        """Ends a session; returns the write that the scheduler makes when it receives that.
+
+        `rejects`: a reviewer finds an error, or a drafted plan has problems. `score` is that of a candidate whose task has a score command.
+        """
+        for of_session in (self.lost, self.stopping, self.preparing, self.take_overs):
+            of_session.discard(attempt)
         self.processes.pop(attempt, None)
-        self.lost.discard(attempt)
-        self.stopping.discard(attempt)
-        result = pb.SessionFinished(outcome=outcome)
-        if outcome == pb.OUTCOME_SUCCEEDED:
-            commit = hashlib.sha256(str(attempt).encode()).hexdigest()[:40]
-            self.branches[attempt.parent.parent].append(commit)
-            return partial(self._accept, attempt=attempt, result=result, commit=commit)
-        return partial(self._fail, attempt=attempt, result=result)
-
-    def _accept(
-        self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, commit: str
-    ) -> None:
-        self._ingest(connection, attempt, result)
-        committed = pb.CommitTaskResponse(commit=commit)
-        attempt_outcomes.accept(connection, attempt, committed, self.now)
-
-    def _fail(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
-        if result.outcome != pb.OUTCOME_LOST:
-            self._ingest(connection, attempt, result)
-        if result.outcome in OUTAGES and provider_outages.suspend(connection, attempt, result, self.now):
-            return
-        kept = pb.DiscardAttemptResponse()
-        attempt_outcomes.fail(
-            connection, attempt, result, kept, should_retry=decision.should_retry, now=self.now
+        assignment = self._assigned[attempt]
+        merged = self.base.resolved(attempt) if outcome == pb.OUTCOME_SUCCEEDED else ""
+        return self._ends.write(
+            attempt, assignment, outcome, self.now, rejects=rejects, score=score, merged=merged
         )
 
-    def _ingest(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
-        said = [
-            pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1)),
-            pb.Event(sequence=2, session_finished=result),
-        ]
-        session_ingest.ingest(connection, [session_ingest.Batch(attempt, said, self.now)])
+    def catch_up(self) -> list[Write]:
+        """Prepares all worktrees, and takes over the work of chosen candidates; returns the writes that follow."""
+        taken = [self.end(each, pb.OUTCOME_SUCCEEDED) for each in sorted(self.take_overs)]
+        return [*taken, *(self.prepare(each) for each in sorted(self.preparing))]
 
     def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
         """Ends a merge; returns the write that the scheduler makes when it receives that."""

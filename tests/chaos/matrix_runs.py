@@ -15,7 +15,7 @@ from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from heddle.plan import writing
+from heddle.plan.yaml import writing
 from tests.chaos.plans import task_defaults
 from tests.support import acp_agent
 from tests.support.fleet import Fleet

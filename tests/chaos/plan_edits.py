@@ -9,7 +9,7 @@ from heddle.plan import file, rules
 
 _KINDS = (
     "prompt", "prompt", "review", "remove task", "remove task", "add task", "insert task", "move task",
-    "remove epic", "add epic", "retries", "on_failure", "depends_on", "needs",
+    "remove epic", "add epic", "retries", "on_failure", "depends_on", "needs", "candidates", "sync",
 )  # fmt: skip
 
 
@@ -29,17 +29,22 @@ def filled(how: str) -> str:
     return loaded.plan.epics[0].tasks[0].prompt
 
 
+# The scripted agent cannot review, and resolves no conflicts.
+_REVIEWER = "command:review"
+_AGENTS = st.sampled_from(["scripted", "command:work"])
+
+
 def reviews() -> st.SearchStrategy[list[pb.PlanReview]]:
     """No review, or one that blocks or only reports."""
     return st.lists(
-        st.builds(pb.PlanReview, agent=st.just("scripted"), prompt=st.just("Look"), blocking=st.booleans()),
+        st.builds(pb.PlanReview, agent=st.just(_REVIEWER), prompt=st.just("Look"), blocking=st.booleans()),
         max_size=1,
     )
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> pb.Plan:
-    plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent="scripted", retries=draw(st.integers(0, 2))))
+    plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent=draw(_AGENTS), retries=draw(st.integers(0, 2))))
     for place in range(draw(st.integers(1, 3))):
         depends_on = [f"e{place - 1}"] if place and draw(st.booleans()) else []
         epic = plan.epics.add(
@@ -47,10 +52,20 @@ def plans(draw: st.DrawFn) -> pb.Plan:
             depends_on=depends_on,
             on_failure=draw(st.sampled_from(pb.OnFailure.values())),
             reviews=draw(reviews()),
+            sync=draw(st.sampled_from(pb.SyncPolicy.values())),
+            on_conflict=draw(st.sampled_from(pb.OnConflict.values())),
         )
         for number in range(draw(st.integers(1, 3))):
             priority, given = draw(st.integers(1, 3)), draw(reviews())
-            epic.tasks.add(key=f"t{number}", prompt=draw(prompts()), priority=priority, reviews=given)
+            tried = draw(st.sampled_from([0, 0, 2])) if not given and not epic.reviews else 0
+            epic.tasks.add(
+                key=f"t{number}",
+                prompt=draw(prompts()),
+                priority=priority,
+                reviews=given,
+                candidates=[pb.PlanCandidate()] * tried,
+                score="score" if tried and draw(st.booleans()) else "",
+            )
     for _ in range(draw(st.integers(0, 3))):
         epic, other = draw(st.sampled_from(plan.epics)), draw(st.sampled_from(plan.epics))
         task, needed = draw(st.sampled_from(epic.tasks)), draw(st.sampled_from(other.tasks))
@@ -74,7 +89,7 @@ def edited(draw: st.DrawFn, plan: pb.Plan) -> pb.Plan:
     return changed
 
 
-def _edit(draw: st.DrawFn, plan: pb.Plan, kind: str, key: str) -> None:  # noqa: C901 (one branch for each kind)
+def _edit(draw: st.DrawFn, plan: pb.Plan, kind: str, key: str) -> None:  # noqa: C901, PLR0912 (one branch for each kind)
     epic = draw(st.sampled_from(plan.epics))
     task = draw(st.sampled_from(epic.tasks))
     place = draw(st.integers(0, len(epic.tasks) - 1))
@@ -82,7 +97,7 @@ def _edit(draw: st.DrawFn, plan: pb.Plan, kind: str, key: str) -> None:  # noqa:
         case "prompt":
             task.prompt += "!"
         case "review":
-            task.reviews.add(agent="scripted", prompt="Look")
+            task.reviews.add(agent=_REVIEWER, prompt="Look")
         case "remove task" if len(epic.tasks) > 1:
             epic.tasks.remove(task)
         case "add task":
@@ -101,5 +116,11 @@ def _edit(draw: st.DrawFn, plan: pb.Plan, kind: str, key: str) -> None:  # noqa:
             epic.on_failure = draw(st.sampled_from(pb.OnFailure.values()))
         case "depends_on":
             epic.depends_on[:] = [] if epic.depends_on else [draw(st.sampled_from(plan.epics)).key]
+        case "candidates":
+            tried = [] if task.candidates else [pb.PlanCandidate()] * 2
+            del task.candidates[:]
+            task.candidates.extend(tried)
+        case "sync":
+            epic.sync = draw(st.sampled_from(pb.SyncPolicy.values()))
         case "needs":
             task.needs[:] = [] if task.needs else [f"{draw(st.sampled_from(plan.epics)).key}/t0"]

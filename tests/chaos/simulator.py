@@ -1,9 +1,10 @@
 """A day of many agents in seconds: the real policy and the real store, everything else simulated.
 
 Workers join late, die with their sessions or become unreachable while those continue, and the epics of half of the
-runs then continue on other workers; attempts
-fail, are lost or hit rate limits; operators pause, stop, retry and cancel; leaders
-change. The same seed gives the same day, event by event.
+runs then continue on other workers; attempts fail, are lost or hit rate limits; reviewers reject work; candidates of
+a task run at the same time; agents draft plans; the project's branch moves and conflicts; operators pause, stop,
+retry, cancel, choose, decide about conflicts and change the plans of runs; leaders change. The same seed gives the
+same day, event by event.
 
 python -m tests.chaos.simulator [--seed SEED] [--agents AGENTS]
 """
@@ -16,24 +17,23 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.commands import runs_and_tasks
-from scheduler_svc.model.states import ENDED_RUN
+from heddle.names import AttemptName, RunName
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import run_events, runs, tasks
-from tests.chaos.core import Core, Write
+from tests.chaos.core import Core
+from tests.chaos.operators import Operators
 
 MINUTE: Final = 60_000_000
 TICK: Final = 5 * MINUTE
@@ -48,6 +48,13 @@ URL: Final = "https://example.com/app"
 SLOTS: Final = 25
 EPICS: Final = 5
 TASKS: Final = 5
+
+# The chance that a task has a review, candidates, or a need of another epic; and that an epic follows the project's
+# branch.
+REVIEWED: Final = 0.06
+TRIED: Final = 0.03
+NEEDY: Final = 0.01
+SYNCED: Final = 0.3
 
 # Median minutes of a task and the spread of its logarithm.
 MEDIAN: Final = 45.0
@@ -74,6 +81,14 @@ class Figures(NamedTuple):
     # The most sessions that ran at the same time.
     peak: int
     lost: int
+    # How often a reviewer rejected work, a candidate was chosen, a plan was changed, an agent drafted a plan, an epic
+    # was held because of a conflict with the project's branch, or a task started whose need was accepted.
+    rejections: int
+    choices: int
+    changes: int
+    drafts: int
+    holds: int
+    needs: int
     deaths: int
     leaders: int
     events: int
@@ -110,7 +125,8 @@ class Day:
         # (tick at which it ends, order, attempt)
         self._ends: list[tuple[int, int, AttemptName]] = []
         self._order = itertools.count()
-        self._paused: dict[RunName, int] = {}
+        self._operators = Operators(self._core, self._random)
+        self._drafts = 0
         self._peak = self._attempts = self._lost = self._deaths = self._leaders = 0
 
     def play(self) -> Figures:
@@ -120,7 +136,7 @@ class Day:
             core.now += TICK
             self._arrive()
             self._change_workers()
-            self._operate()
+            self._operators.act(self._names[: self._created], self._tick)
             self._deliver()
             self._schedule()
             self._peak = max(self._peak, len(core.processes))
@@ -145,6 +161,9 @@ class Day:
             width = self._random.choice([4, 5, 5, 5, 5])
             self._core.create(self._names[self._created], plan, worker, width, project)
             self._created += 1
+            if self._random.random() < 0.1:
+                self._core.draft(RunName(f"draft{self._drafts}"), worker, self._random.randrange(3), project)
+                self._drafts += 1
 
     def _plan(self) -> pb.Plan:
         chance = self._random
@@ -155,11 +174,25 @@ class Day:
             epic = plan.epics.add(key=f"e{place}", on_failure=chance.choice(pb.OnFailure.values()))
             if place and chance.random() < 0.05:
                 epic.depends_on.append(f"e{chance.randrange(place)}")
+            if chance.random() < SYNCED:
+                epic.sync = pb.SYNC_POLICY_BETWEEN_TASKS
             for number in range(TASKS):
                 task = epic.tasks.add(key=f"t{number}", prompt="Go")
-                if chance.random() < 0.5:
-                    task.estimate.FromSeconds(round(self._minutes() * 60))
+                self._vary(task, place)
         return plan
+
+    def _vary(self, task: pb.PlanTask, place: int) -> None:
+        """Gives a task of the epic with this place what only some tasks have."""
+        chance = self._random
+        if chance.random() < 0.5:
+            task.estimate.FromSeconds(round(self._minutes() * 60))
+        if chance.random() < REVIEWED:
+            task.reviews.add(agent="command:review", blocking=chance.random() < 0.8)
+        elif chance.random() < TRIED:
+            task.candidates.extend([pb.PlanCandidate()] * chance.randint(2, 3))
+            task.score = chance.choice(["", "score"])
+        if place and chance.random() < NEEDY:
+            task.needs.append(f"e{chance.randrange(place)}/t{chance.randrange(TASKS)}")
 
     def _minutes(self) -> float:
         return MEDIAN * self._random.lognormvariate(0, SPREAD)
@@ -184,61 +217,10 @@ class Day:
             self._leaders += 1
             self._core.lead()
 
-    def _operate(self) -> None:
-        """Simulates operators' commands; refused ones change nothing."""
-        chance, now = self._random, self._core.now
-        works: list[Write] = []
-        for run, until in list(self._paused.items()):
-            if until <= self._tick:
-                del self._paused[run]
-                works.append(partial(runs_and_tasks.resume_run, name=run, actor="ada", now=now))
-        self._resume_refused()
-        run = self._names[chance.randrange(max(self._created, 1))]
-        if self._created and chance.random() < 0.2:
-            self._paused[run] = self._tick + chance.randint(1, 6)
-            works.append(lambda connection: runs_and_tasks.pause_run(connection, run, "ada", now))
-        if self._created and chance.random() < 0.01:
-            works.append(lambda connection: runs_and_tasks.cancel_run(connection, run, "ada"))
-        if self._core.processes and chance.random() < 0.1:
-            attempt = chance.choice(list(self._core.processes))
-            works.append(lambda connection: runs_and_tasks.stop(connection, attempt, "ada", now))
-        if chance.random() < 0.1 and (failed := self._failed()):
-            task = chance.choice(failed)
-            works.append(
-                lambda connection: runs_and_tasks.retry_task(
-                    connection, task, "ada", runs_and_tasks.AgentChoice(), now
-                )
-            )
-        for work in works:
-            try:
-                self._core.write(work)
-            except HeddleError as refused:
-                if refused.reason != pb.ERROR_REASON_WRONG_STATE:
-                    raise
-
-    def _resume_refused(self) -> None:
-        """Resumes runs in one transaction: a refusal pauses most of them, and none of these is refused to resume."""
-        resume = partial(runs_and_tasks.resume_run, actor="ada", now=self._core.now)
-        if held := [partial(resume, name=each) for each in self._refused() if self._random.random() < 0.5]:
-            self._core.write(*held)
-
-    def _refused(self) -> list[RunName]:
-        """Returns the runs that a provider's refusal has paused."""
-        chosen = sa.select(runs.c.run).where(runs.c.state == pb.RUN_STATE_PAUSED, runs.c.held_by != "")
-        with self._core.engine.connect() as connection:
-            return [RunName(run) for run in connection.execute(chosen.order_by(runs.c.run)).scalars()]
-
-    def _failed(self) -> list[TaskName]:
-        chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task).where(
-            tasks.c.state == pb.TASK_STATE_FAILED
-        )
-        with self._core.engine.connect() as connection:
-            return [TaskName(*row) for row in connection.execute(chosen.order_by(*chosen.selected_columns))]
-
     def _deliver(self) -> None:
         """Ends the sessions that are due; an unreachable worker reports them when it is back."""
         core, connected = self._core, {worker.name for worker in self._views()}
-        ended: list[Write] = []
+        ended = core.catch_up()
         while self._ends and self._ends[0][0] <= self._tick:
             _, _, attempt = heapq.heappop(self._ends)
             if attempt not in core.processes or attempt in core.stopping:
@@ -246,7 +228,8 @@ class Day:
             worker = core.processes[attempt]
             outcome = self._random.choices(list(_OUTCOMES), list(_OUTCOMES.values()))[0]
             if worker in connected:
-                ended.append(core.end(attempt, outcome))
+                rejects, score = self._random.random() < 0.3, self._random.randrange(3)
+                ended.append(core.end(attempt, outcome, rejects=rejects, score=score))
             else:
                 heapq.heappush(self._ends, (self._workers[worker].away, next(self._order), attempt))
         for each in self._workers.values():
@@ -286,13 +269,17 @@ class Day:
             return list(connection.execute(chosen).scalars())
 
     def _figures(self) -> Figures:
+        kinds: Counter[str] = Counter()
         with self._core.engine.connect() as connection:
-            states = list(connection.execute(sa.select(tasks.c.state)).scalars())
+            states = list(
+                connection.execute(sa.select(tasks.c.state).where(tasks.c.candidate == 0)).scalars()
+            )
             digest = hashlib.sha256()
             for row in connection.execute(
                 sa.select(run_events.c.event).order_by(run_events.c.run, run_events.c.sequence)
             ):
                 digest.update(row.event)
+                kinds[_kind(pb.Event.FromString(row.event))] += 1
         return Figures(
             runs=self._created,
             tasks=len(states),
@@ -300,6 +287,12 @@ class Day:
             attempts=self._attempts,
             peak=self._peak,
             lost=self._lost,
+            rejections=kinds["rejection"],
+            choices=kinds["candidate_chosen"],
+            changes=kinds["plan_applied"],
+            drafts=self._drafts,
+            holds=kinds["sync_conflicted"],
+            needs=self._core.met_needs,
             deaths=self._deaths,
             leaders=self._leaders + 1,
             events=self._core.watch.events,
@@ -307,6 +300,11 @@ class Day:
             violations=self._core.violations,
             digest=digest.hexdigest(),
         )
+
+
+def _kind(event: pb.Event) -> str:
+    rejects = event.HasField("review_finished") and event.review_finished.rejected
+    return "rejection" if rejects else str(event.WhichOneof("payload"))
 
 
 def simulate(folder: Path, seed: int, agents: int) -> Figures:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.store.db.events import read_events
 from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
 from tests.chaos.audit import Audit
@@ -14,10 +14,23 @@ from tests.chaos.audit import Audit
 _ALL: Final = 1 << 30
 
 _TASK = (attempts.c.run, attempts.c.epic, attempts.c.task)
+_OF_TASK = sa.and_(
+    tasks.c.run == attempts.c.run,
+    tasks.c.epic == attempts.c.epic,
+    tasks.c.task == attempts.c.task,
+)
+# Candidates with the same number work in the same worktree.
 _LIVE_TWICE = (
     sa.select(attempts.c.run, attempts.c.epic)
+    .join(tasks, _OF_TASK)
     .where(attempts.c.ended_at.is_(None))
-    .group_by(attempts.c.run, attempts.c.epic)
+    .group_by(attempts.c.run, attempts.c.epic, tasks.c.candidate)
+    .having(sa.func.count() > 1)
+)
+_TWO_WINNERS = (
+    sa.select(tasks.c.run, tasks.c.epic)
+    .where(tasks.c.candidate > 0, tasks.c.state == pb.TASK_STATE_ACCEPTED)
+    .group_by(tasks.c.run, tasks.c.epic, tasks.c.position)
     .having(sa.func.count() > 1)
 )
 _ACCEPTED_AGAIN = (
@@ -33,14 +46,7 @@ _LIVE_IN_ENDED_RUN = (
 )
 _LIVE_OF_IDLE_TASK = (
     sa.select(*_TASK)
-    .join(
-        tasks,
-        sa.and_(
-            tasks.c.run == attempts.c.run,
-            tasks.c.epic == attempts.c.epic,
-            tasks.c.task == attempts.c.task,
-        ),
-    )
+    .join(tasks, _OF_TASK)
     .where(
         attempts.c.ended_at.is_(None),
         tasks.c.state.not_in((pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING)),
@@ -48,6 +54,7 @@ _LIVE_OF_IDLE_TASK = (
 )
 _WRONG_ROWS: Final = {
     "has two live attempts": _LIVE_TWICE,
+    "has two chosen candidates": _TWO_WINNERS,
     "runs in a run that has ended": _LIVE_IN_ENDED_RUN,
     "has a live attempt although its task does not run": _LIVE_OF_IDLE_TASK,
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc.commands import plan_changes, skip_failed
+from scheduler_svc.commands.plans import plan_changes, skip_failed
 from scheduler_svc.store.db import tables
 from scheduler_svc.store.queries import plan_progress
 from scheduler_svc.store.rows import plans as plan_rows

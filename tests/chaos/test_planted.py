@@ -9,9 +9,9 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from heddle import pb
-from scheduler_svc.commands import apply_action
-from scheduler_svc.model import transitions
-from scheduler_svc.model.status import AttemptStatus, TaskStatus
+from scheduler_svc.commands.decisions import apply_action
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.status import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, StartTask
 from scheduler_svc.policy.snapshot import Snapshot

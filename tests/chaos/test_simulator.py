@@ -10,11 +10,17 @@ from tests.support.seed import SEED
 
 @pytest.mark.timeout(900)
 def test_a_day_of_a_thousand_agents(tmp_path: Path) -> None:
-    """5,000 tasks on workers that join, leave and die: every run ends, and no invariant is violated."""
+    """5,000 tasks on workers that join, leave and die: every run ends, and no invariant is violated.
+
+    Their work is reviewed, tried several times, kept current and planned again meanwhile.
+    """
     figures = simulate(tmp_path, SEED, agents=1000)
     assert figures.violations == [], f"HEDDLE_SEED={SEED}"
-    assert figures.tasks == 5000
+    # Changed plans have more.
+    assert figures.tasks >= 5000
     assert figures.peak > 500, "the day was too quiet to prove anything"
+    new = ("rejections", "choices", "changes", "drafts", "holds", "needs")
+    assert all(getattr(figures, name) for name in new), f"{figures} lacks one of {new}"
 
 
 def test_the_same_seed_makes_the_same_day(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 import shutil
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -20,19 +19,23 @@ from hypothesis.stateful import (
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.plan import rules
-from scheduler_svc.commands import plan_changes, rewind, runs_and_tasks
-from scheduler_svc.commands.skip_failed import skip_failed
-from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.commands.merges import epic_merges, sync_base
+from scheduler_svc.commands.plans import plan_changes
+from scheduler_svc.commands.plans.skip_failed import skip_failed
+from scheduler_svc.commands.runs import candidates, rewind, runs_and_tasks
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
-from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, leadership, metadata, runs, tasks
+from scheduler_svc.store.db.tables import epics, leadership, metadata, runs, tasks
 from scheduler_svc.store.rows import plans as plan_rows
-from tests.chaos.core import Core, Write
+from tests.chaos.core import Core
+from tests.chaos.kept_tasks import check_kept, started
 from tests.chaos.plan_edits import plans
 from tests.chaos.plans import grafted
+from tests.chaos.session_ends import Write
 from tests.support.postgres import running_postgres
 
 # Hypothesis shrinks failing examples, and a busy machine is slow.
@@ -47,6 +50,15 @@ PACE = 1_000_000
 PAUSE = 3_600_000_000
 
 
+# Operators' commands that do not fit to the state; the last one: a scripted agent resolves no conflict, and no one
+# decides about a candidate alone.
+_REFUSALS = {
+    pb.ERROR_REASON_WRONG_STATE,
+    pb.ERROR_REASON_PLAN_CHANGE_REFUSED,
+    pb.ERROR_REASON_INVALID_FIELD,
+}
+
+
 @cache
 def empty_database() -> bytes:
     """Returns the file of a database with the newest schema; migrating each database would be slow."""
@@ -57,28 +69,6 @@ def empty_database() -> bytes:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         engine.dispose()
         return (Path(folder) / "empty.db").read_bytes()
-
-
-class Started(NamedTuple):
-    """What no change of a plan may touch of a task that has started or ended."""
-
-    state: int
-    commit: str
-    spec: bytes
-    attempts: int
-    resolves: bool
-    # What its epic waited for, and what its failure does. Empty: the epic has not started.
-    epic: tuple[object, ...]
-
-
-def _after_skip(task: Started) -> set[Started | None]:
-    """Returns what else becomes of a task if failed ones are skipped; None: it counts as one that has not started."""
-    if task.state == pb.TASK_STATE_FAILED and not task.resolves:
-        return {task._replace(state=pb.TASK_STATE_SKIPPED)}
-    if task.state == pb.TASK_STATE_SKIPPED:
-        # It did not run because of a failure.
-        return {task._replace(state=pb.TASK_STATE_PENDING)} if task.attempts else {None}
-    return set()
 
 
 class SchedulerCore(RuleBasedStateMachine):
@@ -104,21 +94,38 @@ class SchedulerCore(RuleBasedStateMachine):
         self.core.create(name, plan, worker.name, max_parallel, self.project)
         self.names.append(name)
 
+    @precondition(lambda self: len(self.names) < 3)
+    @rule(worker=st.sampled_from(WORKERS), rounds=st.integers(0, 2))
+    def draft(self, worker: WorkerView, rounds: int) -> None:
+        name = RunName(f"run{len(self.names)}")
+        self.core.draft(name, worker.name, rounds, self.project)
+        self.names.append(name)
+
     @rule(connected=st.sampled_from([WORKERS, WORKERS, WORKERS[:1], ()]))
     def tick(self, connected: tuple[WorkerView, ...]) -> None:
         self.core.tick(connected)
 
-    @precondition(lambda self: self.core.processes)
+    @precondition(lambda self: self.core.processes.keys() - self.core.preparing)
     @rule(
         data=st.data(),
         outcome=st.sampled_from(
             [pb.OUTCOME_SUCCEEDED, pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED, pb.OUTCOME_RATE_LIMITED]
         ),
+        rejects=st.booleans(),
+        score=st.integers(1, 2),
     )
-    def finish(self, data: st.DataObject, outcome: "pb.Outcome.ValueType") -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.core.processes)))
-        heard = self.core.end(attempt, outcome)
+    def finish(self, data: st.DataObject, outcome: "pb.Outcome.ValueType", rejects: bool, score: int) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.core.processes.keys() - self.core.preparing)))
+        heard = self.core.end(attempt, outcome, rejects=rejects, score=score)
         # The next leader may receive it once more.
+        self.core.write(heard, heard)
+
+    @precondition(lambda self: self.core.preparing or self.core.take_overs)
+    @rule(data=st.data())
+    def prepare_or_take_over(self, data: st.DataObject) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.core.preparing | self.core.take_overs)))
+        taken_over = attempt in self.core.take_overs
+        heard = self.core.end(attempt, pb.OUTCOME_SUCCEEDED) if taken_over else self.core.prepare(attempt)
         self.core.write(heard, heard)
 
     @precondition(lambda self: self.core.processes)
@@ -126,7 +133,7 @@ class SchedulerCore(RuleBasedStateMachine):
     def kill(self, data: st.DataObject) -> None:
         self.core.kill(data.draw(st.sampled_from(sorted(self.core.processes))))
 
-    @precondition(lambda self: self.core.lost or self.core.stopping)
+    @precondition(lambda self: self.core.lost or self.core.stopping or self.core.take_overs)
     @rule()
     def clear_up(self) -> None:
         self._clear_up()
@@ -134,7 +141,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @precondition(lambda self: self.core.merges)
     @rule(data=st.data(), merged=st.booleans())
     def end_merge(self, data: st.DataObject, merged: bool) -> None:
-        name = data.draw(st.sampled_from(list(self.core.merges)))
+        name = data.draw(st.sampled_from(sorted(self.core.merges, key=str)))
         heard = self.core.end_merge(name, merged=merged)
         self.core.write(heard, heard)
 
@@ -181,6 +188,36 @@ class SchedulerCore(RuleBasedStateMachine):
             )
         )
 
+    @precondition(lambda self: self._tasks())
+    @rule(data=st.data())
+    def skip(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self._tasks()))
+        self._ask(lambda connection: runs_and_tasks.skip_task(connection, task, "ada", self.core.now))
+
+    @precondition(lambda self: self._tasks(pb.TASK_STATE_PASSED))
+    @rule(data=st.data())
+    def choose(self, data: st.DataObject) -> None:
+        self._choose(data.draw(st.sampled_from(self._tasks(pb.TASK_STATE_PASSED))))
+
+    @precondition(lambda self: self.names)
+    @rule(
+        data=st.data(), conflicts=st.booleans(), wish=st.sampled_from(["move", "sync", "cancel", "resolve"])
+    )
+    def sync(self, data: st.DataObject, conflicts: bool, wish: str) -> None:
+        """The project's branch moves, and operators want it taken in, or not."""
+        if wish == "move":
+            self.core.base.move(conflicts=conflicts)
+            return
+        run = data.draw(st.sampled_from(self.names))
+        if wish != "resolve":
+            self._ask(
+                lambda connection: sync_base.sync(
+                    connection, run, "ada", self.core.now, cancel=wish == "cancel"
+                )
+            )
+        for epic in self._held(run) if wish == "resolve" else ():
+            self._ask(partial(epic_merges.resolve, name=epic, agent="", actor="ada", now=self.core.now))
+
     @precondition(lambda self: self.names)
     @rule(data=st.data(), drawn=plans(), fitting=st.booleans(), skips=st.booleans())
     def apply_plan(self, data: st.DataObject, drawn: pb.Plan, fitting: bool, skips: bool) -> None:
@@ -189,7 +226,7 @@ class SchedulerCore(RuleBasedStateMachine):
         With `skips`, failed tasks are skipped first; the difference is shown as if that had been done.
         """
         run = data.draw(st.sampled_from(self.names))
-        before = self._started(run)
+        before = started(self.core.engine, run)
         with self.core.engine.connect() as connection:
             current = plan_rows.read(connection, run).plan
         plan = grafted(current, drawn, {name.split("/")[0] for name in before}) if fitting else drawn
@@ -199,7 +236,7 @@ class SchedulerCore(RuleBasedStateMachine):
 
     def change(self, run: RunName, plan: pb.Plan, *, skips: bool) -> None:
         """Replaces a plan by a valid one, if what has started allows it."""
-        before = self._started(run)
+        before = started(self.core.engine, run)
 
         def apply(connection: sa.Connection) -> None:
             shown = plan_changes.compare(connection, run, plan, skips=run if skips else None)
@@ -212,16 +249,7 @@ class SchedulerCore(RuleBasedStateMachine):
             plan_changes.apply(connection, found, pb.ApplyPlanRequest(plan=plan), "ada", self.core.now)
 
         self._ask(apply)
-        self._check_kept(before, self._started(run), skips=skips)
-
-    def _check_kept(self, before: "dict[str, Started]", after: "dict[str, Started]", *, skips: bool) -> None:
-        """Checks that a change of a plan left what had started; `skips`: except for failed and unrun tasks."""
-        for name, task in before.items():
-            allowed = {task, *(_after_skip(task) if skips else ())}
-            now = after.get(name)
-            assert now in allowed, f"a changed plan changes {name}, which has started: {task} is {now}"
-        new = after.keys() - before.keys()
-        assert not new, f"a changed plan starts {new}"
+        check_kept(before, started(self.core.engine, run), skips=skips)
 
     @rule()
     def change_leader(self) -> None:
@@ -258,7 +286,11 @@ class SchedulerCore(RuleBasedStateMachine):
             self.core.now += PAUSE
             changed = bool(self.core.tick(WORKERS))
             changed |= self._clear_up()
-            ended = [self.core.end(each, pb.OUTCOME_SUCCEEDED) for each in list(self.core.processes)]
+            for epic in [each for run in self.names for each in self._held(run)]:
+                self._release(epic)
+            for candidate in self._tasks(pb.TASK_STATE_PASSED):
+                self._choose(candidate)
+            ended = [self.core.end(each, pb.OUTCOME_SUCCEEDED) for each in sorted(self.core.processes)]
             ended += [self.core.end_merge(each, merged=True) for each in list(self.core.merges)]
             if ended:
                 self.core.write(*ended)
@@ -266,8 +298,9 @@ class SchedulerCore(RuleBasedStateMachine):
                 return
 
     def _clear_up(self) -> bool:
-        """Ends the attempts that were asked to stop, and those whose process is gone."""
-        ended = [self.core.end(each, pb.OUTCOME_STOPPED) for each in sorted(self.core.stopping)]
+        """Ends what needs no decision: also attempts that were asked to stop, and those whose process is gone."""
+        ended = self.core.catch_up()
+        ended += [self.core.end(each, pb.OUTCOME_STOPPED) for each in sorted(self.core.stopping)]
         ended += [self.core.end(each, pb.OUTCOME_LOST) for each in sorted(self.core.lost)]
         if ended:
             self.core.write(*ended)
@@ -278,42 +311,37 @@ class SchedulerCore(RuleBasedStateMachine):
         try:
             self.core.write(work)
         except HeddleError as refused:
-            if refused.reason not in {pb.ERROR_REASON_WRONG_STATE, pb.ERROR_REASON_PLAN_CHANGE_REFUSED}:
+            if refused.reason not in _REFUSALS:
                 raise
 
     def _resume(self, run: RunName) -> None:
         self._ask(lambda connection: runs_and_tasks.resume_run(connection, run, "ada", self.core.now))
 
-    def _tasks(self) -> list[TaskName]:
+    def _choose(self, candidate: TaskName) -> None:
+        name, number = candidate.whole, candidate.candidate
+        self._ask(
+            lambda connection: candidates.choose_candidate(connection, name, "ada", number, self.core.now)
+        )
+
+    def _held(self, run: RunName) -> list[EpicName]:
+        """Returns the epics that wait for a decision about a conflict with the project's branch."""
+        with self.core.engine.connect() as connection:
+            chosen = sa.select(epics.c.epic).where(
+                epics.c.run == run.run, epics.c.sync_state == pb.SYNC_STATE_HELD
+            )
+            return [run.epic(each) for each in connection.execute(chosen.order_by(epics.c.epic)).scalars()]
+
+    def _release(self, epic: EpicName) -> None:
+        """Has an epic continue without the project's branch."""
+        self._ask(lambda connection: sync_base.sync(connection, epic, "ada", self.core.now, cancel=True))
+
+    def _tasks(self, *states: "pb.TaskState.ValueType") -> list[TaskName]:
+        """Returns the tasks and candidates in these states; without states, all."""
         with self.core.engine.connect() as connection:
             chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task)
+            if states:
+                chosen = chosen.where(tasks.c.state.in_(states))
             return sorted(TaskName(*row) for row in connection.execute(chosen))
-
-    def _started(self, run: RunName) -> "dict[str, Started]":
-        """Returns what no change of a plan may touch, by EPIC/TASK: tasks that have started or ended."""
-        with self.core.engine.connect() as connection:
-            columns = (
-                tasks.c.state,
-                tasks.c.commit_id,
-                tasks.c.spec,
-                tasks.c.attempt_count,
-                tasks.c.resolves,
-            )
-            of_epic = (epics.c.spec.label("epic_spec"), epics.c.started_at)
-            chosen = (
-                sa.select(tasks.c.epic, tasks.c.task, *columns, *of_epic)
-                .join(epics, EPIC_OF_TASK)
-                .where(
-                    tasks.c.run == run.run,
-                    sa.or_(tasks.c.attempt_count > 0, tasks.c.state != pb.TASK_STATE_PENDING),
-                )
-            )
-            found = {}
-            for row in connection.execute(chosen):
-                epic = pb.PlanEpic.FromString(row.epic_spec)
-                order = (tuple(epic.depends_on), epic.on_failure) if row.started_at is not None else ()
-                found[f"{row.epic}/{row.task}"] = Started(*row[2:7], order)
-            return found
 
     def _going_on(self) -> list[str]:
         with self.core.engine.connect() as connection:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from tests.bench.busy_scheduler import RUN, BusyScheduler, attempt_of
 from tests.e2e.waits import wait_until
 from tests.support.fleet import Fleet

@@ -1,7 +1,7 @@
 """`make mutants`: changes the pure modules in small ways, and reports the changes that no test notices.
 
 python -m tests.mutants                              what changed since the last run
-python -m tests.mutants heddle/plan/durations.py     one module, or a folder
+python -m tests.mutants heddle/plan/values/durations.py     one module, or a folder
 python -m tests.mutants --strings PATH               changes strings too
 
 modules.toml lists the modules and their tests, equivalents.toml the mutants that no test can

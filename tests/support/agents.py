@@ -13,9 +13,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from agent_svc.app import build
 from heddle import pb
-from heddle.channels import open_channel
 from heddle.config import Settings
 from heddle.names import EpicName
+from heddle.rpc.channels import open_channel
 from heddle.testing.driver_stage import make_worktree
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from tests.support.services import new_socket, serving

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from heddle import errors, pb
-from heddle.serving import Service
+from heddle.rpc.serving import Service
 from heddle.v1 import identity_service_pb2_grpc, scheduler_service_pb2_grpc
 from tests.support.callers import ADA
 

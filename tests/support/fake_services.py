@@ -7,7 +7,7 @@ import asyncio, os
 from heddle import logs, pb
 from heddle.config import Settings
 from heddle.identity.principals import Principal
-from heddle.serving import Service, serve
+from heddle.rpc.serving import Service, serve
 from heddle.v1 import identity_service_pb2_grpc as grpc_stubs
 
 settings = Settings.read()

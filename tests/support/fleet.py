@@ -15,9 +15,9 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from heddle import sockets
-from heddle.channels import open_channel
 from heddle.client import HeddleClient
 from heddle.identity import token_file
+from heddle.rpc.channels import open_channel
 from tests.support import warm
 from tests.support.ports import free_ports
 from tests.support.warm import Started

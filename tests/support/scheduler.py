@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle import pb
-from heddle.channels import open_channel
 from heddle.config import Settings
 from heddle.errors import HeddleError
-from heddle.serving import Server
+from heddle.rpc.channels import open_channel
+from heddle.rpc.serving import Server
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from scheduler_svc.app import App, build

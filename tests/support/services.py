@@ -12,8 +12,8 @@ from typing import Final
 
 import grpc
 
-from heddle.channels import open_channel
-from heddle.serving import Server, Service
+from heddle.rpc.channels import open_channel
+from heddle.rpc.serving import Server, Service
 
 _numbers: Final = itertools.count()
 

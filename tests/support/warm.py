@@ -35,9 +35,9 @@ _IMPORTED: Final = (
     # Modules that services and commands import late.
     "alembic.command",
     "heddle.drafts.verdict",
-    "heddle.plan.reading",
-    "heddle.plan.conversion",
-    "heddle.plan.writing",
+    "heddle.plan.yaml.reading",
+    "heddle.plan.yaml.conversion",
+    "heddle.plan.yaml.writing",
     "typer._adapters",
 )
 # The maximum size of a request in bytes: larger than any environment.

@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.channels import open_channel
 from heddle.config import Settings
 from heddle.errors import HeddleError, from_rpc
+from heddle.files.worktree_paths import read_record, view_of
 from heddle.names import AttemptName
+from heddle.rpc.channels import open_channel
 from heddle.v1 import worktree_service_pb2_grpc
-from heddle.worktree_paths import read_record, view_of
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.services import serving

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heddle.channels import MAX_MESSAGE_BYTES
+from heddle.rpc.channels import MAX_MESSAGE_BYTES
 
 _MESSAGE: Final = "The body of this request is larger than the web app accepts.\n"
 

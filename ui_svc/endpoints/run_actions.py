@@ -7,8 +7,9 @@ from fastapi import APIRouter, Body
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
-from heddle.plan import file, writing
-from heddle.plan.candidate_rules import MOST
+from heddle.plan import file
+from heddle.plan.validation.candidate_rules import MOST
+from heddle.plan.yaml import writing
 from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.endpoints.plan_form import plan_inputs

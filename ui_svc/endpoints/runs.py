@@ -9,9 +9,9 @@ from fastapi import APIRouter, Body
 from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.events.kinds import HISTORY, RUN, SPANS
+from heddle.files.retained_log import from_oldest
 from heddle.names import ANY, AttemptName, EpicName, RunName
 from heddle.plan import file
-from heddle.retained_log import from_oldest
 from heddle.samples import example
 from ui_svc import views
 from ui_svc.endpoints import addresses

@@ -5,8 +5,8 @@ from typing import Final
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.files.retained_log import oldest_kept
 from heddle.names import RunName
-from heddle.retained_log import oldest_kept
 from ui_svc import views
 from ui_svc.feeds.eta import Forecasts
 from ui_svc.feeds.feed import Feed

@@ -2,8 +2,8 @@
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.files.retained_log import oldest_kept
 from heddle.names import AttemptName
-from heddle.retained_log import oldest_kept
 from ui_svc import views
 from ui_svc.feeds.feed import Feed
 from ui_svc.feeds.rooms import Rooms

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from heddle import pb
-from heddle.plan import analysis, file
-from heddle.plan.inputs import Input
+from heddle.plan import file
+from heddle.plan.graphs import analysis
 from heddle.plan.rules import SCRIPTED
-from heddle.plan.source import Problem
+from heddle.plan.yaml.inputs import Input
+from heddle.plan.yaml.source import Problem
 from ui_svc.views import View
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from heddle import errors, globs, pb
 from worktree_svc.content.ignored_files import IgnoredFiles
-from worktree_svc.git.command import Git, decode, readable
+from worktree_svc.git.process.command import Git, decode, readable
 
 # The largest new file in bytes, and the most new files of one task.
 MAX_FILE_BYTES: Final = 50 << 20

@@ -4,7 +4,7 @@ from heddle import pb
 from heddle.names import AttemptName, EpicName
 from worktree_svc.content import special_files
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.git.process.command import Git, Output, decode, failure
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreeState
 

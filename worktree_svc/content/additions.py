@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc.git.command import Git, Output, encode, readable
+from worktree_svc.git.process.command import Git, Output, encode, readable
 from worktree_svc.storage import files
 
 _ADDS: Final = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import beneath, errors, pb
+from heddle import errors, pb
+from heddle.files import beneath
 from heddle.names import EpicName
 from worktree_svc.content import checkouts
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git, decode, readable
+from worktree_svc.git.process.command import Git, decode, readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths

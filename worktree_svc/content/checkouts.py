@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from heddle import beneath, errors, pb
+from heddle import errors, pb
 from heddle.failpoints import failpoint
+from heddle.files import beneath
+from heddle.files.worktree_paths import git_folder_of, view_of
 from heddle.names import EpicName
-from heddle.worktree_paths import git_folder_of, view_of
 from worktree_svc.content import special_files
 from worktree_svc.git import refs, worktree_registration, worktree_views
-from worktree_svc.git.command import Git, decode, encode
+from worktree_svc.git.process.command import Git, decode, encode
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import beneath, errors, pb
+from heddle import errors, pb
+from heddle.files import beneath
 from worktree_svc.content import agent_merges, checkouts
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git, decode, encode, failure, readable
+from worktree_svc.git.process.command import Git, decode, encode, failure, readable
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from heddle import pb
 from worktree_svc.content import checkouts
-from worktree_svc.git.command import readable
+from worktree_svc.git.process.command import readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import WorktreePaths
 

@@ -7,7 +7,7 @@ trusted: that a missing file was not deleted, and what content it has.
 from collections.abc import Iterable
 from pathlib import Path
 
-from worktree_svc.git.command import Git, decode, encode
+from worktree_svc.git.process.command import Git, decode, encode
 
 
 def entries(git: Git, index: Path, gone: Iterable[str]) -> dict[str, str]:

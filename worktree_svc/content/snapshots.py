@@ -18,7 +18,7 @@ from heddle.names import AttemptName
 from worktree_svc.content import agent_commits, checkouts, special_files, submodule_fill, worktree_content
 from worktree_svc.content.worktree_content import Work
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import SCRATCH, Git, failure
+from worktree_svc.git.process.command import SCRATCH, Git, failure
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths

@@ -12,12 +12,13 @@ from typing import Final
 
 import structlog
 
-from heddle import beneath, errors
+from heddle import errors
+from heddle.files import beneath
 from heddle.names import EpicName
 from worktree_svc.content import additions
 from worktree_svc.content.additions import Refused
 from worktree_svc.git import refs
-from worktree_svc.git.command import decode
+from worktree_svc.git.process.command import decode
 from worktree_svc.storage import files
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -16,7 +16,7 @@ from heddle import urls
 from heddle.errors import HeddleError
 from worktree_svc.content import checkouts, submodules
 from worktree_svc.git import private_folders
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from heddle import beneath
-from worktree_svc.git import private_folders, quarantine, refs
-from worktree_svc.git.command import QUARANTINE, SCRATCH, Git, decode, failure
+from heddle.files import beneath
+from worktree_svc.git import private_folders, refs
+from worktree_svc.git.process import quarantine
+from worktree_svc.git.process.command import QUARANTINE, SCRATCH, Git, decode, failure
 from worktree_svc.projects.repository import Project
 
 KEPT: Final = "refs/heddle/submodules"

@@ -11,7 +11,7 @@ from heddle.errors import HeddleError
 from worktree_svc.content import additions, checkouts, skipped_files, submodules
 from worktree_svc.content.additions import Refused
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.git.process.command import Git, Output, decode, failure
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from heddle import errors, pb
 from heddle.project import git_filters
 from heddle.project.git_filters import FilterSettings, RunGit
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 
 
 def defined(common: Path) -> FilterSettings:

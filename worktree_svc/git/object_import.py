@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from heddle import data_folder
+from heddle.files import data_folder
 from heddle.project import git_filters
 from heddle.project.git_filters import FilterSettings
-from worktree_svc.git import filters, waiting_processes
-from worktree_svc.git.command import SCRATCH, Git, decode
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git import filters
+from worktree_svc.git.process import waiting_processes
+from worktree_svc.git.process.command import SCRATCH, Git, decode
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 from worktree_svc.storage import files
 
 # What a private folder shares with the repository. If a branch has a reflog, Heddle's moves are logged in it;

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle import beneath
+from heddle.files import beneath
 from heddle.names import AttemptName, EpicName, RunName
-from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.git.process.command import Git, Output, decode, failure
 
 # The old value of a ref that must not exist yet.
 ABSENT: Final = ""

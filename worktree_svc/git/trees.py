@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc.git.command import Git, Output, decode, failure, readable
+from worktree_svc.git.process.command import Git, Output, decode, failure, readable
 
 _MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-messages", "-z")
 _OPTIONS: Final = ("-r", "--no-ext-diff", "--no-textconv")

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from worktree_svc.git.command import SCRATCH, Git, decode
 from worktree_svc.git.private_folders import LINKS, setting
+from worktree_svc.git.process.command import SCRATCH, Git, decode
 from worktree_svc.storage import files
 
 _SETTINGS: Final = r"^(branch\..*\.(remote|merge)|remote\..*\.fetch)$"

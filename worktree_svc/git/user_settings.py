@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, stamp_of
-from worktree_svc.git.waiting_processes import OLDEST_SECONDS
+from worktree_svc.git.process.command import Git, decode
+from worktree_svc.git.process.waiting_processes import OLDEST_SECONDS
 
 # The most repositories whose settings are kept.
 _MOST: Final = 64

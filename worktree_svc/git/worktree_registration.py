@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from worktree_svc.git import user_settings
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.storage import files
 
 # Settings that apply only to the repository's own checkout. An epic's worktree always contains all files: with

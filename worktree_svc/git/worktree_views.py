@@ -25,10 +25,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from heddle import beneath
-from heddle.worktree_paths import git_folder_of, view_of
-from worktree_svc.git.command import Git, decode
+from heddle.files import beneath
+from heddle.files.worktree_paths import git_folder_of, view_of
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
+from worktree_svc.git.process.command import Git, decode
 from worktree_svc.storage import files
 
 # The kinds of refs that are never copied.

@@ -14,8 +14,8 @@ from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from worktree_svc.content import agent_merges
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import Git, Output, failure
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import Git, Output, failure
 from worktree_svc.merges import fast_forward
 from worktree_svc.merges.conflict_hunks import Hunk, hunks
 from worktree_svc.projects import branch_records, repository

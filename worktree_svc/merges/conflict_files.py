@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git.process.command import Git, decode, failure, readable
 from worktree_svc.git.trees import is_binary
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project

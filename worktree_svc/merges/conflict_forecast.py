@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from worktree_svc.git import refs, trees
-from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import Git, decode
 from worktree_svc.merges import fast_forward
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.git.process.command import Git, decode, failure, readable
 from worktree_svc.git.trees import is_binary
 
 # The most regions and characters of a conflict to return.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 
 # The beginning of a commit object; nothing after the committer is needed.
 _HEAD: Final = re.compile(

@@ -13,9 +13,9 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from heddle.files.worktree_paths import MERGE
 from heddle.names import EpicName, RunName
 from heddle.project import file as project_file
-from heddle.worktree_paths import MERGE
 from worktree_svc.content import checkouts, submodule_fill
 from worktree_svc.git import trees
 from worktree_svc.git.private_folders import PrivateFolders

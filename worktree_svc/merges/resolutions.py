@@ -11,7 +11,7 @@ import structlog
 from heddle import errors, pb
 from worktree_svc.content import agent_merges
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git, encode, readable
+from worktree_svc.git.process.command import Git, encode, readable
 from worktree_svc.merges import conflict_files
 from worktree_svc.merges.conflict_files import File, Region, Version
 from worktree_svc.projects.repository import Project

@@ -14,7 +14,7 @@ import structlog
 from heddle import errors, pb
 from heddle.names import EpicName, RunName
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects.repository import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -16,7 +16,7 @@ from heddle import errors, pb, urls
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
 from worktree_svc.git import push_refusals, refs
-from worktree_svc.git.command import Git, Output, decode
+from worktree_svc.git.process.command import Git, Output, decode
 from worktree_svc.projects.repository import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -8,8 +8,8 @@ from typing import Final
 
 from heddle import errors, pb, urls
 from worktree_svc.git import filters, refs
-from worktree_svc.git.command import SCRATCH, readable
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import SCRATCH, readable
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files

@@ -15,9 +15,10 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from heddle import errors, pb, running_time
-from worktree_svc.git import command
-from worktree_svc.git.stopping import Stop, stoppable
+from heddle import errors, pb
+from heddle.timing import running_time
+from worktree_svc.git.process import command
+from worktree_svc.git.process.stopping import Stop, stoppable
 from worktree_svc.storage import disk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -20,8 +20,8 @@ import structlog
 from heddle import errors, pb, urls
 from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
-from worktree_svc.git.command import decode
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import decode
 from worktree_svc.projects import known_branches, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project

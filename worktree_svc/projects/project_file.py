@@ -3,7 +3,7 @@
 from typing import Final
 
 from heddle import pb
-from heddle.plan.source import Problem
+from heddle.plan.yaml.source import Problem
 from heddle.project import file as project_file
 from heddle.project import rules
 from worktree_svc.projects import provisions

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from heddle import beneath, globs, pb
-from heddle.plan.source import Problem
-from heddle.plan.text_rules import shown
+from heddle import globs, pb
+from heddle.files import beneath
+from heddle.plan.values.text_rules import shown
+from heddle.plan.yaml.source import Problem
 from heddle.project.rules import is_glob
-from worktree_svc.git.command import readable
+from worktree_svc.git.process.command import readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from heddle.worktree_paths import git_folder_of, read_record
-from worktree_svc.git import refs, user_revisions, user_settings, waiting_processes
-from worktree_svc.git.command import Git, decode, readable
-from worktree_svc.git.environment import EMAIL, NAME
+from heddle.files.worktree_paths import git_folder_of, read_record
+from worktree_svc.git import refs, user_revisions, user_settings
 from worktree_svc.git.private_folders import Location, PrivateFolders
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process import waiting_processes
+from worktree_svc.git.process.command import Git, decode, readable
+from worktree_svc.git.process.environment import EMAIL, NAME
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 
 # Branch names that are valid for git without asking it.
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")

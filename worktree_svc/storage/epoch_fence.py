@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
 
 # Checks a caller's epoch; raises STALE_EPOCH if the caller has been deposed, even while it waited.
 EpochCheck = Callable[[int], None]

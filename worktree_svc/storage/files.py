@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from heddle.durable import sync_folder
+from heddle.files.durable import sync_folder
 
 # How often the removal of a folder is tried while other processes create or remove files in it, and the seconds
 # between two tries.

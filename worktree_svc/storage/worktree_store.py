@@ -134,7 +134,7 @@ class WorktreeState:
     unfilled: tuple[tuple[str, str], ...] = ()
     # The git folder of the project's repository. None: saved by an earlier version.
     common: Path | None = None
-    # The targets of links in the worktree; see heddle/worktree_paths.py.
+    # The targets of links in the worktree; see heddle/files/worktree_paths.py.
     shared: tuple[Path, ...] = ()
     # The commit at which the epic's branch began. Empty: saved by an earlier version.
     origin: str = ""

@@ -31,7 +31,7 @@ from worktree_svc.storage import disk, files
 from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.worktree_store import ChangesFound, WorktreePaths, WorktreeState, WorktreeStore
-from worktree_svc.worktrees import archives, candidates, rewind, set_aside, take_in
+from worktree_svc.worktrees import archives, candidates, set_aside, take_in
 from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
 from worktree_svc.worktrees.pool import WorktreePool
 from worktree_svc.worktrees.take_in import NOTHING, Taken, Wanted
@@ -112,10 +112,7 @@ class Worktrees:
         if base:
             state, taken = candidates.start_at(project, state, head, base), Taken(base, conflict, None)
         else:
-            if back_to:
-                rewind.rewind(project, attempt, head, back_to)
-                state, head = replace(state, start=back_to), back_to
-            taken = take_in.take_in(project, attempt, head, state.began_at, wanted)
+            state, taken = take_in.advanced(project, attempt, state, head, back_to=back_to, wanted=wanted)
         head, merge = taken.head, merge or taken.conflict
         state, created = self._make_ready(project, paths, state, head)
         if kept and ((back_to and not base) or not refs.is_ancestor(project.git, head, kept)):

@@ -1,7 +1,7 @@
 """Finds the commit to which an epic's own work is the difference."""
 
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 
 
 def own_start(git: Git, origin: str, head: str) -> str:

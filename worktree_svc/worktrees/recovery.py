@@ -5,8 +5,8 @@ from pathlib import Path
 import structlog
 
 from heddle.errors import HeddleError
-from worktree_svc.git.command import QUARANTINE
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import QUARANTINE
 from worktree_svc.projects import repository
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreeStore

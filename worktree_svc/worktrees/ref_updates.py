@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from heddle.errors import HeddleError
-from heddle.worktree_paths import view_of
+from heddle.files.worktree_paths import view_of
 from worktree_svc.git import worktree_views
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore

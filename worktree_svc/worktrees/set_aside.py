@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from heddle import data_folder
+from heddle.files import data_folder
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 

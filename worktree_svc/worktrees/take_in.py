@@ -5,7 +5,7 @@ with it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import structlog
@@ -14,10 +14,11 @@ from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from worktree_svc.git import commit_messages, refs, trees
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.worktree_store import TakenBase, WorktreeState
+from worktree_svc.worktrees import rewind
 from worktree_svc.worktrees.own_start import own_start
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -106,6 +107,22 @@ def take_in(project: Project, attempt: AttemptName, head: str, origin: str, want
         raise _out_of_sync(epic.name, base, conflicts[0])
     taken = TakenBase(tip, int(count), conflicts=bool(conflicts))
     return Taken(epic.head, epic.to_resolve(conflicts), taken)
+
+
+def advanced(
+    project: Project,
+    attempt: AttemptName,
+    state: WorktreeState,
+    head: str,
+    *,
+    back_to: str | None,
+    wanted: Wanted,
+) -> tuple[WorktreeState, Taken]:
+    """Rewinds the epic if that is wanted, then takes in what is wanted; returns where the attempt starts."""
+    if back_to:
+        rewind.rewind(project, attempt, head, back_to)
+        state, head = replace(state, start=back_to), back_to
+    return state, take_in(project, attempt, head, state.began_at, wanted)
 
 
 def describe(

@@ -24,8 +24,8 @@ from worktree_svc.content import (
 )
 from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs, worktree_views
-from worktree_svc.git.command import Git
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import Git
 from worktree_svc.projects import claims, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage.epoch_fence import EpochCheck

@@ -8,9 +8,9 @@ from acp import RequestError
 from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
-from agent_svc.agents.claude.rate_limits import RateLimit
+from agent_svc.agents.claude.messages.rate_limits import RateLimit
 from heddle import pb
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 
 # The protocol's code for "log in first".
 AUTH_REQUIRED: Final = -32000

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent_svc.agents.claude.messages.rate_limits import REPORT
+from agent_svc.agents.claude.messages.system_messages import BEGUN, COMPACTED
+from agent_svc.agents.claude.messages.usage import TOKENS, difference, total_of
 from agent_svc.agents.claude.model_calls import OpenCall, used
-from agent_svc.agents.claude.rate_limits import REPORT
-from agent_svc.agents.claude.system_messages import BEGUN, COMPACTED
-from agent_svc.agents.claude.usage import TOKENS, difference, total_of
 from heddle import pb
 
 # The messages to request from the adapter, and the method with which it forwards them.

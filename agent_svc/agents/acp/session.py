@@ -35,10 +35,11 @@ from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
 from agent_svc.agents.base.mcp_servers import without_program
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
-from agent_svc.agents.claude.background_tasks import SUBTYPES
+from agent_svc.agents.claude.messages.background_tasks import SUBTYPES
 from agent_svc.agents.claude.project_config import project_config
 from agent_svc.processes.supervisor import Servers
-from heddle import __version__, running_time
+from heddle import __version__
+from heddle.timing import running_time
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from agent_svc.agents.base.readable_folders import readable_folders
 from agent_svc.processes.process_table import children, parents
 from agent_svc.processes.supervisor import Servers, send
 from agent_svc.text import system
-from heddle import pb, running_time
+from heddle import pb
+from heddle.timing import running_time
 
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20

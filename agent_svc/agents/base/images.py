@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, MAX_CAPTION_BYTES
 from agent_svc.text import clip
-from heddle import beneath
+from heddle.files import beneath
 
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 

@@ -9,7 +9,7 @@ from claude_agent_sdk import (
     ToolUseBlock,
 )
 
-from agent_svc.agents.claude.background_tasks import Tasks
+from agent_svc.agents.claude.messages.background_tasks import Tasks
 
 
 class Background(Tasks):

@@ -7,7 +7,7 @@ from claude_agent_sdk import ResultMessage
 
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError
-from agent_svc.agents.claude.rate_limits import RateLimit
+from agent_svc.agents.claude.messages.rate_limits import RateLimit
 from heddle import pb
 
 LOG_IN: Final = "log in with `claude` on the worker, or set ANTHROPIC_API_KEY for it"

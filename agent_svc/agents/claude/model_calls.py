@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from agent_svc.agents.claude.usage import input_tokens
+from agent_svc.agents.claude.messages.usage import input_tokens
 from heddle import pb
 
 # Anthropic's names of the four kinds of tokens.

@@ -14,7 +14,7 @@ from claude_agent_sdk import (
 
 from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.permission_gate import Permission, permit
-from agent_svc.agents.claude.tool_calls import tool_call
+from agent_svc.agents.claude.messages.tool_calls import tool_call
 from agent_svc.text import whole_characters
 
 

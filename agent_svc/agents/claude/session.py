@@ -26,16 +26,17 @@ from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, en
 from agent_svc.agents.base.revival import KilledError, revived
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
+from agent_svc.agents.claude.messages.transcript import Transcript
+from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
 from agent_svc.agents.claude.model_calls import OpenCall, tokens_of, used
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.permission_hook import Guard
-from agent_svc.agents.claude.transcript import Transcript
-from agent_svc.agents.claude.usage import Spending, SubAgentCalls
 from agent_svc.processes.process_table import descendants
 from agent_svc.processes.signals import signal_name
 from agent_svc.processes.supervisor import Servers
-from heddle import pb, running_time
+from heddle import pb
+from heddle.timing import running_time
 
 # Seconds that Claude has to answer an interrupt, and a request for its usage.
 INTERRUPT: Final = 3.0

@@ -23,7 +23,7 @@ from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.agents.codex.turn import Ended, ListeningEnd, Turn
 from agent_svc.processes.signals import signal_name
 from heddle import pb
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 
 # Seconds that codex may be without a connection to the model's API. codex itself would retry forever.
 DEFAULT_PATIENCE: Final = 60.0

@@ -17,7 +17,7 @@ from agent_svc.agents.codex.server_log import ServerLog, with_server_log
 from agent_svc.agents.codex.session_record import Record, Refused
 from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.text import clip
-from heddle.running_time import Timer
+from heddle.timing.running_time import Timer
 
 # A command's output is at most 1 MiB, and up to six times as long in JSON. A model's text is shorter.
 MAX_LINE_BYTES: Final = 64 << 20

@@ -4,10 +4,10 @@ import time
 
 import typer
 
-from heddle import fencing
 from heddle.cli.console import output
 from heddle.cli.console.output import Json
 from heddle.config import Settings
+from heddle.files import fencing
 
 app = typer.Typer()
 

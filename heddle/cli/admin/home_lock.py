@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psutil
 
-from heddle import data_folder, service_process
 from heddle.cli.console import output
 from heddle.cli.console.failure import Failure
 from heddle.config import ConfigError
+from heddle.files import data_folder
+from heddle.rpc import service_process
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.cli.console import output, resource_names, tables, words
 from heddle.cli.console.arguments import EpicArgument
 from heddle.cli.console.output import Json, with_client
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 
 app = typer.Typer()
 

@@ -14,10 +14,10 @@ from heddle.cli.console import output, tables
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json
 from heddle.client import HeddleClient
-from heddle.clock import utc_now
 from heddle.config import Settings
 from heddle.identity import certificates, token_file
-from heddle.plan import durations
+from heddle.plan.values import durations
+from heddle.timing.clock import utc_now
 
 app = typer.Typer()
 tokens = typer.Typer(help="Create, list and revoke tokens of people and programs.", no_args_is_help=True)

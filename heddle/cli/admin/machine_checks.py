@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from heddle import data_folder, fencing
 from heddle.cli.admin import home_lock
 from heddle.cli.console.failure import Failure
 from heddle.config import ConfigError, Settings
+from heddle.files import data_folder, fencing
 
 # The first git that merges without a checkout (merge-tree --write-tree).
 NEEDED_GIT: Final = (2, 39)

@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from heddle import data_folder
 from heddle.cli.admin.machine_checks import Finding
 from heddle.config import Settings
+from heddle.files import data_folder
 from heddle.project import git_filters
 
 _TIMEOUT: Final = 30

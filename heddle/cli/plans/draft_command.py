@@ -19,7 +19,7 @@ from heddle.client import HeddleClient
 from heddle.drafts import sources
 from heddle.drafts.prompt import remark_line
 from heddle.drafts.request import MAX_ROUNDS, ROUNDS
-from heddle.plan.analysis import analyse
+from heddle.plan.graphs.analysis import analyse
 from heddle.samples.example import ready_agents, usual_agent
 
 app = typer.Typer()

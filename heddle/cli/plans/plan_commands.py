@@ -16,7 +16,7 @@ from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json
 from heddle.cli.plans import plan_file, plan_simulation, project_file
 from heddle.config import Settings
-from heddle.plan.analysis import Analysis, analyse, planned_order
+from heddle.plan.graphs.analysis import Analysis, analyse, planned_order
 from heddle.plan.rules import resolved_agent
 
 # The sessions of a worker with usual settings.

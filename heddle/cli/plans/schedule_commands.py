@@ -21,7 +21,7 @@ from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
 from heddle.cli.plans import plan_file
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 
 app = typer.Typer(help="Run plans at recurring times.", no_args_is_help=True)
 

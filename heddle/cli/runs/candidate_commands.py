@@ -9,7 +9,7 @@ from heddle.cli.console import output, resource_names, words
 from heddle.cli.console.arguments import TaskArgument
 from heddle.cli.console.output import Json, with_client
 from heddle.client import HeddleClient
-from heddle.plan.candidate_rules import MOST
+from heddle.plan.validation.candidate_rules import MOST
 
 app = typer.Typer()
 

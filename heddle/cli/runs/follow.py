@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.cli.console import event_lines, output, run_board
 from heddle.cli.console.exit_codes import FAILED
 from heddle.client import HeddleClient
-from heddle.retained_log import from_oldest
+from heddle.files.retained_log import from_oldest
 
 
 async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json: bool = False) -> pb.Run:

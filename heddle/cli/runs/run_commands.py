@@ -28,10 +28,10 @@ from heddle.cli.console.transcript import Transcript
 from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
-from heddle.clock import utc_now
 from heddle.drafts.prompt import remark_line
-from heddle.plan import writing
-from heddle.retained_log import from_oldest
+from heddle.files.retained_log import from_oldest
+from heddle.plan.yaml import writing
+from heddle.timing.clock import utc_now
 
 app = typer.Typer()
 
@@ -361,7 +361,7 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
     else:
         output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
         if run.waits_for:
-            output.line(f"waits: {words.plain(run.waits_for)}")
+            output.line(words.waits(words.plain(run.waits_for)))
 
 
 def _details(run: pb.Run) -> Iterator[str]:
@@ -375,6 +375,6 @@ def _details(run: pb.Run) -> Iterator[str]:
     if run.reason:
         yield f"reason: {run.reason}"
     if run.waits_for:
-        yield f"waits: {words.plain(run.waits_for)}"
+        yield words.waits(words.plain(run.waits_for))
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

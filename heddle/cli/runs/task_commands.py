@@ -13,7 +13,7 @@ from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
 from heddle.client import HeddleClient
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ from heddle.names import AttemptName
 from scheduler_svc.leader.attempts.submitted_work import Commit, acceptance
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model import candidates
+from scheduler_svc.model.plans import candidates
 from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.outcomes import candidate_outcomes
 from scheduler_svc.store.queries.assignments import Assignment

@@ -12,11 +12,11 @@ import grpc
 import structlog
 
 from heddle import pb
-from heddle.backoff import Backoff
 from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
+from heddle.timing.backoff import Backoff
 from scheduler_svc.leader.attempts import attempt_candidates, attempt_reviews, attempt_waits
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
@@ -27,7 +27,7 @@ from scheduler_svc.leader.attempts.submitted_work import Commit
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.project_setup import setup_of
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.plan_defaults import background_wait
+from scheduler_svc.model.plans.plan_defaults import background_wait
 from scheduler_svc.pools.lease_end import stream_before_lease_end
 from scheduler_svc.pools.session_stream import joined
 from scheduler_svc.pools.workers import from_worker

@@ -9,9 +9,9 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls
 from scheduler_svc.leader.attempts.draft_handover import prompt_of_round
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model import review_prompt
-from scheduler_svc.model.merge_prompt import merge_prompt
-from scheduler_svc.model.retry_prompt import prompt_after
+from scheduler_svc.model.prompts import review_prompt
+from scheduler_svc.model.prompts.merge_prompt import merge_prompt
+from scheduler_svc.model.prompts.retry_prompt import prompt_after
 from scheduler_svc.pools.worker import Worker
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_last_failed

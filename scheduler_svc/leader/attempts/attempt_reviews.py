@@ -11,7 +11,8 @@ from heddle.names import AttemptName
 from scheduler_svc.leader.attempts.submitted_work import Commit, acceptance
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model import review_answer, reviews
+from scheduler_svc.model.lifecycle import reviews
+from scheduler_svc.model.prompts import review_answer
 from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.outcomes import review_outcomes
 from scheduler_svc.store.queries.assignments import Assignment

@@ -11,7 +11,7 @@ from heddle.drafts.request import proposed_agent
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from heddle.samples.example import ready_agents
-from scheduler_svc.commands.revised_plans import (
+from scheduler_svc.commands.plans.revised_plans import (
     read_asked,
     read_before,
     read_proposal,
@@ -20,7 +20,7 @@ from scheduler_svc.commands.revised_plans import (
 )
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.model.agent_availability import check_available
+from scheduler_svc.model.sessions.agent_availability import check_available
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.doorbell import attempt_topics
 from scheduler_svc.store.db.times import timestamp

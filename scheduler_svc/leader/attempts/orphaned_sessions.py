@@ -8,7 +8,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from heddle.paging import pages
+from heddle.rpc.paging import pages
 from scheduler_svc.leader.attempts.session_stop import stop_session
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.workers import call

@@ -7,9 +7,9 @@ import grpc
 import structlog
 
 from heddle import pb
-from heddle.backoff import Backoff
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
+from heddle.timing.backoff import Backoff
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.pools.lease_end import before_lease_end
 from scheduler_svc.pools.workers import call

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import grpc
 import structlog
 
-from heddle.backoff import Backoff
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import RunName
+from heddle.timing.backoff import Backoff
 from scheduler_svc.pools.lease_end import before_lease_end
 from scheduler_svc.pools.worker import Worker
 from scheduler_svc.pools.workers import call

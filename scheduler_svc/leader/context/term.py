@@ -4,10 +4,10 @@ from functools import partial
 from typing import TypeVar
 
 from heddle import pb
-from heddle.backoff import Backoff
-from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from heddle.timing.backoff import Backoff
+from heddle.timing.clock import Clock
 from scheduler_svc.leader.context.environment_waits import Faults
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
@@ -16,7 +16,7 @@ from scheduler_svc.store.db.leadership import check_epoch
 from scheduler_svc.store.db.times import micros
 from scheduler_svc.store.db.writer import Work
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model import base_sync
-from scheduler_svc.model.states import ENDED_EPIC, ENDED_RUN, OPEN_TASK
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, ENDED_RUN, OPEN_TASK
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event

@@ -14,7 +14,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.leader.merges.forecast_changes import EpicInPlay, forecast
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append

@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge, Histogram
 
-from heddle.backoff import Backoff
 from heddle.config import ConfigError, WorkerAddress
+from heddle.timing.backoff import Backoff
 from scheduler_svc.pools.kubernetes import names
 from scheduler_svc.pools.kubernetes.api import Pod, PodApi, RefusedError
 from scheduler_svc.pools.kubernetes.pod_state import end_of, state_of

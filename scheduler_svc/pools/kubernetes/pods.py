@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from heddle.backoff import Backoff
+from heddle.timing.backoff import Backoff
 from scheduler_svc.pools.kubernetes.api import Pod, PodApi, RefusedError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

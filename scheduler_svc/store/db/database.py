@@ -39,6 +39,7 @@ class Database:
         )
         self._doorbell = doorbell
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-reader")
+        self._maintenance = ThreadPoolExecutor(1, thread_name_prefix="database-maintenance")
         self._writer: Writer | None = None
         self._remote: RemoteDoorbell | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,6 +68,7 @@ class Database:
         if self._remote:
             await asyncio.to_thread(self._remote.stop)
         await asyncio.to_thread(self._readers.shutdown)
+        await asyncio.to_thread(self._maintenance.shutdown)
         self.engine.dispose()
 
     async def submit(self, work: Work[T], *topics: str, guard: Guard | None = None) -> T:
@@ -90,7 +92,7 @@ class Database:
             raise unavailable(RuntimeError("it is not open"))
         if is_sqlite(self.engine):
             return await self.submit(work)
-        return await asyncio.to_thread(self._maintain, work)
+        return await asyncio.get_running_loop().run_in_executor(self._maintenance, self._maintain, work)
 
     def _maintain(self, work: Work[T]) -> T:
         try:

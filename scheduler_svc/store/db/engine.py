@@ -14,6 +14,10 @@ from scheduler_svc.store.db import pipeline
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
+# Key of a connection, and execution option of an engine: when it was opened, and when `renew_connections` was called.
+_OPENED: Final = "heddle_opened"
+_RENEWED: Final = "heddle_renewed"
+
 # Connections that are kept open: four readers, the writer, and the leader's lock.
 _POOL: Final = 6
 
@@ -46,10 +50,10 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            return _with_queue(_open_sqlite(parsed, parsed.database))
+            return _with_listeners(_open_sqlite(parsed, parsed.database))
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return _with_queue(_open_postgres(parsed))
+            return _with_listeners(_open_postgres(parsed))
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -65,12 +69,28 @@ def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def _with_queue(engine: sa.Engine) -> sa.Engine:
-    """Lets every statement see what its connection has queued before."""
+def renew_connections(engine: sa.Engine) -> None:
+    """Lets each connection that is open now be replaced when it is next taken from the pool.
 
+    `Engine.dispose` would replace the pool, and a connection that returns to a replaced pool is never closed.
+    """
+    engine.update_execution_options(**{_RENEWED: time.monotonic()})
+
+
+def _with_listeners(engine: sa.Engine) -> sa.Engine:
     @sa.event.listens_for(engine, "before_cursor_execute")
     def send_queue(connection: sa.Connection, *_: object) -> None:
+        # Every statement sees what its connection has queued before.
         pipeline.flush(connection)
+
+    @sa.event.listens_for(engine, "connect")
+    def remember(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info[_OPENED] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def replace(_connection: object, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info[_OPENED] < engine.get_execution_options().get(_RENEWED, 0):
+            raise sa.exc.DisconnectionError
 
     return engine
 

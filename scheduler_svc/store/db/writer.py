@@ -21,7 +21,7 @@ from prometheus_client import Counter, Histogram
 
 from heddle import errors, pb
 from scheduler_svc.store.db import pipeline
-from scheduler_svc.store.db.engine import is_usable, open_writer
+from scheduler_svc.store.db.engine import is_usable, open_writer, renew_connections
 from scheduler_svc.store.db.events import collecting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -155,7 +155,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 (each job receives it; the writer must continue)
             self._disconnect()
             # The others may lead to the same server.
-            self._engine.dispose()
+            renew_connections(self._engine)
             _UNAVAILABLE.inc()
             problem = unavailable(error)
             log.warning("database_unavailable", error=problem.message)

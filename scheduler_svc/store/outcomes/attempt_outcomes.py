@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.agents import provider_of
 from heddle.names import AttemptName, RunName
-from scheduler_svc.model import transitions
+from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.pipeline import fetch

@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.model import base_sync, transitions
+from scheduler_svc.model import base_sync
+from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import LIVE_ATTEMPT, of, this
 from scheduler_svc.store.db.tables import epics as epics_table

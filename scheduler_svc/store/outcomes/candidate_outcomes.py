@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, TaskName
-from scheduler_svc.model import transitions
+from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ACCEPTING, ANY_ATTEMPT, LIVE_ATTEMPT, of

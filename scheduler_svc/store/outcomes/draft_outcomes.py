@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.drafts.prompt import declined
 from heddle.names import AttemptName
-from scheduler_svc.model.draft_words import rejection
+from scheduler_svc.model.plans.draft_words import rejection
 from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows import drafts, tasks

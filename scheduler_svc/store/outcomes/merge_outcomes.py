@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from heddle import pb, urls
 from heddle.names import EpicName, RunName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.tables import epics as epics_table
 from scheduler_svc.store.db.tables import runs as runs_table

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError, not_found
 from heddle.names import AttemptName, TaskName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.session_summary import is_overdue, show_question
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.sessions.session_summary import is_overdue, show_question
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT

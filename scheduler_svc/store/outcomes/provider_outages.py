@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.agents import provider_of
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.model import transitions
+from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.policy.pauses import MAX_OUTAGES
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import LIVE_ATTEMPT, of

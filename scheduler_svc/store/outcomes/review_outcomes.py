@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.model import reviews, transitions
+from scheduler_svc.model.lifecycle import reviews, transitions
 from scheduler_svc.policy.decision import MAX_LOSSES
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.pipeline import fetch

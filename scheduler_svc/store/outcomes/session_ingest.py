@@ -15,8 +15,8 @@ from heddle.agents import provider_of
 from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.session_summary import fold
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.sessions.session_summary import fold
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.events import append, event

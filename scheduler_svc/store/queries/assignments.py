@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.model import base_sync, reviews
-from scheduler_svc.model.status import TaskStatus
-from scheduler_svc.model.transitions import TASK_START
+from scheduler_svc.model import base_sync
+from scheduler_svc.model.lifecycle import reviews
+from scheduler_svc.model.lifecycle.status import TaskStatus
+from scheduler_svc.model.lifecycle.transitions import TASK_START
 from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, START, of
 from scheduler_svc.store.db.tables import attempts, tasks

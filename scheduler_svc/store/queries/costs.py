@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import ANY, AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.model.usage import total
+from scheduler_svc.model.sessions.usage import total
 from scheduler_svc.store.db.tables import ATTEMPT_OF_TASK, EPIC_OF_TASK, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp
 from scheduler_svc.store.queries import page_tokens

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.model.states import ENDED_EPIC, OPEN_TASK, MergeState
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, OPEN_TASK, MergeState
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, epics, tasks
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_epics

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from heddle import pb
-from scheduler_svc.model.session_summary import is_overdue
+from scheduler_svc.model.sessions.session_summary import is_overdue
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, runs, tasks
 
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()

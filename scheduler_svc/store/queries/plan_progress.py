@@ -7,11 +7,11 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.plan_difference import EpicProgress, Progress
-from scheduler_svc.model.states import ENDED_EPIC, MergeState
-from scheduler_svc.model.status import EpicStatus
-from scheduler_svc.model.unfinished_plan import Finished
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, MergeState
+from scheduler_svc.model.lifecycle.status import EpicStatus
+from scheduler_svc.model.plans.plan_difference import EpicProgress, Progress
+from scheduler_svc.model.plans.unfinished_plan import Finished
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, tasks
 
 _STOPPING: Final = frozenset({pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN})

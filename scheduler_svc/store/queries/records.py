@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.model.states import ENDED_EPIC, MergeState
-from scheduler_svc.model.status import EpicStatus
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, MergeState
+from scheduler_svc.model.lifecycle.status import EpicStatus
 from scheduler_svc.store.db.statements import this
 from scheduler_svc.store.db.tables import IS_WHOLE, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import RUN_COLUMNS, attempts_at, is_attempt, is_epic, is_task

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
-from scheduler_svc.model.plan_defaults import background_wait
-from scheduler_svc.model.session_summary import closed_lines
+from scheduler_svc.model.plans.plan_defaults import background_wait
+from scheduler_svc.model.sessions.session_summary import closed_lines
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import optional_timestamp, timestamp
 from scheduler_svc.store.queries.spending import usage_by_epic, usage_by_run
@@ -64,16 +64,6 @@ def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
     """Returns the plan of an existing task."""
     spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(name))).scalar_one()
     return pb.PlanTask.FromString(spec)
-
-
-def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
-    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
-    chosen = sa.select(tasks.c.spec).where(
-        *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
-    )
-    specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
-    agents = [agent for each in specs for agent in (each.agent, *(review.agent for review in each.reviews))]
-    return frozenset(agent.partition(":")[0] for agent in agents if agent)
 
 
 def get_tasks(
@@ -257,6 +247,8 @@ def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.Usage
         budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
         sync_policy=spec.sync or pb.SYNC_POLICY_OFF,
         sync=_sync_of(row),
+        last_move=pb.EpicMove.FromString(row.last_move) if row.last_move else None,
+        waits_for=row.waits_for if row.ended_at is None else "",
     )
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import RunName
-from scheduler_svc.model.usage import total
+from scheduler_svc.model.sessions.usage import total
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import (
     RUN_COLUMNS,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle import pb
-from scheduler_svc.model.usage import total
+from scheduler_svc.model.sessions.usage import total
 from scheduler_svc.store.db.tables import attempts, epics, project_totals, runs
 
 # In microseconds.

@@ -13,7 +13,7 @@ from scheduler_svc.store.db.statements import EPIC_WORKER
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.queries import page_tokens
 from scheduler_svc.store.queries.resources import is_epic
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 # Columns are read by name.
 Row: TypeAlias = sa.Row[Any]

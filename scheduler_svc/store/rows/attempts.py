@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.model.status import AttemptStatus, Move
+from scheduler_svc.model.lifecycle.status import AttemptStatus, Move
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import attempts

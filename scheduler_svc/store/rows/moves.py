@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.model.states import MergeState
-from scheduler_svc.model.status import (
+from scheduler_svc.model.lifecycle.states import MergeState
+from scheduler_svc.model.lifecycle.status import (
     AttemptStatus,
     EpicStatus,
     IllegalMoveError,

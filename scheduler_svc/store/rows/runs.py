@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.states import ENDED_EPIC, MergeState
-from scheduler_svc.model.status import Move, RunStatus
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, MergeState
+from scheduler_svc.model.lifecycle.status import Move, RunStatus
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import of, this

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
+from scheduler_svc.model.lifecycle.states import ENDED_RUN
 from scheduler_svc.model.schedule_times import Due, Step
-from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.store.db.plan_tables import schedules
 from scheduler_svc.store.db.tables import runs
 from scheduler_svc.store.db.times import timestamp

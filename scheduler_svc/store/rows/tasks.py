@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, TaskName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.status import IllegalMoveError, Move, TaskStatus
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.status import IllegalMoveError, Move, TaskStatus
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import IS_WHOLE, tasks

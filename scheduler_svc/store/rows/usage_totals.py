@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.model.usage import total
+from scheduler_svc.model.sessions.usage import total
 from scheduler_svc.store.db import pipeline
 from scheduler_svc.store.db.statements import of, this
 from scheduler_svc.store.db.tables import epics as epics_table

@@ -14,8 +14,8 @@ from agent_svc.app import build
 from agent_svc.log import event_log, recorder
 from heddle import errors, pb
 from heddle.config import ConfigError
+from heddle.files.worktree_paths import record_file_of
 from heddle.testing.driver_stage import make_worktree
-from heddle.worktree_paths import record_file_of
 from tests.support.agents import (
     DEADLINE,
     EPIC,

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from agent_svc.sessions import standalone_checks
 from heddle import pb
+from heddle.files.worktree_paths import record_file_of, worktree_of
 from heddle.names import RunName
-from heddle.worktree_paths import record_file_of, worktree_of
 from tests.support.agents import EPIC, Agents, HeldTimer, agents, all_gone, living, seconds
 from tests.support.scheduler import eventually
 

@@ -13,7 +13,7 @@ import pytest
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from heddle import pb
-from heddle.clock import utc_now
+from heddle.timing.clock import utc_now
 from tests.support.agents import DEADLINE, ending, payloads
 from tests.support.claude import claude
 from tests.support.codex import KEY, codex

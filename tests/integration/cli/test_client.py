@@ -7,7 +7,7 @@ import pytest
 
 from heddle import errors, pb
 from heddle.client import HeddleClient, ServerUnreachable
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from heddle.v1 import scheduler_service_pb2
 from tests.support.fake_scheduler import ATTEMPT, RUN, FakeScheduler
 

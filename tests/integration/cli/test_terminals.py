@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heddle.serving import Server
+from heddle.rpc.serving import Server
 from tests.support import warm
 from tests.support.fake_scheduler import RUN, FakeScheduler
 from tests.support.repositories import make_repository

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from heddle.channels import open_channel
 from heddle.cli.admin import ports
 from heddle.cli.admin.health import is_serving, is_web_serving
 from heddle.cli.admin.ports import Endpoints
+from heddle.rpc.channels import open_channel
 from tests.support.commands import DEADLINE, Command, gone, run, running
 from tests.support.fake_services import write_services
 from tests.support.ports import free_base

@@ -12,12 +12,13 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from heddle import errors, pb, serving
-from heddle.call_limits import CallLimits
-from heddle.channels import open_channel
+from heddle import errors, pb
 from heddle.identity.guard import GuardInterceptor
 from heddle.identity.principals import Principal
-from heddle.serving import Server, Service
+from heddle.rpc import serving
+from heddle.rpc.call_limits import CallLimits
+from heddle.rpc.channels import open_channel
+from heddle.rpc.serving import Server, Service
 from heddle.v1 import scheduler_service_pb2_grpc as rpc
 from tests.support.callers import ADA, KnownCaller
 

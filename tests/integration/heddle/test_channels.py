@@ -5,8 +5,8 @@ from functools import partial
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from heddle.channels import open_channel
-from heddle.serving import Server, Service
+from heddle.rpc.channels import open_channel
+from heddle.rpc.serving import Server, Service
 from tests.support.callers import ADA
 
 DEADLINE = 30.0

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from heddle import pb
 from heddle.config import ConfigError
-from heddle.metrics import exposed
+from heddle.rpc.metrics import exposed
 from tests.support import certificates
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import make_repository

@@ -13,7 +13,7 @@ from tests.support.agents import AgentProcess, ending, output
 
 SERVICE = """
 import sys
-from heddle import service_process
+from heddle.rpc import service_process
 from heddle.config import Settings
 if "protected" in sys.argv:
     service_process.protect(Settings.read({"HEDDLE_HOME": sys.argv[1]}))

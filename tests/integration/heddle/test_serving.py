@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from heddle import errors, pb
-from heddle.serving import AddressInUseError, Server, Service
+from heddle.rpc.serving import AddressInUseError, Server, Service
 from heddle.v1 import worktree_service_pb2_grpc as rpc
 from tests.support.callers import ANYTHING
 from tests.support.services import serving
@@ -139,7 +139,7 @@ async def test_a_taken_port_is_refused_with_advice() -> None:
 PROGRAM = """
 import asyncio, os
 from heddle.identity.guard import SchedulerOnly
-from heddle.serving import Service, serve
+from heddle.rpc.serving import Service, serve
 
 async def start():
     print("ready", flush=True)

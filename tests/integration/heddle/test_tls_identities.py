@@ -10,11 +10,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from heddle import channels, errors, pb
-from heddle.channels import open_channel
+from heddle import errors, pb
 from heddle.config import ConfigError, Tls
 from heddle.identity.guard import SchedulerOnly
-from heddle.serving import Server
+from heddle.rpc import channels
+from heddle.rpc.channels import open_channel
+from heddle.rpc.serving import Server
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from tests.support import certificates

@@ -5,7 +5,7 @@ import pytest
 
 from heddle import errors, pb
 from heddle.errors import Violation
-from heddle.serving import Service
+from heddle.rpc.serving import Service
 from heddle.v1 import scheduler_service_pb2_grpc as grpc_stubs
 from tests.support.callers import ADA
 from tests.support.services import serving

@@ -7,8 +7,8 @@ import pytest
 
 from agent_svc.agents.scripted.rehearsal import rehearsal
 from heddle import pb, samples
-from heddle.plan import analysis
 from heddle.plan.file import load
+from heddle.plan.graphs import analysis
 from tests.support.repositories import git
 
 

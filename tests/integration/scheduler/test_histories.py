@@ -13,9 +13,9 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.api.run_stream import _read_page
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
-from scheduler_svc.model.usage import total
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import _Base, _write
+from scheduler_svc.model.sessions.usage import total
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Database
@@ -39,7 +39,7 @@ from scheduler_svc.store.queries.resources import get_run
 from scheduler_svc.store.queries.session_log import read_tail
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.queries.spending import project_costs
-from scheduler_svc.store.rows import log_retention
+from scheduler_svc.store.rows.retention import log_retention
 from tests.support.scheduler import make_plan
 
 RUN = RunName("long")

@@ -7,7 +7,7 @@ import pytest
 from heddle import pb
 from heddle.agents import provider_of
 from heddle.names import AttemptName
-from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.decisions.apply_action import act
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.rows import holds

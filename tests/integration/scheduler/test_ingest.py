@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import _Base, _write
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.model import transitions
-from scheduler_svc.model.status import IllegalMoveError, Move
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.status import IllegalMoveError, Move
 from scheduler_svc.store.db import tables
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell

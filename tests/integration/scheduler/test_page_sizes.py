@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from heddle import pb
-from heddle.channels import open_channel
+from heddle.rpc.channels import open_channel
 from heddle.v1 import identity_service_pb2, scheduler_service_pb2
 from heddle.v1.identity_service_pb2_grpc import IdentityServiceStub
 from scheduler_svc.api import identity_servicer, servicer, worker_methods

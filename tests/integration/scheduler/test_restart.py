@@ -1,6 +1,7 @@
 """A scheduler that ends in the middle of a run, and its successor."""
 
 import asyncio
+import threading
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.store.db.leadership import check_epoch, read_epoch
+from tests.support.agents import DEADLINE
 from tests.support.postgres import Postgres
 from tests.support.scheduler import eventually, make_plan, scheduling, serving_fake
 
@@ -235,6 +237,37 @@ async def test_a_read_whose_connection_the_database_cuts_is_read_again(
 
     first, second = read_by
     assert answer == second != first
+
+
+async def test_a_connection_in_use_while_the_writer_loses_its_own_is_replaced_and_closed(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """A read that began before the writer's connection broke gets its answer; the next read uses a new connection."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def read(connection: Any) -> Any:
+        begun.set()
+        assert may_end.wait(DEADLINE)
+        return connection.connection.dbapi_connection
+
+    def cut(connection: Any) -> None:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    async with (
+        serving_fake(FakeWorker()) as address,
+        scheduling(address, tmp_path, postgres.new_database("cut_writer")) as scheduler,
+    ):
+        reading = asyncio.create_task(scheduler.app.database.read(read))
+        await asyncio.to_thread(begun.wait, DEADLINE)
+        with pytest.raises(HeddleError):
+            await scheduler.app.database.submit(cut)
+        may_end.set()
+        before = await reading
+        after = await scheduler.app.database.read(read)
+        assert before.closed
+        assert not after.closed
+
+    assert after.closed
 
 
 async def test_deposed_leader_can_neither_write_nor_command(

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.plan import writing
+from heddle.plan.yaml import writing
 from heddle.testing.fake_session import FakeSession, succeed
 from heddle.testing.fake_worker import FakeWorker
 from tests.integration.scheduler.test_apply_plan import applied, error_of

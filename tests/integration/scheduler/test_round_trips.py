@@ -11,8 +11,8 @@ import pytest
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
-from scheduler_svc.commands.apply_action import act_on
-from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.commands.decisions.apply_action import act_on
+from scheduler_svc.commands.runs.create_run import _Base, _write
 from scheduler_svc.leader.loop import _observe
 from scheduler_svc.policy.actions import Action, StartTask
 from scheduler_svc.policy.decision import decide

@@ -13,9 +13,9 @@ from alembic.migration import MigrationContext
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
-from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Base, _write
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.commands.decisions.apply_action import act
+from scheduler_svc.commands.runs.create_run import _Base, _write
+from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db import partitions
 from scheduler_svc.store.db.database import Database
@@ -32,7 +32,7 @@ from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.rows.callers import requests
 from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.worktree_paths import git_folder_of
+from heddle.files.worktree_paths import git_folder_of
 from tests.support import worktrees
 from tests.support.fleet import Fleet
 from tests.support.repositories import git

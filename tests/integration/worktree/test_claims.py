@@ -12,7 +12,7 @@ from heddle.names import EpicName
 from tests.support.repositories import git
 from worktree_svc.git import refs
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 from worktree_svc.projects import claims, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.mirrors import Mirrors

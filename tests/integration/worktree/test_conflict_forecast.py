@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
-from worktree_svc.git.command import Git, Output
+from worktree_svc.git.process.command import Git, Output
 
 
 def branch(epic: str) -> str:

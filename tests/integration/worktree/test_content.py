@@ -199,7 +199,7 @@ async def test_a_filter_that_does_not_end_blocks_nothing(
     path = await worker.ready(attempt())
     (path / ".gitattributes").write_text("*.slow filter=slow\n")
     (path / "x.slow").write_text("word\n")
-    monkeypatch.setattr("worktree_svc.git.command.LONGEST_SECONDS", 5.0)
+    monkeypatch.setattr("worktree_svc.git.process.command.LONGEST_SECONDS", 5.0)
     error = await refused(worker.commit(attempt()))
     assert error.reason == pb.ERROR_REASON_GIT_FAILED
     assert "took longer" in error.message

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.worktree_paths import git_folder_of, view_of
+from heddle.files.worktree_paths import git_folder_of, view_of
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, refused

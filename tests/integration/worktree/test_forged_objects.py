@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.worktree_paths import view_of
+from heddle.files.worktree_paths import view_of
 from tests.support.repositories import git, git_fails
 from tests.support.worktrees import Worker, attempt, refused
 

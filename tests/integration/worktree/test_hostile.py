@@ -10,7 +10,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import from_rpc
-from heddle.worktree_paths import git_folder_of
+from heddle.files.worktree_paths import git_folder_of
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 

@@ -13,7 +13,7 @@ from heddle import pb
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
-from worktree_svc.git import command as service_git
+from worktree_svc.git.process import command as service_git
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/heddle/r1/epics/api", "refs/heddle/accepted/r1/api"])

@@ -10,7 +10,7 @@ from tests.integration.worktree import test_claims, test_places
 from tests.integration.worktree.test_claims import places
 from tests.integration.worktree.test_places import workers
 from tests.support.worktrees import Worker
-from worktree_svc.git.command import Git, Output
+from worktree_svc.git.process.command import Git, Output
 from worktree_svc.projects import claims
 from worktree_svc.projects.claims import Claim
 from worktree_svc.projects.repository import Project

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from worktree_svc.git.processes import Process, communicate, end
+from worktree_svc.git.process.processes import Process, communicate, end
 
 # More than the buffer of a pipe.
 LONG = b"0123456789abcdef" * 100_000

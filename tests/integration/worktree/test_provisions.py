@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.worktree_paths import shared_folders
+from heddle.files.worktree_paths import shared_folders
 from tests.integration.worktree.test_crashes import SERVICE, persist
 from tests.support import worktrees
 from tests.support.fleet import Fleet

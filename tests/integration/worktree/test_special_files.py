@@ -11,9 +11,9 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.worktree_paths import git_folder_of, view_of
+from heddle.files.worktree_paths import git_folder_of, view_of
 from tests.support.worktrees import Worker, attempt, refused
-from worktree_svc.git import command as service_git
+from worktree_svc.git.process import command as service_git
 from worktree_svc.projects.locks import KeyedExecutor
 
 KEPT = "refs/heddle/attempts/r1/api/one/1"

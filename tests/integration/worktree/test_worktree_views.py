@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heddle.worktree_paths import git_folder_of, record_file_of, view_of
+from heddle.files.worktree_paths import git_folder_of, record_file_of, view_of
 from tests.support.repositories import git, git_fails
 from tests.support.scheduler import eventually
 from tests.support.worktrees import Worker, attempt, fingerprint

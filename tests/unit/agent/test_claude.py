@@ -29,12 +29,12 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.agents.claude.failures import api_failure, error_of, failure, wish
+from agent_svc.agents.claude.messages.rate_limits import RateLimit
+from agent_svc.agents.claude.messages.tool_calls import tool_call
+from agent_svc.agents.claude.messages.transcript import Transcript
+from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
-from agent_svc.agents.claude.rate_limits import RateLimit
-from agent_svc.agents.claude.tool_calls import tool_call
-from agent_svc.agents.claude.transcript import Transcript
-from agent_svc.agents.claude.usage import Spending, SubAgentCalls
 
 
 def piece(**event: Any) -> StreamEvent:

@@ -9,7 +9,7 @@ pytest.importorskip("claude_agent_sdk")
 from claude_agent_sdk import AssistantMessage, SystemMessage, ToolUseBlock
 
 from agent_svc.agents.claude.background import Background
-from agent_svc.agents.claude.background_tasks import OWED, SETTLING
+from agent_svc.agents.claude.messages.background_tasks import OWED, SETTLING
 from tests.unit.agent.test_claude import result
 
 

@@ -8,8 +8,8 @@ pytest.importorskip("claude_agent_sdk", reason="claude_agent_sdk is not installe
 
 from claude_agent_sdk import RateLimitEvent, RateLimitInfo
 
-from agent_svc.agents.claude.rate_limits import RateLimit
-from agent_svc.agents.claude.transcript import Transcript
+from agent_svc.agents.claude.messages.rate_limits import RateLimit
+from agent_svc.agents.claude.messages.transcript import Transcript
 
 
 def test_a_reached_limit_is_named_once() -> None:

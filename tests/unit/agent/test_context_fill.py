@@ -4,7 +4,7 @@ import pytest
 
 from agent_svc.agents.base.context_fill import with_context
 from heddle import pb
-from scheduler_svc.model.session_summary import fold
+from scheduler_svc.model.sessions.session_summary import fold
 
 
 def test_the_last_report_says_how_full_the_context_is() -> None:

@@ -150,7 +150,7 @@ CALLS = st.tuples(
 def test_claude(calls: list[tuple[str, dict[str, Any], str, Any]]) -> None:
     """Any message or call of Claude's model and any answer of its tools becomes events."""
     sdk = pytest.importorskip("claude_agent_sdk")
-    from agent_svc.agents.claude.transcript import Transcript  # noqa: PLC0415 (imports the SDK)
+    from agent_svc.agents.claude.messages.transcript import Transcript  # noqa: PLC0415 (imports the SDK)
 
     transcript = Transcript(Path("/tree"), lambda: 0.0)
     for number, (name, told, text, content) in enumerate(calls):

@@ -11,8 +11,8 @@ from agent_svc.agents.base.permission_gate import judged
 from agent_svc.agents.base.permissions import Verdict, decide, runs_anything
 from agent_svc.agents.base.readable_folders import IN_HOME, SHARED, SYSTEM, readable_folders
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.claude.messages.tool_calls import tool_call
 from agent_svc.agents.claude.own_folder import result_folders
-from agent_svc.agents.claude.tool_calls import tool_call
 from heddle import pb
 from heddle.permissions.permission_patterns import rule_for
 

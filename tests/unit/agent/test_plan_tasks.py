@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent_svc.agents.claude.plan_tasks import CREATE, UPDATE, Tasks
+from agent_svc.agents.claude.messages.plan_tasks import CREATE, UPDATE, Tasks
 from heddle import pb
 
 

@@ -3,7 +3,7 @@
 from agent_svc.sessions.pricing import Pricing
 from heddle import pb
 from heddle.prices import Prices
-from scheduler_svc.model.usage import add_report
+from scheduler_svc.model.sessions.usage import add_report
 
 PRICES = Prices({"small": {"input": 1, "output": 2}, "large": {"input": 10, "output": 20}})
 

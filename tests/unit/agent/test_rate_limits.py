@@ -5,7 +5,7 @@ from acp import RequestError
 
 from agent_svc.agents.acp.failures import failed
 from agent_svc.agents.acp.presets import find
-from agent_svc.agents.claude.rate_limits import RateLimit, rate_limit
+from agent_svc.agents.claude.messages.rate_limits import RateLimit, rate_limit
 from heddle import pb
 
 AGENT = find("acp:claude-agent-acp")

@@ -14,10 +14,10 @@ from agent_svc.sandbox.network import own_addresses, pasta_command, resolver_nee
 from agent_svc.sandbox.repository import checkout
 from agent_svc.sandbox.rules import Rules
 from heddle.config import ConfigError, Settings
+from heddle.files.worktree_paths import git_folder_of, record_file_of, view_of
 from heddle.identity import certificates
 from heddle.names import EpicName
 from heddle.testing.driver_stage import make_worktree
-from heddle.worktree_paths import git_folder_of, record_file_of, view_of
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import pytest
 from agent_svc.agents.scripted.picture import draw, file_stem
 from agent_svc.reports.image_header import media_type
 from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, Screenshots
-from heddle import beneath, pb
+from heddle import pb
+from heddle.files import beneath
 
 PNG = draw("A caption")
 

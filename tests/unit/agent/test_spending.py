@@ -6,7 +6,7 @@ import pytest
 from acp.schema import Cost, Usage
 
 from agent_svc.agents.acp import usage as acp_usage
-from agent_svc.agents.claude import usage as claude_usage
+from agent_svc.agents.claude.messages import usage as claude_usage
 from agent_svc.agents.claude.model_calls import OpenCall, tokens_of, used
 from agent_svc.agents.codex import usage as codex_usage
 from heddle import pb

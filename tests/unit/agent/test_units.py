@@ -12,7 +12,7 @@ from agent_svc.agents.acp.usage import Spending
 from agent_svc.agents.base import images
 from agent_svc.agents.base.host import ProviderError, _drive
 from agent_svc.agents.base.tool_vocabulary import ToolCall
-from agent_svc.agents.claude.usage import Spending as ClaudeSpending
+from agent_svc.agents.claude.messages.usage import Spending as ClaudeSpending
 from agent_svc.reports.screenshots import FOLDER
 from agent_svc.sessions.outcome import half_silent, silent, timed_out, used_up
 from heddle import pb

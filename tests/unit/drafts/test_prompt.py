@@ -8,7 +8,7 @@ from heddle.drafts.prompt import draft_prompt, remark_line, round_prompt
 from heddle.errors import HeddleError
 from heddle.plan import rules
 from heddle.plan.format_text import format_text
-from heddle.plan.model import Check, Defaults, Epic, Permissions, PlanFile, Task
+from heddle.plan.models.plan_model import Check, Defaults, Epic, Permissions, PlanFile, Task
 
 REQUEST = pb.DraftPlanRequest(goal="Add a search", project="/p", agent="claude")
 

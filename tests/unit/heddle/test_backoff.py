@@ -1,6 +1,6 @@
 import pytest
 
-from heddle.backoff import Backoff
+from heddle.timing.backoff import Backoff
 
 
 @pytest.fixture(params=[0.5, 1.0], ids=["shortest", "longest"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heddle import beneath
+from heddle.files import beneath
 
 
 @pytest.fixture(name="root")

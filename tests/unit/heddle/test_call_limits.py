@@ -3,8 +3,8 @@
 import pytest
 
 from heddle import pb
-from heddle.call_limits import CallLimits
 from heddle.errors import HeddleError
+from heddle.rpc.call_limits import CallLimits
 
 
 class Clock:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heddle.config import ConfigError
-from heddle.data_folder import keep_out, make_private
+from heddle.files.data_folder import keep_out, make_private
 from tests.support.repositories import git, make_repository
 
 

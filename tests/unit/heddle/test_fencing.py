@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from heddle import errors, failpoints, pb
-from heddle.fencing import FILES, REPAIR, EpochFence, ceiling, implausible, write
+from heddle.files.fencing import FILES, REPAIR, EpochFence, ceiling, implausible, write
 from tests.support.disk import Disk
 from worktree_svc.storage.epoch_fence import fence
 
@@ -111,7 +111,7 @@ def test_a_crash_around_the_sync_loses_no_epoch(tmp_path: Path, monkeypatch: pyt
         file = tmp_path / ("epoch.new" if name == "fence.before_sync" else "epoch")
         seen[name] = file.read_text()
 
-    monkeypatch.setattr("heddle.fencing.failpoint", note)
+    monkeypatch.setattr("heddle.files.fencing.failpoint", note)
     EpochFence(tmp_path / "epoch").check(5)
     assert seen == {"fence.before_sync": "5", "fence.after_sync": "5"}
     assert seen.keys() <= set(failpoints.NAMES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heddle.rpc_caller import FIRST_PAUSE, Caller
+from heddle.client.rpc_caller import FIRST_PAUSE, Caller
 
 
 class Call:
@@ -33,8 +33,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr("heddle.backoff.asyncio", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr("heddle.backoff.random", SimpleNamespace(uniform=lambda _low, high: high))
+    monkeypatch.setattr("heddle.timing.backoff.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("heddle.timing.backoff.random", SimpleNamespace(uniform=lambda _low, high: high))
     return made
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from agent_svc.sessions.leader_lease import Lease
-from heddle import running_time
+from heddle.timing import running_time
 
 
 class Clock:

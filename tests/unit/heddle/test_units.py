@@ -7,8 +7,8 @@ from google.rpc import error_details_pb2
 
 from heddle import errors, pb
 from heddle.cli.console import words
-from heddle.plan import durations
 from heddle.plan.file import parse
+from heddle.plan.values import durations
 from heddle.prices import Prices
 from ui_svc.views import values
 

@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from heddle.permissions.permission_patterns import Pattern, parts, rule_for
-from heddle.plan import permission_rules
+from heddle.plan.validation import permission_rules
 
 
 def pattern(text: str) -> Pattern:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
-from heddle.plan import analysis, graph
-from heddle.plan.analysis import Overlap, analyse
+from heddle.plan.graphs import analysis, graph
+from heddle.plan.graphs.analysis import Overlap, analyse
 
 
 def an_epic(key: str, *seconds: int | None, after: str = "", **fields: Any) -> pb.PlanEpic:

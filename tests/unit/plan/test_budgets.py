@@ -3,8 +3,9 @@
 import pytest
 
 from heddle import pb
-from heddle.plan import budget_rules, rules
+from heddle.plan import rules
 from heddle.plan.file import parse
+from heddle.plan.validation import budget_rules
 
 
 def plan_file(budget: str) -> str:

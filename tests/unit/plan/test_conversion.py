@@ -4,11 +4,11 @@ import pytest
 from pydantic import BaseModel
 
 from heddle import pb
-from heddle.plan import conversion
-from heddle.plan.conversion import convert
 from heddle.plan.file import parse
-from heddle.plan.model import PARTS
-from heddle.plan.source import Source
+from heddle.plan.models.plan_model import PARTS
+from heddle.plan.yaml import conversion
+from heddle.plan.yaml.conversion import convert
+from heddle.plan.yaml.source import Source
 
 PLAN = """\
 name: x

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from heddle.plan.agent_model import Part
 from heddle.plan.file import parse
-from heddle.plan.model import PARTS
+from heddle.plan.models.agent_model import Part
+from heddle.plan.models.plan_model import PARTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "plan.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from heddle.plan.durations import seconds
-from heddle.plan.text_rules import MAX_SECONDS
+from heddle.plan.values.durations import seconds
+from heddle.plan.values.text_rules import MAX_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from heddle import pb
-from heddle.plan import reading
 from heddle.plan.file import load, parse
+from heddle.plan.yaml import reading
 
 GOOD = """\
 name: Shelf
@@ -156,7 +156,7 @@ def test_counts_lines_as_editors_do(
 ) -> None:
     """A character at which YAML 1.1 ends a line and editors do not does not move positions."""
     if not has_libyaml:
-        monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
+        monkeypatch.setattr("heddle.plan.yaml.source._LOADER", yaml.SafeLoader)
     problems = parse(f"name: 'a{character}b'\r\nx: 1\rname: 2\n  y: '{character}'\n", "p").problems
     assert [(each.line, each.column) for each in problems if "duplicate" in each.message] == [(3, 1)]
     (bad,) = parse(f"name: '{character}{character}'\nepics: [\n", "p").problems
@@ -353,7 +353,7 @@ epics:
 
 def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML without libyaml gives the same result."""
-    monkeypatch.setattr("heddle.plan.source._LOADER", yaml.SafeLoader)
+    monkeypatch.setattr("heddle.plan.yaml.source._LOADER", yaml.SafeLoader)
     assert parse(GOOD, "p").problems == ()
     assert told("name: x\n\tepics: y")[0][0] == 2
 

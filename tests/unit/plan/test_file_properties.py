@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heddle.plan import rules
 from heddle.plan.file import parse
-from heddle.plan.model import PARTS
+from heddle.plan.models.plan_model import PARTS
 
 KEYS = sorted({key for part in PARTS.values() for key in part.model_fields})
 # Keys and values that a plan can contain, mostly in the wrong place.

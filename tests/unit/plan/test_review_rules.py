@@ -5,7 +5,7 @@ import pytest
 from heddle import pb
 from heddle.plan import rules
 from heddle.plan.file import parse
-from heddle.plan.writing import text_of
+from heddle.plan.yaml.writing import text_of
 
 
 def problems(*reviews: pb.PlanReview, of_epic: bool = False, **task: object) -> dict[str, str]:

@@ -5,8 +5,9 @@ from typing import Any, cast
 import pytest
 
 from heddle import pb
-from heddle.plan import file, permission_rules, rules
+from heddle.plan import file, rules
 from heddle.plan.rules import violations
+from heddle.plan.validation import permission_rules
 
 
 def a_task(key: str = "t", **fields: Any) -> pb.PlanTask:

@@ -10,7 +10,7 @@ from yaml.constructor import SafeConstructor
 
 from heddle import pb
 from heddle.plan.file import LoadedPlan, load, parse
-from heddle.plan.scalars import Scalar, cut_off, value_of, with_whole_characters
+from heddle.plan.values.scalars import Scalar, cut_off, value_of, with_whole_characters
 
 PLAN = """name: P
 defaults: {{agent: "command:true"{defaults}}}

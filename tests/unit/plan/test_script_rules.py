@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
-from heddle.plan import script_rules
+from heddle.plan.validation import script_rules
 
 Step = pb.ScriptStep
 

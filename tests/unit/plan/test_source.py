@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from heddle.plan import source
-from heddle.plan.source import Node, Place, Problem, Source
+from heddle.plan.yaml import source
+from heddle.plan.yaml.source import Node, Place, Problem, Source
 
 
 def problems(text: str) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heddle.plan.task_graph import NEEDS, ORDER, path_of
+from heddle.plan.graphs.task_graph import NEEDS, ORDER, path_of
 
 
 @pytest.mark.parametrize(("tasks", "end"), [(20, "t0 (needs)"), (21, "t20 (needs) → …")])

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from heddle.errors import Violation
-from heddle.plan import text_rules
+from heddle.plan.values import text_rules
 
 
 def test_a_near_word_is_suggested() -> None:

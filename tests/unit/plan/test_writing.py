@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb, samples
-from heddle.plan import file, rules, writing
+from heddle.plan import file, rules
+from heddle.plan.yaml import writing
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
 AWKWARD = st.sampled_from(

@@ -1,13 +1,22 @@
 """Rules for every committed file."""
 
+import ast
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.unit.repo.files import ROOT, committed, relative
 
+# What people read as the product. Migrations are a list by date, and never changed.
+PRODUCT = [
+    path
+    for package in ("heddle", "scheduler_svc", "worktree_svc", "agent_svc", "ui_svc")
+    for path in committed(f"{package}/**.py")
+    if not {"v1", "versions"} & set(path.parts)
+]
 PINS = committed("requirements/*.txt")
 PIN = re.compile(r"^([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[^\s;]+( ; .+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
@@ -16,6 +25,10 @@ HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 MACHINE_PATH = re.compile(
     r"(?<![\w.$}])/(?:work|root|home/(?!heddle\b|NAME\b|ada\b|me\b|you\b)\w+|Users/\w+)/[\w.]"
 )
+
+# The most lines of a function, without its signature and docstring, and the most modules of a folder.
+MOST_BODY = 60
+MOST_MODULES = 16
 
 # The largest file that is easy to read; a larger file contains more than one idea.
 MOST_LINES = 400
@@ -71,6 +84,32 @@ def test_a_file_is_one_idea() -> None:
         and (count := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     ]
     assert long == []
+
+
+def test_a_function_is_one_idea() -> None:
+    """No function of the product has a body that is longer than the limit for easy reading."""
+    long = [
+        f"{relative(path)}: {function.name}, {count} lines"
+        for path in PRODUCT
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (count := body_lines(function)) > MOST_BODY
+    ]
+    assert long == []
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Returns the number of lines of a function without its signature and docstring."""
+    first, *rest = function.body
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    begin = rest[0] if is_text and rest else first
+    return (function.end_lineno or 0) - begin.lineno + 1
+
+
+def test_a_folder_is_one_layer() -> None:
+    """No folder of the product has so many modules that its parts are hard to see."""
+    modules = Counter(relative(path.parent) for path in PRODUCT if path.name != "__init__.py")
+    assert {folder: count for folder, count in modules.items() if count > MOST_MODULES} == {}
 
 
 def test_the_version_stands_once() -> None:

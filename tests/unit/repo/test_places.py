@@ -22,7 +22,9 @@ EXAMPLES: Final = {
         ("*.py", "*.proto", "docs/agents.md", "docs/plan.md", ":!agent_svc/agents/acp"),
     ),
     "an event kind": Example(r"\b(hold_lifted|HoldLifted)\b", ("*.py", "*.js", "*.proto", "docs/events.md")),
-    "an RPC": Example(r"\b(LiftHold|def lift_hold)\b", ("*.proto", "scheduler_svc/api", "heddle/client.py")),
+    "an RPC": Example(
+        r"\b(LiftHold|def lift_hold)\b", ("*.proto", "scheduler_svc/api", "heddle/client/client.py")
+    ),
     "a column": Example(r"\bheld_by\b", ("scheduler_svc/store", "*.proto")),
     "a CLI command": Example(
         r"\bhold_commands\b|\bheddle lift\b|\bdef lift\b", ("heddle/cli", "docs/cli.md")

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.commands.apply_action import EFFECTS
+from scheduler_svc.commands.decisions.apply_action import EFFECTS
 from scheduler_svc.leader.loop import _follow_ups, _topics
 from scheduler_svc.policy.actions import (
     Action,

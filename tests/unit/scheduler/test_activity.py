@@ -1,6 +1,6 @@
 """The activity of an agent: events per span of five seconds."""
 
-from scheduler_svc.model.activity import KEPT, counted
+from scheduler_svc.model.sessions.activity import KEPT, counted
 
 
 def test_events_are_counted_in_the_span_that_they_happened_in() -> None:

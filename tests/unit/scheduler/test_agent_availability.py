@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.errors import HeddleError
-from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
+from scheduler_svc.model.sessions.agent_availability import check_available, check_form, without_limit
 
 LATE, LIVE = pb.USAGE_REPORTS_LATE, pb.USAGE_REPORTS_LIVE
 

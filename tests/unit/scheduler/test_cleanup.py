@@ -8,7 +8,7 @@ import pytest
 
 from heddle.names import EpicName, RunName
 from scheduler_svc.leader import cleanup
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 
 class Term:

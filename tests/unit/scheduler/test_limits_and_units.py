@@ -10,20 +10,20 @@ from heddle import pb
 from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
-from scheduler_svc.commands.add_task import title_of
-from scheduler_svc.commands.resolve_tasks import prompt as resolution_prompt
+from scheduler_svc.commands.merges.resolve_tasks import prompt as resolution_prompt
+from scheduler_svc.commands.runs.add_task import title_of
 from scheduler_svc.leader.merges.forecast_changes import EpicInPlay, forecast
 from scheduler_svc.model import schedule_times
-from scheduler_svc.model.activity import counted
-from scheduler_svc.model.merge_prompt import merge_prompt
-from scheduler_svc.model.retry_prompt import prompt_after
+from scheduler_svc.model.prompts.merge_prompt import merge_prompt
+from scheduler_svc.model.prompts.retry_prompt import prompt_after
 from scheduler_svc.model.run_ids import run_id, slug
-from scheduler_svc.model.session_summary import fold, is_overdue
+from scheduler_svc.model.sessions.activity import counted
+from scheduler_svc.model.sessions.session_summary import fold, is_overdue
 from scheduler_svc.policy.budgets import dollars
 from scheduler_svc.policy.pauses import MAX_PROBES, hold_seconds, retry_seconds
 from scheduler_svc.store.db.times import micros, optional_timestamp, timestamp
 from scheduler_svc.store.queries.page_tokens import page_size
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.retention.run_retention import Retention
 
 DAY = 86_400_000_000
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 import pytest
 
 from heddle import pb
-from scheduler_svc.model import transitions
-from scheduler_svc.model.states import ENDED_EPIC, ENDED_RUN, MergeState
-from scheduler_svc.model.status import (
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, ENDED_RUN, MergeState
+from scheduler_svc.model.lifecycle.status import (
     AttemptStatus,
     EpicStatus,
     IllegalMoveError,

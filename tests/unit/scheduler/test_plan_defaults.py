@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.names import KEY
-from scheduler_svc.model.plan_defaults import (
+from scheduler_svc.model.plans.plan_defaults import (
     background_wait,
     merge_checks,
     resolved_epic,

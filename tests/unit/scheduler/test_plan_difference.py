@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
-from heddle.plan.analysis import planned_order
-from scheduler_svc.model.plan_difference import (
+from heddle.plan.graphs.analysis import planned_order
+from scheduler_svc.model.plans.plan_difference import (
     EpicProgress,
     Progress,
     changed_fields,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from heddle.plan import task_graph
-from heddle.plan.task_graph import EpicTasks
+from heddle.plan.graphs import task_graph
+from heddle.plan.graphs.task_graph import EpicTasks
 from scheduler_svc.policy import decision, needs
 from scheduler_svc.policy.actions import FailCandidates, FinishEpic, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board

@@ -1,7 +1,7 @@
 """The prompt of a task that resolves a merge explains the changes of both sides in each file."""
 
 from heddle import pb
-from scheduler_svc.commands.resolve_tasks import prompt
+from scheduler_svc.commands.merges.resolve_tasks import prompt
 
 OURS, THEIRS = "a" * 40, "b" * 40
 

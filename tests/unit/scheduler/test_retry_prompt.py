@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import pb
-from scheduler_svc.model.retry_prompt import MAX_BYTES, _quoted, prompt_after
+from scheduler_svc.model.prompts.retry_prompt import MAX_BYTES, _quoted, prompt_after
 
 NAME = "runs/r/epics/e/tasks/t/attempts/2"
 

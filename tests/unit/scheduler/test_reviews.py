@@ -5,8 +5,9 @@ import json
 import pytest
 
 from heddle import pb
-from scheduler_svc.model import review_answer, review_prompt, reviews
-from scheduler_svc.model.review_answer import MAX_FINDINGS, MAX_TEXT, UnreadableError
+from scheduler_svc.model.lifecycle import reviews
+from scheduler_svc.model.prompts import review_answer, review_prompt
+from scheduler_svc.model.prompts.review_answer import MAX_FINDINGS, MAX_TEXT, UnreadableError
 
 ERROR = pb.ReviewFinding(file="a.py", line=3, severity=pb.REVIEW_SEVERITY_ERROR, text="wrong")
 WARNING = pb.ReviewFinding(severity=pb.REVIEW_SEVERITY_WARNING, text="slow")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import pb
-from scheduler_svc.model.session_summary import closed_lines, fold, is_overdue
+from scheduler_svc.model.sessions.session_summary import closed_lines, fold, is_overdue
 
 
 def events(*payloads: dict[str, Any]) -> list[pb.Event]:

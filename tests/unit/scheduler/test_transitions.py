@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import pb
-from scheduler_svc.model import transitions
-from scheduler_svc.model.states import ENDED_EPIC, ENDED_RUN, MergeState
-from scheduler_svc.model.status import (
+from scheduler_svc.model.lifecycle import transitions
+from scheduler_svc.model.lifecycle.states import ENDED_EPIC, ENDED_RUN, MergeState
+from scheduler_svc.model.lifecycle.status import (
     STATES,
     AttemptStatus,
     EpicStatus,
@@ -19,7 +19,7 @@ from scheduler_svc.model.status import (
     RunStatus,
     TaskStatus,
 )
-from scheduler_svc.model.transitions import ATTEMPT_MOVES, EPIC_MOVES, RUN_MOVES, TASK_MOVES
+from scheduler_svc.model.lifecycle.transitions import ATTEMPT_MOVES, EPIC_MOVES, RUN_MOVES, TASK_MOVES
 from scheduler_svc.store.db import tables
 
 Row = dict[str, Any]

@@ -1,7 +1,7 @@
 """Sums of tokens and costs."""
 
 from heddle import pb
-from scheduler_svc.model.usage import add_report, total
+from scheduler_svc.model.sessions.usage import add_report, total
 
 
 def totals(*reports: pb.Usage) -> pb.UsageTotals:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import git, make_repository
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 from worktree_svc.merges import fast_forward
 
 

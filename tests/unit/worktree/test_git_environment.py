@@ -4,8 +4,8 @@ import git.cmd
 import pytest
 
 from heddle import pb
-from worktree_svc.git.command import Output, failure
-from worktree_svc.git.environment import forget_inherited
+from worktree_svc.git.process.command import Output, failure
+from worktree_svc.git.process.environment import forget_inherited
 from worktree_svc.git.version import GitVersionError, check_version
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.disk import Disk
-from worktree_svc.git import quarantine
+from worktree_svc.git.process import quarantine
 
 
 def test_objects_are_on_disk_before_one_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

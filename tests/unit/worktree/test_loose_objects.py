@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import git
-from worktree_svc.git import loose_objects
-from worktree_svc.git.command import Git
+from worktree_svc.git.process import loose_objects
+from worktree_svc.git.process.command import Git
 
 
 @pytest.mark.parametrize("kind", ["sha1", "sha256"])

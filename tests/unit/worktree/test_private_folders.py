@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.support.repositories import git, make_repository
-from worktree_svc.git.command import Git
 from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.process.command import Git
 
 
 def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:

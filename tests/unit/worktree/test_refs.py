@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.repositories import git, make_repository
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git
+from worktree_svc.git.process.command import Git
 
 
 def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from heddle.errors import HeddleError
-from heddle.fencing import EpochFence
+from heddle.files.fencing import EpochFence
 from heddle.names import EpicName
 from tests.support.repositories import make_repository
 from worktree_svc.git import private_folders

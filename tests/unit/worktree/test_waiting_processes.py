@@ -11,8 +11,8 @@ import pytest
 from heddle.errors import HeddleError
 from tests.support.repositories import git, make_repository
 from worktree_svc.git import refs
-from worktree_svc.git.command import Git
-from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.git.process.command import Git
+from worktree_svc.git.process.waiting_processes import WaitingProcesses
 
 
 @pytest.fixture

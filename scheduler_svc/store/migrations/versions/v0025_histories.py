@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from heddle import pb
-from scheduler_svc.model.usage import total
+from scheduler_svc.model.sessions.usage import total
 
 revision = "0025"
 down_revision = "0023"

@@ -1,0 +1,1 @@
+"""Files of the data folder: where they are, and how they are read and written safely."""

@@ -1,0 +1,1 @@
+"""The rules of single parts of a plan."""

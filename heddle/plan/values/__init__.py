@@ -1,0 +1,1 @@
+"""Single values of plan files: what is valid, and how it is written."""

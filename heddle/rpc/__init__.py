@@ -1,0 +1,1 @@
+"""What servers and clients of gRPC share: channels, interceptors, limits, metrics."""
