@@ -89,7 +89,8 @@ def sign_in(context: BrowserContext, servers: Servers) -> Page:
 def test_nothing_is_served_without_a_session(servers: Servers, path: str) -> None:
     """Pages, endpoints and sockets answer 401 to a request without a valid token."""
     assert status(servers, path) == 401
-    assert status(servers, path, Authorization="Bearer wrong") == 401
+    for token in ("wrong", "schl\u00fcssel"):
+        assert status(servers, path, Authorization=f"Bearer {token}") == 401
     assert status(servers, path, Cookie=f"{servers.cookie['name']}=wrong") == 401
     assert status(servers, path, data=b"{}") == 401
 

@@ -96,7 +96,10 @@ async def _typed(socket: WebSocket) -> AsyncIterator[bytes | pb.TerminalSize]:
 def _message(text: str) -> dict[str, Any]:
     if len(text) > _MOST_TEXT:
         raise ValueError("too long")
-    found: dict[str, Any] = json.loads(text)
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
     return found
 
 

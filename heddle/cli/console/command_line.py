@@ -17,7 +17,9 @@ def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         app(args=arguments, prog_name="heddle")
     except SystemExit as ended:
-        # Raised by typer after a command, a --help or a wrong option.
+        # Raised by typer after a command, a --help or a wrong option, and instead of a BrokenPipeError.
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _flushed(0)
         return _flushed(ended.code if isinstance(ended.code, int) else 0)
     except BrokenPipeError:
         return _flushed(0)
