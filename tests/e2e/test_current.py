@@ -65,3 +65,12 @@ def test_a_question_is_answered_by_key(page: Page, runs: Runs) -> None:
     expect(dialog.locator(".stream")).to_contain_text(re.compile(r"May I\?.*Allowed.*Thank you\.", re.DOTALL))
     expect(page.locator("dialog.attention")).to_have_count(0)
     runs.cancel(name)
+
+
+def test_code_in_a_message_has_colours(page: Page, busy: str) -> None:
+    """The code blocks of an agent's messages are coloured by their language, and their markup is text."""
+    page.goto(f"/{busy}/epics/search/tasks/index/attempts/1")
+    code = page.locator(".markdown pre").first
+    code.scroll_into_view_if_needed()
+    expect(code.locator(".hl-keyword")).to_have_text("return")
+    expect(code.locator(".hl-string")).to_have_text("'<b>'")

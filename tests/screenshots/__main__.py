@@ -79,6 +79,7 @@ def main() -> int:
             files = {
                 "README.md": "# Shop\n",
                 "part.py": "x = 1\n",
+                "test.sh": 'echo "$1 PASSED"\n',
                 "drafted.txt": scenes.drafted(),
                 "again.txt": scenes.planned_again(),
                 "tries.sh": scenes.TRIES,

@@ -63,7 +63,7 @@ async def play(endpoints: Endpoints, settings: Settings, speed: float, *, as_jso
             f"\nThe run stays at {endpoints.board}/{run.name} until Ctrl-C. Its commits, in another terminal:"
         )
         output.print_message(f"  git -C {repository} log --graph --oneline {run.branch}")
-        output.print_message("Next, on a repository of yours, with an agent such as Claude Code:")
+        output.print_message("Next, on a repository of yours, with an agent of yours:")
         output.print_message(f"  {endpoints.board}/new")
         return ended
 

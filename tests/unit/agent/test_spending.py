@@ -230,3 +230,25 @@ class TestModelCalls:
         assert figures(used("m", {"output_tokens": count})) == (0, told, 0, 0)
         assert used(7, None) == pb.Usage()
         assert used("m\ud800", []).model == "m?"
+
+
+def test_usage_of_sub_agents_is_told_apart() -> None:
+    """A report with the tokens of one sub-agent's calls names it; one with those of several names none."""
+    calls = claude_usage.SubAgentCalls()
+
+    def named(*tokens: int) -> list[str]:
+        reports = [pb.Event(usage=pb.Usage(input_tokens=1, cache_read_tokens=each - 1)) for each in tokens]
+        calls.name(reports)
+        return [each.usage.parent_tool_call_id for each in reports]
+
+    calls.take("a", "m1", pb.Usage(input_tokens=20))
+    # The same message comes with each of its blocks.
+    calls.take("a", "m1", pb.Usage(input_tokens=20))
+    calls.take("b", "m2", pb.Usage(input_tokens=30))
+    assert named(7, 30, 20) == ["", "b", "a"]
+    calls.take("a", "m3", pb.Usage(input_tokens=40))
+    calls.take("a", "m4", pb.Usage(input_tokens=50))
+    assert named(90) == ["a"]
+    calls.take("a", "m5", pb.Usage(input_tokens=60))
+    calls.take("b", "m6", pb.Usage(input_tokens=70))
+    assert named(130, 60) == ["", ""]
