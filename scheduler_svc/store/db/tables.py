@@ -73,13 +73,12 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
-    # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
+    # True: its agent drafts a plan. `revises` is the run whose plan that changes; `remark`: what has no effect. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("remark", sa.Text, nullable=False, server_default=""),
     sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("started_at", sa.BigInteger),
-    sa.Column("ended_at", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     sa.Index("runs_by_age", "created_at", "run"),
     sa.Index("runs_by_end", "ended_at"),
     sa.Index("runs_by_project", "project", "created_at", "run"),
@@ -88,8 +87,7 @@ runs = sa.Table(
 epics = sa.Table(
     "epics",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic")),
     sa.Column("place", sa.Integer, nullable=False),
     sa.Column("state", sa.Integer, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -141,8 +139,7 @@ epics = sa.Table(
     sa.Column("last_move", sa.LargeBinary),
     # Why it has no place, as recorded. Empty: it lacks none.
     sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
-    sa.Column("started_at", sa.BigInteger),
-    sa.Column("ended_at", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     _key("run", parent="runs"),
 )
 
@@ -177,12 +174,15 @@ tasks = sa.Table(
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
-    # pb.Review: the review that its next attempt does; with the verdict REJECTED, the one whose findings its next
-    # attempt fixes. Null: its work is not under review.
+    # pb.Review: the review or comparison that its next attempt does; with the verdict REJECTED, the one whose findings
+    # its next attempt fixes. While the task waits for a choice: the comparison that made none. Null: its work is not
+    # under review.
     sa.Column("review", sa.LargeBinary),
     # How many candidates its plan has, and how often these have started together.
     sa.Column("candidates", sa.Integer, nullable=False, server_default="0"),
     sa.Column("rounds", sa.Integer, nullable=False, server_default="0"),
+    # True: an agent compares its candidates.
+    sa.Column("compares", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of the chosen candidate. 0: none is.
     sa.Column("chosen", sa.Integer, nullable=False, server_default="0"),
     # Its number if it is a candidate of the task whose key is before the "@" in its own. 0: it is a task of the plan.
