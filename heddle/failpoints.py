@@ -62,6 +62,7 @@ COMMITS: Final = (
 CALLS: Final = (
     "GetWorker",
     "InspectProject",
+    "GrantRepository",
     "EnsureWorktree",
     "StartSession",
     "WatchSession",

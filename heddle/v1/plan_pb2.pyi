@@ -722,8 +722,9 @@ class PlanEpic(_message.Message):
 
     @_builtins.property
     def place(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels that the worker must have on which it runs. Only for projects by URL, whose
-        epics can run on any worker. Absent: any.
+        """Labels that the worker must have on which it runs. Only for projects whose epics can
+        run on any worker: by URL, or by path if the run's worker serves the repository.
+        Absent: any.
         """
 
     @_builtins.property

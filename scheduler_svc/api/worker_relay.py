@@ -10,7 +10,9 @@ from heddle import pb
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.commands.runs.approval_answers import answer_to
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
+from scheduler_svc.pools.home_repository import give_access
 from scheduler_svc.pools.workers import Workers, call, from_worker
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
@@ -138,11 +140,17 @@ async def get_diff(
         yield pb.GetDiffResponse()
         return
     asked.max_bytes = request.max_bytes
+    if asked.known_branches:
+        await give_access(workers, asked, _epic_of(request.name))
     try:
         async for part in workers.get(worker).worktree.DiffRevisions(asked):
             yield pb.GetDiffResponse(text=part.text, truncated=part.truncated)
     except grpc.aio.AioRpcError as error:
         raise from_worker(worker, error) from error
+
+
+def _epic_of(name: str) -> EpicName:
+    return EpicName.parse("/".join(name.split("/")[:4]))
 
 
 def _revisions(connection: Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
@@ -177,17 +185,18 @@ def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.Dif
 
 def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
     attempt = get_attempt(connection, name)
-    worker, request = _epic_revisions(connection, name.parent.parent)
+    home, request = _epic_revisions(connection, name.parent.parent)
     if commit := attempt.commit or attempt.review.commit:
         request.from_revision, request.to_revision = f"{commit}^", commit
         request.from_merge_base = False
         for known in request.known_branches:
             known.commit = commit
         # Submitted work is only where it was done.
-        worker = worker if attempt.commit else attempt.worker
+        worker = home if attempt.commit else attempt.worker
     else:
         # Compares the files that a failed attempt left behind with the commit that it started from.
         request.from_revision = request.to_revision or request.from_revision
         request.to_revision = attempt.kept_ref
         worker = attempt.worker
+    request.project = Home(request.project, home).project_at(worker)
     return worker, request

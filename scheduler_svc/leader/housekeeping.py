@@ -11,6 +11,7 @@ from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands.workers import worktree_list
 from scheduler_svc.commands.workers.garbage import delete_sessions
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db import partitions
@@ -78,7 +79,7 @@ async def restore(term: Term, name: WorktreeName, actor: str, asked: int) -> pb.
 
 async def _restore(term: Term, epic: EpicName, row: Any, actor: str) -> None:
     request = pb.RestoreWorktreeRequest(
-        project=row.project,
+        project=Home(row.project, row.home).project_at(row.worker),
         epic=str(epic),
         epoch=term.epoch,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),

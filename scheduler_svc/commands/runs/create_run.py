@@ -15,6 +15,7 @@ from heddle.plan import rules
 from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.runs.run_again import filled
 from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.plans.plan_defaults import (
     merge_checks,
     resolved_epic,
@@ -57,13 +58,21 @@ class _Base:
     base_commit: str
     # Empty: the run starts from a tag or commit.
     base_branch: str
+    # 0: as many as its workers have slots.
     max_parallel: int
     # None: the project has none.
     file: pb.ProjectFile | None = None
     # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
+    # True: the worker serves the project to others. If not: why, if that is known.
+    served: bool = False
+    not_served: str = ""
     # What of the plan has no effect. Empty: nothing.
     remark: str = ""
+
+    @property
+    def home(self) -> Home:
+        return Home(self.project, self.worker, self.served)
 
 
 class Drafting(NamedTuple):
@@ -109,11 +118,12 @@ async def create_run(
     await loop.run_in_executor(CHECKER, _check_request, asked)
     worker = workers.get(drafting.worker) if drafting and drafting.worker else workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
-    programs = tuple(programs_for(workers, asked.project, worker.name))
+    base = await _inspect(asked, worker)
+    base = replace(base, max_parallel=base.max_parallel or max(workers.slots_for(base.home), 1))
+    refuse_if(list(unplaceable(asked.plan, base.home, base.not_served)))
+    programs = tuple(programs_for(workers, base.home))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
-    base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
-    ignored = remark(asked.plan, base.project, has_pods=workers.pool is not None)
-    base = replace(base, remark=ignored)
+    base = replace(base, remark=remark(asked.plan, base.home, has_pods=workers.pool is not None))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -149,9 +159,10 @@ def _check_request(request: pb.CreateRunRequest) -> None:
     refuse_if(rules.violations(request.plan))
     if not request.project:
         raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
+    if urls.is_of_worker(request.project):
+        raise invalid_field("project", f"{request.project!r} is not a URL that Heddle can clone")
     if urls.is_url(request.project):
         urls.identity(request.project)
-    refuse_if(list(unplaceable(request.plan, request.project)))
     if request.max_parallel < 0:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
@@ -174,7 +185,7 @@ def _check_agents(
     refuse_if(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Callable[[str], int]) -> _Base:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -188,15 +199,16 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Call
             " them, or accept that with --allow-dirty",
             files=", ".join(found.dirty_files),
         )
-    slots = max(slots_for(found.project), 1)
     return _Base(
         worker.name,
         found.project,
         found.base_commit,
         found.base_branch,
-        request.max_parallel or slots,
+        request.max_parallel,
         found.project_file if found.HasField("project_file") else None,
         found.base_behind if found.HasField("base_behind") else None,
+        found.served,
+        found.not_served,
     )
 
 
@@ -328,6 +340,7 @@ def _run_row(
         "merge_checks": merge_checks(plan, defaults).SerializeToString(),
         "max_parallel": base.max_parallel,
         "worker": base.worker,
+        "served": base.served,
         "plan": plan.SerializeToString(),
         "project_file": base.file and base.file.SerializeToString(),
         "budget_micros": budget_of(plan),

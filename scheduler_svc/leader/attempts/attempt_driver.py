@@ -160,13 +160,12 @@ class AttemptDriver:
             known_branches=assignment.known_branches,
             generation=assignment.generation,
         )
-        answer: pb.EnsureWorktreeResponse = await self._calls.ask(
+        answer: pb.EnsureWorktreeResponse = await self._calls.ask_git(
             assignment,
             lambda worker: worker.worktree.EnsureWorktree,
             request,
             _GIT_TIMEOUT,
             stops_at_once=True,
-            waits=True,
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
@@ -294,8 +293,8 @@ class AttemptDriver:
             await self._accept(assignment, result, commit)
 
     async def _commit(self, assignment: Assignment, request: pb.CommitTaskRequest) -> pb.CommitTaskResponse:
-        return await self._calls.ask(
-            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
+        return await self._calls.ask_git(
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT
         )
 
     async def _accept(self, assignment: Assignment, result: pb.SessionFinished, commit: Commit) -> None:

@@ -53,6 +53,8 @@ runs = sa.Table(
     # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
+    # True: the project is a path on the disk of that worker, which serves it to other workers.
+    sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The agent that replaces the default agent of its plans. Empty: none.

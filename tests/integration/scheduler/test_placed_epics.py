@@ -85,9 +85,9 @@ async def test_an_epic_that_started_without_a_place_does_not_move(database: Data
     """After an upgrade, epics that have started stay where their run is; others of a project by URL get places."""
 
     def created(connection: Connection) -> None:
-        for run, project in (("url", URL), ("path", "/repository")):
+        for run, project in (("url", URL), ("path", "/repository"), ("served", "/repository")):
             request = pb.CreateRunRequest(plan=make_plan({"a": ["one"], "b": ["one"]}))
-            base = _Base("w1", project, "c0ffee", "main", 4)
+            base = _Base("w1", project, "c0ffee", "main", 4, served=run == "served")
             _write(connection, RunName(run), request, base, actor="user:ada", now=1)
             old = StartTask(RunName(run).epic("a").task("one").attempt(1))
             assert act(connection, old, 2)
@@ -95,8 +95,10 @@ async def test_an_epic_that_started_without_a_place_does_not_move(database: Data
     await database.submit(created)
     snapshot = await database.read(partial(observe, workers=(), is_lost=lambda name: name == "w1"))
     found = {(run.name.run, epic.name.epic): epic.moves for run in snapshot.runs for epic in run.epics}
-    assert found == {("url", "a"): False, ("url", "b"): True, ("path", "a"): False, ("path", "b"): False}
-    assert [run.placed for run in snapshot.runs] == [run.name.run == "url" for run in snapshot.runs]
+    assert {name for name, moves in found.items() if moves} == {("url", "b"), ("served", "b")}
+    assert len(found) == 6
+    shown = {run.name.run: (run.placed, run.keeps_home) for run in snapshot.runs}
+    assert shown == {"url": (True, False), "path": (False, True), "served": (True, True)}
     # The runs' worker.
     assert snapshot.lost == {"w1"}
 
