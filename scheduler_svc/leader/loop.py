@@ -19,7 +19,7 @@ from scheduler_svc.leader.background_tasks import BackgroundTasks
 from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.leader.epic_places import EpicPlaces
-from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, Wakes
+from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
 from scheduler_svc.policy.snapshot import Snapshot, WorkerView
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
@@ -178,6 +178,7 @@ class Loop:
             return
         begin = _follow_ups(background)
         for action, assignment in await self._act(term, rest):
+            _count_place(snapshot, action)
             begin[action.follow_up](action, assignment)
 
     async def _act(self, term: Term, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
@@ -248,6 +249,16 @@ def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any,
         FollowUp.MERGE_EPICS: lambda action, _: background.merge_epics(action.epic.parent),
         FollowUp.MERGE_RUN: lambda action, _: background.merge_run(action.run),
     }
+
+
+def _count_place(snapshot: Snapshot, action: Action) -> None:
+    if not isinstance(action, StartTask) or not action.worker:
+        return
+    name = action.attempt.parent.parent
+    run = next(each for each in snapshot.runs if each.name == name.parent)
+    before = next(each.worker for each in run.epics if each.name == name)
+    if before != action.worker:
+        metrics.place_taken(moved=bool(before))
 
 
 def _topics(actions: Sequence[Action]) -> set[str]:

@@ -1,7 +1,7 @@
 """Why epics that could do something do not. Pure."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -47,23 +47,27 @@ REASONS: Final = ("question", "manual_merge", "merge", *_START_REASONS)
 
 def waiting(snapshot: Snapshot) -> Counter[str]:
     """Returns for each of REASONS how many epics wait for it. An epic with a session at work waits for nothing."""
+    found: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+    found.update(reason for _, reason in reasons(snapshot))
+    return found
+
+
+def reasons(snapshot: Snapshot) -> Iterator[tuple[EpicView, str]]:
+    """Yields each epic that waits, with what it waits for."""
     connected = {worker.name for worker in snapshot.workers if worker.takes_work}
     held = {each.name for each in snapshot.providers if each.held}
-    found: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
     for run in snapshot.runs:
         live = sum(task.live for epic in run.epics for task in epic.sessions)
         for epic in run.epics:
             if epic.state in ENDED_EPIC:
                 continue
             if any(task.state == pb.TASK_STATE_WAITING for task in epic.sessions):
-                found["question"] += 1
+                yield epic, "question"
             elif epic.state == pb.EPIC_STATE_AWAITING_MERGE:
-                found["manual_merge"] += 1
+                yield epic, "manual_merge"
             elif not epic.busy:
                 task = epic.next_task
-                reason = _why(_Case(run, epic, task, live, connected, held)) if task else "merge"
-                found[reason] += 1
-    return found
+                yield epic, _why(_Case(run, epic, task, live, connected, held)) if task else "merge"
 
 
 def _why(case: _Case) -> str:

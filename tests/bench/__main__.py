@@ -1,6 +1,6 @@
 """`make bench`: compares Heddle with the alternatives and prints a table for each subject.
 
-python -m tests.bench                      everything, in about five minutes
+python -m tests.bench                      everything, in about six minutes
 python -m tests.bench scheduling           one subject; the others are below
 
 The tables are markdown; docs/performance.md has those of a known machine.
@@ -24,6 +24,7 @@ from tests.bench import (
     live,
     load,
     makespan_table,
+    places,
     recovery,
     remote,
     sandbox,
@@ -43,6 +44,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "live": live.run,
     "database": database.run,
     "makespan": makespan_table.run,
+    "places": places.run,
     "recovery": recovery.run,
     "remote": remote.run,
     "streaming": streaming.run,

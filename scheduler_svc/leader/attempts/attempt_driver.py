@@ -370,6 +370,7 @@ class AttemptDriver:
         if assignment.generation and self._term.workers.has_let_go(assignment.worker):
             leave = partial(epics.lose_place, name=self._attempt.parent.parent)
             await self._term.write("lose_place", leave)
+            metrics.place_lost()
 
     @property
     def _run(self) -> str:

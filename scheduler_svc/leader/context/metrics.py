@@ -3,16 +3,21 @@
 import time
 from collections import Counter as Tally
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from heddle import pb
+from heddle.names import EpicName
 from scheduler_svc.policy.snapshot import Snapshot
-from scheduler_svc.policy.waiting import REASONS, waiting
+from scheduler_svc.policy.waiting import REASONS, reasons
 
 # Seconds for which the gauges of a snapshot stay as they are: large snapshots take time to count.
 _REFRESH: Final = 2.0
+
+# What an epic without a place waits for.
+_PLACE_REASONS: Final = frozenset({"worker", "slot"})
 
 # The states of runs that have not ended, and all states of tasks.
 _RUN_STATES: Final = (
@@ -39,6 +44,19 @@ PUSH_FAILURES: Final = Counter("heddle_push_failures", "Branches that a remote d
 _RUNS: Final = Gauge("heddle_runs", "Runs that have not ended.", ["state"])
 _TASKS: Final = Gauge("heddle_tasks", "Tasks of the runs that have not ended.", ["state"])
 _WAITING: Final = Gauge("heddle_epics_waiting", "Epics that wait, by what they wait for.", ["reason"])
+_PLACES: Final = Counter(
+    "heddle_places",
+    "Places that epics got for the first time, that they moved to, and that were lost with an attempt.",
+    ["event"],
+)
+for _event in ("placed", "moved", "lost"):
+    # Shown as 0 before the first, so that a rate has a beginning.
+    _PLACES.labels(_event)
+_PLACE_WAIT: Final = Histogram(
+    "heddle_place_wait_seconds",
+    "Time for which an epic lacked only a worker or a free slot until its task was started.",
+    buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+)
 _QUESTION_AGE: Final = Gauge(
     "heddle_oldest_question_age_seconds", "How long the oldest open question has waited. 0: none is open."
 )
@@ -78,11 +96,23 @@ def attempt_ended(agent: str, outcome: "pb.Outcome.ValueType") -> None:
     _ATTEMPTS.labels(agent.partition(":")[0], word).inc()
 
 
+def place_taken(*, moved: bool) -> None:
+    """Counts an epic that got a place; `moved`: it had another one before."""
+    _PLACES.labels("moved" if moved else "placed").inc()
+
+
+def place_lost() -> None:
+    """Counts an epic whose place was lost with an attempt."""
+    _PLACES.labels("lost").inc()
+
+
 class SnapshotGauges:
     """Shows the newest snapshot."""
 
     def __init__(self) -> None:
         self._due = 0.0
+        # Since when epics lack only a worker or slot.
+        self._lacking: dict[EpicName, float] = {}
 
     def show(self, snapshot: Snapshot, now: int) -> None:
         """Updates the gauges unless they are fresh; `now` is in microseconds."""
@@ -95,9 +125,22 @@ class SnapshotGauges:
             _RUNS.labels(pb.RunState.Name(of_run).removeprefix("RUN_STATE_").lower()).set(runs[of_run])
         for of_task in _TASK_STATES:
             _TASKS.labels(pb.TaskState.Name(of_task).removeprefix("TASK_STATE_").lower()).set(states[of_task])
-        reasons = waiting(snapshot)
+        found = list(reasons(snapshot))
+        counts = Tally(reason for _, reason in found)
         for reason in REASONS:
-            _WAITING.labels(reason).set(reasons[reason])
+            _WAITING.labels(reason).set(counts[reason])
+        lacking = {epic.name for epic, reason in found if epic.moves and reason in _PLACE_REASONS}
+        self._wait(lacking, {epic.name for run in snapshot.runs for epic in run.epics if epic.busy})
         asked = [task.asked_at for task in tasks if task.asked_at is not None]
         _QUESTION_AGE.set(max(0, now - min(asked)) / 1e6 if asked else 0)
         _HELD.set(sum(each.held for each in snapshot.providers))
+
+    def _wait(self, lacking: AbstractSet[EpicName], busy: AbstractSet[EpicName]) -> None:
+        now = time.monotonic()
+        for name in self._lacking.keys() - lacking:
+            began = self._lacking.pop(name)
+            # Others were paused, for example: they do not lack a place any more, and did not get one.
+            if name in busy:
+                _PLACE_WAIT.observe(now - began)
+        for name in lacking:
+            self._lacking.setdefault(name, now)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from heddle.config import ConfigError, WorkerAddress
 from heddle.timing.backoff import Backoff
@@ -42,6 +42,13 @@ _NOT_FOUND: Final = 404
 _TOO_MANY: Final = 429
 
 _PODS: Final = Gauge("heddle_pods", "Pods of epics, by what the scheduler sees.", ["state"])
+_CREATED: Final = Counter("heddle_pods_created", "Pods that this scheduler has created.")
+_ENDED: Final = Counter(
+    "heddle_pods_ended", "Pods that ended before their epics, as this scheduler saw it.", ["outcome"]
+)
+for _outcome in ("failed", "lost"):
+    # Shown as 0 before the first, so that a rate has a beginning.
+    _ENDED.labels(_outcome)
 _START: Final = Histogram(
     "heddle_pod_start_seconds",
     "Time from the creation of an epic's pod until its worker was ready.",
@@ -206,6 +213,7 @@ class KubernetesPool:
         try:
             pod = await self._api.create(manifest)
             self._created[name] = self._now()
+            _CREATED.inc()
             log.info("pod_created", pod=name)
         except RefusedError as error:
             if error.status != _CONFLICT:
@@ -252,14 +260,18 @@ class KubernetesPool:
             self._workers[name] = key, state.address
         elif not isinstance(state, Waiting):
             self._workers.pop(name, None)
+        end = state if isinstance(state, Gone) else None
         if gone:
             self._created.pop(name, None)
             if self._releasing.pop(name, None) is None:
-                self._remember(name, end_of(pod))
+                end = end_of(pod)
+                self._remember(name, end)
             # There may be room now.
             self._holds.pop(_QUOTA, None)
         elif isinstance(state, Ready) and (created := self._created.pop(name, None)):
             _START.observe(self._now() - created)
+        if end and self._shown.get(name) != "gone":
+            _ENDED.labels("failed" if end.failed else "lost").inc()
         self._show(name, state)
         self._notify()
 

@@ -75,13 +75,12 @@ runs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile at the creation of the run. Null: the project has none.
     sa.Column("project_file", sa.LargeBinary),
-    # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
+    # True: its agent drafts a plan. `revises` is the run whose plan that changes; `remark`: what has no effect. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("remark", sa.Text, nullable=False, server_default=""),
     sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("started_at", sa.BigInteger),
-    sa.Column("ended_at", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     sa.Index("runs_by_age", "created_at", "run"),
     sa.Index("runs_by_end", "ended_at"),
     sa.Index("runs_by_project", "project", "created_at", "run"),
@@ -90,8 +89,7 @@ runs = sa.Table(
 epics = sa.Table(
     "epics",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic")),
     sa.Column("place", sa.Integer, nullable=False),
     sa.Column("state", sa.Integer, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -143,8 +141,7 @@ epics = sa.Table(
     sa.Column("last_move", sa.LargeBinary),
     # Why it has no place, as recorded. Empty: it lacks none.
     sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
-    sa.Column("started_at", sa.BigInteger),
-    sa.Column("ended_at", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     _key("run", parent="runs"),
 )
 

@@ -112,7 +112,7 @@ def check_documents(texts: Collection[str]) -> None:
         for family in REGISTRY.collect()
         if family.name.startswith(("heddle_pod", "heddle_kubernetes_"))
     }
-    assert len(of_pool) == 3
+    assert len(of_pool) == 5
     exist |= of_pool
     page = (ROOT / "docs" / "operations.md").read_text()
     listed = set(re.findall(r"^\| `((?:heddle|grpc)_\w+?)(?:_total)?`", page, re.MULTILINE))
@@ -125,6 +125,9 @@ def check_documents(texts: Collection[str]) -> None:
         for text in texts
         for family in text_string_to_metric_families(text)
         for sample in family.samples
+    }
+    names |= {
+        sample.name for family in REGISTRY.collect() if family.name in of_pool for sample in family.samples
     }
     assert used - names == set()
     assert len(queries) > 10

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from scheduler_svc.pools.kubernetes.api import RefusedError
 from scheduler_svc.pools.pool import Gone, Ready, Waiting
@@ -83,12 +84,30 @@ async def test_the_reason_of_a_pending_pod(pods: Bench) -> None:
     ],
 )  # fmt: skip
 async def test_a_lost_pod_is_gone(pods: Bench, status: dict[str, Any], failed: bool, told: str) -> None:
-    """A pod that the cluster evicted or preempted is gone without a failure; one that can never run is a failure."""
+    """A pod that the cluster evicted or preempted is gone without a failure; one that can never run is a failure.
+
+    Each is counted once.
+    """
+    before = counts()
     pool = await pods.pool()
     await pool.ensure(spec())
     await pods.status(NAME, **status)
     answer = await pods.ensured(pool, spec(), Gone)
     assert (answer.failed, told in answer.reason) == (failed, True), answer
+    await pods.remove(NAME)
+
+    async def is_removed() -> bool:
+        return pool.list() == []
+
+    await pods.until(pool, is_removed)
+    created, of_failed, of_lost = (now - then for now, then in zip(counts(), before, strict=True))
+    assert (created, of_failed, of_lost) == (1, int(failed), int(not failed))
+
+
+def counts() -> list[float]:
+    """Returns how many pods were created, failed and were lost so far."""
+    series = [("created", {}), ("ended", {"outcome": "failed"}), ("ended", {"outcome": "lost"})]
+    return [REGISTRY.get_sample_value(f"heddle_pods_{name}_total", labels) or 0 for name, labels in series]
 
 
 async def test_a_generation_is_used_once(pods: Bench) -> None:
