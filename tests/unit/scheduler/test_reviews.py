@@ -81,6 +81,25 @@ def test_texts_of_findings_can_be_stored() -> None:
     assert pb.ReviewFinding.FromString(odd.SerializeToString()) == odd
 
 
+def read_note(**fields: object) -> pb.ReviewFinding:
+    (found,) = review_answer.read(json.dumps([{"severity": "note", "text": "x", **fields}])).findings
+    return found
+
+
+def test_limits_of_an_answer() -> None:
+    """200 findings, 4000 characters of text and the highest line that a message can have are accepted as they are."""
+    findings = [{"severity": "note", "text": "x"}] * 200
+    assert len(review_answer.read(json.dumps(findings)).findings) == 200
+    for length, kept in ((4_000, "ä" * 4_000), (4_001, "ä" * 3_999 + "…")):
+        assert read_note(text="ä" * length).text == kept
+        assert review_answer.read(json.dumps({"findings": [], "summary": "ä" * length})).summary == kept
+    for line in (0, 1, 2_147_483_647):
+        assert read_note(line=line).line == line
+    assert read_note(line=-1).line == 0
+    with pytest.raises(UnreadableError, match="line must be a whole number"):
+        read_note(line=2_147_483_648)
+
+
 def test_the_form_in_the_prompt_is_no_answer() -> None:
     """A reviewer that repeats its prompt has not approved anything."""
     review = reviews.first(PLANNED, 1, "c0", None)
@@ -110,6 +129,9 @@ def test_reviews_follow_each_other() -> None:
     assert second is not None
     assert (second.attempt, second.position, second.round, second.rounds) == (3, 2, 1, 2)
     assert reviews.after_pass(PLANNED, second) is None
+    # The reviewer that rejected is asked again, not those that had passed the work.
+    later = reviews.first(PLANNED, 5, "c2", reviews.judged(second, [ERROR], ""))
+    assert (later.attempt, later.position, later.round, later.commit) == (5, 2, 2, "c2")
 
 
 def test_an_unusable_answer_is_asked_for_once_more() -> None:
