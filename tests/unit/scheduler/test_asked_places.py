@@ -132,6 +132,20 @@ async def test_a_place_that_cannot_be_made_is_given_up(failed: bool, places: Pla
     view = places.of.view()
     assert (dict(view.waits), dict(view.failures)) == ({}, {A: "no image"} if failed else {})
     assert dict(places.of.view().failures) == {}
+    # How long the next place took is measured from when it is asked for; a lost one counts from the first time.
+    assert (A in places.of._asked) is not failed
+
+
+async def test_one_epic_of_several_changes_the_next_decision(places: Places) -> None:
+    """A reason that changes for one epic is enough."""
+    other = replace(an_epic("b", PENDING), moves=True)
+    places.see(waiting(), other)
+    places.of.ask(other.name)
+    places.of._waits[A] = "no node"
+    places.pool.answer = Waiting("no node")
+    await places.keep_up()
+    assert places.changes == 1
+    assert {spec.key for spec in places.pool.asked} == {PlaceKey("r", "a", 4), PlaceKey("r", "b", 1)}
 
 
 @pytest.mark.parametrize(

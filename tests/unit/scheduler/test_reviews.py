@@ -96,8 +96,26 @@ def test_limits_of_an_answer() -> None:
     for line in (0, 1, 2_147_483_647):
         assert read_note(line=line).line == line
     assert read_note(line=-1).line == 0
+    assert read_note().line == 0
     with pytest.raises(UnreadableError, match="line must be a whole number"):
         read_note(line=2_147_483_648)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 59 + "…")])
+def test_a_wrong_value_is_shown_with_sixty_characters(length: int, shown: str) -> None:
+    """The quotes count."""
+    with pytest.raises(UnreadableError) as caught:
+        read_note(severity="x" * length)
+    assert str(caught.value).endswith(f"not {shown}")
+
+
+def test_a_block_that_is_not_closed_is_no_answer() -> None:
+    """The last block counts, also if an earlier one is whole; text that only begins like JSON is passed over."""
+    with pytest.raises(UnreadableError, match="is not closed"):
+        review_answer.read(f"```json\n{SAID}\n```\n```json\n{SAID}")
+    with pytest.raises(UnreadableError, match="is not closed"):
+        review_answer.read(f"```json\n{SAID}")
+    assert review_answer.read(f"{{so}}\n{SAID}").findings == [ERROR]
 
 
 def test_the_form_in_the_prompt_is_no_answer() -> None:
@@ -142,7 +160,28 @@ def test_an_unusable_answer_is_asked_for_once_more() -> None:
     prompt = review_prompt.for_reviewer("Do it", PLANNED[0], again, "diff", whole=True)
     assert prompt.endswith("your answer could not be used: it is empty")
     assert reviews.asked_again(again, "it is empty") is None
+    again.ClearField("problem")
+    assert again == review
     assert not reviews.judged(again, [], "").problem
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ä" * 200, "ä" * 200),
+        ("ä" * 201, "ä" * 199 + "…"),
+        ("wrong\nbecause", "wrong"),
+    ],
+)
+def test_a_rejection_has_the_first_error(text: str, shown: str) -> None:
+    """It has the first line of the first error, at most 200 characters of it, and the number of errors and rounds."""
+    error = pb.ReviewFinding(severity=pb.REVIEW_SEVERITY_ERROR, text=text)
+    review = reviews.first(PLANNED, 1, "c0", None)
+    judged = reviews.judged(review, [WARNING, error], "summary")
+    assert reviews.rejection("codex", judged) == f"the review by codex found 1 error (round 1 of 3): {shown}"
+    judged = reviews.judged(review, [error, ERROR], "summary")
+    assert reviews.rejection("codex", judged) == f"the review by codex found 2 errors (round 1 of 3): {shown}"
+    assert judged.summary == "summary"
 
 
 def test_a_reviewer_is_its_own_agent_and_only_reads() -> None:
