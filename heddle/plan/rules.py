@@ -121,8 +121,6 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
     for index, task in enumerate(epic.tasks):
         yield from _task(f"{path}.tasks[{index}]", task, defaults)
-        if task.candidates and epic.reviews and not task.reviews:
-            yield candidate_rules.together(f"{path}.tasks[{index}].candidates", "its epic")
 
 
 def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
@@ -160,10 +158,11 @@ def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Viol
             yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=holds)
         elif budget and not (task.HasField("timeout") or plan.defaults.HasField("timeout")):
             # Only the time limit of the task also applies to its reviewers.
-            for review in task.reviews or epic.reviews:
-                reviewer = agents.find(review.agent)
+            choosing = [task.choose.agent] if task.HasField("choose") else []
+            for name in [*(review.agent for review in task.reviews or epic.reviews), *choosing]:
+                reviewer = agents.find(name)
                 if reviewer is not None and not reviewer.reports_usage_live:
-                    yield budget_rules.needs_limit(where, review.agent, budget)
+                    yield budget_rules.needs_limit(where, name, budget)
                     break
 
 

@@ -715,6 +715,7 @@ class PlanTask(_message.Message):
     REVIEWS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    CHOOSE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -813,6 +814,12 @@ class PlanTask(_message.Message):
         empty: one attempt at a time.
         """
 
+    @_builtins.property
+    def choose(self) -> Global___PlanChoice:
+        """The agent that compares the candidates and chooses one, if several pass. Without a
+        usable answer, the score decides, or a person. Absent: no agent compares them.
+        """
+
     def __init__(
         self,
         *,
@@ -843,10 +850,11 @@ class PlanTask(_message.Message):
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
         candidates: _abc.Iterable[Global___PlanCandidate] | None = ...,
         score: _builtins.str = ...,
+        choose: Global___PlanChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "choose", b"choose", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "candidates", b"candidates", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "score", b"score", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "candidates", b"candidates", "checks", b"checks", "choose", b"choose", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "score", b"score", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -866,6 +874,40 @@ class PlanTask(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___PlanTask: _TypeAlias = PlanTask  # noqa: Y015
+
+@_typing.final
+class PlanChoice(_message.Message):
+    """An agent that compares the candidates of a task. It gets the task's prompt and the
+    change of each candidate that passed, and changes nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Every agent except scripted. Required."""
+    prompt: _builtins.str
+    """What matters in the comparison, in addition to whether the work does its task.
+    Absent: nothing else.
+    """
+    model: _builtins.str
+    """Absent: the agent's default."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "model", b"model", "prompt", b"prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanChoice: _TypeAlias = PlanChoice  # noqa: Y015
 
 @_typing.final
 class PlanCandidate(_message.Message):

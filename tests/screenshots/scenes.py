@@ -118,16 +118,33 @@ def conflicting() -> str:
     return _plan("Prices", epics)
 
 
-def candidates() -> str:
-    """Returns a plan with a task that several candidates try; the operator chooses."""
-    agent = (
-        "command:printf 'def rounded(price):\\n    return round(price, %s)\\n' \"$HEDDLE_CANDIDATE\" > prices.py;"
-        " echo Rounded to $HEDDLE_CANDIDATE digits"
-    )
-    task = _task(0, "Round the prices", [], checks=[{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}])
-    task |= {"agent": agent, "candidates": 3}
-    del task["script"]
-    return _plan("Rounding", [{"key": "prices", "title": "Prices", "tasks": [task]}])
+# What each candidate does, by its number.
+TRIES = """\
+printf '# Totals\\n\\nPrices are rounded once, at the end.\\n' > totals.md
+case $HEDDLE_CANDIDATE in
+  1) printf 'def total(items):\\n    result = 0\\n    for item in items:\\n        result += item.price\\n    return round(result, 2)\\n' > part.py ;;
+  2) printf 'from decimal import Decimal\\n\\n\\ndef total(items):\\n    return sum(Decimal(item.price) for item in items)\\n' > part.py
+     printf 'def test_total():\\n    assert total([]) == 0\\n' > test_part.py ;;
+  3) printf 'def total(items):\\n    return sum(items)\\n' > part.py ;;
+esac
+"""
+
+CHOICE = '{"best": 2, "reason": "It counts in decimals, so nothing is lost, and it has a test."}'
+
+
+def tried() -> str:
+    """Returns a plan with a task whose candidates wait for a choice, and one whose candidates an agent compares."""
+    checks = [{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}]
+    epics = [
+        _one("totals", "Totals", "Round the totals", [], checks=checks),
+        _one("receipts", "Receipts", "Round the receipts", [], checks=checks),
+    ]
+    for epic in epics:
+        task = epic["tasks"][0]
+        del task["script"]
+        task |= {"agent": "command:sh tries.sh", "candidates": 3}
+    epics[1]["tasks"][0]["choose"] = {"agent": "command:cat choice.json"}
+    return _plan("Rounding", epics)
 
 
 def drafted() -> str:

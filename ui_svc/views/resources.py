@@ -222,7 +222,14 @@ def review(message: pb.Review) -> View:
         "verdict": word(pb.ReviewVerdict.DESCRIPTOR, message.verdict) if message.verdict else "",
         "summary": message.summary,
         "findings": findings,
+        "comparison": _comparison(message.comparison) if message.HasField("comparison") else None,
     }
+
+
+def _comparison(message: pb.Comparison) -> View:
+    """Returns which candidates an agent compares, and its choice; 0: none yet."""
+    numbers = [each.candidate for each in message.candidates]
+    return {"candidates": numbers, "best": message.best, "reason": message.reason}
 
 
 def ignored(message: pb.IgnoredFilesLeft) -> View:

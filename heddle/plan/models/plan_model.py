@@ -181,6 +181,16 @@ class Review(Part):
     model: str | None = Field(default=None, description="The reviewer's name for the model.")
 
 
+class Choice(Part):
+    """An agent that compares the candidates of a task, and chooses one of them."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["agent"]})
+
+    agent: str = Field(default="", description=f"Compares the candidates: {AGENTS}")
+    prompt: str | None = Field(default=None, description="What matters, besides the task itself.")
+    model: str | None = Field(default=None, description="Its name for the model.")
+
+
 class Task(AgentOptions):
     """One unit of work in an epic."""
 
@@ -216,6 +226,10 @@ class Task(AgentOptions):
     score: str | None = Field(
         default=None,
         description="Prints a number for each candidate; the highest one wins. Absent: a person chooses.",
+    )
+    choose: Choice | None = Field(
+        default=None,
+        description="An agent that compares the candidates that passed. Absent: the score, or a person, decides.",
     )
     timeout: Duration | None = Field(default=None, description="Time limit of a session, checks included.")
     silence: Duration | None = Field(
@@ -333,6 +347,7 @@ PARTS: Final[dict[str, type[Part]]] = {
     "merge_checks": Check,
     "reviews": Review,
     "candidates": Candidate,
+    "choose": Choice,
     "script": Step,
     "write": WriteFile,
     "edit": EditFile,

@@ -267,6 +267,7 @@ class _Writer:
         values |= {
             "needs": " ".join(now.needs),
             "candidates": len(now.candidates),
+            "compares": now.HasField("choose"),
             "agents": agents_of(now),
         }
         if "budget_usd" in fields:

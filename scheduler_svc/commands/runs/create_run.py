@@ -351,6 +351,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "estimate": estimate_of(spec),
         "needs": " ".join(spec.needs),
         "candidates": len(spec.candidates),
+        "compares": spec.HasField("choose"),
         "agents": agents_of(spec),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),

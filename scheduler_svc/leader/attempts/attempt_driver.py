@@ -17,7 +17,12 @@ from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.timing.backoff import Backoff
-from scheduler_svc.leader.attempts import attempt_candidates, attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts import (
+    attempt_candidates,
+    attempt_comparisons,
+    attempt_reviews,
+    attempt_waits,
+)
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
@@ -278,6 +283,8 @@ class AttemptDriver:
             await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
         elif assignment.takes_over:
             await attempt_candidates.accept(self._term, self._attempt, assignment, commit)
+        elif assignment.review is not None and assignment.review.HasField("comparison"):
+            await attempt_comparisons.judge(self._term, self._attempt, assignment, assignment.review)
         elif assignment.review is not None:
             await attempt_reviews.judge(self._term, self._attempt, assignment, assignment.review, commit)
         else:

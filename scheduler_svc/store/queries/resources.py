@@ -315,6 +315,7 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         chosen_candidate=row.chosen,
         score_command=spec.score,
         score=row.score,
+        choose=spec.choose if spec.HasField("choose") else None,
     )
 
 

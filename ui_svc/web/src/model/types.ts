@@ -177,6 +177,8 @@ export interface Review {
   verdict: "" | "passed" | "rejected";
   summary: string;
   findings: { file: string; line: number; severity: "error" | "warning" | "note"; text: string }[];
+  // It compares the candidates of its task instead; `best` is the chosen one, 0: none yet.
+  comparison?: { candidates: number[]; best: number; reason: string } | null;
 }
 
 export interface Attempt {
