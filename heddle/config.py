@@ -174,8 +174,12 @@ class Settings(BaseSettings):
     )
     """name=worktree_address+agent_address, separated by commas; absent: the sockets of the worker in `home`.
     none: only workers that register themselves."""
+    git_listen: Annotated[str, AfterValidator(lambda value: value and _host_and_port(value))] = ""
+    """host:port at which a worker serves projects by path to the places of their epics; absent: it serves none."""
+    git_advertise: Annotated[str, AfterValidator(lambda value: value and _host_and_port(value))] = ""
+    """host:port under which other workers reach that; absent: `git_listen`."""
     pod_template: Annotated[Path, AfterValidator(_absolute)] | None = None
-    """The template of the Kubernetes pods in which epics of projects by URL run, one for each; absent: epics run
+    """The template of the Kubernetes pods in which epics with a place run, one for each; absent: epics run
     on workers that exist."""
     pod_keep: _Seconds = 300
     """Seconds that the pod of an epic stays after it has ended."""
@@ -207,6 +211,8 @@ class Settings(BaseSettings):
     """Days to keep the logs of runs and sessions after their run."""
     keep_audit: _Seconds = 365
     """Days to keep entries of the audit log."""
+    screenshot_copies: _Count = 256 << 20
+    """Bytes of screenshots that the database keeps of each run whose epics can move to other workers; 0: none."""
     project_budget_usd: _Seconds = 0
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20

@@ -22,6 +22,7 @@ COMMITS: Final = (
     "act_on",
     "append",
     "record_worktree",
+    "keep_artifact",
     "ingest",
     "accept",
     "submit",
@@ -61,6 +62,7 @@ COMMITS: Final = (
 CALLS: Final = (
     "GetWorker",
     "InspectProject",
+    "GrantRepository",
     "EnsureWorktree",
     "StartSession",
     "WatchSession",

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import urllib.parse
 from typing import Final
 
 from heddle.errors import invalid_field
@@ -11,12 +12,33 @@ _SCHEME: Final = re.compile(r"(https?|ssh|git|file)://(?:([^/@]*)@)?([^/@:]*)(?:
 # Such as git@example.com:team/app.git
 _SHORT: Final = re.compile(r"(?:([\w.-]+)@)?([A-Za-z0-9][\w.-]*):(?!/|\\)(.+)")
 _PASSWORD: Final = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
+# A repository that a worker serves to others: heddle://WORKER/PATH.
+_OF_WORKER: Final = "heddle://"
 _PORTS: Final = {"http": "80", "https": "443", "ssh": "22", "git": "9418"}
 
 
 def is_url(project: str) -> bool:
     """Returns whether a project is given as a URL rather than a path."""
     return bool(_SCHEME.fullmatch(project) or _SHORT.fullmatch(project) or "://" in project)
+
+
+def of_worker(worker: str, path: str) -> str:
+    """Returns the URL by which other workers know a repository at an absolute path on a worker's disk.
+
+    git cannot open it by itself: the worker that has the repository must grant access to it.
+    """
+    return f"{_OF_WORKER}{worker}{urllib.parse.quote(path)}"
+
+
+def worker_and_path(url: str) -> tuple[str, str]:
+    """Returns the worker and the path of a URL of `of_worker`."""
+    worker, _, path = url.removeprefix(_OF_WORKER).partition("/")
+    return worker, urllib.parse.unquote(f"/{path}")
+
+
+def is_of_worker(project: str) -> bool:
+    """Returns whether a project is given as a repository of another worker."""
+    return project.startswith(_OF_WORKER)
 
 
 def redacted(text: str) -> str:
@@ -37,6 +59,8 @@ def identity(url: str) -> str:
             f"{redacted(url)} contains a password, which would be visible in logs and to agents. Remove it, and give"
             " the worker's git access with a credential helper or ssh",
         )
+    if is_of_worker(url):
+        return url
     found = _SCHEME.fullmatch(url)
     if found:
         scheme, _, host, port, path = found.groups()

@@ -23,6 +23,10 @@ from worktree_svc.merges.conflict_forecast import ConflictForecaster
 from worktree_svc.merges.open_merges import OpenMerges
 from worktree_svc.projects.locks import HomeLock, KeyedExecutor, RepositoryLocks
 from worktree_svc.projects.mirrors import Mirrors
+from worktree_svc.served.application import Application
+from worktree_svc.served.grants import Grants
+from worktree_svc.served.listener import GitListener
+from worktree_svc.served.repositories import ServedRepositories
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.storage import disk, epoch_fence
 from worktree_svc.storage.disk_use import DiskUse
@@ -77,6 +81,8 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     commits, merges = TaskCommits(store, folders, check_epoch), BranchMerges(folders, check_epoch)
     disk_use = DiskUse(store)
     ref_updates = RefUpdates(store, executor)
+    grants = Grants()
+    listener = GitListener(settings, Application(folders, grants))
     servicer = WorktreeServicer(
         executor,
         worktrees,
@@ -86,16 +92,19 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         forecaster=ConflictForecaster(folders),
         mirrors=mirrors,
         disk_use=disk_use,
+        served=ServedRepositories(folders, grants, listener.url),
+        tls=settings.tls,
     )
 
     async def close() -> None:
         disk_use.close()
+        await asyncio.to_thread(listener.close)
         await ref_updates.close()
         await executor.drain()
         for end in (pool.close, waiting.close, lock.release):
             await asyncio.to_thread(end)
 
-    return _service(servicer, (disk_use.start, ref_updates.start), close)
+    return _service(servicer, (disk_use.start, ref_updates.start, listener.start), close)
 
 
 def _open_merges(

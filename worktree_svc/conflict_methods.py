@@ -24,7 +24,13 @@ class ConflictMethods(WorktreeServiceServicer):
 
     @abstractmethod
     async def _on(
-        self, project: str, job: Callable[[], T], *, key: str | None, restored: Iterable[pb.KnownBranch] = ()
+        self,
+        project: str,
+        job: Callable[[], T],
+        *,
+        key: str | None,
+        restored: Iterable[pb.KnownBranch] = (),
+        access: pb.RepositoryAccess | None = None,
     ) -> T:
         """Runs a job on an inspected project."""
 

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from heddle import errors, pb, urls
+from heddle import errors, pb
+from heddle.config import Tls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from worktree_svc import replies
@@ -17,13 +18,16 @@ from worktree_svc.conflict_methods import ConflictMethods
 from worktree_svc.content import accepted_history
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
+from worktree_svc.git.process import remote_access
 from worktree_svc.merges import new_commits
 from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
 from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
 from worktree_svc.merges.open_merges import KnownResults, OpenMerges
-from worktree_svc.projects import environment_faults, inspection, project_file, repository
+from worktree_svc.project_methods import ProjectMethods
+from worktree_svc.projects import environment_faults, repository
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
+from worktree_svc.served.repositories import ServedRepositories
 from worktree_svc.storage.disk_use import DiskUse
 from worktree_svc.storage.worktree_store import ChangesFound, WorktreeState
 from worktree_svc.worktrees import diffs, take_in
@@ -41,7 +45,7 @@ LARGEST_PAGE: Final = 1000
 PIECES_AT_ONCE: Final = 2
 
 
-class WorktreeServicer(ConflictMethods):
+class WorktreeServicer(ConflictMethods, ProjectMethods):
     """Translates messages, and serializes calls for the same epic or the same merge target."""
 
     def __init__(
@@ -55,7 +59,11 @@ class WorktreeServicer(ConflictMethods):
         forecaster: ConflictForecaster,
         mirrors: Mirrors,
         disk_use: DiskUse,
+        served: ServedRepositories,
+        tls: Tls | None,
     ) -> None:
+        self._served = served
+        self._tls = tls
         self._places = EpicPlaces(worktrees, mirrors)
         self._executor = executor
         self._worktrees = worktrees
@@ -65,27 +73,6 @@ class WorktreeServicer(ConflictMethods):
         self._forecaster = forecaster
         self._mirrors = mirrors
         self._disk_use = disk_use
-
-    async def InspectProject(
-        self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> pb.InspectProjectResponse:
-        def job() -> pb.InspectProjectResponse:
-            url = urls.is_url(request.project)
-            name = self._mirrors.update(request.project, request.merge_into) if url else ""
-            found = inspection.inspect(
-                self._worktrees.folders, request.project, request.base_ref, request.merge_into
-            )
-            file = project_file.read(found.project, found.base_commit, self._worktrees.leases.port_range)
-            return pb.InspectProjectResponse(
-                project=name or str(found.project.top),
-                base_commit=found.base_commit,
-                dirty_files=found.dirty_files,
-                base_branch=found.base_branch,
-                base_behind=found.behind,
-                project_file=file,
-            )
-
-        return await self._executor.run(job)
 
     async def EnsureWorktree(
         self, request: pb.EnsureWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -125,7 +112,11 @@ class WorktreeServicer(ConflictMethods):
             return answer
 
         return await self._on(
-            request.project, job, key=str(attempt.parent.parent), restored=request.known_branches
+            request.project,
+            job,
+            key=str(attempt.parent.parent),
+            restored=request.known_branches,
+            access=request.access,
         )
 
     async def CommitTask(
@@ -154,7 +145,7 @@ class WorktreeServicer(ConflictMethods):
                 kept_ref=refs.kept_ref(attempt) if request.submit else "",
             )
 
-        return await self._on(request.project, job, key=str(attempt.parent.parent))
+        return await self._on(request.project, job, key=str(attempt.parent.parent), access=request.access)
 
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -344,7 +335,8 @@ class WorktreeServicer(ConflictMethods):
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
-            self._mirrors.bring(request.project, request.known_branches)
+            with remote_access.opened(request.project, request.access, self._tls):
+                self._mirrors.bring(request.project, request.known_branches)
             found = diffs.diff(
                 repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
@@ -371,12 +363,21 @@ class WorktreeServicer(ConflictMethods):
         return message
 
     async def _on(
-        self, project: str, job: Callable[[], T], *, key: str | None, restored: Iterable[pb.KnownBranch] = ()
+        self,
+        project: str,
+        job: Callable[[], T],
+        *,
+        key: str | None,
+        restored: Iterable[pb.KnownBranch] = (),
+        access: pb.RepositoryAccess | None = None,
     ) -> T:
         """Runs a job on an inspected project. A lost mirror is restored; another missing repository is a fault."""
 
         def checked() -> T:
-            with environment_faults.as_project_unavailable(self._worktrees.folders, project):
+            with (
+                environment_faults.as_project_unavailable(self._worktrees.folders, project),
+                remote_access.opened(project, access, self._tls),
+            ):
                 self._mirrors.restore(project, restored)
                 return job()
 

@@ -33,7 +33,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "WorktreeService": {
         Kind.SCHEDULER: """
             InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts CountNewCommits
-            RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches DiffRevisions
+            RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches GrantRepository DiffRevisions
             ReadConflict MakeResolution
         """,
     },

@@ -31,6 +31,14 @@ class FakeWorktrees(WorktreeServiceServicer):
             project_file=self._worker.project_file,
         )
 
+    async def GrantRepository(
+        self, request: pb.GrantRepositoryRequest, context: Context
+    ) -> pb.GrantRepositoryResponse:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_CLAIM_REFUSED,
+            "this worker serves no repository: HEDDLE_GIT_LISTEN is not set there",
+        )
+
     async def EnsureWorktree(
         self, request: pb.EnsureWorktreeRequest, context: Context
     ) -> pb.EnsureWorktreeResponse:

@@ -94,6 +94,85 @@ class PushBranchesResponse(_message.Message):
 Global___PushBranchesResponse: _TypeAlias = PushBranchesResponse  # noqa: Y015
 
 @_typing.final
+class GrantRepositoryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPIC_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """Absolute path."""
+    epic: _builtins.str
+    """runs/RUN/epics/EPIC"""
+    generation: _builtins.int
+    """Of the epic's place that pushes. Once a later generation has the epic's claim, its
+    pushes are refused. Absent: the repository may only be read.
+    """
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epic: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "generation", b"generation", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantRepositoryRequest: _TypeAlias = GrantRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class GrantRepositoryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def access(self) -> Global___RepositoryAccess: ...
+    def __init__(
+        self,
+        *,
+        access: Global___RepositoryAccess | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantRepositoryResponse: _TypeAlias = GrantRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class RepositoryAccess(_message.Message):
+    """How one worker reaches a repository that another worker serves. The token is secret,
+    and valid for minutes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    token: _builtins.str
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepositoryAccess: _TypeAlias = RepositoryAccess  # noqa: Y015
+
+@_typing.final
 class InspectProjectRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -133,6 +212,8 @@ class InspectProjectResponse(_message.Message):
     BASE_BRANCH_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
     BASE_BEHIND_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
+    NOT_SERVED_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The top of the working tree, or of the bare repository; or the URL of the mirror:
     the value that all other calls take.
@@ -141,6 +222,14 @@ class InspectProjectResponse(_message.Message):
     base_branch: _builtins.str
     """The local branch that base_ref or HEAD names. Absent: none, for example for a tag
     or a commit.
+    """
+    served: _builtins.bool
+    """True: this worker lets other workers use the repository (GrantRepository), so epics
+    of this project by path can have places on them.
+    """
+    not_served: _builtins.str
+    """Why they cannot, although this worker serves repositories. Absent: they can, or this
+    worker serves none.
     """
     @_builtins.property
     def dirty_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -163,10 +252,12 @@ class InspectProjectResponse(_message.Message):
         base_branch: _builtins.str = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
         base_behind: _run_pb2.BaseBehind | None = ...,
+        served: _builtins.bool = ...,
+        not_served: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base_behind", b"base_behind", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_behind", b"base_behind", "base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_behind", b"base_behind", "base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "not_served", b"not_served", "project", b"project", "project_file", b"project_file", "served", b"served"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,6 +415,7 @@ class EnsureWorktreeRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
     RESOLUTION_COMMIT_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -390,6 +482,12 @@ class EnsureWorktreeRequest(_message.Message):
         SYNC_CONFLICT. Ignored if the worktree already belongs to the attempt. Absent: none.
         """
 
+    @_builtins.property
+    def access(self) -> Global___RepositoryAccess:
+        """Where `project` is heddle://WORKER/PATH, a project by path of another worker: how
+        that worker's repository is reached.
+        """
+
     def __init__(
         self,
         *,
@@ -407,10 +505,11 @@ class EnsureWorktreeRequest(_message.Message):
         generation: _builtins.int = ...,
         base: Global___BaseBranch | None = ...,
         resolution_commit: _builtins.str = ...,
+        access: Global___RepositoryAccess | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "project_file", b"project_file"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "base", b"base", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "attempt", b"attempt", "base", b"base", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "generation", b"generation", "known_branches", b"known_branches", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "resolution_commit", b"resolution_commit", "resolve_conflict", b"resolve_conflict", "rewind_to", b"rewind_to", "take_in", b"take_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -594,6 +693,7 @@ class CommitTaskRequest(_message.Message):
     OWNER_ATTEMPT_FIELD_NUMBER: _builtins.int
     CONTINUED_COMMIT_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -631,6 +731,10 @@ class CommitTaskRequest(_message.Message):
         were written in these times are listed in the response.
         """
 
+    @_builtins.property
+    def access(self) -> Global___RepositoryAccess:
+        """As in EnsureWorktree."""
+
     def __init__(
         self,
         *,
@@ -647,10 +751,11 @@ class CommitTaskRequest(_message.Message):
         owner_attempt: _builtins.str = ...,
         continued_commit: _builtins.str = ...,
         generation: _builtins.int = ...,
+        access: Global___RepositoryAccess | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "generation", b"generation", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "continued_commit", b"continued_commit", "epoch", b"epoch", "expect", b"expect", "generation", b"generation", "owner_attempt", b"owner_attempt", "project", b"project", "subject", b"subject", "submit", b"submit", "submitted_commit", b"submitted_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1803,6 +1908,7 @@ class DiffRevisionsRequest(_message.Message):
     FROM_MERGE_BASE_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
     KNOWN_BRANCHES_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     from_revision: _builtins.str
     to_revision: _builtins.str
@@ -1814,6 +1920,10 @@ class DiffRevisionsRequest(_message.Message):
     def known_branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownBranch]:
         """As in EnsureWorktree."""
 
+    @_builtins.property
+    def access(self) -> Global___RepositoryAccess:
+        """As in EnsureWorktree. Absent: the revisions are on this worker."""
+
     def __init__(
         self,
         *,
@@ -1823,10 +1933,11 @@ class DiffRevisionsRequest(_message.Message):
         from_merge_base: _builtins.bool = ...,
         max_bytes: _builtins.int = ...,
         known_branches: _abc.Iterable[Global___KnownBranch] | None = ...,
+        access: Global___RepositoryAccess | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "known_branches", b"known_branches", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "from_merge_base", b"from_merge_base", "from_revision", b"from_revision", "known_branches", b"known_branches", "max_bytes", b"max_bytes", "project", b"project", "to_revision", b"to_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,6 +124,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
                 _registered_method=True)
+        self.GrantRepository = channel.unary_unary(
+                '/heddle.v1.WorktreeService/GrantRepository',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryResponse.FromString,
+                _registered_method=True)
         self.DiffRevisions = channel.unary_stream(
                 '/heddle.v1.WorktreeService/DiffRevisions',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.DiffRevisionsRequest.SerializeToString,
@@ -375,6 +380,19 @@ class WorktreeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GrantRepository(self, request, context):
+        """Lets another worker use a repository of this worker's disk for one epic of a
+        project by path, over git's HTTP. That worker passes on what it gets here with its
+        calls, and its pushes may only change the epic's own refs. Changes nothing.
+
+        - FAILED_PRECONDITION / CLAIM_REFUSED: this worker does not serve the repository:
+        HEDDLE_GIT_LISTEN is not set, or the repository cannot be served.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the repository cannot be read now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DiffRevisions(self, request, context):
         """Returns the diff between two revisions, in the format of `git diff`.
 
@@ -466,6 +484,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.PushBranches,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.SerializeToString,
+            ),
+            'GrantRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantRepository,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryResponse.SerializeToString,
             ),
             'DiffRevisions': grpc.unary_stream_rpc_method_handler(
                     servicer.DiffRevisions,
@@ -915,6 +938,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/PushBranches',
             heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/GrantRepository',
+            heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -209,6 +209,15 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
     """
+    GrantRepository: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]
+    """Lets another worker use a repository of this worker's disk for one epic of a
+    project by path, over git's HTTP. That worker passes on what it gets here with its
+    calls, and its pushes may only change the epic's own refs. Changes nothing.
+
+    - FAILED_PRECONDITION / CLAIM_REFUSED: this worker does not serve the repository:
+      HEDDLE_GIT_LISTEN is not set, or the repository cannot be served.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the repository cannot be read now.
+    """
     DiffRevisions: _grpc.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]
     """Returns the diff between two revisions, in the format of `git diff`.
 
@@ -395,6 +404,15 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     branch; does nothing for other projects.
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+    """
+    GrantRepository: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]  # type: ignore[assignment]
+    """Lets another worker use a repository of this worker's disk for one epic of a
+    project by path, over git's HTTP. That worker passes on what it gets here with its
+    calls, and its pushes may only change the epic's own refs. Changes nothing.
+
+    - FAILED_PRECONDITION / CLAIM_REFUSED: this worker does not serve the repository:
+      HEDDLE_GIT_LISTEN is not set, or the repository cannot be served.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the repository cannot be read now.
     """
     DiffRevisions: _aio.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]  # type: ignore[assignment]
     """Returns the diff between two revisions, in the format of `git diff`.
@@ -675,6 +693,21 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         branch; does nothing for other projects.
 
         - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+        """
+
+    @_abc_1.abstractmethod
+    def GrantRepository(
+        self,
+        request: _worktree_service_pb2.GrantRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.GrantRepositoryResponse, _abc.Awaitable[_worktree_service_pb2.GrantRepositoryResponse]]:
+        """Lets another worker use a repository of this worker's disk for one epic of a
+        project by path, over git's HTTP. That worker passes on what it gets here with its
+        calls, and its pushes may only change the epic's own refs. Changes nothing.
+
+        - FAILED_PRECONDITION / CLAIM_REFUSED: this worker does not serve the repository:
+          HEDDLE_GIT_LISTEN is not set, or the repository cannot be served.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the repository cannot be read now.
         """
 
     @_abc_1.abstractmethod

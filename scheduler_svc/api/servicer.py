@@ -107,7 +107,7 @@ class SchedulerServicer(PlanMethods, ResolutionMethods, SyncMethods, WorkerMetho
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
         stand = await self._store.read(read_stand, name=name, now=self._now())
-        slots = self._workers.slots_for(stand.project, stand.worker)
+        slots = self._workers.slots_for(stand.home)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
         found = forecast(stand.plan, stand.tasks, parallel, stand.awaiting_merge)
         return pb.ForecastRunResponse(forecast=found)

@@ -10,7 +10,9 @@ from heddle import pb
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.commands.runs.approval_answers import answer_to
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
+from scheduler_svc.pools.home_repository import give_access
 from scheduler_svc.pools.workers import Workers, call, from_worker
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
@@ -18,12 +20,16 @@ from scheduler_svc.store.db.leadership import read_epoch
 from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.queries.records import epic_row, run_row
 from scheduler_svc.store.queries.resources import get_attempt
+from scheduler_svc.store.rows import artifacts
 
 # The state of a parked session in errors of its worker, and of a parked attempt in errors of this service.
 _PARKED: Final = {"parked", pb.AttemptState.Name(pb.ATTEMPT_STATE_PARKED)}
 
 # Seconds.
 _ANSWER_TIMEOUT: Final = 30.0
+
+# Bytes of an artifact in one message.
+_PART: Final = 256 << 10
 
 
 async def answer_approval(
@@ -106,9 +112,15 @@ async def _live(database: Database, attempt: str, advice: str) -> tuple[pb.Attem
 async def read_artifact(
     database: Database, workers: Workers, request: pb.ReadArtifactRequest
 ) -> AsyncIterator[pb.ReadArtifactResponse]:
-    """Yields an artifact's bytes; raises NOT_FOUND."""
+    """Yields the bytes of an artifact, from the database if that has a copy; raises NOT_FOUND."""
     name = AttemptName.parse(request.attempt)
-    attempt = await database.read(partial(get_attempt, name=name))
+    attempt, copied = await database.read(
+        lambda connection: (get_attempt(connection, name), artifacts.read(connection, name, request.artifact))
+    )
+    if copied is not None:
+        for first in range(0, len(copied), _PART):
+            yield pb.ReadArtifactResponse(data=copied[first : first + _PART])
+        return
     fetch = pb.FetchArtifactRequest(attempt=str(name), artifact=request.artifact)
     try:
         async for part in workers.get(attempt.worker).agent.FetchArtifact(fetch):
@@ -128,11 +140,17 @@ async def get_diff(
         yield pb.GetDiffResponse()
         return
     asked.max_bytes = request.max_bytes
+    if asked.known_branches:
+        await give_access(workers, asked, _epic_of(request.name))
     try:
         async for part in workers.get(worker).worktree.DiffRevisions(asked):
             yield pb.GetDiffResponse(text=part.text, truncated=part.truncated)
     except grpc.aio.AioRpcError as error:
         raise from_worker(worker, error) from error
+
+
+def _epic_of(name: str) -> EpicName:
+    return EpicName.parse("/".join(name.split("/")[:4]))
 
 
 def _revisions(connection: Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
@@ -167,17 +185,18 @@ def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.Dif
 
 def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
     attempt = get_attempt(connection, name)
-    worker, request = _epic_revisions(connection, name.parent.parent)
+    home, request = _epic_revisions(connection, name.parent.parent)
     if commit := attempt.commit or attempt.review.commit:
         request.from_revision, request.to_revision = f"{commit}^", commit
         request.from_merge_base = False
         for known in request.known_branches:
             known.commit = commit
         # Submitted work is only where it was done.
-        worker = worker if attempt.commit else attempt.worker
+        worker = home if attempt.commit else attempt.worker
     else:
         # Compares the files that a failed attempt left behind with the commit that it started from.
         request.from_revision = request.to_revision or request.from_revision
         request.to_revision = attempt.kept_ref
         worker = attempt.worker
+    request.project = Home(request.project, home).project_at(worker)
     return worker, request

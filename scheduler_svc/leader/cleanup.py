@@ -18,6 +18,7 @@ from scheduler_svc.commands.decisions.apply_action import act
 from scheduler_svc.commands.workers import worktree_list
 from scheduler_svc.leader.context.project_setup import tear_down
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.pools.workers import call
@@ -95,7 +96,8 @@ async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
             released = partial(_released, epic=name, path=epic.worktree_path)
             await term.write("released", released, str(name.parent))
             return ""
-        request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=term.epoch)
+        project = Home(epic.project, epic.home).project_at(epic.worker)
+        request = pb.RemoveWorktreeRequest(project=project, epic=str(name), epoch=term.epoch)
         done = await call(worker.name, worker.worktree.RemoveWorktree, request, _REMOVE_TIMEOUT)
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:

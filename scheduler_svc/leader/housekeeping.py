@@ -11,6 +11,7 @@ from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands.workers import worktree_list
 from scheduler_svc.commands.workers.garbage import delete_sessions
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db import partitions
@@ -78,7 +79,7 @@ async def restore(term: Term, name: WorktreeName, actor: str, asked: int) -> pb.
 
 async def _restore(term: Term, epic: EpicName, row: Any, actor: str) -> None:
     request = pb.RestoreWorktreeRequest(
-        project=row.project,
+        project=Home(row.project, row.home).project_at(row.worker),
         epic=str(epic),
         epoch=term.epoch,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),
@@ -117,11 +118,16 @@ async def _prune(term: Term, run: RunName) -> None:
 
 
 async def forget_old(term: Term, *, at_once: bool) -> None:
-    """Removes old audit entries and results of requests, and whole days of expired logs; `at_once` as above."""
+    """Removes old audit entries, results of requests and copies of screenshots, and whole days of expired logs.
+
+    `at_once` as above.
+    """
     now = term.now()
     while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
         pass
     await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
+    while await term.maintain(log_retention.prune_artifacts):
+        pass
     prune_audit = partial(audit.prune, before=now - term.retention.audit)
     if not term.divides_logs:
         while await term.write("prune_audit", prune_audit):

@@ -61,7 +61,10 @@ async def _remove(term: Term, worker: str, epic: MovedEpic, here: pb.Worktree) -
         lease = pb.Lease(environment=variables).SerializeToString()
     await tear_down(term, epic.name, _LeftBehind(worker, here.path, epic.project_file, lease))
     request = pb.RemoveWorktreeRequest(
-        project=epic.project, epic=str(epic.name), epoch=term.epoch, before_generation=epic.generation
+        project=epic.home.project_at(worker),
+        epic=str(epic.name),
+        epoch=term.epoch,
+        before_generation=epic.generation,
     )
     done = await call(worker, term.workers.connected(worker).worktree.RemoveWorktree, request, _TIMEOUT)
     log.info("orphaned_worktree_removed", epic=str(epic.name), worker=worker, archive=done.archive_commit)

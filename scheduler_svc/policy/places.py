@@ -1,7 +1,7 @@
 """Decides which worker is the place of an epic. Part of the policy; pure.
 
-An epic of a project by URL can move to another worker between two attempts, because its accepted commits are at the
-project's remote. It does not move without a reason: its place has its worktree, its setup and the sessions that can be
+An epic with a place can move to another worker between two attempts, because its accepted commits are at the project's
+remote; that of a project by path is the home of the run, if it serves its repository. The epic does not move without a reason: its place has its worktree, its setup and the sessions that can be
 resumed. All other epics are where their run is.
 """
 
@@ -216,7 +216,8 @@ def moved_runs(snapshot: Snapshot) -> Iterator[MoveRun]:
     """Yields a new worker for each run whose worker was lost, unless one of its epics can only be there."""
     able = [each for each in snapshot.workers if each.takes_work and not (each.draining or each.epic)]
     for run in snapshot.runs:
-        if able and run.placed and run.worker in snapshot.lost and all(epic.moves for epic in run.epics):
+        lost = run.placed and not run.keeps_home and run.worker in snapshot.lost
+        if able and lost and all(epic.moves for epic in run.epics):
             yield MoveRun(run.name, max(able, key=lambda each: each.slots).name)
 
 

@@ -74,6 +74,8 @@ def _placed(run: RunView, fleet: Mapping[str, WorkerView], lost: frozenset[str])
                 return f"{problem}; when its lease expires, its epics continue on other workers"
             return f"{problem}; epics that started before they could move continue once it is back"
     merges = run.merging_into or any(_only_merges(epic) for epic in run.epics)
+    if run.keeps_home and not run.ends and not _is_connected(run.worker, fleet):
+        return f"{_problem(run.worker, fleet)}, which has the project; the run continues once it is back"
     if merges and not _is_connected(run.worker, fleet):
         return f"{_problem(run.worker, fleet)}; the run's merges continue once it is back"
     return ""

@@ -149,6 +149,8 @@ class EpicView:
     generation: int = 0
     # Labels that its place must have.
     labels: frozenset[tuple[str, str]] = frozenset()
+    # What its pod requests, as in the plan.
+    resources: frozenset[tuple[str, str]] = frozenset()
     # Why it has no place, as recorded. Empty: it lacks none.
     waits_for: str = ""
 
@@ -199,8 +201,10 @@ class RunView:
     # Its budget, in micros. None: no limit.
     budget: int | None = None
     project: str = ""
-    # True: its project is a URL, so its epics can move.
+    # True: its project is a URL, or its worker serves the repository to others, so its epics can move.
     placed: bool = False
+    # True: its project is on the disk of its worker, which is its home for good.
+    keeps_home: bool = False
     # Average cost of an accepted task of the project, in micros. 0: unknown.
     typical_cost: int = 0
     # The budget of all runs of its project and their cost so far, in micros.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import grpc
 import structlog
 
-from heddle import errors, pb, urls
+from heddle import errors, pb
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
@@ -20,6 +20,7 @@ from heddle.timing.backoff import Backoff
 from heddle.urls import is_local
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
+from scheduler_svc.model.home import Home
 from scheduler_svc.policy.snapshot import Member, WorkerView
 from scheduler_svc.pools.pool import Pool
 from scheduler_svc.pools.worker import Worker, no_worker
@@ -63,7 +64,7 @@ class Workers:
     ) -> None:
         """`lease` is what a worker that has not named its lease is assumed to have, in seconds; 0: unknown.
 
-        `pool` makes workers for epics of projects by URL. None: they run on workers that exist.
+        `pool` makes workers for epics with a place. None: they run on workers that exist.
         """
         self.pool = pool
         # Workers that a pool had made and that are gone, with their disks.
@@ -227,10 +228,10 @@ class Workers:
         worker = self._workers.get(name)
         return worker.state.slots if worker else 0
 
-    def slots_for(self, project: str, worker: str) -> int:
-        """Returns how many sessions a run on a worker can have: epics of a project by URL use all workers."""
-        if not urls.is_url(project):
-            return self.slots(worker)
+    def slots_for(self, home: Home) -> int:
+        """Returns how many sessions a run can have: epics with a place use all workers."""
+        if not home.placed:
+            return self.slots(home.worker)
         if self.pool:
             return POOL_SLOTS
         return sum(

@@ -7,6 +7,7 @@ from pathlib import Path
 from heddle import pb
 from heddle.client import HeddleClient
 from tests.support.fleet import Fleet
+from tests.support.ports import free_ports
 from tests.support.repositories import fast_import, git
 from tests.support.scheduler import eventually
 
@@ -19,7 +20,10 @@ AGENT = (
 
 
 class Places:
-    """Workers w1, w2, … with one slot each, and a scheduler. `lease` is w1's, on which a first epic runs."""
+    """Workers w1, w2, … with one slot each, and a scheduler. `lease` is w1's, on which a first epic runs.
+
+    w1 serves its projects by path to the others.
+    """
 
     def __init__(self, folder: Path, count: int, lease: float, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -41,6 +45,7 @@ class Places:
                     "STAGE": str(self.stage),
                     "WORKER": f"w{number}",
                     "HEDDLE_SANDBOX_WRITABLE": str(self.stage),
+                    "HEDDLE_GIT_LISTEN": f"127.0.0.1:{free_ports(1)[0]}" if number == 1 else "",
                     **environment,
                 },
             )

@@ -1,10 +1,11 @@
 """A worktree service with its repository, for tests."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 import pytest
@@ -40,6 +41,8 @@ class Worker:
     url: str = ""
     # The generation of the places of its epics. 0: they have none.
     generation: int = 0
+    # How it reaches a project of another worker.
+    access: pb.RepositoryAccess | None = None
 
     @property
     def name(self) -> str:
@@ -74,6 +77,7 @@ class Worker:
             base=pb.BaseBranch(branch=sync, known_commit=builds_on) if sync else None,
             known_branches=known,
             generation=self.generation,
+            access=self.access,
         )
         return await self.stub.EnsureWorktree(request)
 
@@ -88,6 +92,7 @@ class Worker:
             subject=subject,
             body=body,
             generation=self.generation,
+            access=self.access,
         )
         return await self.stub.CommitTask(request)
 
@@ -158,12 +163,14 @@ async def worker(
     port_range: tuple[int, int] | None = None,
     filters: str = "",
     linked: str = "",
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Worker]:
     """Serves worktrees below `home` with a pool of size `pool`; yields a client for repository `project`."""
     environment = {
         "HEDDLE_HOME": str(home),
         "HEDDLE_FILTERS": filters,
         "HEDDLE_LINKED_CHECKOUTS": linked,
+        **more,
     }
     settings = Settings.read(environment).model_copy(update={"min_free_bytes": 1 << 20, "pool": pool})
     if port_range:

@@ -59,6 +59,11 @@ def claim_ref(epic: EpicName) -> str:
     return f"refs/heddle/claim/{epic.run}/{epic.epic}"
 
 
+def held_ref(epic: EpicName) -> str:
+    """Returns the ref of the claim that this worker holds in a repository whose own refs are the remote of its epics."""
+    return f"refs/heddle/held/{epic.run}/{epic.epic}"
+
+
 def accepting(epic: EpicName, commit: str, old: str) -> list[RefUpdate]:
     """Returns the updates that make `commit` an epic's last accepted one instead of `old`, and move its branch there."""
     return [

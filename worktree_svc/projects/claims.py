@@ -1,5 +1,7 @@
 """Makes a worker the place of an epic at the project's remote, and has the remote refuse an earlier place.
 
+The remote of a project by path is the user's repository: its worker changes the refs itself, and others push to it.
+
 refs/heddle/claim/RUN/EPIC at the remote is a chain of empty commits, which only a place extends. Each
 acceptance extends it in the same atomic push as the epic's accepted commit, so the remote compares and swaps it: a
 place whose claim was taken over cannot get a commit accepted, even if its push was under way.
@@ -16,7 +18,8 @@ from heddle import errors, pb, urls
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
 from worktree_svc.git import push_refusals, refs
-from worktree_svc.git.process.command import Git, Output, decode
+from worktree_svc.git.process.command import Git, Output, decode, failure
+from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -32,6 +35,19 @@ _FIELDS: Final = re.compile(r"^(generation|holder|accepted): (\S*)$", re.MULTILI
 _OPTIONS: Final = ("--porcelain", "--atomic", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
 
 
+class Acceptance(NamedTuple):
+    """How a commit was accepted at the remote."""
+
+    # Why the remote refused the epic's branch, whose commit is at the remote all the same. Empty: it did not.
+    push_error: str = ""
+    # In the user's repository, what must move together with the epic's refs, the claim first.
+    updates: Sequence[refs.RefUpdate] = ()
+
+
+# An epic without a place has no claim.
+UNPLACED: Final = Acceptance()
+
+
 class Claim(NamedTuple):
     """A claim at the remote: its commit, who holds it, and the last commit that was accepted there."""
 
@@ -45,8 +61,18 @@ class Claim(NamedTuple):
 
 def held(project: Project, epic: EpicName) -> Claim | None:
     """Returns the claim that this worker holds or held; None if it was never the epic's place."""
-    (commit,) = refs.read(project.git, refs.claim_ref(epic))
+    (commit,) = refs.read(project.git, _held_ref(project, epic))
     return _parse(project.git, commit) if commit else None
+
+
+def claimed(project: Project, epic: EpicName) -> int:
+    """Returns the generation that has the epic's claim in this repository; 0: none has."""
+    (commit,) = refs.read(project.git, refs.claim_ref(epic))
+    return _parse(project.git, commit).generation if commit else 0
+
+
+def _held_ref(project: Project, epic: EpicName) -> str:
+    return refs.claim_ref(epic) if repository.is_mirror(project) else refs.held_ref(epic)
 
 
 def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
@@ -63,8 +89,9 @@ def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
         found, accepted = _read(project, epic)
         if found and found.generation > generation:
             raise _taken(epic, found.generation)
-        # Without a claim, which someone may have removed, the commit that was accepted is still there.
-        before = found or Claim("", 0, "", accepted)
+        # Without a claim, which someone may have removed, the commit that was accepted is still there. With one, the
+        # claim decides; a worktree of an earlier place can have put the ref back.
+        before = (found or Claim("", 0, "", ""))._replace(accepted=accepted)
         new = _extended(project.git, before, Claim("", generation, holder, head))
         pushed = _push(project, epic, before, new, with_branch=True)
         if pushed.refused and not pushed.unreachable:
@@ -73,7 +100,7 @@ def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
         if not pushed.refused:
             log.info("claim_taken", epic=str(epic), generation=generation)
             return new
-        if pushed.forbidden:
+        if pushed.forbidden and not urls.is_of_worker(repository.remote_of(project)):
             raise errors.HeddleError(
                 pb.ERROR_REASON_CLAIM_REFUSED,
                 f"the remote does not accept {refs.claim_ref(epic)}: {pushed.refused.rstrip('.')}. The epic works where its"
@@ -88,19 +115,27 @@ def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
 
 def keep(project: Project, epic: EpicName, claim: Claim) -> None:
     """Records that this worker holds a claim."""
-    refs.update(project.git, [refs.RefUpdate(refs.claim_ref(epic), claim.commit, None)])
+    refs.update(project.git, [refs.RefUpdate(_held_ref(project, epic), claim.commit, None)])
 
 
-def accept(project: Project, epic: EpicName, generation: int, commit: str) -> str:
+def accept(project: Project, epic: EpicName, generation: int, commit: str) -> Acceptance:
     """Pushes an accepted commit with the claim, in one atomic step; idempotent. Raises as `take` does.
 
-    Returns why the remote refused the epic's branch, whose commit is at the remote all the same; empty: it did not.
+    In the user's repository, `record` moves the claim.
     """
     mine = held(project, epic)
     if mine is None or mine.generation != generation:
         raise _taken(epic, mine.generation if mine else 0)
     if mine.accepted == commit:
-        return ""
+        return UNPLACED
+    if not repository.is_mirror(project):
+        new = _extended(project.git, mine, mine._replace(accepted=commit))
+        moved = (refs.claim_ref(epic), refs.held_ref(epic))
+        return Acceptance(updates=[refs.RefUpdate(ref, new.commit, mine.commit) for ref in moved])
+    return _accept_at_remote(project, epic, mine, commit)
+
+
+def _accept_at_remote(project: Project, epic: EpicName, mine: Claim, commit: str) -> Acceptance:
     for _ in range(_TRIES):
         new = _extended(project.git, mine, mine._replace(accepted=commit))
         pushed = _push(project, epic, mine, new, with_branch=True)
@@ -111,8 +146,8 @@ def accept(project: Project, epic: EpicName, generation: int, commit: str) -> st
         if not pushed.refused:
             failpoint("claim.after_push")
             keep(project, epic, new)
-            return branch_refused
-        found, _ = _read(project, epic)
+            return Acceptance(branch_refused)
+        found, accepted = _read(project, epic)
         if found is None:
             # Another place would have a claim. The next attempt takes the place again.
             project.git.text("update-ref", "-d", refs.claim_ref(epic), mine.commit)
@@ -125,16 +160,30 @@ def accept(project: Project, epic: EpicName, generation: int, commit: str) -> st
         if found.accepted == commit:
             # The answer to an earlier push was lost.
             keep(project, epic, found)
-            return ""
-        if found.commit == mine.commit:
+            return UNPLACED
+        if found.commit == mine.commit and accepted == mine.accepted:
             raise _unavailable(project, pushed.refused)
-        # An earlier push of this place arrived, but its attempt has ended before that was known.
-        mine = found
+        # An earlier push of this place arrived, but its attempt has ended before that was known; or the ref was moved.
+        mine = found._replace(accepted=accepted)
     raise _unavailable(project, "its refs keep changing")
+
+
+def record(
+    project: Project, epic: EpicName, acceptance: Acceptance, updates: Sequence[refs.RefUpdate]
+) -> None:
+    """Moves the epic's own refs here, and what `acceptance` adds. Raises STALE_ATTEMPT if another place has the claim."""
+    output = refs.try_update(project.git, [*acceptance.updates, *updates])
+    if output.code == 0:
+        return
+    if acceptance.updates and refs.read(project.git, refs.claim_ref(epic)) != [acceptance.updates[0].old]:
+        raise _taken(epic, claimed(project, epic))
+    raise failure(("update-ref", "--stdin"), output)
 
 
 def submit(project: Project, ref: str) -> None:
     """Pushes work that waits for reviews, so that another worker can continue with it. Raises PROJECT_UNAVAILABLE."""
+    if not repository.is_mirror(project):
+        return
     done = _remote(project, "push", *_OPTIONS, "origin", f"+{ref}:{ref}")
     if done.code:
         said = push_refusals.read(decode(done.stdout), urls.redacted(done.stderr), [ref])
@@ -144,6 +193,9 @@ def submit(project: Project, ref: str) -> None:
 def _read(project: Project, epic: EpicName) -> tuple[Claim | None, str]:
     """Returns the claim and the accepted commit at the remote; None and empty if there is none."""
     asked = (refs.claim_ref(epic), refs.accepted_ref(epic))
+    if not repository.is_mirror(project):
+        claim, last = refs.read(project.git, *asked)
+        return _parse(project.git, claim) if claim else None, last or ""
     listed = _remote(project, "ls-remote", "origin", *asked)
     if listed.code:
         raise _unavailable(project, urls.redacted(listed.stderr.strip()))
@@ -202,6 +254,11 @@ def _push(project: Project, epic: EpicName, before: Claim, new: Claim, *, with_b
 
     A claim before without a commit: the remote has none.
     """
+    if not repository.is_mirror(project):
+        # The epic's own refs follow when its worktree is made.
+        moved = refs.RefUpdate(refs.claim_ref(epic), new.commit, before.commit or refs.ABSENT)
+        collided = refs.try_update(project.git, [moved])
+        return _Pushed(collided.stderr.strip(), collided=bool(collided.code))
     expected = before.accepted
     moves = [(refs.claim_ref(epic), new.commit, before.commit)]
     if new.accepted or expected:

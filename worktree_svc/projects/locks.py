@@ -17,7 +17,7 @@ import structlog
 
 from heddle import errors, pb
 from heddle.timing import running_time
-from worktree_svc.git.process import command
+from worktree_svc.git.process import inherited_files
 from worktree_svc.git.process.stopping import Stop, stoppable
 from worktree_svc.storage import disk
 
@@ -181,11 +181,11 @@ class HomeLock:
         except BaseException:
             os.close(self._descriptor)
             raise
-        command.share(self._descriptor)
+        inherited_files.share(self._descriptor)
 
     def release(self) -> None:
         """Releases the data folder for another service."""
-        command.unshare(self._descriptor)
+        inherited_files.unshare(self._descriptor)
         os.close(self._descriptor)
 
     def _take(self, path: Path, patience: float) -> None:

@@ -1,11 +1,13 @@
-"""Mirrors projects given by URL: clones them once, fetches before each run, and pushes after each step.
+"""Mirrors projects given by URL, or on another worker: clones them once, fetches before each run, and pushes after each step.
 
 HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
 
 The remote's branches are refs/remotes/origin/…; refs/heads contains Heddle's own
 branches and the branches that runs merge into. The remote refuses a push that is not a
-fast-forward, and the commits stay in the mirror. Only the branch of a rewound epic is
-force-pushed. The service's own git provides the credentials; they are not stored.
+fast-forward: what it has of a run's branch, or of one that a run merges into, is merged first; all
+other commits stay in the mirror. Only the branch of a rewound epic is
+force-pushed. The service's own git provides the credentials; they are not stored. A project on another worker is
+cloned whole: agents could not fetch what is missing, because only the calls that carry a token reach it.
 """
 
 import time
@@ -22,7 +24,7 @@ from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.process.command import decode
-from worktree_svc.projects import known_branches, repository
+from worktree_svc.projects import branch_records, known_branches, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -33,9 +35,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _OWN: Final = "heddle/"
 
 _REMOTE: Final = "refs/remotes/origin"
+_QUIETLY: Final = (*("--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no"),)
 _FETCH: Final = (
-    *("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-maintenance"),
-    *("--recurse-submodules=no", "origin", f"+refs/heads/*:{_REMOTE}/*", "+refs/tags/*:refs/tags/*"),
+    *("fetch", "--prune", *_QUIETLY, "origin", f"+refs/heads/*:{_REMOTE}/*", "+refs/tags/*:refs/tags/*"),
 )
 _MAINTENANCE: Final = ("commit-graph", "loose-objects", "incremental-repack")
 _MAINTENANCE_SECONDS: Final = 24 * 3600
@@ -117,6 +119,14 @@ class Mirrors:
             project = repository.find(self._folders, url)
             known_branches.bring_missing(project, known, partial(self._fetching, project.top))
 
+    def bring_base(self, url: str, commit: str) -> None:
+        """Fetches the commit on which an epic starts, which need not be on a branch any more; its branches too."""
+        self.update(url, "")
+        project = repository.find(self._folders, url)
+        if not refs.has(project.git, commit):
+            with self._fetching(project.top):
+                project.git.run("fetch", *_QUIETLY, "origin", commit)
+
     def bring_run(self, url: str, run: RunName) -> None:
         """Fetches all that the remote has of a run; does nothing for a project by path."""
         if urls.is_url(url):
@@ -160,9 +170,10 @@ class Mirrors:
         if any(push_refusals.is_behind(said) for said in refused.values()):
             with self._fetching(project.top):
                 _fetch(project, _url(project))
-                for ref in wanted:
-                    if not ref.startswith(refs.branch_ref(_OWN)):
-                        _follow(project, ref.removeprefix(refs.branch_ref("")))
+                for branch in (ref.removeprefix(refs.branch_ref("")) for ref in wanted):
+                    # A run's branch has other commits there if a worker was lost after it had pushed a merge.
+                    if branch_records.epic_of(branch) is None:
+                        _follow(project, branch)
         return refused
 
     def _fetching(self, folder: Path) -> AbstractContextManager[None]:
@@ -179,13 +190,11 @@ def _make(folder: Path, url: str) -> None:
     files.write_atomically(folder / "HEAD", f"ref: {_REMOTE}/HEAD\n")
     settings = {
         "core": {"repositoryformatversion": "1", "bare": "true", "filemode": "true"},
-        "extensions": {"partialclone": "origin"},
-        'remote "origin"': {
-            "url": url.replace("\\", "\\\\").replace('"', '\\"'),
-            "promisor": "true",
-            "partialclonefilter": "blob:none",
-        },
+        'remote "origin"': {"url": url.replace("\\", "\\\\").replace('"', '\\"')},
     }
+    if not urls.is_of_worker(url):
+        settings["extensions"] = {"partialclone": "origin"}
+        settings['remote "origin"'] |= {"promisor": "true", "partialclonefilter": "blob:none"}
     lines = [
         line
         for section, values in settings.items()
@@ -211,8 +220,7 @@ def _fetch(project: Project, url: str) -> None:
     if output.code:
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
-            f"{urls.redacted(url)} cannot be fetched: {urls.redacted(output.stderr.strip())} The worker's own git"
-            " must be able to fetch it: try git ls-remote there, as the user of the service.",
+            f"{urls.redacted(url)} cannot be fetched: {urls.redacted(output.stderr.strip())} {_advice(url)}",
             project=urls.redacted(url),
         )
     for line in head.stdout.decode(errors="replace").splitlines():
@@ -220,6 +228,14 @@ def _fetch(project: Project, url: str) -> None:
         if line.startswith("ref: refs/heads/") and name == "HEAD":
             branch = target.removeprefix("refs/heads/")
             files.write_atomically(project.top / "HEAD", f"ref: {_REMOTE}/{branch}\n")
+
+
+def _advice(url: str) -> str:
+    if urls.is_of_worker(url):
+        return "The worker that has it must be reachable at its HEDDLE_GIT_ADVERTISE from this one."
+    return (
+        "The worker's own git must be able to fetch it: try git ls-remote there, as the user of the service."
+    )
 
 
 def _follow(project: Project, branch: str) -> None:

@@ -306,9 +306,15 @@ def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
     )
 
 
+def is_mirror(project: Project) -> bool:
+    """Returns whether the project is a clone that Heddle made of a project at a URL or on another worker."""
+    mirrors = project.private.parent.with_name("mirrors")
+    return project.top.parent.resolve() == mirrors.resolve()
+
+
 def remote_of(project: Project) -> str:
     """Returns the URL that this repository mirrors, without a password; empty for a user's own repository."""
-    if project.top.parent.name != "mirrors" or not project.bare:
+    if not is_mirror(project):
         return ""
     return urls.redacted(project.git.run("config", "remote.origin.url").stdout.decode().strip())
 

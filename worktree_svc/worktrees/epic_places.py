@@ -1,4 +1,4 @@
-"""Makes this worker the place of an epic of a project by URL, and removes what an earlier place of it left here."""
+"""Makes this worker the place of an epic, and removes what an earlier place of it left here."""
 
 from dataclasses import dataclass
 
@@ -81,8 +81,8 @@ class EpicPlaces:
             self.mirrors.bring(
                 request.project, [pb.KnownBranch(branch=epic.branch, commit=head, elsewhere=True)]
             )
-        elif not refs.has(project.git, request.base_commit):
-            self.mirrors.update(request.project, "")
+        elif repository.is_mirror(project) and not refs.has(project.git, request.base_commit):
+            self.mirrors.bring_base(request.project, request.base_commit)
 
     def _bring_submitted(self, project: Project, request: pb.EnsureWorktreeRequest, epic: EpicName) -> None:
         """Fetches the work of a candidate that was submitted at an earlier place, if it is to be continued."""
@@ -95,5 +95,8 @@ class EpicPlaces:
 def _start_from(project: Project, epic: EpicName, head: str) -> None:
     """Puts the epic's branch on its last accepted commit, if an earlier place has left it elsewhere."""
     accepted, branch = refs.read(project.git, refs.accepted_ref(epic), refs.branch_ref(epic.branch))
+    if not repository.is_mirror(project) and accepted == head:
+        # People may have added commits to the branch, which is theirs too.
+        return
     if accepted or branch:
         refs.update(project.git, refs.accepting(epic, head, accepted or refs.ABSENT))

@@ -196,9 +196,9 @@ class Worktrees:
                 self.store.save(paths, replace(state, cleaning=True))
                 failpoint("archive.after_state")
             failpoint("remove.before_move")
-            branch = refs.branch_ref(epic.branch)
-            if not refs.is_exactly(project.git, branch, head):
-                refs.update(project.git, [refs.RefUpdate(branch, head, None)])
+            if not refs.is_exactly(project.git, refs.branch_ref(epic.branch), head):
+                # Fails if the epic's next place has had a commit accepted meanwhile.
+                refs.update(project.git, refs.accepting(epic, head, head))
             failpoint("remove.after_move")
         with self.repositories.hold(project.common):
             checkouts.unregister(project, paths)

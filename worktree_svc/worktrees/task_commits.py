@@ -162,13 +162,13 @@ class TaskCommits:
     ) -> Committed:
         """Accepts the offered commit: first at the remote if the epic has a place, then here."""
         commit = state.offered
-        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
+        accepted = claims.accept(project, paths.epic, generation, commit) if generation else claims.UNPLACED
         failpoint("commit_task.before_move")
-        refs.update(project.git, refs.accepting(paths.epic, commit, head))
+        claims.record(project, paths.epic, accepted, refs.accepting(paths.epic, commit, head))
         failpoint("commit_task.after_move")
         self._finish(project, paths, attempt, commit, folder)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)._replace(push_error=push_error)
+        return _committed(project.git, commit, state)._replace(push_error=accepted.push_error)
 
     def accept_submitted(
         self,
@@ -193,13 +193,13 @@ class TaskCommits:
             project.git, commit, attempt
         ):
             raise state.stale(attempt)
-        push_error = claims.accept(project, paths.epic, generation, commit) if generation else ""
+        accepted = claims.accept(project, paths.epic, generation, commit) if generation else claims.UNPLACED
         failpoint("accept_submitted.before_move")
-        refs.update(project.git, refs.accepting(paths.epic, commit, head))
+        claims.record(project, paths.epic, accepted, refs.accepting(paths.epic, commit, head))
         failpoint("accept_submitted.after_move")
         self._finish(project, paths, attempt, commit, None)
         log.info("submitted_task_accepted", attempt=str(attempt), commit=commit)
-        return _committed(project.git, commit, state)._replace(push_error=push_error)
+        return _committed(project.git, commit, state)._replace(push_error=accepted.push_error)
 
     def _open(
         self, path: str, attempt: AttemptName, epoch: int, *, owner: AttemptName

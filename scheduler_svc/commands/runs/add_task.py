@@ -16,6 +16,7 @@ from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.runs.create_run import task_row
 from scheduler_svc.commands.runs.reopen import check_reopenable, is_closed, reopen_task
 from scheduler_svc.commands.workers.fleet_offers import programs_for
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.model.plans.draft_words import not_for_drafts
 from scheduler_svc.model.plans.plan_defaults import resolved_tasks
@@ -43,9 +44,7 @@ class _Draft:
     spec: pb.PlanTask
     # The same as it would be written in the plan, except for its key.
     written: pb.PlanTask
-    # A path or a URL.
-    project: str
-    worker: str
+    home: Home
     # The budget that applies to it. Empty: none.
     budget: str
 
@@ -65,7 +64,7 @@ async def add_task(
     if before:
         return await _read(database, before)
     draft = await database.read(partial(_draft, epic=epic, asked=request.task))
-    programs = programs_for(workers, draft.project, draft.worker)
+    programs = programs_for(workers, draft.home)
     check_all_available(draft.spec, "the task", programs)
     budget = draft.budget or ("" if project_budget is None else budget_rules.PROJECT_BUDGET)
     if mistakes := without_limit("task", draft.spec, budget, programs):
@@ -106,7 +105,8 @@ def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft
     del planned.tasks[:]
     planned.tasks.append(spec)
     resolved = resolved_tasks(planned, plan.defaults, "")[0]
-    return _Draft(resolved, spec, run.project, run.worker, budget_rules.budget_of(plan, planned, resolved))
+    home = Home(run.project, run.worker, run.served)
+    return _Draft(resolved, spec, home, budget_rules.budget_of(plan, planned, resolved))
 
 
 def _write(connection: Connection, epic: EpicName, draft: _Draft, actor: str, now: int) -> TaskName:

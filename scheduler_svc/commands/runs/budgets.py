@@ -56,7 +56,7 @@ async def check_budget(database: Database, workers: Workers, budget: NewBudget) 
     """Raises INVALID_FIELD if a task that has not ended has an agent that the budget cannot stop."""
     found = await database.read(partial(open_specs, name=budget.name))
     for home, task, spec in found:
-        programs = programs_for(workers, *home)
+        programs = programs_for(workers, home)
         if without_limit(str(task), spec, str(budget.name), programs):
             raise invalid_field(
                 "budget_usd_micros",
@@ -73,7 +73,7 @@ async def check_agent(
     `name` is the agent's task, or the epic whose conflict the agent is to resolve.
     """
     home, spec, budgets = await database.read(partial(last_spec, name=name))
-    programs = programs_for(workers, *home)
+    programs = programs_for(workers, home)
     check_form(agent, programs)
     check_available(agent, str(name), programs)
     spec.agent = agent

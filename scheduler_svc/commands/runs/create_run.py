@@ -14,8 +14,15 @@ from heddle.names import EpicName, RunName
 from heddle.plan import rules
 from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.runs.run_again import filled
-from scheduler_svc.commands.workers.fleet_offers import programs_for, unplaceable
-from scheduler_svc.model.plans.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
+from scheduler_svc.model.home import Home
+from scheduler_svc.model.plans.plan_defaults import (
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+    with_place,
+)
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.model.sessions.agent_availability import (
     agents_of,
@@ -51,11 +58,21 @@ class _Base:
     base_commit: str
     # Empty: the run starts from a tag or commit.
     base_branch: str
+    # 0: as many as its workers have slots.
     max_parallel: int
     # None: the project has none.
     file: pb.ProjectFile | None = None
     # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
+    # True: the worker serves the project to others. If not: why, if that is known.
+    served: bool = False
+    not_served: str = ""
+    # What of the plan has no effect. Empty: nothing.
+    remark: str = ""
+
+    @property
+    def home(self) -> Home:
+        return Home(self.project, self.worker, self.served)
 
 
 class Drafting(NamedTuple):
@@ -101,9 +118,12 @@ async def create_run(
     await loop.run_in_executor(CHECKER, _check_request, asked)
     worker = workers.get(drafting.worker) if drafting and drafting.worker else workers.most_free()
     budget = "" if project_budget is None else budget_rules.PROJECT_BUDGET
-    programs = tuple(programs_for(workers, asked.project, worker.name))
+    base = await _inspect(asked, worker)
+    base = replace(base, max_parallel=base.max_parallel or max(workers.slots_for(base.home), 1))
+    refuse_if(list(unplaceable(asked.plan, base.home, base.not_served)))
+    programs = tuple(programs_for(workers, base.home))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
-    base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
+    base = replace(base, remark=remark(asked.plan, base.home, has_pods=workers.pool is not None))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -139,9 +159,10 @@ def _check_request(request: pb.CreateRunRequest) -> None:
     refuse_if(rules.violations(request.plan))
     if not request.project:
         raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
+    if urls.is_of_worker(request.project):
+        raise invalid_field("project", f"{request.project!r} is not a URL that Heddle can clone")
     if urls.is_url(request.project):
         urls.identity(request.project)
-    refuse_if(list(unplaceable(request.plan, request.project)))
     if request.max_parallel < 0:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
@@ -164,7 +185,7 @@ def _check_agents(
     refuse_if(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Callable[[str], int]) -> _Base:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -178,15 +199,16 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker, slots_for: Call
             " them, or accept that with --allow-dirty",
             files=", ".join(found.dirty_files),
         )
-    slots = max(slots_for(found.project), 1)
     return _Base(
         worker.name,
         found.project,
         found.base_commit,
         found.base_branch,
-        request.max_parallel or slots,
+        request.max_parallel,
         found.project_file if found.HasField("project_file") else None,
         found.base_behind if found.HasField("base_behind") else None,
+        found.served,
+        found.not_served,
     )
 
 
@@ -205,6 +227,7 @@ def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
         base_behind=base.behind,
+        remark=base.remark,
     )
 
 
@@ -244,7 +267,7 @@ def _write(
     )
     events = [
         _created(name, plan, base, actor),
-        *_write_tasks(connection, name, plan, defaults, request.agent),
+        *_write_tasks(connection, name, with_place(plan, base.file, base.project), defaults, request.agent),
     ]
     if full:
         # Existing runs received this event when the worker became full.
@@ -273,7 +296,7 @@ def _write_tasks(
     task_rows = []
     events = []
     for place, epic in enumerate(plan.epics):
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan)))
         for position, task in enumerate(resolved_tasks(epic, defaults, agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if not epic.depends_on:
@@ -317,11 +340,13 @@ def _run_row(
         "merge_checks": merge_checks(plan, defaults).SerializeToString(),
         "max_parallel": base.max_parallel,
         "worker": base.worker,
+        "served": base.served,
         "plan": plan.SerializeToString(),
         "project_file": base.file and base.file.SerializeToString(),
         "budget_micros": budget_of(plan),
         "agent": request.agent,
         "creator": actor,
+        "remark": base.remark,
         "created_at": now,
     }
 

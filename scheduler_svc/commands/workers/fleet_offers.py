@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from heddle import pb, urls
+from heddle import pb
 from heddle.errors import HeddleError, Violation
+from scheduler_svc.model.home import Home
 from scheduler_svc.pools.workers import Workers
 
 
-def programs_for(workers: Workers, project: str, worker: str) -> list[pb.AgentProgram]:
-    """Returns the agents that a run on a worker can use: epics of a project by URL use all workers.
+def programs_for(workers: Workers, home: Home) -> list[pb.AgentProgram]:
+    """Returns the agents that a run can use: epics with a place use all workers.
 
-    Raises NO_WORKER if a project by path is on a worker that is not in the fleet.
+    Raises NO_WORKER if its epics have none, and its worker is not in the fleet.
     """
-    if not urls.is_url(project):
-        return list(workers.get(worker).state.agents)
+    if not home.placed:
+        return list(workers.get(home.worker).state.agents)
     found: dict[str, pb.AgentProgram] = {}
     with suppress(HeddleError):
-        found = {each.name: each for each in workers.get(worker).state.agents}
+        found = {each.name: each for each in workers.get(home.worker).state.agents}
     for other in workers.list():
         for program in other.agents if other.connected else ():
             if program.name not in found or (program.available and not found[program.name].available):
@@ -35,13 +36,28 @@ def _available(program: pb.AgentProgram) -> pb.AgentProgram:
     return known
 
 
-def unplaceable(plan: pb.Plan, project: str) -> Iterator[Violation]:
-    """Yields the epics that ask for a place although they stay on the worker of their run."""
-    if urls.is_url(project):
+def unplaceable(plan: pb.Plan, home: Home, why: str = "") -> Iterator[Violation]:
+    """Yields the epics that ask for a place although they stay on the worker of their run, and `why` if that is known."""
+    if home.placed:
         return
-    for index, epic in enumerate(plan.epics):
-        if epic.place:
+    why = why or "its worker does not serve it to others (HEDDLE_GIT_LISTEN)"
+    parts: dict[str, pb.Plan | pb.PlanEpic] = {
+        "": plan,
+        **{f"epics[{index}].": epic for index, epic in enumerate(plan.epics)},
+    }
+    for prefix, part in parts.items():
+        if part.place:
             yield Violation(
-                f"epics[{index}].place",
-                f"needs a project by URL: {project} is a path, and its epics stay on one worker",
+                f"{prefix}place",
+                f"needs a project whose epics can be on any worker: {home.project} is a path, and {why}",
             )
+
+
+def remark(plan: pb.Plan, home: Home, *, has_pods: bool) -> str:
+    """Returns what of a plan has no effect, and why; empty if all of it has."""
+    asking = [epic.key for epic in plan.epics if epic.resources or plan.resources]
+    if not asking or (has_pods and home.placed):
+        return ""
+    why = "its epics stay on the worker of their run" if has_pods else "this installation makes no pods"
+    named = ", ".join(asking[:5]) + (", …" if len(asking) > 5 else "")
+    return f"the `resources` of {named} are ignored: {why}, so sessions have what their worker has"

@@ -9,6 +9,7 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.leader.context.environment_waits import call_when_ready
 from scheduler_svc.leader.context.term import Term
+from scheduler_svc.pools.home_repository import give_access
 from scheduler_svc.pools.worker import Worker
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 
@@ -66,6 +67,34 @@ class AttemptCalls:
             timeout=timeout,
             waits_for=waits_for,
             on_wait=end_if_over,
+        )
+
+    async def ask_git(
+        self,
+        assignment: Assignment,
+        method: Callable[[Worker], Callable[..., Awaitable[T]]],
+        request: pb.EnsureWorktreeRequest | pb.CommitTaskRequest,
+        timeout: float,
+        *,
+        stops_at_once: bool = False,
+    ) -> T:
+        """Like `ask`, for calls that reach the project's remote; waits for that as well."""
+
+        def with_access(worker: Worker) -> Callable[..., Awaitable[T]]:
+            async def reach_and_ask(request: Any, timeout: float) -> T:
+                await give_access(
+                    self._term.workers,
+                    request,
+                    self._attempt.parent.parent,
+                    generation=assignment.generation,
+                    epoch=self._term.epoch,
+                )
+                return await method(worker)(request, timeout=timeout)
+
+            return reach_and_ask
+
+        return await self.ask(
+            assignment, with_access, request, timeout, stops_at_once=stops_at_once, waits=True
         )
 
     async def end_if_over(self, assignment: Assignment, error: Exception, *, may_stop: bool = False) -> None:

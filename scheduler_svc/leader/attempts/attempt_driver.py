@@ -23,6 +23,7 @@ from scheduler_svc.leader.attempts import (
     attempt_reviews,
     attempt_waits,
 )
+from scheduler_svc.leader.attempts.artifact_copies import copy_artifacts
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
@@ -159,13 +160,12 @@ class AttemptDriver:
             known_branches=assignment.known_branches,
             generation=assignment.generation,
         )
-        answer: pb.EnsureWorktreeResponse = await self._calls.ask(
+        answer: pb.EnsureWorktreeResponse = await self._calls.ask_git(
             assignment,
             lambda worker: worker.worktree.EnsureWorktree,
             request,
             _GIT_TIMEOUT,
             stops_at_once=True,
-            waits=True,
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
@@ -240,6 +240,8 @@ class AttemptDriver:
                 async with aclosing(joined(answers)) as stream:
                     async for answer in stream:
                         failpoint("WatchSession.after_call")
+                        if assignment.generation:
+                            await copy_artifacts(self._term, self._attempt, worker.name, answer.events)
                         result = await self._ingest(answer, assignment)
                         after = answer.events[-1].sequence
                         if result is not None:
@@ -291,8 +293,8 @@ class AttemptDriver:
             await self._accept(assignment, result, commit)
 
     async def _commit(self, assignment: Assignment, request: pb.CommitTaskRequest) -> pb.CommitTaskResponse:
-        return await self._calls.ask(
-            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
+        return await self._calls.ask_git(
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT
         )
 
     async def _accept(self, assignment: Assignment, result: pb.SessionFinished, commit: Commit) -> None:

@@ -53,6 +53,8 @@ runs = sa.Table(
     # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
+    # True: the project is a path on the disk of that worker, which serves it to other workers.
+    sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The agent that replaces the default agent of its plans. Empty: none.
@@ -75,6 +77,7 @@ runs = sa.Table(
     sa.Column("project_file", sa.LargeBinary),
     # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("remark", sa.Text, nullable=False, server_default=""),
     sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
@@ -148,9 +151,7 @@ epics = sa.Table(
 tasks = sa.Table(
     "tasks",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     # In the order of execution within the epic, from 1.
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("state", sa.Integer, nullable=False),
@@ -213,9 +214,7 @@ tasks = sa.Table(
 attempts = sa.Table(
     "attempts",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("state", sa.Integer, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -268,14 +267,25 @@ run_events = sa.Table(
 session_chunks = sa.Table(
     "session_chunks",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("first_sequence", sa.BigInteger, primary_key=True),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
     # pb.WatchSessionResponse with these events: chunks can be joined as bytes.
     sa.Column("events", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", "number", parent="attempts"),
+)
+
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
+    sa.Column("number", sa.Integer, primary_key=True),
+    # As in the event of the screenshot.
+    sa.Column("artifact", sa.Text, primary_key=True),
+    # Bytes. Before the data, so that it is read without them.
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", "number", parent="attempts"),
 )
 

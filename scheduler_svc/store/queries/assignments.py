@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName, RunName, TaskName
 from scheduler_svc.model import base_sync
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle import reviews
 from scheduler_svc.model.lifecycle.status import TaskStatus
 from scheduler_svc.model.lifecycle.transitions import TASK_START
@@ -22,6 +23,7 @@ from scheduler_svc.store.rows import candidate_worktrees
 class Assignment:
     """The complete input for driving a live attempt to its end."""
 
+    # As its worker knows it.
     project: str
     # Where a new branch of its epic starts. If the epic has dependencies: the result of their merges.
     base_commit: str
@@ -149,7 +151,7 @@ def _common(
         (RunName(attempt.run).branch, row.head_commit, worker != row.home),
     )
     return {
-        "project": row.project,
+        "project": Home(row.project, row.home).project_at(worker),
         "base_commit": (depends and row.head_commit) or row.base_commit,
         "worker": worker,
         "generation": row.generation,

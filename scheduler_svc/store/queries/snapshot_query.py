@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from heddle import pb, urls
 from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.model.home import is_placed
 from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy.candidates import with_lanes
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
@@ -41,6 +42,7 @@ _RUNS = (
         runs.c.merge_into,
         runs.c.merge_state,
         runs.c.project,
+        runs.c.served,
         runs.c.budget_micros,
         runs.c.fault,
         runs.c.waits_for,
@@ -179,7 +181,7 @@ def snapshot_of(
     )
     of_epic = _tasks_by_epic(task_rows, of_task, now)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
-    placed = {row.run for row in going_on if urls.is_url(row.project)}
+    placed = {row.run for row in going_on if is_placed(row.project, served=row.served)}
     for each in epic_rows:
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic], placed=each.run in placed))
     return Snapshot(
@@ -272,7 +274,8 @@ def _run(
         unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
         budget=row.budget_micros,
         project=row.project,
-        placed=urls.is_url(row.project),
+        placed=is_placed(row.project, served=row.served),
+        keeps_home=not urls.is_url(row.project),
         typical_cost=typical_cost,
         project_budget=project_budget,
         project_spent=project_spent,
@@ -329,6 +332,7 @@ def _planned(spec: bytes) -> Mapping[str, Any]:
         "merge": epic.merge or pb.MERGE_POLICY_AUTO,
         "on_conflict": epic.on_conflict or pb.ON_CONFLICT_WAIT,
         "labels": frozenset(epic.place.items()),
+        "resources": frozenset(epic.resources.items()),
     }
 
 

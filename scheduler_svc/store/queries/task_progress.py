@@ -8,6 +8,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import RunName
 from scheduler_svc.model.eta import TaskStand
+from scheduler_svc.model.home import Home
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 
@@ -17,16 +18,14 @@ class RunStand(NamedTuple):
     plan: pb.Plan
     tasks: list[TaskStand]
     max_parallel: int
-    worker: str
-    # A path or a URL.
-    project: str
+    home: Home
     # Keys of the epics that wait for the operator's merge.
     awaiting_merge: frozenset[str]
 
 
 def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     """Returns the progress of a run at `now`, in microseconds; raises NOT_FOUND."""
-    chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker, runs.c.project).where(
+    chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker, runs.c.project, runs.c.served).where(
         runs.c.run == name.run
     )
     row = connection.execute(chosen).one_or_none()
@@ -63,7 +62,8 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     ]
     in_wait = (epics.c.run == name.run) & (epics.c.state == pb.EPIC_STATE_AWAITING_MERGE)
     awaiting = frozenset(connection.execute(sa.select(epics.c.epic).where(in_wait)).scalars())
-    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker, row.project, awaiting)
+    home = Home(row.project, row.worker, row.served)
+    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, home, awaiting)
 
 
 def _asked_at(record: bytes | None) -> int | None:

@@ -1,22 +1,14 @@
 """Reads the specifications of tasks, with their workers and budgets."""
 
-from typing import NamedTuple
-
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle.states import OPEN_TASK
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_epic, is_task
-
-
-class Home(NamedTuple):
-    """The project of a run, and the run's worker."""
-
-    project: str
-    worker: str
 
 
 def open_specs(
@@ -30,13 +22,15 @@ def open_specs(
             chosen = (tasks.c.run == name.run, tasks.c.epic == name.epic)
         case RunName():
             chosen = (tasks.c.run == name.run,)
-    columns = sa.select(runs.c.project, runs.c.worker, tasks.c.epic, tasks.c.task, tasks.c.spec)
+    columns = sa.select(
+        runs.c.project, runs.c.worker, runs.c.served, tasks.c.epic, tasks.c.task, tasks.c.spec
+    )
     rows = connection.execute(
         columns.where(*chosen, runs.c.run == tasks.c.run, tasks.c.state.in_(OPEN_TASK))
     ).all()
     return [
         (
-            Home(row.project, row.worker),
+            Home(row.project, row.worker, row.served),
             RunName(name.run).epic(row.epic).task(row.task),
             pb.PlanTask.FromString(row.spec),
         )
@@ -55,6 +49,7 @@ def last_spec(
         sa.select(
             runs.c.project,
             runs.c.worker,
+            runs.c.served,
             tasks.c.spec,
             tasks.c.budget_micros,
             epics.c.budget_micros.label("of_epic"),
@@ -68,7 +63,7 @@ def last_spec(
         raise not_found(name)
     # A task that resolves a conflict has no budget of its own.
     own = row.budget_micros if isinstance(name, TaskName) else None
-    home = Home(row.project, row.worker)
+    home = Home(row.project, row.worker, row.served)
     return home, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import ANY, EpicName, RunName, WorktreeName
+from scheduler_svc.model.home import Home
 from scheduler_svc.store.db.plan_tables import candidate_worktrees
 from scheduler_svc.store.db.statements import EPIC_WORKER
 from scheduler_svc.store.db.tables import epics, runs
@@ -99,20 +100,21 @@ class MovedEpic(NamedTuple):
     """An epic whose place is another worker than the one that has a worktree of it."""
 
     name: EpicName
-    project: str
+    home: Home
     project_file: bytes | None
     generation: int
 
 
 def moved_away(connection: sa.Connection, names: Sequence[EpicName], worker: str) -> list[MovedEpic]:
     """Returns those of the epics that have a place of their own, and none on this worker."""
-    columns = (runs.c.project, runs.c.project_file, epics.c.generation)
+    columns = (runs.c.project, runs.c.worker, runs.c.project_file, epics.c.generation)
     found: list[MovedEpic] = []
     for name in names:
         chosen = sa.select(*columns).where(
             *is_epic(name.whole), runs.c.run == epics.c.run, epics.c.generation > 0, epics.c.worker != worker
         )
-        found += (MovedEpic(name, *row) for row in connection.execute(chosen))
+        for project, home, file, generation in connection.execute(chosen):
+            found.append(MovedEpic(name, Home(project, home), file, generation))
     return found
 
 
@@ -132,6 +134,7 @@ def to_clean(
     chosen = (
         sa.select(
             runs.c.project,
+            runs.c.worker.label("home"),
             EPIC_WORKER.label("worker"),
             runs.c.project_file,
             epics.c.epic,
@@ -159,6 +162,7 @@ def _candidates() -> sa.Select[Any]:
     return (
         sa.select(
             runs.c.project,
+            runs.c.worker.label("home"),
             EPIC_WORKER.label("worker"),
             runs.c.project_file,
             (epics.c.epic + "@" + number).label("epic"),
@@ -200,6 +204,7 @@ def _read_epic(connection: sa.Connection, name: EpicName, *more: sa.ColumnElemen
     """Returns what every decision about an epic's worktree needs, and `more` columns. Raises NOT_FOUND."""
     chosen = sa.select(
         runs.c.project,
+        runs.c.worker.label("home"),
         EPIC_WORKER.label("worker"),
         runs.c.project_file,
         runs.c.ended_at,

@@ -85,9 +85,9 @@ async def test_an_epic_that_started_without_a_place_does_not_move(database: Data
     """After an upgrade, epics that have started stay where their run is; others of a project by URL get places."""
 
     def created(connection: Connection) -> None:
-        for run, project in (("url", URL), ("path", "/repository")):
+        for run, project in (("url", URL), ("path", "/repository"), ("served", "/repository")):
             request = pb.CreateRunRequest(plan=make_plan({"a": ["one"], "b": ["one"]}))
-            base = _Base("w1", project, "c0ffee", "main", 4)
+            base = _Base("w1", project, "c0ffee", "main", 4, served=run == "served")
             _write(connection, RunName(run), request, base, actor="user:ada", now=1)
             old = StartTask(RunName(run).epic("a").task("one").attempt(1))
             assert act(connection, old, 2)
@@ -95,8 +95,10 @@ async def test_an_epic_that_started_without_a_place_does_not_move(database: Data
     await database.submit(created)
     snapshot = await database.read(partial(observe, workers=(), is_lost=lambda name: name == "w1"))
     found = {(run.name.run, epic.name.epic): epic.moves for run in snapshot.runs for epic in run.epics}
-    assert found == {("url", "a"): False, ("url", "b"): True, ("path", "a"): False, ("path", "b"): False}
-    assert [run.placed for run in snapshot.runs] == [run.name.run == "url" for run in snapshot.runs]
+    assert {name for name, moves in found.items() if moves} == {("url", "b"), ("served", "b")}
+    assert len(found) == 6
+    shown = {run.name.run: (run.placed, run.keeps_home) for run in snapshot.runs}
+    assert shown == {"url": (True, False), "path": (False, True), "served": (True, True)}
     # The runs' worker.
     assert snapshot.lost == {"w1"}
 
@@ -140,15 +142,29 @@ async def test_a_plan_says_where_its_epics_run(worker: FakeWorker, scheduler: Sc
     assert error is not None
     assert error.reason == pb.ERROR_REASON_INVALID_PLAN
     assert "epics[0].place" in str(error.violations)
-    run = (await scheduler.api.CreateRun(pb.CreateRunRequest(plan=plan, project=URL))).run.name
+    # The project's labels count too, the plan's win, and what no pool can give is said.
+    worker.project_file = pb.ProjectFile(place={"zone": "eu", "gpu": "false"})
+    plan.epics[0].resources["cpu"] = "4"
+    created = (await scheduler.api.CreateRun(pb.CreateRunRequest(plan=plan, project=URL))).run
+    assert created.remark == (
+        "the `resources` of a are ignored: this installation makes no pods, so sessions have what their worker has"
+    )
+    run = created.name
     told = await scheduler.until(run, lambda event: event.HasField("run_waits"))
-    reason = "waiting for a place: no worker offers the labels gpu=true"
+    reason = "waiting for a place: no worker offers the labels gpu=true, zone=eu"
     assert told[-1].run_waits.reason == reason
     (event,) = [each for each in await scheduler.until(run, _waits) if _waits(each)]
     assert (event.epic, event.epic_waits.reason) == ("a", reason)
     (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
     assert epic.waits_for == reason
     assert worker.called("EnsureWorktree") == []
+    # A change of the plan keeps the project's labels.
+    del plan.epics[0].resources["cpu"]
+    plan.epics[0].place["gpu"] = "2"
+    await scheduler.api.ApplyPlan(pb.ApplyPlanRequest(name=run, plan=plan))
+    reason = "waiting for a place: no worker offers the labels gpu=2, zone=eu"
+    await scheduler.until(run, lambda event: event.epic_waits.reason == reason)
+    assert not (await scheduler.run(run)).remark
     await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
     (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
     assert epic.waits_for == ""

@@ -187,7 +187,7 @@ def test_an_unrecorded_commit_of_the_same_place_is_replaced(places: list[Project
     assert before is not None
     claims.keep(one, EPIC, before)
     made = commit(one, base, "second")
-    assert claims.accept(one, EPIC, 1, made) == ""
+    assert claims.accept(one, EPIC, 1, made).push_error == ""
     assert git(remote, "rev-parse", BRANCH) == made == git(remote, "rev-parse", refs.accepted_ref(EPIC))
 
 
@@ -206,15 +206,15 @@ def test_a_branch_that_the_remote_refuses_does_not_keep_work_from_being_accepted
     hook(remote, "case $1 in refs/heads/heddle/*) echo 'no such branches here' >&2; exit 1;; esac")
     take(one, 1, "")
     first = commit(one, base, "first")
-    assert "no such branches" in claims.accept(one, EPIC, 1, first)
+    assert "no such branches" in claims.accept(one, EPIC, 1, first).push_error
     assert git(remote, "rev-parse", refs.accepted_ref(EPIC)) == first
     hook(remote, "exit 0")
     git(remote, "update-ref", BRANCH, base)
     second = commit(one, first, "second")
-    assert "moved the branch" in claims.accept(one, EPIC, 1, second)
+    assert "moved the branch" in claims.accept(one, EPIC, 1, second).push_error
     assert git(remote, "rev-parse", refs.accepted_ref(EPIC)) == second
     take(two, 2, second)
-    assert claims.accept(two, EPIC, 2, commit(two, second, "third"))
+    assert claims.accept(two, EPIC, 2, commit(two, second, "third")).push_error
 
 
 @pytest.mark.parametrize("rule", ["exit 1", "echo 'Permission to push denied' >&2; exit 1"])

@@ -61,11 +61,11 @@ async def test_an_acceptance_before_the_push_is_noticed(
 ) -> None:
     """A task that is accepted although its commit is only on the worker's disk could be lost with that disk."""
 
-    def accept(*arguments: object) -> str:
+    def accept(*arguments: object) -> claims.Acceptance:
         try:
             return accepted(*arguments)  # type: ignore[arg-type]  # as they were given
         except HeddleError as error:
-            return error.message
+            return claims.Acceptance(error.message)
 
     accepted = claims.accept
     monkeypatch.setattr(claims, "accept", accept)

@@ -87,3 +87,14 @@ def test_each_form_of_a_url_is_one(url: str) -> None:
 def test_only_this_machine_is_loopback(host: str, *, loopback: bool) -> None:
     """Every loopback address counts, of the names only localhost, and text that is neither does not."""
     assert urls.is_loopback(host) is loopback
+
+
+def test_a_repository_of_another_worker_has_a_url_of_its_own() -> None:
+    """It names the worker and the path, whatever is in it, and is compared as it is."""
+    for path in ("/home/ada/app", "/srv/a b#c?d%20é"):
+        url = urls.of_worker("w1", path)
+        assert urls.is_url(url)
+        assert urls.is_of_worker(url)
+        assert urls.worker_and_path(url) == ("w1", path)
+        assert urls.identity(url) == url
+    assert not urls.is_of_worker("https://example.com/app")

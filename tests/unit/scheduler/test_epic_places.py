@@ -206,6 +206,12 @@ def test_a_session_is_parked_where_the_epic_can_start() -> None:
             "",
             "worker w1 cannot be reached; the run's merges continue once it is back",
         ),
+        (
+            placed(moving("a", RUNNING, worker="w2"), keeps_home=True),
+            (WorkerView("w1", 1, connected=False), WorkerView("w2", 1)),
+            "w1",
+            "worker w1 cannot be reached, which has the project; the run continues once it is back",
+        ),
     ],
 )
 def test_a_run_says_what_it_waits_for(
@@ -247,6 +253,8 @@ def test_slots_that_come_back_are_found() -> None:
     [
         (placed(moving("a", RUNNING, worker="w2")), "w1", "w3"),
         (placed(moving("a", RUNNING, worker="w2")), "", None),
+        # The project is on its disk.
+        (placed(moving("a", RUNNING, worker="w2"), keeps_home=True), "w1", None),
         # Its commits need not be at the remote.
         (placed(moving("a", RUNNING, worker="w2"), an_epic("b", ACCEPTED)), "w1", None),
         (a_run(an_epic("a", PENDING), worker="w1"), "w1", None),

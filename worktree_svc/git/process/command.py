@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 
 from heddle import errors, pb, urls
-from worktree_svc.git.process import loose_objects, quarantine, stopping, waiting_processes
+from worktree_svc.git.process import (
+    inherited_files,
+    loose_objects,
+    quarantine,
+    remote_access,
+    stopping,
+    waiting_processes,
+)
 from worktree_svc.git.process.environment import ENVIRONMENT
 from worktree_svc.git.process.processes import (
     CatFile,
@@ -40,9 +47,6 @@ SCRATCH: Final = "scratch-"
 
 # The prefix of folders next to a project's objects. git gc knows "tmp_objdir-" and removes old ones.
 QUARANTINE: Final = "tmp_objdir-heddle-"
-
-# Open files that every git of this process inherits; see locks.HomeLock.
-_shared_descriptors: Final[set[int]] = set()
 
 _ENVIRONMENT: Final = {key.encode(): value.encode() for key, value in ENVIRONMENT.items()}
 
@@ -308,8 +312,8 @@ class Git:
             stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self._environment(),
-            pass_fds=tuple(_shared_descriptors),
+            env=remote_access.with_access(self.environment(), arguments),
+            pass_fds=inherited_files.shared(),
             # git gets its own process group, so its child processes can be ended with it.
             start_new_session=True,
         )
@@ -326,7 +330,8 @@ class Git:
             command += ["-c", f"checkout.workers={self.writers}"]
         return [*command, *arguments]
 
-    def _environment(self) -> dict[bytes, bytes]:
+    def environment(self) -> dict[bytes, bytes]:
+        """Returns the environment of its processes."""
         # As bytes: for each of many processes, a hundred variables would be decoded and encoded again.
         environment = {**os.environb, **_ENVIRONMENT}
         if self.index:
@@ -358,16 +363,6 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
 
 def _conversation_ended(arguments: Sequence[str], conversation: Conversation) -> errors.HeddleError:
     return failure(arguments, Output(1, b"", conversation.complaint or "it ended early"))
-
-
-def share(descriptor: int) -> None:
-    """Makes every later git process inherit an open file, and so hold its lock while the process runs."""
-    _shared_descriptors.add(descriptor)
-
-
-def unshare(descriptor: int) -> None:
-    """Undoes `share`."""
-    _shared_descriptors.discard(descriptor)
 
 
 def decode(output: bytes) -> str:
