@@ -95,9 +95,9 @@ def step(due: Due, now: int) -> Step | None:
 
 def _newest(due: Due, now: int) -> int:
     """Returns the newest due time up to `now`."""
-    # The search begins with the minute before its start.
-    before = next(CronSim(due.cron, _local(now + _MINUTE, due.zone), reverse=True), None)
-    return due.next_at if before is None else max(due.next_at, min(_micros(before), now))
+    # Depending on its version, the library searches from the given time or from the minute before it.
+    times = map(_micros, CronSim(due.cron, _local(now + _MINUTE, due.zone), reverse=True))
+    return max(due.next_at, next((time for time in times if time <= now), due.next_at))
 
 
 def _local(time: int, zone: str) -> datetime:

@@ -1,12 +1,15 @@
 """The pool on Kubernetes: on a mock of its API in `make test`, on the cluster of KUBECONFIG in `make kubernetes`."""
 
 import asyncio
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
 from scheduler_svc.pools.kubernetes.api import RefusedError
+from scheduler_svc.pools.kubernetes.engine import KubernetesPool
 from scheduler_svc.pools.pool import Gone, Ready, Waiting
 from tests.support.pods import Bench, spec
 
@@ -183,3 +186,17 @@ async def test_a_quota_is_waited_for(pods: Bench) -> None:
     assert isinstance(behind, Waiting)
     assert "the cluster has no room: " in behind.reason
     assert await pods.names() == []
+
+
+def test_the_ends_of_the_newest_pods_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pods that no longer exist, the last ten thousand are known; the oldest is forgotten first."""
+    monkeypatch.setattr(
+        "scheduler_svc.pools.kubernetes.engine.log", SimpleNamespace(warning=lambda *_, **__: None)
+    )
+    pool = KubernetesPool(Path("template.yaml"))
+    ended = [f"pod-{number}" for number in range(10_001)]
+    for name in ended[:-1]:
+        pool._remember(name, Gone("evicted", failed=False))
+    assert list(pool._ended) == ended[:-1]
+    pool._remember(ended[-1], Gone("evicted", failed=False))
+    assert list(pool._ended) == ended[1:]

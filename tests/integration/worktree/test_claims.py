@@ -76,6 +76,34 @@ def test_a_late_commit_of_an_earlier_place_is_refused(places: list[Project], rem
         take(one, 1, first)
 
 
+def test_a_place_that_is_back_does_not_accept_for_its_earlier_generation(
+    places: list[Project], remote: Path
+) -> None:
+    """A worker that is the place again holds the new claim, with which a late call of the old generation does nothing."""
+    one, two = places
+    base = git(remote, "rev-parse", "trunk")
+    take(one, 1, "")
+    take(two, 2, "")
+    take(one, 3, "")
+    refused(one, 1, commit(one, base, "late"))
+    refused(one, 4, commit(one, base, "early"))
+    made = commit(one, base, "made")
+    claims.accept(one, EPIC, 3, made)
+    assert git(remote, "rev-parse", BRANCH) == made
+
+
+def test_submitted_work_replaces_what_was_submitted_before(places: list[Project], remote: Path) -> None:
+    """The remote keeps the newest work of an attempt, also if it does not contain the earlier one; repeating is harmless."""
+    (one, _), ref = places, "refs/heddle/attempts/r1/api/one/1"
+    base = git(remote, "rev-parse", "trunk")
+    for text in ("first", "second"):
+        made = commit(one, base, text)
+        one.git.text("update-ref", ref, made)
+        claims.submit(one, ref)
+        claims.submit(one, ref)
+        assert git(remote, "rev-parse", ref) == made
+
+
 def test_a_push_that_is_under_way_while_the_claim_is_taken_is_refused_by_the_remote(
     places: list[Project], remote: Path
 ) -> None:

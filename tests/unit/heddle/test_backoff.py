@@ -51,3 +51,11 @@ async def test_waits_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch, share: 
     await backoff.wait()
     await backoff.wait()
     assert slept == pytest.approx([2 * share, 3 * share])
+
+
+def test_pauses_that_are_not_set_begin_at_50_ms_and_end_at_2_s(share: float) -> None:
+    """The default suits calls of other services."""
+    backoff = Backoff()
+    assert [backoff.seconds() for _ in range(8)] == pytest.approx(
+        [share * each for each in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2)]
+    )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle.names import KEY
-from scheduler_svc.pools.kubernetes.names import key_of, labels_of, pod_name
+from scheduler_svc.pools.kubernetes.names import key_of, key_of_worker, labels_of, pod_name
 from scheduler_svc.pools.kubernetes.pod_state import end_of, state_of
 from scheduler_svc.pools.kubernetes.template import Manifest, Template, TemplateError
 from scheduler_svc.pools.pool import Gone, PlaceKey, PlaceSpec, Ready, Waiting
@@ -279,3 +279,36 @@ def test_who_has_no_cluster_does_not_import_its_client() -> None:
     """The scheduler without a pool imports no client of Kubernetes, which is an extra."""
     code = "import sys, scheduler_svc.__main__; sys.exit('kubernetes_asyncio' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "key", [PlaceKey("run-1", "a-2", 3), PlaceKey("R", "x" * 60, 12), PlaceKey("r", "e", 0)]
+)
+def test_the_place_of_a_worker(key: PlaceKey) -> None:
+    """A worker is the place of the epic from which its name was made, and of no other one."""
+    name = pod_name(key)
+    assert key_of_worker(name, key.run, key.epic) == key
+    assert key_of_worker(name, key.run, "other") is None
+    assert key_of_worker(f"{name}x", key.run, key.epic) is None
+    assert key_of_worker(f"{name.rpartition('-')[0]}-²", key.run, key.epic) is None
+    assert key_of_worker("w1", key.run, key.epic) is None
+
+
+@pytest.mark.parametrize(("beyond", "is_plain"), [(0, True), (1, False)])
+def test_length_of_a_pods_name(beyond: int, is_plain: bool) -> None:
+    """A name of 63 characters stays; of a longer one, 54 characters, a hash of eight and the generation do."""
+    key = PlaceKey("r", "e" * (63 - len("heddle-r--1") + beyond), 1)
+    name = pod_name(key)
+    assert len(name) == 63
+    assert (name == f"heddle-r-{key.epic}-1") is is_plain
+    if not is_plain:
+        assert re.fullmatch(r"heddle-r-e{43}-[0-9a-f]{8}-1", name)
+    # No dash before that of the hash.
+    cut = pod_name(PlaceKey("r", "e" * 42 + "-" * 20, 1))
+    assert re.fullmatch(r"heddle-r-e{42}-[0-9a-f]{8}-1", cut)
+
+
+def test_labels_that_are_too_long() -> None:
+    """A label has 40 characters of a long name and a hash."""
+    assert re.fullmatch(r"x{40}-[0-9a-f]{8}", labels_of(PlaceKey("x" * 64, "e", 1))["heddle/run"])
+    assert labels_of(PlaceKey("x" * 63, "e", 1))["heddle/run"] == "x" * 63

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from heddle import pb
-from heddle.names import TaskName
+from heddle.names import EpicName, TaskName
 from scheduler_svc.policy import candidates
 from scheduler_svc.policy.actions import (
     Action,
@@ -150,6 +150,14 @@ def test_work_is_taken_over_where_it_is() -> None:
     busy = (task, a_task("u", RUNNING))
     for tasks in (busy, (replace(task, paced=True),), (replace(task, chosen=0),), ()):
         assert started(replace(taking(), tasks=tasks)) == []
+
+
+def test_other_epics_do_not_hold_up_a_takeover() -> None:
+    """An epic that cannot take over now is passed over, not the epics after it."""
+    ready = replace(taking(), name=EpicName(RUN.run, "b"))
+    for held in (replace(taking(), merging=True), replace(taking(), tasks=())):
+        found = candidates.taken_over(a_run(held, ready), (), [WORKER], ())
+        assert list(found) == [StartTask(TASK.attempt(4))]
 
 
 def test_work_of_a_lost_place_is_taken_over_elsewhere() -> None:

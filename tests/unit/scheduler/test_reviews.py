@@ -81,6 +81,43 @@ def test_texts_of_findings_can_be_stored() -> None:
     assert pb.ReviewFinding.FromString(odd.SerializeToString()) == odd
 
 
+def read_note(**fields: object) -> pb.ReviewFinding:
+    (found,) = review_answer.read(json.dumps([{"severity": "note", "text": "x", **fields}])).findings
+    return found
+
+
+def test_limits_of_an_answer() -> None:
+    """200 findings, 4000 characters of text and the highest line that a message can have are accepted as they are."""
+    findings = [{"severity": "note", "text": "x"}] * 200
+    assert len(review_answer.read(json.dumps(findings)).findings) == 200
+    for length, kept in ((4_000, "ä" * 4_000), (4_001, "ä" * 3_999 + "…")):
+        assert read_note(text="ä" * length).text == kept
+        assert review_answer.read(json.dumps({"findings": [], "summary": "ä" * length})).summary == kept
+    for line in (0, 1, 2_147_483_647):
+        assert read_note(line=line).line == line
+    assert read_note(line=-1).line == 0
+    assert read_note().line == 0
+    with pytest.raises(UnreadableError, match="line must be a whole number"):
+        read_note(line=2_147_483_648)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 59 + "…")])
+def test_a_wrong_value_is_shown_with_sixty_characters(length: int, shown: str) -> None:
+    """The quotes count."""
+    with pytest.raises(UnreadableError) as caught:
+        read_note(severity="x" * length)
+    assert str(caught.value).endswith(f"not {shown}")
+
+
+def test_a_block_that_is_not_closed_is_no_answer() -> None:
+    """The last block counts, also if an earlier one is whole; text that only begins like JSON is passed over."""
+    with pytest.raises(UnreadableError, match="is not closed"):
+        review_answer.read(f"```json\n{SAID}\n```\n```json\n{SAID}")
+    with pytest.raises(UnreadableError, match="is not closed"):
+        review_answer.read(f"```json\n{SAID}")
+    assert review_answer.read(f"{{so}}\n{SAID}").findings == [ERROR]
+
+
 def test_the_form_in_the_prompt_is_no_answer() -> None:
     """A reviewer that repeats its prompt has not approved anything."""
     review = reviews.first(PLANNED, 1, "c0", None)
@@ -110,6 +147,9 @@ def test_reviews_follow_each_other() -> None:
     assert second is not None
     assert (second.attempt, second.position, second.round, second.rounds) == (3, 2, 1, 2)
     assert reviews.after_pass(PLANNED, second) is None
+    # The reviewer that rejected is asked again, not those that had passed the work.
+    later = reviews.first(PLANNED, 5, "c2", reviews.judged(second, [ERROR], ""))
+    assert (later.attempt, later.position, later.round, later.commit) == (5, 2, 2, "c2")
 
 
 def test_an_unusable_answer_is_asked_for_once_more() -> None:
@@ -120,7 +160,28 @@ def test_an_unusable_answer_is_asked_for_once_more() -> None:
     prompt = review_prompt.for_reviewer("Do it", PLANNED[0], again, "diff", whole=True)
     assert prompt.endswith("your answer could not be used: it is empty")
     assert reviews.asked_again(again, "it is empty") is None
+    again.ClearField("problem")
+    assert again == review
     assert not reviews.judged(again, [], "").problem
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ä" * 200, "ä" * 200),
+        ("ä" * 201, "ä" * 199 + "…"),
+        ("wrong\nbecause", "wrong"),
+    ],
+)
+def test_a_rejection_has_the_first_error(text: str, shown: str) -> None:
+    """It has the first line of the first error, at most 200 characters of it, and the number of errors and rounds."""
+    error = pb.ReviewFinding(severity=pb.REVIEW_SEVERITY_ERROR, text=text)
+    review = reviews.first(PLANNED, 1, "c0", None)
+    judged = reviews.judged(review, [WARNING, error], "summary")
+    assert reviews.rejection("codex", judged) == f"the review by codex found 1 error (round 1 of 3): {shown}"
+    judged = reviews.judged(review, [error, ERROR], "summary")
+    assert reviews.rejection("codex", judged) == f"the review by codex found 2 errors (round 1 of 3): {shown}"
+    assert judged.summary == "summary"
 
 
 def test_a_reviewer_is_its_own_agent_and_only_reads() -> None:

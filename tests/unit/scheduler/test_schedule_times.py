@@ -87,6 +87,31 @@ def test_a_valid_schedule_is_accepted() -> None:
     check("*/15 8-18 * * MON-FRI", BERLIN)
 
 
+def test_a_day_of_a_leap_year_is_due() -> None:
+    """Also if it is years away."""
+    check("0 0 29 2 *", "UTC")
+
+
+@pytest.mark.parametrize(("late", "missed"), [(300_000_000, False), (300_000_001, True)])
+def test_a_time_is_missed_after_five_minutes(late: int, missed: bool) -> None:
+    """Up to then, a schedule starts its run late."""
+    found = step(due(), NOON + late)
+    assert found is not None
+    assert found.start == (None if missed else NOON)
+    assert "was missed" in found.problem if missed else not found.problem
+    assert not found.queued
+
+
+def test_the_newest_time_is_that_of_this_minute() -> None:
+    """A time that comes within the next minute has not come: a run starts for the same time whenever it is tried."""
+    every_minute = due(cron="* * * * *", missed=pb.MISSED_POLICY_RUN_ONCE)
+    for now, newest in ((NOON, 0), (NOON + 59_999_999, 0), (NOON + 60_000_000, 1), (NOON + 119_999_999, 1)):
+        found = step(every_minute, now)
+        assert found is not None
+        assert found.start == NOON + newest * 60_000_000
+        assert found.next_at == NOON + (newest + 1) * 60_000_000
+
+
 def test_nothing_happens_before_the_time() -> None:
     """A microsecond before, it is not due; at the time, it starts for that time."""
     assert step(due(), NOON - 1) is None

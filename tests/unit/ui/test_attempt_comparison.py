@@ -46,6 +46,9 @@ def test_coverage_and_findings_are_compared() -> None:
     assert (found["coverage"], found["findings"]) == (16.67, -2)
     assert change(check(0, 0), check(1, 2))["coverage"] is None
     assert change(pb.CheckFinished(), check(1, 2))["findings"] is None
+    assert change(check(1, 2, pb.Findings(errors=1)), check(1, 2))["findings"] is None
+    assert change(check(1, 2), check(1, 2, pb.Findings(errors=1)))["findings"] is None
+    assert change(check(3, 8), check(7, 8))["coverage"] == 50
 
 
 def test_the_task_before_is_the_last_accepted_one() -> None:
@@ -62,6 +65,12 @@ def test_the_task_before_is_the_last_accepted_one() -> None:
     assert before.key == "a"
     assert accepted_before(tasks[:1] + tasks[2:], NAME) is None
     assert accepted_before([], NAME) is None
+    # The nearest one counts, not the attempt's own task and not those of another epic's list.
+    tasks = [a_task("b", 2, accepted), a_task("a", 1, accepted), a_task("c", 3, accepted)]
+    found = accepted_before(tasks, NAME)
+    assert found is not None
+    assert found.key == "b"
+    assert accepted_before([a_task("x", 0, accepted)], NAME) is None
 
 
 def test_checks_are_compared_by_name() -> None:

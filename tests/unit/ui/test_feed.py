@@ -84,6 +84,20 @@ async def test_a_source_that_is_away_is_told_and_tried_again() -> None:
     assert (frame["stale"], frame["numbers"]) == ("", [1])
 
 
+async def test_the_same_trouble_is_told_once() -> None:
+    """A source that stays away sends no further frames, until the reason or the content changes."""
+    rooms = RoomsInMemory()
+    feed = Numbers(rooms)
+    for reason in ("no answer", "no answer", "refused", "refused", ""):
+        feed._stale = reason
+        await feed._send_frame()
+    assert [rooms.sent.get_nowait()["stale"] for _ in range(rooms.sent.qsize())] == [
+        "no answer",
+        "refused",
+        "",
+    ]
+
+
 async def test_a_refusal_answers_who_waits_for_the_first_content() -> None:
     """The snapshot returns immediately with the reason why it is empty."""
     feed = Numbers(RoomsInMemory())

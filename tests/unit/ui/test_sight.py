@@ -1,6 +1,6 @@
 """Who gets the summary of which card."""
 
-from ui_svc.feeds.sight import MOST_CARDS, Sight, cards_of
+from ui_svc.feeds.sight import Sight, cards_of
 
 
 def test_only_who_sees_a_card_gets_its_changes() -> None:
@@ -58,9 +58,9 @@ def test_a_socket_that_has_closed_is_forgotten() -> None:
 
 
 def test_what_a_browser_says_is_bounded() -> None:
-    """Only names count, at most MOST_CARDS of them; anything but a list says nothing."""
+    """Only names count, at most 500 of them; anything but a list says nothing."""
     assert cards_of(["a", 1, None, {"b": 1}, "c"]) == ["a", "c"]
     assert cards_of("a") is None
     assert cards_of(None) is None
-    most = cards_of([str(number) for number in range(MOST_CARDS + 1)])
-    assert most == [str(number) for number in range(MOST_CARDS)]
+    most = cards_of([str(number) for number in range(501)])
+    assert most == [str(number) for number in range(500)]

@@ -1,5 +1,6 @@
 """Limits on what an agent left behind: what is exactly at one counts, and one more does not."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,8 @@ def test_time_of_an_ignored_file_is_in_nanoseconds(tmp_path: Path) -> None:
     """A file counts if its inode changed within a span, whose both ends belong to it."""
     file = tmp_path / "file"
     file.touch()
+    # An agent can set the other times.
+    os.utime(file, (1, 1))
     at = file.lstat().st_ctime_ns
     for start, end, counts in ((at, at, True), (at - 9, at - 1, False), (at + 1, at + 9, False)):
         assert ignored_files._was_written(file, [Span(start, end)]) is counts
