@@ -31,7 +31,8 @@ run: $(RUN_STAMP) ## Start Heddle, run the sample plan on a sample repository, s
 	@exec $(BIN)/heddle demo
 
 .PHONY: test
-test: check manifests ## Lint, types and every test, the browser tests included
+test: $(TEST_STAMP) ## Lint, types and every test, the browser tests included
+	@$(MAKE) $(TWO_AT_ONCE) $(CHECKS) manifests
 	$(BIN)/python -m tests.browser_setup
 	$(BIN)/python -m tests.sandbox_setup
 	$(BIN)/python -m tests.agents_setup
@@ -47,8 +48,13 @@ unit: $(TEST_STAMP) ## The pure tests only: seconds
 	$(BIN)/python -m tests.web_tools
 	$(BIN)/pytest tests/unit
 
+# The longest first. Each prints as a whole when it ends.
+CHECKS := types web-check lint stale breaking
+TWO_AT_ONCE := --no-print-directory --jobs 2 --output-sync=target
+
 .PHONY: check
-check: lint types web-check stale breaking ## Lint, types, stale stubs and API compatibility: under a minute
+check: $(TEST_STAMP) ## Lint, types, stale stubs and API compatibility: under a minute
+	@$(MAKE) $(TWO_AT_ONCE) $(CHECKS)
 
 .PHONY: lint
 lint: $(TEST_STAMP)

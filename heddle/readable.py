@@ -16,6 +16,16 @@ def conflict_side(side: "pb.ConflictSide.ValueType") -> str:
     return "the project's own branch" if side == pb.CONFLICT_SIDE_UPSTREAM else "what the run has merged"
 
 
+def moved(move: pb.EpicMove | pb.EpicMoved) -> str:
+    """Returns where an epic continues, and why: `moved to w2 after w1 was lost (no retry used)`."""
+    return f"moved to {move.to_worker} after {move.reason}"
+
+
+def waits(reason: str) -> str:
+    """Returns what a run waits for, as a line: `waits: worker w1 cannot be reached`, `waiting for a place: …`."""
+    return reason if reason.startswith("waiting") else f"waits: {reason}"
+
+
 def dollars(micros: int) -> str:
     """Returns dollars and cents, or four decimal places for amounts below one cent."""
     return f"${micros / 1e6:.{2 if micros >= 10_000 or not micros else 4}f}"

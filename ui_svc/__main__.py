@@ -1,6 +1,7 @@
 """Serves the web app: `python -m ui_svc`."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -8,7 +9,7 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import DEFAULT_PORT, ConfigError, Settings
-from heddle.imports import without_collections
+from heddle.imports import without_collections, without_modules
 from heddle.rpc import service_process
 from heddle.urls import is_loopback
 
@@ -34,6 +35,9 @@ def main() -> int:
             " HEDDLE_UI_BEHIND_PROXY=true if a proxy in front of the web app provides TLS.",
             2,
         )
+    # Nothing is served yet, so nothing has to end in order.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     try:
         listener = _listen(address)
     except OSError as error:
@@ -42,9 +46,6 @@ def main() -> int:
             " or choose other ports (heddle up --ports BASE).",
             1,
         )
-    # The server stops on these signals and then raises them again; an orderly stop is not a failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     try:
         asyncio.run(_serve(settings, listener))
     except ConfigError as error:
@@ -54,7 +55,8 @@ def main() -> int:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     # An invalid setting or a port in use is reported before these imports, which take a second.
-    with without_collections():
+    # aiohttp: the server of sockets imports it for its client. rich: structlog imports it to draw tracebacks.
+    with without_collections(), without_modules("aiohttp", "rich"):
         import structlog  # noqa: PLC0415 (see above)
         import uvicorn  # noqa: PLC0415 (see above)
 
@@ -70,9 +72,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    server = uvicorn.Server(config)
+    # The server stops on these signals and then raises them again; an orderly stop is not a failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None if server.should_exit else os._exit(0))
     with exposed(settings.metrics, settings.tls):
         log.info("serving", address=settings.listen or DEFAULT_LISTEN)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     log.info("stopped")
 
 

@@ -1,16 +1,12 @@
-"""The `heddle` command: its subcommands and exit codes."""
+"""The `heddle` command: its subcommands."""
 
-import os
-import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 import heddle
 from heddle.cli.admin import doctor, epochs, housekeeping, identity_commands, up, worker_commands
-from heddle.cli.console import output, safe_output
-from heddle.cli.console.failure import explained
+from heddle.cli.console import output
 from heddle.cli.console.output import Json
 from heddle.cli.plans import apply_command, draft_command, plan_commands, revise_commands, schedule_commands
 from heddle.cli.runs import (
@@ -78,34 +74,3 @@ def version(as_json: Json = False) -> None:
         output.print_plain_json({"version": heddle.__version__})
     else:
         output.line(f"heddle {heddle.__version__}")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Runs one command; returns its exit code. Expected errors become messages on standard error."""
-    safe_output.prepare(sys.stdout, sys.stderr)
-    if arguments[:1] == ["--json"]:
-        arguments = [*arguments[1:], "--json"]
-    try:
-        app(args=arguments, prog_name="heddle")
-    except SystemExit as ended:
-        # Raised by typer after a command, a --help or a wrong option.
-        return _flushed(ended.code if isinstance(ended.code, int) else 0)
-    except BrokenPipeError:
-        return _flushed(0)
-    except Exception as error:
-        failure = explained(error)
-        if failure is None:
-            raise
-        output.print_message(f"heddle: {failure}")
-        return failure.exit_code
-    return 0
-
-
-def _flushed(code: int) -> int:
-    """Flushes standard output and returns `code`; a reader that has closed, such as `head`, is not an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again at exit and would print the error there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code

@@ -10,9 +10,14 @@ def run() -> None:
         from heddle.imports import without_collections  # noqa: PLC0415 (inside the try, see above)
 
         with without_collections():
-            from heddle.cli.app import main  # noqa: PLC0415 (as above)
+            if sys.argv[1:2] == ["up"]:
+                # Starts the services before it imports what only other commands, or its own end, need.
+                from heddle.cli.admin.up import app  # noqa: PLC0415 (as above)
+            else:
+                from heddle.cli.app import app  # noqa: PLC0415 (as above)
+            from heddle.cli.console.command_line import execute  # noqa: PLC0415 (as above)
 
-        code = main(sys.argv[1:])
+        code = execute(app, sys.argv[1:])
     except KeyboardInterrupt:
         from heddle.cli.console.exit_codes import INTERRUPTED  # noqa: PLC0415 (a KeyboardInterrupt may come before any import)
 

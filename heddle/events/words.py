@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from heddle import pb
-from heddle.readable import conflict_side, count, dollars, outcome, size, span
+from heddle.readable import conflict_side, count, dollars, moved, outcome, size, span, waits
 
 
 def describe(event: pb.Event) -> str:
@@ -287,7 +287,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "epic_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
     "epic_removed": lambda e: f"epic removed from the plan: {e.title}",
     "run_moved": lambda e: f"merges moved to {e.to_worker} after {e.from_worker} was lost",
-    "epic_moved": lambda e: f"moved to {e.to_worker} after {e.reason}",
+    "epic_moved": moved,
+    "epic_waits": lambda e: e.reason or "no longer waits for a place",
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e),
@@ -350,7 +351,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "worker_joined": lambda e: f"worker {e.worker} joined with {count(e.slots, 'slot')}",
     "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",
     "worker_full": lambda e: f"worker {e.worker} takes no new work: {e.reason}",
-    "run_waits": lambda e: f"waits: {e.reason}" if e.reason else "no longer waits for a worker",
+    "run_waits": lambda e: waits(e.reason) if e.reason else "no longer waits for a worker",
     "environment_fault": lambda e: f"waiting without using up a retry: {e.message}",
     "environment_recovered": lambda e: f"resumed after {span(e.waited)}: what was missing is available again",
 }

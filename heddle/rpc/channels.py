@@ -1,6 +1,7 @@
 """Client channels, and the options that client and server share."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -23,6 +24,10 @@ KEEPALIVE: Final = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
+
+
+# What a header cannot contain.
+_UNSENDABLE: Final = re.compile(r"[^ -~]")
 
 
 class _SignUnary(grpc.aio.UnaryUnaryClientInterceptor):
@@ -64,7 +69,9 @@ class _SignBothWays(grpc.aio.StreamStreamClientInterceptor):
 def _signed(details: Any, token: str) -> Any:
     if not token:
         return details
-    metadata = grpc.aio.Metadata(*(details.metadata or ()), ("authorization", f"Bearer {token}"))
+    # gRPC fails on any other character, without saying why. Such a token is none, and the scheduler refuses its escapes.
+    sendable = _UNSENDABLE.sub(lambda found: ascii(found[0])[1:-1], token)
+    metadata = grpc.aio.Metadata(*(details.metadata or ()), ("authorization", f"Bearer {sendable}"))
     return details._replace(metadata=metadata)
 
 

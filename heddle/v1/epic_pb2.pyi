@@ -152,6 +152,8 @@ class Epic(_message.Message):
     BUDGET_HOLD_FIELD_NUMBER: _builtins.int
     SYNC_POLICY_FIELD_NUMBER: _builtins.int
     SYNC_FIELD_NUMBER: _builtins.int
+    LAST_MOVE_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC"""
     key: _builtins.str
@@ -186,6 +188,11 @@ class Epic(_message.Message):
     """Why its merge waits, and what ends the wait. Absent: it does not wait."""
     sync_policy: _plan_pb2.SyncPolicy.ValueType
     """Resolved; never UNSPECIFIED."""
+    waits_for: _builtins.str
+    """Why it has no place to start its next task: no worker offers what it needs, or the
+    cluster has no room for its pod. Absent: it lacks no place, or waits like its whole
+    run; see Run.waits_for.
+    """
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys."""
@@ -218,6 +225,10 @@ class Epic(_message.Message):
     def sync(self) -> Global___EpicSync:
         """Absent: it has taken in nothing of the project's branch, and nothing was asked for."""
 
+    @_builtins.property
+    def last_move(self) -> Global___EpicMove:
+        """The last time that it got another worker. Absent: it never did."""
+
     def __init__(
         self,
         *,
@@ -249,14 +260,48 @@ class Epic(_message.Message):
         budget_hold: Global___BudgetHold | None = ...,
         sync_policy: _plan_pb2.SyncPolicy.ValueType = ...,
         sync: Global___EpicSync | None = ...,
+        last_move: Global___EpicMove | None = ...,
+        waits_for: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_hold", b"budget_hold", "end_time", b"end_time", "start_time", b"start_time", "sync", b"sync", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_hold", b"budget_hold", "end_time", b"end_time", "last_move", b"last_move", "start_time", b"start_time", "sync", b"sync", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "budget_hold", b"budget_hold", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "sync", b"sync", "sync_policy", b"sync_policy", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "budget_hold", b"budget_hold", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "last_move", b"last_move", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "sync", b"sync", "sync_policy", b"sync_policy", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "waits_for", b"waits_for", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Epic: _TypeAlias = Epic  # noqa: Y015
+
+@_typing.final
+class EpicMove(_message.Message):
+    """An epic continued on another worker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_WORKER_FIELD_NUMBER: _builtins.int
+    TO_WORKER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    from_worker: _builtins.str
+    to_worker: _builtins.str
+    reason: _builtins.str
+    """What ended the earlier place: "worker-1 was lost (no retry used)"."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        from_worker: _builtins.str = ...,
+        to_worker: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_worker", b"from_worker", "reason", b"reason", "time", b"time", "to_worker", b"to_worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicMove: _TypeAlias = EpicMove  # noqa: Y015
 
 @_typing.final
 class EpicSync(_message.Message):

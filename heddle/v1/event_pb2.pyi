@@ -278,6 +278,7 @@ class Event(_message.Message):
     EPIC_REMOVED_FIELD_NUMBER: _builtins.int
     EPIC_MOVED_FIELD_NUMBER: _builtins.int
     RUN_MOVED_FIELD_NUMBER: _builtins.int
+    EPIC_WAITS_FIELD_NUMBER: _builtins.int
     WORKTREE_CREATED_FIELD_NUMBER: _builtins.int
     WORKTREE_REMOVED_FIELD_NUMBER: _builtins.int
     TEARDOWN_FINISHED_FIELD_NUMBER: _builtins.int
@@ -383,6 +384,8 @@ class Event(_message.Message):
     def epic_moved(self) -> Global___EpicMoved: ...
     @_builtins.property
     def run_moved(self) -> Global___RunMoved: ...
+    @_builtins.property
+    def epic_waits(self) -> Global___EpicWaits: ...
     @_builtins.property
     def worktree_created(self) -> Global___WorktreeCreated: ...
     @_builtins.property
@@ -530,6 +533,7 @@ class Event(_message.Message):
         epic_removed: Global___EpicRemoved | None = ...,
         epic_moved: Global___EpicMoved | None = ...,
         run_moved: Global___RunMoved | None = ...,
+        epic_waits: Global___EpicWaits | None = ...,
         worktree_created: Global___WorktreeCreated | None = ...,
         worktree_removed: Global___WorktreeRemoved | None = ...,
         teardown_finished: Global___TeardownFinished | None = ...,
@@ -592,11 +596,11 @@ class Event(_message.Message):
         environment_fault: Global___EnvironmentFault | None = ...,
         environment_recovered: Global___EnvironmentRecovered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "epic_waits", b"epic_waits", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "base_moved", b"base_moved", "budget_reached", b"budget_reached", "candidate_chosen", b"candidate_chosen", "candidate_passed", b"candidate_passed", "candidates_started", b"candidates_started", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "environment_fault", b"environment_fault", "environment_recovered", b"environment_recovered", "epic", b"epic", "epic_added", b"epic_added", "epic_changed", b"epic_changed", "epic_finished", b"epic_finished", "epic_moved", b"epic_moved", "epic_ready", b"epic_ready", "epic_removed", b"epic_removed", "epic_started", b"epic_started", "epic_waits", b"epic_waits", "hold_lifted", b"hold_lifted", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_held", b"merge_held", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "plan_applied", b"plan_applied", "push_failed", b"push_failed", "review_finished", b"review_finished", "review_requested", b"review_requested", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_moved", b"run_moved", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "run_waits", b"run_waits", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "submodules_not_filled", b"submodules_not_filled", "surroundings_changed", b"surroundings_changed", "sync_conflicted", b"sync_conflicted", "sync_finished", b"sync_finished", "sync_requested", b"sync_requested", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_changed", b"task_changed", "task_failed", b"task_failed", "task_removed", b"task_removed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "run_moved", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "candidates_started", "candidate_passed", "candidate_chosen", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "base_moved", "sync_requested", "sync_finished", "sync_conflicted", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "plan_applied", "epic_ready", "epic_started", "epic_finished", "epic_added", "epic_changed", "epic_removed", "epic_moved", "run_moved", "epic_waits", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "task_changed", "task_removed", "review_requested", "review_finished", "candidates_started", "candidate_passed", "candidate_chosen", "changes_found", "ignored_files_left", "submodules_not_filled", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "merge_held", "base_moved", "sync_requested", "sync_finished", "sync_conflicted", "budget_reached", "hold_lifted", "output_left_out", "worker_joined", "worker_lost", "worker_full", "run_waits", "environment_fault", "environment_recovered"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1989,6 +1993,8 @@ class Usage(_message.Message):
     SETTLED_USD_MICROS_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
+    PARENT_TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    SUB_AGENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -2011,6 +2017,14 @@ class Usage(_message.Message):
     many its model can take. Absent: the agent does not say.
     """
     context_window: _builtins.int
+    parent_tool_call_id: _builtins.str
+    """The call that started the sub-agent which used it. Absent: the session's own agent
+    used it, or the agent does not tell its sub-agents' usage apart.
+    """
+    sub_agent: _builtins.str
+    """What that sub-agent works on, in the words of the agent that started it. Absent: not
+    known.
+    """
     def __init__(
         self,
         *,
@@ -2024,10 +2038,12 @@ class Usage(_message.Message):
         settled_usd_micros: _builtins.int | None = ...,
         context_tokens: _builtins.int = ...,
         context_window: _builtins.int = ...,
+        parent_tool_call_id: _builtins.str = ...,
+        sub_agent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cost_usd_micros", b"cost_usd_micros", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "parent_tool_call_id", b"parent_tool_call_id", "settled_usd_micros", b"settled_usd_micros", "sub_agent", b"sub_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015
@@ -2929,6 +2945,30 @@ class EpicMoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EpicMoved: _TypeAlias = EpicMoved  # noqa: Y015
+
+@_typing.final
+class EpicWaits(_message.Message):
+    """The epic's next task could start and lacks a place, or no longer does. It starts once
+    there is one, and no retry is used up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """What is missing. Absent: it no longer waits for that."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpicWaits: _TypeAlias = EpicWaits  # noqa: Y015
 
 @_typing.final
 class RunWaits(_message.Message):

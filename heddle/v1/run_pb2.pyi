@@ -138,8 +138,9 @@ class Run(_message.Message):
     revises: _builtins.str
     """If it is a draft that changes the plan of a run: that run, runs/RUN."""
     waits_for: _builtins.str
-    """Which worker it waits for, and what ends the wait: a worker that cannot be reached
-    or is no longer in the fleet. Absent: it waits for no worker.
+    """Which worker or slot it waits for, and what ends the wait: a worker that cannot be
+    reached or is no longer in the fleet, or a free slot of any worker while no session
+    of the run works. Absent: it waits for none.
     """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...

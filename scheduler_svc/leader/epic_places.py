@@ -15,7 +15,7 @@ from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.lifecycle.states import ENDED_EPIC
 from scheduler_svc.policy.snapshot import EpicView, PodsView, RunView, Snapshot
 from scheduler_svc.pools.pool import Answer, Gone, PlaceKey, PlaceSpec, Pool, Waiting
-from scheduler_svc.store.queries.resources import agent_kinds
+from scheduler_svc.store.queries.task_specs import agent_kinds
 from scheduler_svc.store.rows import epics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -149,6 +149,15 @@ class NoteWait(_Action):
 
 
 @dataclass(frozen=True)
+class NoteEpicWait(_Action):
+    """Record why the epic has no place; an empty reason: it lacks none."""
+
+    wakes: ClassVar[Wakes] = Wakes.WATCHERS
+    epic: EpicName
+    reason: str
+
+
+@dataclass(frozen=True)
 class MoveRun(_Action):
     """Have another worker merge the run's epics, because the run's worker was lost."""
 
@@ -272,6 +281,7 @@ Action: TypeAlias = (
     | HoldEpic
     | PauseRun
     | NoteWait
+    | NoteEpicWait
     | MoveRun
     | SkipTask
     | FailTask

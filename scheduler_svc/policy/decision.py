@@ -96,6 +96,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
     actions += starts(queues, places)
     actions += moved_runs(snapshot)
     actions += run_waits.changed(snapshot, _without_place(queues, places))
+    actions += run_waits.changed_epics(snapshot, places)
     return actions
 
 

@@ -34,6 +34,8 @@ class Places:
         self._free_own = {worker.name: worker.slots for worker in able if worker.epic}
         # Filled on first use: the workers with the most free slots first, possibly with outdated numbers.
         self._most_free: list[tuple[int, str]] | None = None
+        # By labels and agents: which of them no worker offers, in words.
+        self._lacking: dict[tuple[frozenset[tuple[str, str]], tuple[str, ...]], str] = {}
 
     def free(self, worker: str) -> int:
         """Returns the free slots of a worker; 0 if no session can start there."""
@@ -168,12 +170,35 @@ class Places:
             return self._waits_for_pods(list(epics))
         names = sorted(self._open_to(run, epics))
         if self._free and not names:
-            workers = [self._workers[name] for name in self._free]
-            wanted = {need: offered for epic in epics for need, offered in _needs(epic, workers)}
-            # If each is offered, but by no worker all of them, all are named.
-            named = sorted(need for need, offered in wanted.items() if not offered) or sorted(wanted)
-            return f"waiting for a place: no worker offers {', '.join(named)}"
+            return self._unmet(epics)
         return f"waiting for a place: {sum(map(bool, map(self.free, names)))}/{len(names)} workers have a free slot"
+
+    def lacks(self, epic: EpicView) -> str:
+        """Returns why the epic in particular has no place for its next task, as a sentence without a full stop.
+
+        Empty: it has one, or waits for any free slot.
+        """
+        if self._pods and (reason := self._pods.waits.get(epic.name)):
+            return f"waiting for a place: {reason}"
+        task = epic.next_task
+        if task is None or not self._free or self._has_pod(epic):
+            return ""
+        if epic.worker and self._stays(epic, task):
+            return ""
+        # Most epics of a run need the same.
+        needs = (epic.labels, task.agents)
+        if needs not in self._lacking:
+            fits = any(_fits(self._workers[name], epic, task) for name in self._free)
+            self._lacking[needs] = "" if fits else self._unmet([epic])
+        return self._lacking[needs]
+
+    def _unmet(self, epics: Iterable[EpicView]) -> str:
+        """Returns what epics need that no worker offers."""
+        workers = [self._workers[name] for name in self._free]
+        wanted = {need: offered for epic in epics for need, offered in _needs(epic, workers)}
+        # If each is offered, but by no worker all of them, all are named.
+        named = sorted(need for need, offered in wanted.items() if not offered) or sorted(wanted)
+        return f"waiting for a place: no worker offers {', '.join(named)}"
 
     def _waits_for_pods(self, epics: list[EpicView]) -> str:
         reasons = [reason for each in epics if (reason := self._pods and self._pods.waits.get(each.name))]

@@ -1,11 +1,17 @@
-"""Says which worker or free slot a run waits for, and what ends the wait. Pure."""
+"""Says which worker or free slot a run or an epic waits for, and what ends the wait. Pure."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
+from heddle import pb
 from heddle.names import RunName
 from scheduler_svc.model.lifecycle.states import ENDED_EPIC
-from scheduler_svc.policy.actions import NoteWait
+from scheduler_svc.policy.actions import NoteEpicWait, NoteWait
+from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView
+
+_GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
+_STARTS: Final = frozenset({pb.EPIC_STATE_READY, pb.EPIC_STATE_RUNNING})
 
 
 def changed(snapshot: Snapshot, without_place: Mapping[RunName, str]) -> Iterator[NoteWait]:
@@ -19,6 +25,19 @@ def changed(snapshot: Snapshot, without_place: Mapping[RunName, str]) -> Iterato
         reason = reason or without_place.get(run.name, "")
         if reason != run.waits_for:
             yield NoteWait(run.name, reason)
+
+
+def changed_epics(snapshot: Snapshot, places: Places) -> Iterator[NoteEpicWait]:
+    """Yields a note for each epic whose recorded wait for a place is no longer true."""
+    for run in snapshot.runs:
+        if not run.placed:
+            continue
+        goes_on = run.state in _GOES_ON
+        for epic in run.epics:
+            starts = goes_on and epic.moves and epic.state in _STARTS and not (epic.merging or epic.busy)
+            reason = places.lacks(epic) if starts else ""
+            if reason != epic.waits_for:
+                yield NoteEpicWait(epic.name, reason)
 
 
 def _has_pending(run: RunView) -> bool:

@@ -21,6 +21,7 @@ from scheduler_svc.policy.actions import (
     MergeEpic,
     MergeRun,
     MoveRun,
+    NoteEpicWait,
     NoteWait,
     ParkAttempt,
     PauseRun,
@@ -61,7 +62,7 @@ class Board:
             done += actions
         return done
 
-    def act(self, action: Action) -> None:  # noqa: C901, PLR0912 (one branch per kind of action)
+    def act(self, action: Action) -> None:  # noqa: C901, PLR0912, PLR0915 (one branch per kind of action)
         """Applies an action as the scheduler's loop would in the database."""
         match action:
             case ReadyEpic(epic):
@@ -74,7 +75,12 @@ class Board:
                     attempt.parent, state=pb.TASK_STATE_RUNNING, attempts=attempt.number, live_attempt=attempt
                 )
                 epic = attempt.parent.parent
-                self.change_epic(epic, state=pb.EPIC_STATE_RUNNING, worker=worker or self.epic(epic).worker)
+                self.change_epic(
+                    epic,
+                    state=pb.EPIC_STATE_RUNNING,
+                    worker=worker or self.epic(epic).worker,
+                    waits_for="" if worker not in {"", self.epic(epic).worker} else self.epic(epic).waits_for,
+                )
             case StopAttempt(attempt):
                 self.change_task(attempt.parent, stopping=True)
             case ParkAttempt(attempt):
@@ -89,6 +95,8 @@ class Board:
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case NoteWait(run, reason):
                 self.runs[run] = replace(self.runs[run], waits_for=reason)
+            case NoteEpicWait(epic, reason):
+                self.change_epic(epic, waits_for=reason)
             case MoveRun(run, worker):
                 self.runs[run] = replace(self.runs[run], worker=worker)
             case SkipTask(name):

@@ -149,6 +149,8 @@ class EpicView:
     generation: int = 0
     # Labels that its place must have.
     labels: frozenset[tuple[str, str]] = frozenset()
+    # Why it has no place, as recorded. Empty: it lacks none.
+    waits_for: str = ""
 
     @property
     def next_task(self) -> TaskView | None:

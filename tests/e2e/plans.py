@@ -38,7 +38,7 @@ epics:
               printf '%s' '{JUNIT}' > junit.xml; echo '2 passed, 1 skipped'
         script:
           - think: The index needs a table first.
-          - say: "## Plan\\n\\nI will write **index.py** and test it."
+          - say: "## Plan\\n\\nI will write **index.py** and test it.\\n\\n```py\\nreturn '<b>'\\n```"
           - run: echo needle one; echo needle two 1>&2
           - run: "false"
           - write: {{path: index.py, text: "def index():\\n    return 1\\n"}}

@@ -114,6 +114,7 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
     it = card(page, attempt)
     expect(it).to_contain_text("May I?")
     it.get_by_role("button", name="Allow").click()
+    expect(page.locator(".toast")).to_contain_text("continues")
     expect(it.locator(".card-now")).to_contain_text("Running")
     expect(it.locator(".card-lines")).to_contain_text("Thank you.")
     page.get_by_role("button", name="Pause").click()

@@ -1,6 +1,7 @@
 """Signing in to the board, and what a browser without a session gets."""
 
 import asyncio
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Iterator
@@ -14,6 +15,7 @@ from heddle import pb
 from heddle.client import HeddleClient
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.test_accessibility import grave_violations
 from tests.e2e.waits import wait_until
 
 T = TypeVar("T")
@@ -87,7 +89,8 @@ def sign_in(context: BrowserContext, servers: Servers) -> Page:
 def test_nothing_is_served_without_a_session(servers: Servers, path: str) -> None:
     """Pages, endpoints and sockets answer 401 to a request without a valid token."""
     assert status(servers, path) == 401
-    assert status(servers, path, Authorization="Bearer wrong") == 401
+    for token in ("wrong", "schl\u00fcssel"):
+        assert status(servers, path, Authorization=f"Bearer {token}") == 401
     assert status(servers, path, Cookie=f"{servers.cookie['name']}=wrong") == 401
     assert status(servers, path, data=b"{}") == 401
 
@@ -103,16 +106,19 @@ def test_health_needs_no_session(servers: Servers) -> None:
 
 
 def test_a_link_signs_in_once(servers: Servers, stranger: BrowserContext) -> None:
-    """The link leads to the board; in another browser it no longer works, and the page says how to get one."""
+    """The link leads to the board, again in the same browser; in another it no longer works, and a page says why."""
     page = stranger.new_page()
     page.goto("/")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.get_by_text("heddle open")).to_be_visible()
+    assert grave_violations(page) == []
     link = f"/sign-in?code={code(servers)}"
     page.goto(link)
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     (cookie,) = stranger.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.goto(f"{link}&next=/costs")
+    expect(page).to_have_url(re.compile("/costs$"))
     stranger.clear_cookies()
     page.goto(link)
     expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()

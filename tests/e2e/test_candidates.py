@@ -6,6 +6,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
+from tests.e2e.test_accessibility import grave_violations
 
 PLAN = json.dumps(
     {
@@ -42,6 +43,9 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     group = page.get_by_role("group", name="Candidates of Round the prices")
     expect(group).to_contain_text("3 candidates")
     expect(group.locator(".candidate")).to_have_text(["1Passed Choose", "2Passed Choose", "3Failed"])
+    expect(page.locator(".card-now")).to_have_text("Choose a candidate")
+    expect(page.locator(".lane .row-title")).to_have_count(0)
+    assert grave_violations(page) == []
     # The inbox has the choice.
     page.keyboard.press("a")
     item = page.locator(".attention-item", has_text="Round the prices")
@@ -53,6 +57,7 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     modal.get_by_role("link", name="2 Passed").click()
     expect(modal.get_by_role("heading", level=2)).to_contain_text("candidate 2")
     expect(page).to_have_url(re.compile("prices(@|%40)2"))
+    assert grave_violations(page) == []
     # Their changes next to each other, with the choice.
     modal.get_by_role("link", name="Compare changes").click()
     expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))

@@ -86,6 +86,8 @@ def test_a_page_is_accessible_and_fits_a_phone(page: Page, path: str) -> None:
         heading
     )
     assert grave_violations(page) == []
+    # Names of commands are shown as code.
+    assert "`" not in page.locator("#content").inner_text()
     page.set_viewport_size({"width": 390, "height": 844})
     # Charts follow the width of the page a moment later.
     wait_until(page, "document.documentElement.scrollWidth <= 390")

@@ -57,6 +57,9 @@ def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
 
     panel = dialog.get_by_role("tabpanel")
     expect(panel.locator(".markdown strong")).to_have_text("index.py")
+    panel.locator(".markdown pre").scroll_into_view_if_needed()
+    expect(panel.locator(".markdown .hl-keyword")).to_have_text("return")
+    expect(panel.locator(".markdown .hl-string")).to_have_text("'<b>'")
     expect(panel.locator(".tool", has_text="Write")).to_contain_text("index.py")
     failed = panel.locator(".tool.is-failed")
     expect(failed).to_contain_text("✗")

@@ -166,7 +166,7 @@ def test_no_one_else_opens_a_terminal(servers: Servers, run: str) -> None:
     ):
         code, said = outside(_ended(servers, path, first, headers=own))
         assert (code, why in said) == (1000, True), (first, said)
-    for malformed in ("", "[]", "{}", _first(servers.token, rows="x"), "x" * 5000):
+    for malformed in ("", "[]", "[" * 4000, "{}", _first(servers.token, rows="x"), "x" * 5000):
         assert outside(_ended(servers, path, malformed, headers=own))[0] == 4400, malformed
     for elsewhere in (
         "/api/runs/x/epics/web/terminal",

@@ -5,6 +5,7 @@ documents show are copied to docs/screenshots/.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -99,9 +100,11 @@ def _scene(runs: Runs) -> Iterator[View]:
     """Starts a run for each state; yields the views once they have something to show."""
     finished = runs.start(scenes.finished())
     failing = runs.start(scenes.failing())
+    conflicting = runs.start(scenes.conflicting())
     for key, *_ in scenes.EPICS[:4]:
         runs.wait_for(f"{finished}/epics/{key}/tasks/task-1/attempts/1", "accepted")
     runs.wait_for(f"{failing}/epics/invoices/tasks/task-1/attempts/1", "failed")
+    runs.wait_for_run(conflicting, "failed", timeout=120)
     waiting = runs.start(scenes.waiting())
     runs.wait_for(f"{waiting}/epics/schema/tasks/task-1/attempts/1", "waiting")
     busy = runs.start(scenes.busy())
@@ -120,6 +123,15 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"changes-{state}", f"/{run}/changes", "main")
         yield View(f"conflicts-{state}", f"/{run}/conflicts", "main")
         yield View(f"report-{state}", f"/{run}/report", "main")
+    (conflict,) = (
+        each["epic"]
+        for each in runs.get(f"{conflicting}/conflicts")["queue"]
+        if each["stage"] == "conflicted"
+    )
+    yield View("board-conflicted", f"/{conflicting}", ".lane")
+    yield View("resolver", f"/{conflicting}/conflicts?resolve={conflict}", ".region")
+    yield View("terminal", f"/{busy}/epics/search/terminal", ".terminal-state.is-open")
+    yield View("terminal-failing", f"/{finished}/epics/search/terminal", ".terminal-state.is-ended")
     draft = _drafted(runs, "drafts", "drafted.txt", goal="Bill without gaps", project=str(runs.repository))
     yield View("new-run-drafted", f"/new?draft={draft}", ".goal-reasons")
     yield View("plan", f"/{failing}/plan", ".proposal")
@@ -167,6 +179,9 @@ def _take(browser: Browser, servers: Servers, views: list[View], only: list[str]
                     reduced_motion="reduce",
                 )
                 context.add_cookies([servers.cookie])
+                # What a sign-in stores for changes, such as opening a terminal.
+                token = json.dumps(servers.token)
+                context.add_init_script(f"localStorage.setItem('heddle-token', {token})")
                 context.set_default_timeout(_PATIENCE)
                 _picture(context.new_page(), servers.url + view.path, view.ready, FOLDER / f"{name}.png")
                 context.close()

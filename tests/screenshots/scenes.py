@@ -19,8 +19,21 @@ EPICS = (
     ("docs", "Documentation", ("Getting started", "API reference", "Runbooks")),
 )
 
+# The epic whose agent asks while the others work, and its question.
+ASKS = ("pricing", "May prices for companies be shown without tax?")
+
 # What depends on what, by key.
 DEPENDS = {"mobile-api": ["accounts"], "storefront": ["catalogue", "reviews"]}
+
+_TESTS = (
+    "keeps_the_order",
+    "refuses_an_empty_name",
+    "rounds_half_up",
+    "survives_a_timeout",
+    "is_idempotent",
+    "reads_old_records",
+    "says_what_is_missing",
+)
 
 _LINES = (
     "Reading the module and its tests first.",
@@ -112,6 +125,28 @@ def tried() -> str:
     return _plan("Rounding", epics)
 
 
+def conflicting() -> str:
+    """Returns a plan of which two epics change the same lines, and the same picture, one after another."""
+    base = (
+        'def total(items):\n    """Returns the price of a cart."""\n    return sum(items)\n\n\n'
+        "def rate(country):\n    return 0.19\n"
+    )
+    sides = {
+        "tax": ("Tax by country", "round(sum(items) * (1 + rate(None)), 2)", "TAXES[country]"),
+        "discounts": ("Discounts", "sum(items) - discount(items)", "0.07 if reduced(country) else 0.19"),
+    }
+    epics = [_one("cart", "Cart", "Price of a cart", [{"write": {"path": "cart.py", "text": base}}])]
+    for key, (title, total, rate) in sides.items():
+        script: list[dict[str, Any]] = [
+            {"edit": {"path": "cart.py", "find": "sum(items)", "replace": total}},
+            {"edit": {"path": "cart.py", "find": "0.19", "replace": rate}},
+            {"write": {"path": "rates.json", "text": json.dumps({"by": key})}},
+            {"run": f"printf '\\000{key}' > logo.png"},
+        ]
+        epics.append(_one(key, title, title, script) | {"depends_on": ["cart"]})
+    return _plan("Prices", epics)
+
+
 def drafted() -> str:
     """Returns what an agent says that has drafted a plan."""
     return _answer(
@@ -141,7 +176,8 @@ def _epic(place: int, key: str, title: str, tasks: tuple[str, ...]) -> dict[str,
     for number, task in enumerate(tasks):
         # A third of the epics has finished its first task.
         done = number == 0 and place % 3 == 0
-        script = _work(place + number) if done else [*_work(place + number), *_long(place)]
+        asks = [{"ask": ASKS[1]}] if key == ASKS[0] else []
+        script = _work(place + number) if done else [*_work(place + number), *asks, *_long(place, key)]
         made.append(_task(number, task, script, checks=[{"name": "tests", "run": "echo '12 passed'"}]))
     return {
         "key": key,
@@ -199,13 +235,13 @@ def _work(seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def _long(seed: int) -> list[dict[str, Any]]:
+def _long(seed: int, key: str) -> list[dict[str, Any]]:
     """Returns steps that take some minutes."""
     steps: list[dict[str, Any]] = []
     for number in range(120):
         steps += [
             {"say": _LINES[(seed + number) % len(_LINES)]},
-            {"run": f"echo 'test_{number:03} passed'"},
+            {"run": f"echo 'tests/test_{key}.py::test_{_TESTS[(seed + 3 * number) % len(_TESTS)]} PASSED'"},
             {"wait": f"{2 + seed % 4}s"},
         ]
     return steps

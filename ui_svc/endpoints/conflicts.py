@@ -82,7 +82,7 @@ def _side(word: object) -> "pb.ResolutionSide.ValueType":
 
 
 def _index(value: object) -> int:
-    if isinstance(value, int) and 0 <= value < 1 << 31:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31:
         return value
     raise errors.invalid_field("index", "must be a whole number, 0 or more")
 

@@ -42,6 +42,7 @@ def install(
     """
     app.add_exception_handler(errors.HeddleError, _refused)
     app.add_exception_handler(ServerUnreachable, _unreachable)
+    app.add_exception_handler(UnicodeEncodeError, _half_a_character)
     router = APIRouter(prefix="/api")
     RunCalls(client, one_machine=one_machine).add_to(router)
     RunActions(client).add_to(router)
@@ -61,6 +62,19 @@ async def _refused(_: Request, error: Exception) -> Response:
         "violations": [{"field": each.field, "message": each.description} for each in error.violations],
     }
     return JSONResponse(content, _STATUS.get(error.code, 500))
+
+
+async def _half_a_character(request: Request, error: Exception) -> Response:
+    """Refuses text that JSON can contain and UTF-8 cannot, such as what is left of an emoji that was cut."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = ascii(error.object[error.start])
+    return await _refused(
+        request,
+        errors.invalid_field(
+            "body", f"has {found}, half of a character, after {error.start} others; remove it"
+        ),
+    )
 
 
 async def _unreachable(_: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from heddle import pb
@@ -208,6 +208,8 @@ class SignedIn:
         try:
             session = await self._client.sign_in(code)
         except HeddleError as error:
+            if await self._is_signed_in(request):
+                return RedirectResponse(page_after(request), 303)
             return _page("This link does not work", f"{error.message}.", 401)
         except ServerUnreachable as error:
             return _page("The scheduler is unavailable", f"{error}", 503)
@@ -225,6 +227,13 @@ class SignedIn:
             secure=request.url.scheme == "https",
         )
         return response
+
+    async def _is_signed_in(self, request: Request) -> bool:
+        """Returns whether the browser has a session, as one for which a link was opened before its user followed it."""
+        with suppress(SessionEndedError, HeddleError, ServerUnreachable):
+            await self._sessions.check(self._token_of(request.scope))
+            return True
+        return False
 
     async def _sign_out(self, token: str) -> Response:
         with suppress(HeddleError, ServerUnreachable):

@@ -28,6 +28,8 @@ class Board:
         self._summaries: dict[str, View] = {}
         # When each task entered its state, in milliseconds.
         self._since: dict[str, int] = {}
+        # Tasks that wait for the operator; they still do when their session is parked.
+        self._waits: set[str] = set()
         self._run_changed = False
         self._changed_epics: set[str] = set()
         self._changed_tasks: set[str] = set()
@@ -121,7 +123,10 @@ class Board:
     def _note_turn(self, event: pb.Event) -> None:
         if event.task and event.WhichOneof("payload") in TASK_STATES:
             name = str(EpicName(self._name.run, event.epic).task(event.task))
-            self._since[name] = views.time(event, "time") or 0
+            waits = event.HasField("task_waiting") and not event.task_waiting.HasField("until")
+            if not (waits and name in self._waits):
+                self._since[name] = views.time(event, "time") or 0
+            (self._waits.add if waits else self._waits.discard)(name)
             if name in self._tasks:
                 self._changed_tasks.add(name)
 

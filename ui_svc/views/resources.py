@@ -1,6 +1,7 @@
 """The views of runs, epics, tasks, attempts and workers."""
 
 from heddle import pb
+from heddle.readable import moved
 from ui_svc.views.checks import check, whole_check
 from ui_svc.views.events import approval, tool
 from ui_svc.views.values import View, counts, diff_stat, seconds, time, usage, word
@@ -13,6 +14,7 @@ def run(message: pb.Run) -> View:
         "title": message.title,
         "state": word(pb.RunState.DESCRIPTOR, message.state),
         "reason": "; ".join(filter(None, (message.reason, message.waits_for))),
+        "waits_for": message.waits_for,
         "project": message.project,
         "base_ref": message.base_ref,
         "base_commit": message.base_commit,
@@ -107,7 +109,9 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason or message.merge_hold or message.budget_hold.reason or message.sync.reason,
+        "reason": _why(message),
+        "moved": moved(message.last_move) if message.HasField("last_move") else "",
+        "moved_at": time(message.last_move, "time"),
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,
@@ -124,6 +128,11 @@ def epic(message: pb.Epic) -> View:
         "started": time(message, "start_time"),
         "ended": time(message, "end_time"),
     }
+
+
+def _why(message: pb.Epic) -> str:
+    waits = (message.merge_hold, message.budget_hold.reason, message.sync.reason, message.waits_for)
+    return message.reason or next(filter(None, waits), "")
 
 
 def task(message: pb.Task) -> View:

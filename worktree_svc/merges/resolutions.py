@@ -26,6 +26,10 @@ _NOTHING: Final = "0"
 
 _MARKER: Final = re.compile(rb"^(<{7}|>{7}|\|{7}) ", re.MULTILINE)
 
+# Characters that no path may have, and the most bytes of a file's name on common file systems.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_NAME: Final = 255
+
 _LINE_END: Final = re.compile(rb"\r?\n")
 
 
@@ -40,13 +44,16 @@ def make(project: Project, request: pb.MakeResolutionRequest) -> str:
         chosen = {each.index: each for each in request.files}
         _check_complete(conflict.files, chosen)
         entries: dict[str, Version] = {}
+        new_paths: list[str] = []
         for index, file in enumerate(conflict.files):
             path, version = _entry(git, file, chosen[index])
             if path != file.path:
                 entries[file.path] = _removed(conflict.tree)
                 _check_free(git, conflict.tree, file, path, entries)
+                new_paths.append(path)
             entries[path] = version or _removed(conflict.tree)
         tree = _tree(git, conflict.tree, entries)
+        _check_changes(git, conflict.tree, tree, entries, new_paths)
         agent_merges.check_markers(git, tree, [found.ours, found.theirs])
         message = f"Resolution of the merge of {found.target} into {found.epic.branch}\n"
         parents = ("-p", found.ours, "-p", found.theirs)
@@ -152,7 +159,11 @@ def _check_written(file: File, text: bytes) -> None:
 def _new_path(file: File, choice: pb.FileResolution) -> str:
     path = choice.new_path
     parts = path.split("/")
-    if not path or "\n" in path or any(part in {"", ".", ".."} or part.lower() == ".git" for part in parts):
+    unusable = _CONTROL.search(path) or any(
+        part in {"", ".", ".."} or part.lower() == ".git" or len(part.encode()) > _LONGEST_NAME
+        for part in parts
+    )
+    if not path or unusable:
         raise _invalid(file, "has a name that git made up: give the path that it gets, inside the project")
     return path
 
@@ -167,6 +178,19 @@ def _tree(git: Git, tree: str, entries: Mapping[str, Version]) -> str:
     lines = "".join(f"{version.mode} {version.id}\t{path}\0" for path, version in entries.items())
     own.raw("update-index", "-z", "--index-info", stdin=encode(lines))
     return own.text("write-tree")
+
+
+def _check_changes(
+    git: Git, before: str, after: str, entries: Mapping[str, Version], new_paths: Sequence[str]
+) -> None:
+    """Raises INVALID_FIELD if git has left out a new path, or has removed a file for it: it reports neither."""
+    changed = set(git.items("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after))
+    if missing := [path for path in new_paths if path not in changed]:
+        raise errors.invalid_field("files", f"{readable(missing[0])} is not a path that git accepts here")
+    if lost := sorted(changed - entries.keys()):
+        raise errors.invalid_field(
+            "files", f"{readable(lost[0])} is a file: no new path can be below it, as in a folder"
+        )
 
 
 def _invalid(file: File, why: str) -> errors.HeddleError:

@@ -6,19 +6,23 @@ import os
 import sys
 from typing import Final, cast
 
-import acp
-from acp import connect_to_agent
+from heddle.imports import without_collections
 
-from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.failures import CutOffError
-from agent_svc.agents.acp.presets import Agent, find
-from agent_svc.agents.acp.project_config import Adjustment, Repository
-from agent_svc.agents.acp.session import Session, Stopped
-from agent_svc.agents.acp.wire import Wire, exited, start
-from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
-from agent_svc.agents.base.revival import KilledError, revived
-from agent_svc.processes.process_table import descendants
-from heddle import pb
+with without_collections():
+    # The protocol's library takes most of a second of processor time, and collections a fifth of that.
+    import acp
+    from acp import connect_to_agent
+
+    from agent_svc.agents.acp.client import Client
+    from agent_svc.agents.acp.failures import CutOffError
+    from agent_svc.agents.acp.presets import Agent, find
+    from agent_svc.agents.acp.project_config import Adjustment, Repository
+    from agent_svc.agents.acp.session import Session, Stopped
+    from agent_svc.agents.acp.wire import Wire, exited, start
+    from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
+    from agent_svc.agents.base.revival import KilledError, revived
+    from agent_svc.processes.process_table import descendants
+    from heddle import pb
 
 # Seconds that an agent has to exit after its work is done, and again after SIGTERM.
 ENDING: Final = 2.0
@@ -50,7 +54,7 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
         raise AgentFailedError(
             f"{agent.command[0]} could not be started: {error.strerror}; {agent.install}"
         ) from error
-    client = Client(host)
+    client = Client(host, names_tools=agent.claude)
     # The library's Client has optional parts, which an agent uses only if offered. We do not offer them.
     connection = connect_to_agent(cast("acp.Client", client), wire)
     session = Session(host, agent, client, connection, resume)

@@ -41,17 +41,27 @@ from agent_svc.agents.claude.messages.background_tasks import Tasks
 from agent_svc.agents.claude.messages.rate_limits import METADATA, REPORTED, RateLimit, rate_limit
 from agent_svc.agents.claude.own_folder import result_folders
 from heddle import pb
+from heddle.timing import running_time
 
 # In order of preference: an agent never asks again after an "always" answer.
 YES: Final = ("allow_once", "allow_always")
 NO: Final = ("reject_once", "reject_always")
 
+# Seconds that Claude's adapter has to report the name of a tool for which it has asked a permission.
+NAMING: Final = 60.0
+
 
 class Client:
-    """Our side of the protocol, with the method names of its library."""
+    """Our side of the protocol, with the method names of its library.
 
-    def __init__(self, host: Host) -> None:
+    `names_tools`: the agent reports the own name of each tool, as Claude's adapter does.
+    """
+
+    def __init__(self, host: Host, *, names_tools: bool = False) -> None:
         self._host = host
+        self._names_tools = names_tools
+        # By call id: the requests that wait for the name of their tool.
+        self._nameless: dict[str, asyncio.Event] = {}
         # For Claude's adapter; other agents have no such folders.
         host.readable += result_folders(host.worktree, os.environ)
         self.transcript = Transcript(host.worktree, time.monotonic)
@@ -144,6 +154,9 @@ class Client:
             return
         self._updated = time.monotonic()
         self._host.tell(lambda: self._show(update))
+        for call_id, named in self._nameless.items():
+            if self.transcript.call(call_id).names_its_tool():
+                named.set()
         if isinstance(update, UsageUpdate):
             self._take_limit((update.field_meta or {}).get(METADATA))
             self.remember(session_id)
@@ -167,9 +180,10 @@ class Client:
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
     ) -> RequestPermissionResponse:
+        named = await self._wait_for_name(tool_call.tool_call_id)
         self._host.emit(*self.transcript.update(tool_call), *self.transcript.begin(tool_call.tool_call_id))
         call = self.transcript.call(tool_call.tool_call_id).described(self._host.worktree)
-        allowed = await self._permitted(call)
+        allowed = await self._permitted(call) if named else self._refuse_unnamed(call)
         if allowed and call.kind == pb.TOOL_KIND_COMMAND:
             self._granted.add(call.target)
         option = None if allowed is None else choose(options, YES if allowed else NO)
@@ -178,6 +192,32 @@ class Client:
         return RequestPermissionResponse(
             outcome=AllowedOutcome(outcome="selected", option_id=option.option_id)
         )
+
+    async def _wait_for_name(self, call_id: str) -> bool:
+        """Waits until the agent has reported which tool a call uses; returns False if it does not.
+
+        Claude's adapter reports it in an update of the session, and a request for a permission can overtake that update.
+        Without the name, a tool that runs commands looks like any other, and the plan's patterns miss it.
+        """
+        call = self.transcript.call(call_id)
+        if not self._names_tools or call.names_its_tool():
+            return True
+        event = self._nameless[call_id] = asyncio.Event()
+        tasks = asyncio.create_task(event.wait()), asyncio.create_task(running_time.sleep(NAMING))
+        try:
+            await self._host.wait_unless_stopped(*tasks)
+        finally:
+            del self._nameless[call_id]
+            for task in tasks:
+                task.cancel()
+        return call.names_its_tool()
+
+    def _refuse_unnamed(self, call: ToolCall) -> bool | None:
+        """Returns False for a call of an unknown tool, or None if the session ends before there is an answer."""
+        if self._host.stopping.is_set():
+            return None
+        self._host.note(f"{call.label} was not permitted: the agent did not report which tool it uses")
+        return False
 
     async def read_text_file(
         self, session_id: str, path: str, line: int | None = None, limit: int | None = None, **_: Any

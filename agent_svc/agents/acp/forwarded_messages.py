@@ -85,7 +85,9 @@ class ForwardedMessages:
                 said = message["message"]
                 if said["id"] not in self._told:
                     self._told.add(said["id"])
-                    return self._tell(used(said["model"], said["usage"]))
+                    call = used(said["model"], said["usage"])
+                    call.parent_tool_call_id = str(message["parent_tool_use_id"])
+                    return self._tell(call)
             case "result":
                 return self._settle(message["modelUsage"])
         return []

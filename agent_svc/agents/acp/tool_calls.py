@@ -93,6 +93,10 @@ class Call:
         if said.locations:
             self._locations = tuple(location.path for location in said.locations)
 
+    def names_its_tool(self) -> bool:
+        """Returns whether the agent has reported the tool's own name, which only Claude Code's adapter does."""
+        return bool(self._own_name)
+
     def ended(self) -> bool:
         return self.status in {"completed", "failed"}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from agent_svc.agents.claude.messages.usage import input_tokens
 from heddle import pb
 
 # Anthropic's names of the four kinds of tokens.
@@ -40,7 +41,7 @@ class OpenCall:
 
     def settle(self, told: Iterable[pb.Usage]) -> None:
         """Drops the open call if `told`, the total usage since the last call, includes it."""
-        if self._open is not None and sum(map(_input, told)) >= _input(self._open):
+        if self._open is not None and sum(map(input_tokens, told)) >= input_tokens(self._open):
             self._open = None
 
     def rest(self) -> pb.Usage | None:
@@ -61,8 +62,4 @@ def used(model: object, counts: object) -> pb.Usage:
 
 def tokens_of(call: pb.Usage) -> int:
     """Returns how many tokens of the model's context a call and its answer occupy."""
-    return _input(call) + call.output_tokens
-
-
-def _input(call: pb.Usage) -> int:
-    return call.input_tokens + call.cache_read_tokens + call.cache_write_tokens
+    return input_tokens(call) + call.output_tokens

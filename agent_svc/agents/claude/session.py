@@ -27,8 +27,8 @@ from agent_svc.agents.base.revival import KilledError, revived
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.agents.claude.messages.transcript import Transcript
-from agent_svc.agents.claude.messages.usage import Spending
-from agent_svc.agents.claude.model_calls import OpenCall, tokens_of
+from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
+from agent_svc.agents.claude.model_calls import OpenCall, tokens_of, used
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.own_folder import result_folders
 from agent_svc.agents.claude.permission_hook import Guard
@@ -88,6 +88,7 @@ class ClaudeSession:
         # The background tasks that still run and are ended with the session.
         self._leaves: list[str] = []
         self._call = OpenCall()
+        self._sub_calls = SubAgentCalls()
         # The usage of the last answered call.
         self._context = pb.Usage()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
@@ -220,10 +221,11 @@ class ClaudeSession:
         self._retry_after = wish(retry)
 
     def _take_result(self, result: ResultMessage) -> None:
-        used = self._spending.report(result.model_usage or {})
+        reports = self._spending.report(result.model_usage or {})
         # The result may include the usage of an interrupted call.
-        self._call.settle(event.usage for event in used)
-        self._host.emit(*used)
+        self._call.settle(event.usage for event in reports)
+        self._sub_calls.name(reports)
+        self._host.emit(*reports)
         if error := error_of(result, self._retry_after, self._transcript.limit):
             raise error
         self._open.difference_update(result.user_message_uuids or self._open.copy())
@@ -240,16 +242,23 @@ class ClaudeSession:
             if (answered := self._call.take(message.event)) is not None:
                 self._context = answered
             ended = message.event["type"] == "message_stop"
+        if isinstance(message, AssistantMessage) and message.parent_tool_use_id and message.message_id:
+            call = used(message.model, message.usage)
+            self._sub_calls.take(message.parent_tool_use_id, message.message_id, call)
         if ended:
-            used = await self._used()
-            model = used.get(self._context.model) or {}
-            events = self._spending.report(used)
+            totals = await self._used()
+            model = totals.get(self._context.model) or {}
+            events = self._spending.report(totals)
+            self._sub_calls.name(events)
             self._host.emit(*with_context(events, tokens_of(self._context), model.get("contextWindow")))
 
     def _show(self, message: Message) -> list[pb.Event]:
         for picture in self._transcript.pictures(message):
             self._host.keep_picture(picture)
-        return self._transcript.take(message)
+        events = self._transcript.take(message)
+        for event in events:
+            self._sub_calls.begin(event)
+        return events
 
     async def _steer(self) -> None:
         """Passes the operator's messages to Claude, which reads them at its next step."""

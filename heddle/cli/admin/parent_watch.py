@@ -15,7 +15,7 @@ import threading
 import time
 from importlib import import_module
 
-from heddle.imports import without_collections
+from heddle.imports import without_collections, without_modules
 
 
 def wait_for_end(pipe: int, drain: float) -> None:
@@ -35,7 +35,8 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     threading.Thread(target=wait_for_end, args=(pipe, drain), name="parent-watch", daemon=True).start()
-    with without_collections():
+    # rich: structlog imports it to draw tracebacks, which services do not.
+    with without_collections(), without_modules("rich"):
         service = import_module(f"{sys.argv[0]}.__main__")
     sys.exit(service.main())
 

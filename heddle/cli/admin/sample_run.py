@@ -60,10 +60,11 @@ async def play(endpoints: Endpoints, settings: Settings, speed: float, *, as_jso
             deciding.cancel()
             await asyncio.gather(deciding, return_exceptions=True)
         output.print_message(
-            f"\nThe run stays at {endpoints.board}/{run.name} until Ctrl-C. Next, in another terminal:"
+            f"\nThe run stays at {endpoints.board}/{run.name} until Ctrl-C. Its commits, in another terminal:"
         )
         output.print_message(f"  git -C {repository} log --graph --oneline {run.branch}")
-        output.print_message("  heddle plan check plan.yaml && heddle run plan.yaml --repo YOUR-REPOSITORY")
+        output.print_message("Next, on a repository of yours, with an agent such as Claude Code:")
+        output.print_message(f"  {endpoints.board}/new")
         return ended
 
 

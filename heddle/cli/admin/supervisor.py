@@ -12,7 +12,6 @@ from typing import Final
 
 import psutil
 
-from heddle.cli.admin.health import wait_until_serving
 from heddle.cli.admin.ports import Endpoint, Endpoints
 from heddle.cli.admin.service_log import ServiceLog
 from heddle.cli.console.exit_codes import INTERRUPTED
@@ -43,8 +42,8 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._children: dict[str, asyncio.subprocess.Process] = {}
 
-    async def run(self, when_ready: Callable[[], Awaitable[None]]) -> None:
-        """Starts all services, awaits `when_ready` once all serve, and ends them after the first signal.
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Starts all services, awaits `work` meanwhile, and ends them after the first signal.
 
         Raises Failure if a service cannot be kept running. A second signal kills everything
         at once.
@@ -56,24 +55,21 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._on_signal)
         keepers = [asyncio.create_task(self._keep(each)) for each in self._endpoints.all]
-        work = asyncio.create_task(self._work(when_ready))
+        # Started after the keepers, each of which starts its service before it waits for anything.
+        working = asyncio.ensure_future(work())
         ending = asyncio.create_task(self._ending.wait())
         try:
             # The work may end before the services; a keeper ends only if it fails.
-            watched = {*keepers, ending, work}
+            watched = {*keepers, ending, working}
             while not ending.done():
                 done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
         finally:
             self._ending.set()
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
             await self._drain(keepers)
-
-    async def _work(self, when_ready: Callable[[], Awaitable[None]]) -> None:
-        await wait_until_serving(self._endpoints, self._settings.tls, self._tell)
-        await when_ready()
 
     def _on_signal(self) -> None:
         if self._ending.is_set():

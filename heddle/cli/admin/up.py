@@ -1,16 +1,17 @@
-"""Commands that start Heddle on this machine: `up`, and `demo`, which runs a sample plan."""
+"""Commands that start Heddle on this machine: `up`, and `demo`, which runs a sample plan.
+
+This module imports only what it needs to start the services. The rest is imported while they start.
+"""
 
 import asyncio
 import os
-import shlex
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import psutil
 import typer
 
-from heddle.cli.admin import home_lock, ports, sample_run
-from heddle.cli.admin.identity_commands import show, sign_in_link
+from heddle.cli.admin import home_lock, ports
 from heddle.cli.admin.ports import Endpoints
 from heddle.cli.admin.supervisor import Supervisor, drain_time
 from heddle.cli.console import output
@@ -18,7 +19,7 @@ from heddle.cli.console.output import Json
 from heddle.config import DEFAULT_PORT, Settings
 from heddle.files import data_folder
 
-app = typer.Typer()
+app = typer.Typer(pretty_exceptions_enable=False)
 
 PortsOption = Annotated[
     int,
@@ -37,10 +38,12 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Start the four services and keep them running until Ctrl-C."""
     endpoints = Endpoints(base, Settings.read().home)
 
-    async def announce() -> None:
-        await _announce(endpoints, as_json)
+    async def say() -> None:
+        from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
 
-    _supervise(endpoints, announce)
+        await announce(endpoints, as_json=as_json)
+
+    _supervise(endpoints, say)
 
 
 @app.command()
@@ -62,45 +65,17 @@ def demo(
         )
 
     async def play() -> None:
-        await _announce(endpoints, as_json, opens=False)
+        from heddle.cli.admin import sample_run  # noqa: PLC0415 (see above)
+        from heddle.cli.admin.announcement import announce  # noqa: PLC0415 (see above)
+
+        await announce(endpoints, as_json=as_json, links=False)
         await sample_run.play(endpoints, Settings.read(), speed, as_json=as_json)
 
     os.environ.setdefault("HEDDLE_SCRIPT_SPEED", f"{1 / speed:g}")
     _supervise(endpoints, play)
 
 
-async def _announce(endpoints: Endpoints, as_json: bool, *, opens: bool = True) -> None:
-    folder = Settings.read().home
-    async with output.connect() as client:
-        link = await sign_in_link(client, endpoints.board)
-    if as_json:
-        # No API message describes a whole Heddle; these names belong to this command.
-        facts = {
-            "scheduler": endpoints.scheduler.address,
-            "board": endpoints.board,
-            "home": str(folder),
-            "sign_in": link,
-        }
-        output.print_plain_json(facts)
-        return
-    output.line("Heddle is up. Press Ctrl-C to stop it.")
-    output.line(f"  board  {link}")
-    output.line("         (this link signs in once; `heddle open` makes another)")
-    output.line(f"  API    {endpoints.scheduler.address}")
-    output.line(f"  data   {folder} (logs in {folder / 'logs'})")
-    others = {}
-    if endpoints.base != DEFAULT_PORT:
-        others["HEDDLE_SCHEDULER"] = endpoints.scheduler.address
-    if folder != Settings.read({}).home:
-        others["HEDDLE_HOME"] = str(folder)
-    if others:
-        output.line("In other terminals, first run:")
-        output.line("  export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in others.items()))
-    if opens:
-        show(link)
-
-
-def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
+def _supervise(endpoints: Endpoints, work: Callable[[], Awaitable[None]]) -> None:
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home_lock.held(settings.home, endpoints.scheduler.address):
@@ -111,5 +86,5 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
             psutil.wait_procs(left, timeout=drain_time(settings) + 1)
         ports.require_free(endpoints)
         output.print_message("starting the services …")
-        asyncio.run(Supervisor(endpoints, settings, output.print_message).run(when_ready))
+        asyncio.run(Supervisor(endpoints, settings, output.print_message).run(work))
         output.print_message("all services have ended")

@@ -6,17 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-from google.protobuf.json_format import MessageToJson
-from google.protobuf.message import Message
 
 from heddle.cli.console.exit_codes import INTERRUPTED
 from heddle.cli.console.safe_output import SafeConsole, takes_utf8, visible_json
-from heddle.client import HeddleClient
 from heddle.config import Settings
-from heddle.identity import token_file
+
+# `heddle up` imports this module before it starts the services, and those only afterwards.
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from heddle.client import HeddleClient
 
 # Seconds to wait for a server that is still starting.
 PATIENCE: Final = 3.0
@@ -55,8 +57,10 @@ def print_text(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_json(message: Message) -> None:
+def print_json(message: "Message") -> None:
     """Prints the canonical protobuf JSON of `message` on one line."""
+    from google.protobuf.json_format import MessageToJson  # noqa: PLC0415 (see above)
+
     _write_json(MessageToJson(message, indent=None, ensure_ascii=not takes_utf8(sys.stdout)))
 
 
@@ -71,8 +75,11 @@ def _write_json(text: str) -> None:
     sys.stdout.flush()
 
 
-def connect(patience: float = PATIENCE) -> HeddleClient:
+def connect(patience: float = PATIENCE) -> "HeddleClient":
     """Returns a client of the server at HEDDLE_SCHEDULER."""
+    from heddle.client import HeddleClient  # noqa: PLC0415 (see above)
+    from heddle.identity import token_file  # noqa: PLC0415 (see above)
+
     settings = Settings.read()
     return HeddleClient(
         settings.scheduler,
@@ -82,7 +89,7 @@ def connect(patience: float = PATIENCE) -> HeddleClient:
     )
 
 
-async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
+async def with_client(call: "Callable[[HeddleClient], Awaitable[Result]]") -> Result:
     """Calls `call` with a new client and returns the result."""
     async with connect() as client:
         return await call(client)

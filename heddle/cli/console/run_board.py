@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from rich.console import Group
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -68,9 +69,13 @@ class RunBoard:
                     return f"{place} · {_candidates(mine)}"
                 # A running task has a reason only while it waits for its environment.
                 return " · ".join(filter(None, (place, words.plain(task.reason or _activity(summary)))))
-        return " · ".join(filter(None, (words.state(epic), epic.reason)))
+        return " · ".join(filter(None, (words.state(epic), epic.reason or words.plain(epic.waits_for))))
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Group:
+        waits = [SafeText(words.waits(words.plain(self.run.waits_for)))] if self.run.waits_for else []
+        return Group(self._bars(), *waits)
+
+    def _bars(self) -> Table:
         table = Table.grid(padding=(0, 2), expand=False)
         for epic in self.epics:
             state = words.state(epic)
@@ -91,6 +96,9 @@ class RunBoard:
                 SafeText(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
                 words.cost(epic.usage),
             )
+            if epic.HasField("last_move") and not epic.HasField("end_time"):
+                moved = SafeText(words.plain(words.moved(epic.last_move)), style="dim", overflow="fold")
+                table.add_row("", "", "", moved, "")
         return table
 
 

@@ -63,7 +63,8 @@ def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) ->
     for epic in epics:
         done = f"{epic.tasks.accepted}/{epic.tasks.total}"
         took = words.elapsed(epic.start_time, epic.end_time, now)
-        why = SafeText(words.plain(", ".join(epic.conflict_files) or epic.reason))
+        moved = words.moved(epic.last_move) if epic.HasField("last_move") else ""
+        why = SafeText(words.plain(", ".join(epic.conflict_files) or epic.reason or epic.waits_for or moved))
         commit = epic.merge_commit[:10]
         table.add_row(
             SafeText(epic.key, style="bold"),

@@ -13,9 +13,11 @@ from heddle.cli.console.safe_output import visible
 conflict_side = readable.conflict_side
 count = readable.count
 dollars = readable.dollars
+moved = readable.moved
 outcome = readable.outcome
 size = readable.size
 span = readable.span
+waits = readable.waits
 
 # Terminal control sequences: colors, cursor moves, window titles, the clipboard.
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")

@@ -361,7 +361,7 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
     else:
         output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
         if run.waits_for:
-            output.line(f"waits: {words.plain(run.waits_for)}")
+            output.line(words.waits(words.plain(run.waits_for)))
 
 
 def _details(run: pb.Run) -> Iterator[str]:
@@ -375,6 +375,6 @@ def _details(run: pb.Run) -> Iterator[str]:
     if run.reason:
         yield f"reason: {run.reason}"
     if run.waits_for:
-        yield f"waits: {words.plain(run.waits_for)}"
+        yield words.waits(words.plain(run.waits_for))
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

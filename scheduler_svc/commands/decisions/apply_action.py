@@ -30,6 +30,7 @@ from scheduler_svc.policy.actions import (
     MergeEpic,
     MergeRun,
     MoveRun,
+    NoteEpicWait,
     NoteWait,
     ParkAttempt,
     PauseRun,
@@ -168,6 +169,15 @@ def _note_wait(connection: Connection, action: NoteWait, now: int) -> bool:
         return False
     waits = pb.RunWaits(reason=action.reason)
     append(connection, [event(action.run, _ACTOR, run_waits=waits)], now)
+    return True
+
+
+@_effect_of(NoteEpicWait)
+def _note_epic_wait(connection: Connection, action: NoteEpicWait, now: int) -> bool:
+    if not epics.note_wait(connection, action.epic, action.reason):
+        return False
+    waits = pb.EpicWaits(reason=action.reason)
+    append(connection, [event(action.epic, _ACTOR, epic_waits=waits)], now)
     return True
 
 

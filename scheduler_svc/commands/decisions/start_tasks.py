@@ -8,6 +8,7 @@ from heddle.names import EpicName
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.queries.assignments import Assignment, Start, Wanted, read_starts
 from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
@@ -54,7 +55,7 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
             events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=start.epic_title)))
         begun |= {epic, run}
         if action.worker and action.worker != start.place:
-            assignment, moved = _place(connection, epic, action, start)
+            assignment, moved = _place(connection, epic, action, start, now)
             events += moved
         title = pb.TaskStarted(title=assignment.spec.title, agent=agent, worker=assignment.worker)
         append(connection, [*events, event(attempt, _ACTOR, task_started=title)], now)
@@ -63,12 +64,16 @@ def start_tasks(connection: Connection, actions: Sequence[StartTask], now: int) 
 
 
 def _place(
-    connection: Connection, epic: EpicName, action: StartTask, start: Start
+    connection: Connection, epic: EpicName, action: StartTask, start: Start, now: int
 ) -> tuple[Assignment, list[pb.Event]]:
     """Gives the epic a new place; returns the assignment there, and the event if it had another place before."""
     # Never the number of an earlier place: the remote could not tell the two apart.
     generation = start.assignment.generation + 1
-    epics.place(connection, epic, action.worker, generation)
+    move = pb.EpicMove(
+        from_worker=start.place, to_worker=action.worker, reason=action.left, time=timestamp(now)
+    )
+    values = {"last_move": move.SerializeToString()} if start.place else {}
+    epics.place(connection, epic, action.worker, generation, **values)
     assignment = replace(
         start.assignment,
         generation=generation,

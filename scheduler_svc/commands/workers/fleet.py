@@ -13,8 +13,7 @@ from heddle.config import is_address
 from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.identity.principals import Call
 from heddle.names import KEY
-from heddle.sockets import is_socket
-from heddle.urls import is_loopback
+from heddle.urls import is_local
 from scheduler_svc.model.lifecycle.status import wrong_state
 from scheduler_svc.policy.snapshot import Member
 from scheduler_svc.pools.workers import Workers
@@ -124,7 +123,7 @@ class Fleet:
             address = getattr(request, field)
             if not is_address(address):
                 raise invalid_field(field, f"takes host:port or unix:PATH, and {address!r} is neither")
-            if not (self._tls or is_socket(address) or is_loopback(address.rpartition(":")[0])):
+            if not (self._tls or is_local(address)):
                 raise invalid_field(
                     field,
                     f"{address} is on another machine, which needs TLS: set HEDDLE_TLS_CERT, _KEY and _CA",

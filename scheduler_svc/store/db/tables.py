@@ -136,6 +136,10 @@ epics = sa.Table(
     sa.Column("sync_state", sa.Integer, nullable=False, server_default="0"),
     # pb.EpicSync without its state. Null: it has taken in nothing of the project's branch.
     sa.Column("sync", sa.LargeBinary),
+    # pb.EpicMove: the last time that it got another place. Null: it never did.
+    sa.Column("last_move", sa.LargeBinary),
+    # Why it has no place, as recorded. Empty: it lacks none.
+    sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     _key("run", parent="runs"),

@@ -66,20 +66,6 @@ def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
     return pb.PlanTask.FromString(spec)
 
 
-def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
-    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
-    chosen = sa.select(tasks.c.spec).where(
-        *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
-    )
-    specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
-    agents = [
-        agent
-        for each in specs
-        for agent in (each.agent, each.choose.agent, *(review.agent for review in each.reviews))
-    ]
-    return frozenset(agent.partition(":")[0] for agent in agents if agent)
-
-
 def get_tasks(
     connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
 ) -> list[pb.Task]:
@@ -261,6 +247,8 @@ def epic_of(row: Any, worker: str, counts: pb.TaskCounts | None, usage: pb.Usage
         budget_hold=pb.BudgetHold.FromString(row.budget_hold) if row.budget_hold else None,
         sync_policy=spec.sync or pb.SYNC_POLICY_OFF,
         sync=_sync_of(row),
+        last_move=pb.EpicMove.FromString(row.last_move) if row.last_move else None,
+        waits_for=row.waits_for if row.ended_at is None else "",
     )
 
 

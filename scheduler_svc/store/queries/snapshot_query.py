@@ -69,6 +69,7 @@ _EPICS = (
         epics.c.started_at,
         epics.c.budget_hold.is_not(None).label("over_budget"),
         epics.c.sync_state,
+        epics.c.waits_for,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -279,19 +280,16 @@ def _run(
 
 
 def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicView:
-    depends_on, merge, on_conflict, labels = _planned(row.spec)
     return EpicView(
+        **_planned(row.spec),
         name=EpicName(row.run, row.epic),
         state=row.state,
         index=row.place,
         priority=row.priority,
-        depends_on=depends_on,
         on_failure=row.on_failure,
         tasks=tuple(tasks_of_epic),
         merged=row.merge_state == MergeState.MERGED,
         merging=row.merge_state == MergeState.MERGING,
-        merge=merge,
-        on_conflict=on_conflict,
         merge_wanted=row.merge_wanted,
         conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
         budget=row.budget_micros,
@@ -303,7 +301,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView], *, placed: bool) -> EpicV
         moves=placed and (row.generation > 0 or row.started_at is None),
         worker=row.worker,
         generation=row.generation,
-        labels=labels,
+        waits_for=row.waits_for,
     )
 
 
@@ -320,22 +318,18 @@ def _forget_ended(going_on: set[str]) -> None:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _planned(
-    spec: bytes,
-) -> tuple[
-    tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType", frozenset[tuple[str, str]]
-]:
-    """Returns an epic's dependencies, its merge policy, its reaction to a conflict, and the labels of its place.
+def _planned(spec: bytes) -> Mapping[str, Any]:
+    """Returns the fields of an EpicView that the plan gives.
 
     For a plan from before these options existed, returns the behaviour of that time.
     """
     epic = pb.PlanEpic.FromString(spec)
-    return (
-        tuple(epic.depends_on),
-        epic.merge or pb.MERGE_POLICY_AUTO,
-        epic.on_conflict or pb.ON_CONFLICT_WAIT,
-        frozenset(epic.place.items()),
-    )
+    return {
+        "depends_on": tuple(epic.depends_on),
+        "merge": epic.merge or pb.MERGE_POLICY_AUTO,
+        "on_conflict": epic.on_conflict or pb.ON_CONFLICT_WAIT,
+        "labels": frozenset(epic.place.items()),
+    }
 
 
 # Cached, because few tasks change between two snapshots. `columns` contains the columns of _TASKS, the task's

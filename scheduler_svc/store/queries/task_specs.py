@@ -9,7 +9,7 @@ from heddle.errors import not_found
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.lifecycle.states import OPEN_TASK
 from scheduler_svc.store.db.tables import EPIC_OF_TASK, IS_WHOLE, epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_task
+from scheduler_svc.store.queries.resources import is_epic, is_task
 
 
 class Home(NamedTuple):
@@ -70,3 +70,17 @@ def last_spec(
     own = row.budget_micros if isinstance(name, TaskName) else None
     home = Home(row.project, row.worker)
     return home, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)
+
+
+def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
+    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
+    chosen = sa.select(tasks.c.spec).where(
+        *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
+    )
+    specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
+    agents = [
+        agent
+        for each in specs
+        for agent in (each.agent, each.choose.agent, *(review.agent for review in each.reviews))
+    ]
+    return frozenset(agent.partition(":")[0] for agent in agents if agent)

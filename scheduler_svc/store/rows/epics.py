@@ -119,10 +119,16 @@ def note_worktree(connection: sa.Connection, name: EpicName, worktree: pb.Worktr
     return True
 
 
-def place(connection: sa.Connection, name: EpicName, worker: str, generation: int) -> None:
-    """Makes a worker the epic's place, where it has no worktree yet."""
-    new = {"worktree_path": "", "lease": None, "set_up": "", "restored_at": None}
-    change(connection, name, worker=worker, generation=generation, **new)
+def place(connection: sa.Connection, name: EpicName, worker: str, generation: int, **values: object) -> None:
+    """Makes a worker the epic's place, where it has no worktree yet, and also sets `values`."""
+    new = {"worktree_path": "", "lease": None, "set_up": "", "restored_at": None, "waits_for": ""}
+    change(connection, name, worker=worker, generation=generation, **new, **values)
+
+
+def note_wait(connection: sa.Connection, name: EpicName, reason: str) -> bool:
+    """Records what place the epic waits for; returns False if already recorded or the epic has ended."""
+    waits = _CHANGE.where(epics.c.ended_at.is_(None), epics.c.waits_for != reason)
+    return bool(connection.execute(waits, of(name) | {"waits_for": reason}).rowcount)
 
 
 def skip_place(connection: sa.Connection, name: EpicName, generation: int) -> None:

@@ -90,7 +90,7 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
 
 @pytest.mark.parametrize("kind", CLAUDE_KINDS)
 async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> None:
-    """A sub-agent's calls are reported while it works, and not again in the turn's result."""
+    """A sub-agent's calls are reported as its own while it works, and not again in the turn's result."""
     async with real(kind, tmp_path) as it:
         task = {"description": "count", "prompt": "Look into it", "subagent_type": "general-purpose"}
         it.model.play(
@@ -119,6 +119,17 @@ async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> Non
     sums = [event.usage for event in payloads(events, "usage")]
     # Most usage was reported before the turn was over.
     assert sum(used.input_tokens for used in sums[:-2]) >= 21_000
+    # They name the call that started it.
+    (delegated,) = [
+        event.tool_started
+        for event in payloads(events, "tool_started")
+        if event.tool_started.kind == pb.TOOL_KIND_DELEGATE
+    ]
+    mine = [used for used in sums if used.parent_tool_call_id]
+    assert {used.parent_tool_call_id for used in mine} == {delegated.tool_call_id}
+    # The adapter does not pass on a sub-agent's last message.
+    assert sum(used.input_tokens for used in mine) == (90_000 if kind == "claude" else 50_000)
+    assert {used.sub_agent for used in mine} == ({"count"} if kind == "claude" else {""})
     # All estimates were settled.
     estimates = sum(used.cost_usd_micros for used in sums if used.estimated)
     assert estimates == sum(used.settled_usd_micros for used in sums)

@@ -21,7 +21,8 @@ SHOWN = (
     "web-api: merged into",
     "Release 1.0 has waited for your decision; the demo merges it",
     "succeeded (22/22 tasks accepted",
-    "until Ctrl-C. Next",
+    "until Ctrl-C",
+    "/new",
 )
 
 
@@ -36,6 +37,7 @@ async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
             await demo.says("Heddle is up")
             assert f"port {wanted.ui.port} (ui) is in use" in demo.err
             assert wanted.board not in demo.out
+            assert "sign-in" not in demo.out, "The first link is the run's"
             for shown in SHOWN:
                 await demo.says(shown)
             children = demo.descendants()

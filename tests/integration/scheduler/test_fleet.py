@@ -141,3 +141,5 @@ async def test_a_registration_that_is_not_valid_is_refused(
                 await worker.list_runs()
             with pytest.raises(HeddleError, match=problem):
                 await worker.register_worker(request_)
+            answer = await worker.register_worker(registration(agent_address="[::1]:1"))
+    assert answer.HasField("renew_after")

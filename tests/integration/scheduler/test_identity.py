@@ -54,7 +54,7 @@ async def refusal(client: HeddleClient, request: pb.CreateRunRequest) -> errors.
     return caught.value
 
 
-@pytest.mark.parametrize("token", ["", "wrong", "heddle_" + "x" * 43])
+@pytest.mark.parametrize("token", ["", "wrong", "heddle_" + "x" * 43, "schl\u00fcssel\n\0"])
 async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) -> None:
     """Without a valid token, no call is served, whether it reads or changes, and the error says what to send."""
     async with using(scheduler, token) as client:
@@ -70,7 +70,7 @@ async def test_an_unknown_caller_is_refused(scheduler: Scheduler, token: str) ->
         reflection: Any = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
         )
-        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token}"),))
+        call = reflection(iter([b""]), metadata=(("authorization", f"Bearer {token!a}"),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -18,6 +18,7 @@ from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.tables import epics, run_events
 from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.queries.assignments import read_assignment
+from scheduler_svc.store.queries.resources import get_epics
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import epics as epic_rows
 from tests.support.scheduler import Scheduler, make_plan
@@ -72,6 +73,12 @@ async def test_each_place_of_an_epic_has_its_own_number(database: Database) -> N
     told = await database.read(moves)
     assert [(each.from_worker, each.to_worker) for each in told] == [("w1", "w2"), ("w2", "w1")]
     assert told[-1].reason == "w2 was lost (no retry used)"
+
+    # The epic itself tells of its newest move.
+    (epic,) = await database.read(partial(get_epics, run=RUN.run))
+    assert (epic.last_move.from_worker, epic.last_move.to_worker) == ("w2", "w1")
+    assert epic.last_move.reason == "w2 was lost (no retry used)"
+    assert epic.last_move.time.ToMicroseconds() == 4
 
 
 async def test_an_epic_that_started_without_a_place_does_not_move(database: Database) -> None:
@@ -135,5 +142,17 @@ async def test_a_plan_says_where_its_epics_run(worker: FakeWorker, scheduler: Sc
     assert "epics[0].place" in str(error.violations)
     run = (await scheduler.api.CreateRun(pb.CreateRunRequest(plan=plan, project=URL))).run.name
     told = await scheduler.until(run, lambda event: event.HasField("run_waits"))
-    assert told[-1].run_waits.reason == ("waiting for a place: no worker offers the labels gpu=true")
+    reason = "waiting for a place: no worker offers the labels gpu=true"
+    assert told[-1].run_waits.reason == reason
+    (event,) = [each for each in await scheduler.until(run, _waits) if _waits(each)]
+    assert (event.epic, event.epic_waits.reason) == ("a", reason)
+    (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
+    assert epic.waits_for == reason
     assert worker.called("EnsureWorktree") == []
+    await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
+    (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
+    assert epic.waits_for == ""
+
+
+def _waits(event: pb.Event) -> bool:
+    return event.HasField("epic_waits")

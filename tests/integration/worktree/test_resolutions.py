@@ -211,6 +211,20 @@ async def test_an_attempt_starts_with_what_was_chosen(worker: Worker, conflict: 
     assert merged.HasField("merged")
 
 
+# NUL ends an entry in the list that git reads. git replaces a file with a folder, and leaves out names like git~1.
+UNUSABLE_PATHS = [
+    ("../out", "name that git made up"),
+    (".git/x", "name that git made up"),
+    ("free\0100644 e69de29bb2d1d6434b8b29ae775ad8c2e48c5391\tthird", "name that git made up"),
+    (f"folder/{'x' * 256}", "name that git made up"),
+    ("two", "that exists"),
+    ("README.md/below", "README.md is a file"),
+    ("tool/below", "not a path that git accepts"),
+    ("link/below", "not a path that git accepts"),
+    ("git~1/x", "not a path that git accepts"),
+]
+
+
 async def test_what_does_not_fit_is_refused(worker: Worker, conflict: pb.EpicConflict) -> None:
     """A choice that is missing, left with markers, or not possible is refused by the file's name."""
     request = request_of(worker, conflict, {made_up(conflict).path: pb.FileResolution(side=OURS)})
@@ -222,9 +236,10 @@ async def test_what_does_not_fit_is_refused(worker: Worker, conflict: pb.EpicCon
         ("picture", pb.FileResolution(whole=b"text"), "cannot be edited as text"),
         ("two", pb.FileResolution(side=BOTH), "two takes one side"),
         ("tool", pb.FileResolution(whole=b"text"), "tool needs a mode"),
-        (made_up(conflict).path, pb.FileResolution(side=THEIRS, new_path="../out"), "name that git made up"),
-        (made_up(conflict).path, pb.FileResolution(side=THEIRS, new_path=".git/x"), "name that git made up"),
-        (made_up(conflict).path, pb.FileResolution(side=THEIRS, new_path="two"), "that exists"),
+        *(
+            (made_up(conflict).path, pb.FileResolution(side=THEIRS, new_path=new_path), message)
+            for new_path, message in UNUSABLE_PATHS
+        ),
     ]
     for path, choice, message in cases:
         error = await refused(worker.stub.MakeResolution(request_of(worker, conflict, {path: choice})))

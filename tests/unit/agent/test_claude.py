@@ -32,7 +32,7 @@ from agent_svc.agents.claude.failures import api_failure, error_of, failure, wis
 from agent_svc.agents.claude.messages.rate_limits import RateLimit
 from agent_svc.agents.claude.messages.tool_calls import tool_call
 from agent_svc.agents.claude.messages.transcript import Transcript
-from agent_svc.agents.claude.messages.usage import Spending
+from agent_svc.agents.claude.messages.usage import Spending, SubAgentCalls
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
 
@@ -177,6 +177,28 @@ def test_a_list_of_todos_is_a_checklist() -> None:
     }
     assert call_of("TodoWrite", **told).input == "- [x] Read\n- [>] Write it"
     assert "later" in call_of("TodoWrite", todos=["later"]).input
+
+
+def test_usage_of_sub_agents_is_told_apart() -> None:
+    """A report with the tokens of one sub-agent's calls names it; one with those of several names none."""
+    calls = SubAgentCalls()
+
+    def named(*tokens: int) -> list[str]:
+        reports = [pb.Event(usage=pb.Usage(input_tokens=1, cache_read_tokens=each - 1)) for each in tokens]
+        calls.name(reports)
+        return [each.usage.parent_tool_call_id for each in reports]
+
+    calls.take("a", "m1", pb.Usage(input_tokens=20))
+    # The same message comes with each of its blocks.
+    calls.take("a", "m1", pb.Usage(input_tokens=20))
+    calls.take("b", "m2", pb.Usage(input_tokens=30))
+    assert named(7, 30, 20) == ["", "b", "a"]
+    calls.take("a", "m3", pb.Usage(input_tokens=40))
+    calls.take("a", "m4", pb.Usage(input_tokens=50))
+    assert named(90) == ["a"]
+    calls.take("a", "m5", pb.Usage(input_tokens=60))
+    calls.take("b", "m6", pb.Usage(input_tokens=70))
+    assert named(130, 60) == ["", ""]
 
 
 def test_usage_is_what_was_added() -> None:

@@ -7,7 +7,8 @@ from heddle.cli.admin import machine_checks
 from heddle.cli.admin.doctor import worker_findings
 from heddle.cli.admin.machine_checks import epochs, repository, set_aside
 from heddle.cli.admin.repository_checks import filters
-from heddle.cli.app import main
+from heddle.cli.app import app
+from heddle.cli.console.command_line import execute
 from heddle.config import Settings
 from heddle.files.data_folder import repository_name
 from heddle.files.fencing import FILES, REPAIR
@@ -129,9 +130,9 @@ def test_an_epoch_that_stops_the_fleet_is_found_and_repaired(
     assert FILES[0] in finding.detail
     assert REPAIR in finding.advice
     monkeypatch.setenv("HEDDLE_HOME", str(tmp_path))
-    assert main(REPAIR.split()[1:]) == 0
+    assert execute(app, REPAIR.split()[1:]) == 0
     assert str(2**62) in capsys.readouterr().out
     assert [(tmp_path / name).read_text() for name in FILES] == ["0", "7"]
     assert epochs(tmp_path) == []
-    assert main(REPAIR.split()[1:]) == 0
+    assert execute(app, REPAIR.split()[1:]) == 0
     assert "nothing to repair" in capsys.readouterr().err

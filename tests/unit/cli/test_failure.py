@@ -5,7 +5,8 @@ import pytest
 
 from heddle import errors, pb
 from heddle.cli.console.exit_codes import BAD_INPUT, FAILED
-from heddle.cli.console.failure import Failure, explained
+from heddle.cli.console.expected_errors import explained
+from heddle.cli.console.failure import Failure
 from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
 

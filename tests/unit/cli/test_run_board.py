@@ -62,6 +62,25 @@ def test_board_shows_the_task_that_runs() -> None:
     assert "$0.25" in text
 
 
+def test_board_says_where_epics_continue_and_what_they_wait_for() -> None:
+    """An epic that moved says so until it ends, one without a place says what is missing, and so does the run."""
+    board = RunBoard()
+    board.take(response())
+    moved, waiting = response().epics[1], response().epics[0]
+    move = pb.EpicMove(to_worker="worker-3", reason="worker-1 was lost (no retry used)")
+    moved.last_move.CopyFrom(move)
+    waiting.waits_for = "waiting for a place: no worker offers the labels gpu=true"
+    run = pb.Run(name="runs/shop-1", waits_for="waiting for a place: 0/4 workers have a free slot")
+    board.take(pb.WatchRunResponse(run=run, epics=[moved, waiting]))
+    lines = [" ".join(line.split()) for line in drawn(board).splitlines()]
+    assert lines[1] == "moved to worker-3 after worker-1 was lost (no retry used)"
+    assert lines[2].endswith("blocked · waiting for a place: no worker offers the labels gpu=true")
+    assert lines[3] == "waiting for a place: 0/4 workers have a free slot"
+    moved.end_time.GetCurrentTime()
+    board.take(pb.WatchRunResponse(epics=[moved], run=pb.Run(name="runs/shop-1")))
+    assert "worker-3" not in drawn(board)
+
+
 def test_board_keeps_the_order_of_the_plan() -> None:
     """Epics are listed in the order of the plan, whatever the order of updates."""
     board = RunBoard()

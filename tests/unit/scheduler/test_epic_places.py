@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from heddle import pb
-from scheduler_svc.policy.actions import MoveRun, NoteWait, ParkAttempt, StartTask
+from scheduler_svc.policy.actions import MoveRun, NoteEpicWait, NoteWait, ParkAttempt, StartTask
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.places import Places
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, WorkerView
@@ -136,11 +136,24 @@ def test_a_place_has_the_labels_and_the_agents_that_an_epic_needs(
     assert starts(placed(epic), fleet).get("a") == expected
 
 
-def test_a_run_says_that_no_worker_offers_what_it_needs() -> None:
-    """The labels and agents that no worker has are named."""
+def test_a_run_and_its_epic_say_that_no_worker_offers_what_it_needs() -> None:
+    """The labels and agents that no worker has are named, on the epic also while other epics of the run work."""
     epic = replace(moving("a"), labels=GPU, tasks=(a_task("t1", agents=("codex",)),))
-    (note,) = decide(Snapshot((placed(epic),), (WorkerView("w1", 1, agents=frozenset({"claude"})),)))
-    assert note == NoteWait(RUN, "waiting for a place: no worker offers agent 'codex', the labels gpu=true")
+    fleet = (WorkerView("w1", 1, agents=frozenset({"claude"})),)
+    reason = "waiting for a place: no worker offers agent 'codex', the labels gpu=true"
+    told = NoteEpicWait(epic.name, reason)
+    assert decide(Snapshot((placed(epic),), fleet)) == [NoteWait(RUN, reason), told]
+    # Another epic works, and one waits for its slot.
+    both = placed(epic, moving("b", RUNNING, worker="w1"), moving("c", PENDING, worker="w1"))
+    assert decide(Snapshot((both,), fleet)) == [told]
+    known = replace(both, epics=(replace(both.epics[0], waits_for=reason), *both.epics[1:]))
+    assert decide(Snapshot((known,), fleet)) == []
+    # It waits for the operator instead, or a worker offers it.
+    paused = replace(known, state=pb.RUN_STATE_PAUSED)
+    assert decide(Snapshot((paused,), fleet)) == [NoteEpicWait(epic.name, "")]
+    full = replace(known, max_parallel=1)
+    able = WorkerView("w2", 0, labels=GPU, agents=frozenset({"codex"}))
+    assert decide(Snapshot((full,), (*fleet, able))) == [NoteEpicWait(epic.name, "")]
 
 
 def asking(key: str, worker: str, since: int) -> EpicView:

@@ -5,7 +5,7 @@ from typing import Any
 
 from heddle import pb
 from heddle.names import EpicName
-from scheduler_svc.policy.actions import Action, AskPlace, FailTask, NoteWait, StartTask
+from scheduler_svc.policy.actions import Action, AskPlace, FailTask, NoteEpicWait, NoteWait, StartTask
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.snapshot import EpicView, PodsView, Snapshot, WorkerView
 from tests.support.scheduling import a_run, a_snapshot, an_epic
@@ -57,6 +57,10 @@ def test_a_place_is_asked_for_once() -> None:
     assert names(actions, AskPlace) == ["b"]
     (note,) = [each for each in actions if isinstance(each, NoteWait)]
     assert note.reason == "waiting for 1 place: no node of the cluster can take the pod"
+    # The epic says it by itself, also while others of its run work.
+    actions = decided(moving("a", PENDING), moving("b", RUNNING, worker="p"), pods=pods)
+    (told,) = [each for each in actions if isinstance(each, NoteEpicWait)]
+    assert told == NoteEpicWait(name("a"), "waiting for a place: no node of the cluster can take the pod")
 
 
 def test_an_epic_starts_on_the_worker_that_was_made_for_it() -> None:

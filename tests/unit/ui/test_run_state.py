@@ -117,3 +117,17 @@ def test_a_task_knows_since_when_it_is_in_its_state() -> None:
     )
     it.apply(pb.WatchRunResponse(resume_sequence=4, events=[waiting]))
     assert it.take_changes()["tasks"][0]["since"] == 9000
+    parked = pb.Event(
+        time=Timestamp(seconds=29),
+        epic="e",
+        task="t",
+        task_waiting=pb.TaskWaiting(reason="question", parked=True),
+    )
+    it.apply(pb.WatchRunResponse(resume_sequence=5, events=[parked]))
+    # It waits for the same answer.
+    assert it.take_changes()["tasks"][0]["since"] == 9000
+    answered = pb.Event(
+        time=Timestamp(seconds=40), epic="e", task="t", approval_resolved=pb.ApprovalResolved(approval_id="a")
+    )
+    it.apply(pb.WatchRunResponse(resume_sequence=6, events=[answered]))
+    assert it.take_changes()["tasks"][0]["since"] == 40_000

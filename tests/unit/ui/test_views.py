@@ -15,6 +15,20 @@ def test_enums_are_lower_case_words() -> None:
     assert views.attempt(pb.Attempt(state=pb.ATTEMPT_STATE_LOST))["state"] == "lost"
 
 
+def test_an_epic_says_what_it_waits_for_and_where_it_moved() -> None:
+    """A place that is missing is its reason unless it has another; a move is one sentence with its time."""
+    waits = "waiting for a place: no worker offers the labels gpu=true"
+    assert views.epic(pb.Epic(waits_for=waits))["reason"] == waits
+    assert (
+        views.epic(pb.Epic(waits_for=waits, merge_hold="main is checked out"))["reason"]
+        == "main is checked out"
+    )
+    move = pb.EpicMove(to_worker="w3", reason="w1 was lost (no retry used)", time=Timestamp(seconds=2))
+    view = views.epic(pb.Epic(last_move=move))
+    assert (view["moved"], view["moved_at"]) == ("moved to w3 after w1 was lost (no retry used)", 2000)
+    assert [views.epic(pb.Epic())[key] for key in ("moved", "moved_at")] == ["", None]
+
+
 def test_a_state_of_a_newer_server_is_unknown() -> None:
     """A number that this version does not know is shown as unknown."""
     assert views.task(pb.Task(state=99))["state"] == "unknown"  # type: ignore[arg-type]  # not known on purpose

@@ -1,5 +1,6 @@
 """The frame of the pages with forms, and the parts that they share."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -14,6 +15,9 @@ from nicegui.elements.mixins.text_element import TextElement
 from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
 from ui_svc.pages.manage.person import Person, person_of_page, problem
+
+# Each split at it is a text outside of backticks, then the code in them, and so on.
+_CODE: Final = re.compile(r"`([^`\n]+)`")
 
 _HERE: Final = Path(__file__).parent
 
@@ -107,8 +111,15 @@ def _frame(place: Place) -> None:
 
 
 def text(tag: str, said: str, classes: str = "") -> Element:
-    """Adds an element with a text, which is never read as HTML."""
-    return TextElement(tag=tag, text=said).classes(classes)
+    """Adds an element with a text, which is never read as HTML; what is in backticks is shown as code."""
+    parts = _CODE.split(said)
+    if len(parts) == 1:
+        return TextElement(tag=tag, text=said).classes(classes)
+    with ui.element(tag).classes(classes) as element:
+        for place, part in enumerate(parts):
+            if part:
+                TextElement(tag="code" if place % 2 else "span", text=part)
+    return element
 
 
 def link(path: str, said: str, classes: str = "") -> Element:

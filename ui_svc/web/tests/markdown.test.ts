@@ -1,5 +1,6 @@
 import { assert, test } from "vitest";
 import { isVNode } from "vue";
+import Code from "../src/code/Code.vue";
 import { loadParser, Markdown } from "../src/parts/markdown";
 
 const render = (text: string): any => (Markdown as (props: { text: string }) => unknown)({ text });
@@ -15,6 +16,8 @@ function written(node: any): string {
   if (Array.isArray(node)) return node.map(written).join("");
   if (!isVNode(node)) return node ?? "";
   const { href, src, start } = (node.props ?? {}) as Record<string, unknown>;
+  // Code that is coloured once it is in sight.
+  if (node.type === Code) return `<code ${node.props?.language}>${node.props?.text}</code>`;
   const told = [href, src, start === 1 ? undefined : start].filter((each) => each !== undefined);
   return `<${[node.type, ...told].join(" ")}>${written(node.children ?? "")}</${String(node.type)}>`;
 }
@@ -44,7 +47,13 @@ const CASES: [string, string, string][] = [
   ],
   ["a script as an address", "[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"],
   ["an image is named, not loaded", "![shot](https://a.b/c.png)", "<p>shot (https://a.b/c.png)</p>"],
-  ["code", "`a*b*`\n\n```py\nx = 1\n```", "<p><code>a*b*</code></p><pre><code>x = 1</code></pre>"],
+  ["code", "`a*b*`\n\n```\nx = 1\n```", "<p><code>a*b*</code></p><pre><code>x = 1</code></pre>"],
+  ["code of a language", "```py\nx = '<b>'\n```", "<code python>x = '<b>'</code>"],
+  [
+    "more lines than are coloured",
+    `\`\`\`py\n${"\n".repeat(2001)}\`\`\``,
+    `<pre><code>${"\n".repeat(2000)}</code></pre>`,
+  ],
   ["a fence that is still being written", "```\nx = 1", "<pre><code>x = 1</code></pre>"],
   ["names with underscores", "use some_long_name_here", "<p>use some_long_name_here</p>"],
 ];

@@ -1,11 +1,34 @@
 import { assert, test } from "vitest";
 
 import { tokensOf } from "../src/code/grammars";
-import { languageOf, piecesOf } from "../src/code/tokens";
+import { languageOf, languageOfFence, piecesOf } from "../src/code/tokens";
 
 test("a file's name says its language", () => {
   const found = ["src/a.PY", "b.tsx", "Dockerfile", "deploy/Makefile", "notes", "x.unknown"].map(languageOf);
   assert.deepEqual(found, ["python", "typescript", "dockerfile", "makefile", "", ""]);
+});
+
+test("what follows a fence says the language of its block", () => {
+  const infos = [
+    "py",
+    "Python",
+    'ts title="a.ts"',
+    "rust,ignore",
+    "12:20:src/a.go",
+    "dockerfile",
+    "a.unknown",
+    "",
+  ];
+  assert.deepEqual(infos.map(languageOfFence), [
+    "python",
+    "python",
+    "typescript",
+    "rust",
+    "go",
+    "dockerfile",
+    "",
+    "",
+  ]);
 });
 
 test("code becomes tokens line by line, with every character", () => {

@@ -1,6 +1,6 @@
 """Translates the total usage of a Claude session to the usage since the last report. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from heddle import pb
@@ -12,6 +12,56 @@ TOKENS: Final = {
     "cache_read_tokens": "cacheReadInputTokens",
     "cache_write_tokens": "cacheCreationInputTokens",
 }
+
+
+# Calls of sub-agents whose usage Claude has not reported; older ones are forgotten.
+_MOST_OPEN: Final = 100
+
+
+class SubAgentCalls:
+    """Tells the usage of sub-agents apart in the reports, which are totals of the whole session.
+
+    A call is recognized by the number of its input tokens. A report that contains calls of several agents
+    belongs to none.
+    """
+
+    def __init__(self) -> None:
+        # By the id of their message: the sub-agent's call, and the input tokens. Each is counted once.
+        self._open: dict[str, tuple[str, int]] = {}
+        # By sub-agent: its latest message, which arrives once for each of its blocks.
+        self._latest: dict[str, str] = {}
+        # By sub-agent: what it works on.
+        self._titles: dict[str, str] = {}
+
+    def begin(self, event: pb.Event) -> None:
+        """Notes the call that starts a sub-agent; ignores other events."""
+        if event.tool_started.kind == pb.TOOL_KIND_DELEGATE:
+            self._titles[event.tool_started.tool_call_id] = event.tool_started.target
+
+    def take(self, parent: str, message: str, call: pb.Usage) -> None:
+        """Notes the model call of a sub-agent's message."""
+        if self._latest.get(parent) == message or len(self._open) >= _MOST_OPEN:
+            return
+        self._latest[parent] = message
+        self._open[message] = parent, input_tokens(call)
+
+    def name(self, reports: Iterable[pb.Event]) -> None:
+        """Names in each report of usage the sub-agent, if it is the usage of one."""
+        for event in reports:
+            count = input_tokens(event.usage)
+            mine = next(({key} for key, (_, tokens) in self._open.items() if tokens == count), set())
+            if not mine:
+                for parent in {parent for parent, _ in self._open.values()}:
+                    calls = {key for key, (other, _) in self._open.items() if other == parent}
+                    if sum(self._open[key][1] for key in calls) == count:
+                        mine = calls
+            for key in mine:
+                parent, _ = self._open.pop(key)
+                event.usage.parent_tool_call_id = parent
+                event.usage.sub_agent = self._titles.get(parent, "")
+            if not mine and count >= sum(tokens for _, tokens in self._open.values()):
+                # It includes them all.
+                self._open.clear()
 
 
 class Spending:
@@ -58,3 +108,8 @@ def difference(total: pb.Usage, reported: pb.Usage) -> pb.Usage:
     if total.HasField("cost_usd_micros"):
         since.cost_usd_micros = max(0, total.cost_usd_micros - reported.cost_usd_micros)
     return since
+
+
+def input_tokens(used: pb.Usage) -> int:
+    """Returns how many tokens the model read."""
+    return used.input_tokens + used.cache_read_tokens + used.cache_write_tokens

@@ -14,6 +14,13 @@ export function stateOf(store: RunData, epic: Epic): Look {
   return isPaused(store) ? status(RUN, "paused") : status(EPIC, "ready");
 }
 
+// Why an epic does not continue: its own reason, or what its whole run waits for. While a session of the run works,
+// the run's reason is about others.
+export function waitOf(store: RunData, epic: Epic): string {
+  if (epic.reason || !["ready", "running"].includes(epic.state)) return epic.reason;
+  return store.running.value.length ? "" : (store.run.value?.waits_for ?? "");
+}
+
 export type LaneFacts = ReturnType<typeof useLane>;
 
 export function useLane(props: Readonly<{ store: RunData; name: string }>) {
@@ -29,11 +36,14 @@ export function useLane(props: Readonly<{ store: RunData; name: string }>) {
       return `Starts when ${titles.join(" and ")} ${titles.length > 1 ? "are" : "is"} merged`;
     }
     if (isPaused(props.store)) return "Starts when the run resumes";
-    if (epic.value.state === "ready") return "Starts as soon as a slot is free";
+    if (epic.value.state === "ready")
+      return waitOf(props.store, epic.value) || "Starts as soon as a slot is free";
     return `${plural(epic.value.tasks.total, "task")}, none started`;
   });
   return {
     epic,
+    // That it works elsewhere than before, until it has ended.
+    moved: computed(() => (epic.value.ended ? "" : epic.value.moved)),
     note,
     // Not repeated if its card says it already.
     says: computed(() => epic.value.state !== "running"),

@@ -81,6 +81,13 @@ export function languageOf(path: string): string {
   return NAMES[name] ?? (name.includes(".") ? (LANGUAGES[name.split(".").at(-1) ?? ""] ?? "") : "");
 }
 
+// The language of a fenced block by what follows its fence, such as `py`, `python title="a"` or `12:20:src/a.py`;
+// empty if that names none.
+export function languageOfFence(info: string): string {
+  const word = (info.trim().split(/[\s{,]/)[0] ?? "").toLowerCase();
+  return languageOf(word) || languageOf(`.${word}`) || (/[./:]/.test(word) ? "" : word);
+}
+
 // A line as its tokens, cut where the changed part of it begins and ends.
 export function piecesOf(
   text: string,

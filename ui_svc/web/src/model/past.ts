@@ -165,7 +165,12 @@ export function pastOf(
       }
       case "task_waiting":
         if (it && turn.parked) Object.assign(it, { state: "parked", ended: turn.time });
-        if (turn.parked) states.set(task, { state: turn.until ? "pending" : "waiting", since: turn.time });
+        if (turn.parked) {
+          // The wait for an answer began with the question.
+          const before = states.get(task);
+          const since = !turn.until && before?.state === "waiting" ? before.since : turn.time;
+          states.set(task, { state: turn.until ? "pending" : "waiting", since });
+        }
         break;
       case "task_skipped":
         states.set(task, { state: "skipped", since: turn.time, reason: turn.reason ?? "" });
@@ -210,6 +215,8 @@ export function pastOf(
       ...epic,
       state,
       reason: "",
+      moved: "",
+      moved_at: null,
       tasks: own,
       usage: usages.get(epic.name) ?? nothing(),
       conflict_files: state === "conflicted" ? epic.conflict_files : [],
@@ -223,6 +230,7 @@ export function pastOf(
       ...run,
       state: runState,
       reason: "",
+      waits_for: "",
       tasks: counts(tasks),
       usage: usages.get(run.name) ?? nothing(),
       ended: time,

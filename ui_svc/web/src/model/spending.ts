@@ -16,6 +16,10 @@ export interface Report extends Tokens {
   model: string;
   cost: number | null;
   cost_estimated: number;
+  // The call that started the sub-agent which used it, and what that works on; empty: the session's own agent, or
+  // its agent does not tell them apart.
+  parent: string;
+  sub_agent: string;
 }
 
 export const KINDS: { key: keyof Tokens; word: string }[] = [
@@ -38,6 +42,8 @@ export const report = (turn: Turn): Report => ({
   cache_write: turn.cache_write_tokens ?? 0,
   cost: turn.cost_usd_micros ?? null,
   cost_estimated: turn.estimated ? (turn.cost_usd_micros ?? 0) : 0,
+  parent: turn.parent_tool_call_id ?? "",
+  sub_agent: turn.sub_agent ?? "",
 });
 
 export const nothing = (): Total => ({
@@ -71,6 +77,22 @@ export function byModel(reports: Report[]): (Total & { model: string })[] {
   return [...models]
     .map(([model, of]) => ({ model, ...sum(of) }))
     .sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
+}
+
+// The sub-agents of a session, the most expensive first, and its own agent before them; empty without sub-agents.
+export function bySubAgent(reports: Report[]): (Total & { title: string })[] {
+  const agents = Map.groupBy(reports, (each) => each.parent);
+  const own = sum(agents.get("") ?? []);
+  agents.delete("");
+  if (!agents.size) return [];
+  const subs = [...agents.values()].map((of, place) => ({
+    title: of.find((each) => each.sub_agent)?.sub_agent ?? `Sub-agent ${place + 1}`,
+    ...sum(of),
+  }));
+  return [
+    { title: "The session's own agent", ...own },
+    ...subs.sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a)),
+  ];
 }
 
 // Running sums over time: a list of {time, values}, at most `most` of them.

@@ -62,7 +62,10 @@ export interface Run {
   name: string;
   title: string;
   state: RunState;
+  // With what it waits for.
   reason: string;
+  // Which worker or free slot it waits for; empty: none.
+  waits_for: string;
   project: string;
   base_ref: string;
   base_commit: string;
@@ -98,6 +101,9 @@ export interface Epic {
   index: number;
   state: EpicState;
   reason: string;
+  // To which worker it last moved and why, as a sentence without a full stop, and when; empty and null: never.
+  moved: string;
+  moved_at: number | null;
   depends_on: string[];
   touches: string[];
   branch: string;

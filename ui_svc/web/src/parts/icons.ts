@@ -18,6 +18,7 @@ const PATHS: Record<string, string> = {
   pause: "M5.5 4v8M10.5 4v8",
   play: "M5 3.5l7 4.5-7 4.5z",
   left: "M10 3.5L5.5 8l4.5 4.5",
+  move: "M2.5 8h10M9 4.5L12.5 8 9 11.5",
   right: "M6 3.5L10.5 8 6 12.5",
   down: "M3.5 6L8 10.5 12.5 6",
   up: "M3.5 10L8 5.5l4.5 4.5",

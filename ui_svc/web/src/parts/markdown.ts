@@ -1,5 +1,7 @@
 // Renders agents' markdown as elements and text, never as HTML.
 import { h, shallowRef, type FunctionalComponent, type VNode } from "vue";
+import Code from "../code/Code.vue";
+import { languageOfFence } from "../code/tokens";
 import { plain } from "../model/text";
 import type { Token } from "./markdownParser";
 
@@ -24,7 +26,14 @@ export const loadParser = () =>
     () => (loading = undefined),
   ));
 
-const block = (text: string) => h("pre", { tabindex: 0 }, h("code", text));
+// Coloured lines are elements too, so what exceeds `count` stays plain.
+function block(text: string, info: string, count: { left: number }): VNode {
+  const language = languageOfFence(info);
+  const lines = text.split("\n").length;
+  if (!language || lines > count.left) return h("pre", { tabindex: 0 }, h("code", text));
+  count.left -= lines;
+  return h(Code, { text, language });
+}
 
 // Images are not loaded, and only web addresses are followed.
 const LINK = /^https?:\/\//i;
@@ -47,7 +56,8 @@ function closed(token: Token, children: Child[]): Child[] {
 function single(token: Token, count: { left: number }): Child[] {
   if (token.children && token.type === "inline") return nodes(token.children, count);
   if (token.type === "code_inline") return [h("code", token.content)];
-  if (token.type === "fence" || token.type === "code_block") return [block(token.content.replace(/\n$/, ""))];
+  if (token.type === "fence" || token.type === "code_block")
+    return [block(token.content.replace(/\n$/, ""), token.info, count)];
   if (token.type === "softbreak") return ["\n"];
   if (token.type === "image") return [`${token.content} (${token.attrGet("src")})`];
   return token.tag ? [h(token.tag)] : [token.content];

@@ -71,10 +71,19 @@ export function commandsOf(run: Run): Command[] {
     return [{ word: "Get it into your clone", text: `git fetch origin ${branch}` }];
   }
   const git = `git -C ${quoted(run.project)}`;
-  if (merged) return [{ word: "Push it", text: `${git} push origin ${quoted(run.merge_into)}` }];
+  if (merged)
+    return [
+      {
+        word: "Push it, if the repository has a remote",
+        text: `${git} push origin ${quoted(run.merge_into)}`,
+      },
+    ];
   const branch = quoted(run.branch);
   return [
     { word: "Merge it into your branch", text: `${git} merge ${branch}` },
-    { word: "Push it for a pull request", text: `${git} push origin ${branch}` },
+    {
+      word: "Push it for a pull request, if the repository has a remote",
+      text: `${git} push origin ${branch}`,
+    },
   ];
 }
