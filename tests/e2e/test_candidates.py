@@ -65,11 +65,15 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
     expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
     boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0] and boxes[1] and boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["y"] == boxes[1]["y"]
     assert boxes[0]["x"] < boxes[1]["x"]
     page.set_viewport_size({"width": 390, "height": 844})
     boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0] and boxes[1] and boxes[0]["x"] == boxes[1]["x"]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["x"] == boxes[1]["x"]
     assert boxes[0]["y"] < boxes[1]["y"]
     page.set_viewport_size({"width": 1280, "height": 800})
     # The select offers the other candidates; without one, the change is shown alone.
