@@ -31,6 +31,31 @@ PLAN = json.dumps(
 )
 
 
+def compare(page: Page) -> None:
+    """The changes of two candidates are next to each other; on a phone one is above the other."""
+    expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))
+    file = page.locator('[data-file="prices.txt"]')
+    expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
+    expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
+    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] < boxes[1]["x"]
+    page.set_viewport_size({"width": 390, "height": 844})
+    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["x"] == boxes[1]["x"]
+    assert boxes[0]["y"] < boxes[1]["y"]
+    page.set_viewport_size({"width": 1280, "height": 800})
+    # The select offers the other candidates; without one, the change is shown alone.
+    page.get_by_label("Compare with").select_option("")
+    expect(file.locator("section")).to_have_count(0)
+    expect(file).to_contain_text("rounded 2")
+    page.get_by_label("Compare with").select_option(label="Candidate 3 (failed)")
+
+
 def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     """The card lists the candidates, each opens its own session, and the chosen one is accepted."""
     run = runs.start(PLAN)
@@ -58,29 +83,8 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     expect(modal.get_by_role("heading", level=2)).to_contain_text("candidate 2")
     expect(page).to_have_url(re.compile("prices(@|%40)2"))
     assert grave_violations(page) == []
-    # Their changes next to each other, with the choice.
     modal.get_by_role("link", name="Compare changes").click()
-    expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))
-    file = page.locator('[data-file="prices.txt"]')
-    expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
-    expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
-    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0]
-    assert boxes[1]
-    assert boxes[0]["y"] == boxes[1]["y"]
-    assert boxes[0]["x"] < boxes[1]["x"]
-    page.set_viewport_size({"width": 390, "height": 844})
-    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0]
-    assert boxes[1]
-    assert boxes[0]["x"] == boxes[1]["x"]
-    assert boxes[0]["y"] < boxes[1]["y"]
-    page.set_viewport_size({"width": 1280, "height": 800})
-    # The select offers the other candidates; without one, the change is shown alone.
-    page.get_by_label("Compare with").select_option("")
-    expect(file.locator("section")).to_have_count(0)
-    expect(file).to_contain_text("rounded 2")
-    page.get_by_label("Compare with").select_option(label="Candidate 3 (failed)")
+    compare(page)
     page.go_back()
     modal.get_by_role("button", name="Choose candidate 2").click()
     expect(modal.locator('[data-candidate="2"]')).to_contain_text("Chosen")
