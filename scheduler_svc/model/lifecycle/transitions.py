@@ -265,9 +265,7 @@ TASK_CHOOSE_UNCOMPARED: Final = Move(
     "the choice of a candidate", _tasks(_PENDING), {"state": _PENDING}, {"reason": "", **_PACE, **_DECIDED}
 )
 # The agent chose none: its score or a person decides.
-TASK_UNCOMPARED: Final = Move(
-    "a comparison without a result", _LIVE, {"state": _RUNNING}, {"reason": "", **_PACE}
-)
+TASK_UNCOMPARED: Final = Move("an undecided comparison", _LIVE, {"state": _RUNNING}, {"reason": "", **_PACE})
 TASK_CHOOSE_AGAIN: Final = Move(
     "the choice of a candidate",
     _tasks(_FAILED),
