@@ -149,6 +149,8 @@ class EpicView:
     generation: int = 0
     # Labels that its place must have.
     labels: frozenset[tuple[str, str]] = frozenset()
+    # What its pod requests, as in the plan.
+    resources: frozenset[tuple[str, str]] = frozenset()
     # Why it has no place, as recorded. Empty: it lacks none.
     waits_for: str = ""
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.runs import Runs
 from tests.e2e.test_accessibility import grave_violations
@@ -32,28 +32,30 @@ PLAN = json.dumps(
 
 
 def compare(page: Page) -> None:
-    """The changes of two candidates are next to each other; on a phone one is above the other."""
+    """Their changes are next to each other, on a phone below each other; another candidate can be selected."""
     expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))
     file = page.locator('[data-file="prices.txt"]')
     expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
     expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
-    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0]
-    assert boxes[1]
-    assert boxes[0]["y"] == boxes[1]["y"]
-    assert boxes[0]["x"] < boxes[1]["x"]
+    (left, top), (right, same) = places(file)
+    assert left < right
+    assert top == same
     page.set_viewport_size({"width": 390, "height": 844})
-    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    assert boxes[0]
-    assert boxes[1]
-    assert boxes[0]["x"] == boxes[1]["x"]
-    assert boxes[0]["y"] < boxes[1]["y"]
+    (left, top), (same, below) = places(file)
+    assert left == same
+    assert top < below
     page.set_viewport_size({"width": 1280, "height": 800})
-    # The select offers the other candidates; without one, the change is shown alone.
+    # Without another candidate, the change is shown alone.
     page.get_by_label("Compare with").select_option("")
     expect(file.locator("section")).to_have_count(0)
     expect(file).to_contain_text("rounded 2")
     page.get_by_label("Compare with").select_option(label="Candidate 3 (failed)")
+
+
+def places(file: Locator) -> list[tuple[float, float]]:
+    """Returns the left and top of the two sections of a file."""
+    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
+    return [(box["x"], box["y"]) for box in boxes if box]
 
 
 def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:

@@ -96,6 +96,28 @@ def finished() -> str:
     return _plan("Hot fixes", epics)
 
 
+def conflicting() -> str:
+    """Returns a plan of which two epics change the same lines, and the same picture, one after another."""
+    base = (
+        'def total(items):\n    """Returns the price of a cart."""\n    return sum(items)\n\n\n'
+        "def rate(country):\n    return 0.19\n"
+    )
+    sides = {
+        "tax": ("Tax by country", "round(sum(items) * (1 + rate(None)), 2)", "TAXES[country]"),
+        "discounts": ("Discounts", "sum(items) - discount(items)", "0.07 if reduced(country) else 0.19"),
+    }
+    epics = [_one("cart", "Cart", "Price of a cart", [{"write": {"path": "cart.py", "text": base}}])]
+    for key, (title, total, rate) in sides.items():
+        script: list[dict[str, Any]] = [
+            {"edit": {"path": "cart.py", "find": "sum(items)", "replace": total}},
+            {"edit": {"path": "cart.py", "find": "0.19", "replace": rate}},
+            {"write": {"path": "rates.json", "text": json.dumps({"by": key})}},
+            {"run": f"printf '\\000{key}' > logo.png"},
+        ]
+        epics.append(_one(key, title, title, script) | {"depends_on": ["cart"]})
+    return _plan("Prices", epics)
+
+
 # What each candidate does, by its number.
 TRIES = """\
 printf '# Totals\\n\\nPrices are rounded once, at the end.\\n' > totals.md
@@ -123,28 +145,6 @@ def tried() -> str:
         task |= {"agent": "command:sh tries.sh", "candidates": 3}
     epics[1]["tasks"][0]["choose"] = {"agent": "command:cat choice.json"}
     return _plan("Rounding", epics)
-
-
-def conflicting() -> str:
-    """Returns a plan of which two epics change the same lines, and the same picture, one after another."""
-    base = (
-        'def total(items):\n    """Returns the price of a cart."""\n    return sum(items)\n\n\n'
-        "def rate(country):\n    return 0.19\n"
-    )
-    sides = {
-        "tax": ("Tax by country", "round(sum(items) * (1 + rate(None)), 2)", "TAXES[country]"),
-        "discounts": ("Discounts", "sum(items) - discount(items)", "0.07 if reduced(country) else 0.19"),
-    }
-    epics = [_one("cart", "Cart", "Price of a cart", [{"write": {"path": "cart.py", "text": base}}])]
-    for key, (title, total, rate) in sides.items():
-        script: list[dict[str, Any]] = [
-            {"edit": {"path": "cart.py", "find": "sum(items)", "replace": total}},
-            {"edit": {"path": "cart.py", "find": "0.19", "replace": rate}},
-            {"write": {"path": "rates.json", "text": json.dumps({"by": key})}},
-            {"run": f"printf '\\000{key}' > logo.png"},
-        ]
-        epics.append(_one(key, title, title, script) | {"depends_on": ["cart"]})
-    return _plan("Prices", epics)
 
 
 def drafted() -> str:

@@ -35,6 +35,7 @@ def run(message: pb.Run) -> View:
         "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
+        "remark": message.remark,
         "draft": message.draft,
         "revises": message.revises,
     }

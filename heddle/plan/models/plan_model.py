@@ -26,6 +26,7 @@ from heddle.plan.models.field_types import (
     Key,
     Label,
     Priority,
+    Quantity,
     Rounds,
     ShortPart,
     Turns,
@@ -272,6 +273,10 @@ class Epic(Part):
     place: dict[str, Label] | None = Field(
         default=None, description="Labels of the worker on which it runs. Only for projects by URL."
     )
+    resources: dict[str, Quantity] | None = Field(
+        default=None,
+        description="What its pod requests: cpu, memory, … in quantities of Kubernetes. Ignored without pods.",
+    )
     on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(
         default=None,
@@ -331,6 +336,12 @@ class PlanFile(Part):
     sync: SyncPolicy | None = Field(
         default=None,
         description="between_tasks: epics take in new commits of the project's branch. Absent: off.",
+    )
+    place: dict[str, Label] | None = Field(
+        default=None, description="Labels of the workers of all epics. Only for projects by URL."
+    )
+    resources: dict[str, Quantity] | None = Field(
+        default=None, description="For each epic, in addition to its own: cpu, memory, …"
     )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})

@@ -12,12 +12,12 @@ from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.plans.plan_changes import Comparison, apply, compare, past_difference
 from scheduler_svc.commands.plans.skip_failed import skip_failed
 from scheduler_svc.commands.runs.create_run import CHECKER, refuse_if
-from scheduler_svc.commands.workers.fleet_offers import programs_for, unplaceable
+from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
 from scheduler_svc.model.sessions.agent_availability import check_all_available, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
-from scheduler_svc.store.rows import plans
+from scheduler_svc.store.rows import plans, runs
 from scheduler_svc.store.rows.callers import requests
 
 
@@ -54,6 +54,8 @@ async def apply_plan(
         # The run may have continued since.
         current = compare(connection, name, request.plan, request.revision)
         revision = apply(connection, current, request, call.principal.name, now)
+        ignored = remark(request.plan, current.run.project, has_pods=workers.pool is not None)
+        runs.change(connection, name, remark=ignored)
         return f"{name}/plans/{revision}" if current.changes else name
 
     write = partial(requests.once, request=request, work=work, call=call, now=now)

@@ -14,8 +14,14 @@ from heddle.names import EpicName, RunName
 from heddle.plan import rules
 from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.runs.run_again import filled
-from scheduler_svc.commands.workers.fleet_offers import programs_for, unplaceable
-from scheduler_svc.model.plans.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
+from scheduler_svc.model.plans.plan_defaults import (
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+    with_place,
+)
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.model.sessions.agent_availability import (
     agents_of,
@@ -56,6 +62,8 @@ class _Base:
     file: pb.ProjectFile | None = None
     # None: the branch is up to date with its upstream, or has no upstream.
     behind: pb.BaseBehind | None = None
+    # What of the plan has no effect. Empty: nothing.
+    remark: str = ""
 
 
 class Drafting(NamedTuple):
@@ -104,6 +112,8 @@ async def create_run(
     programs = tuple(programs_for(workers, asked.project, worker.name))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
     base = await _inspect(asked, worker, partial(workers.slots_for, worker=worker.name))
+    ignored = remark(asked.plan, base.project, has_pods=workers.pool is not None)
+    base = replace(base, remark=ignored)
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -205,6 +215,7 @@ def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
         base_behind=base.behind,
+        remark=base.remark,
     )
 
 
@@ -244,7 +255,7 @@ def _write(
     )
     events = [
         _created(name, plan, base, actor),
-        *_write_tasks(connection, name, plan, defaults, request.agent),
+        *_write_tasks(connection, name, with_place(plan, base.file, base.project), defaults, request.agent),
     ]
     if full:
         # Existing runs received this event when the worker became full.
@@ -273,7 +284,7 @@ def _write_tasks(
     task_rows = []
     events = []
     for place, epic in enumerate(plan.epics):
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan)))
         for position, task in enumerate(resolved_tasks(epic, defaults, agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if not epic.depends_on:
@@ -322,6 +333,7 @@ def _run_row(
         "budget_micros": budget_of(plan),
         "agent": request.agent,
         "creator": actor,
+        "remark": base.remark,
         "created_at": now,
     }
 

@@ -39,9 +39,23 @@ def unplaceable(plan: pb.Plan, project: str) -> Iterator[Violation]:
     """Yields the epics that ask for a place although they stay on the worker of their run."""
     if urls.is_url(project):
         return
-    for index, epic in enumerate(plan.epics):
-        if epic.place:
+    parts: dict[str, pb.Plan | pb.PlanEpic] = {
+        "": plan,
+        **{f"epics[{index}].": epic for index, epic in enumerate(plan.epics)},
+    }
+    for prefix, part in parts.items():
+        if part.place:
             yield Violation(
-                f"epics[{index}].place",
+                f"{prefix}place",
                 f"needs a project by URL: {project} is a path, and its epics stay on one worker",
             )
+
+
+def remark(plan: pb.Plan, project: str, *, has_pods: bool) -> str:
+    """Returns what of a plan has no effect, and why; empty if all of it has."""
+    asking = [epic.key for epic in plan.epics if epic.resources or plan.resources]
+    if not asking or (has_pods and urls.is_url(project)):
+        return ""
+    why = "epics of a project by path stay on one worker" if has_pods else "this installation makes no pods"
+    named = ", ".join(asking[:5]) + (", …" if len(asking) > 5 else "")
+    return f"the `resources` of {named} are ignored: {why}, so sessions have what their worker has"

@@ -23,6 +23,7 @@ from scheduler_svc.leader.attempts import (
     attempt_reviews,
     attempt_waits,
 )
+from scheduler_svc.leader.attempts.artifact_copies import copy_artifacts
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
@@ -240,6 +241,8 @@ class AttemptDriver:
                 async with aclosing(joined(answers)) as stream:
                     async for answer in stream:
                         failpoint("WatchSession.after_call")
+                        if assignment.generation:
+                            await copy_artifacts(self._term, self._attempt, worker.name, answer.events)
                         result = await self._ingest(answer, assignment)
                         after = answer.events[-1].sequence
                         if result is not None:

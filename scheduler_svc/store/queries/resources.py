@@ -197,6 +197,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         merge_hold=row.merge_hold,
         draft=row.draft,
         revises=str(RunName(row.revises)) if row.revises else "",
+        remark=row.remark,
     )
 
 

@@ -329,6 +329,7 @@ def _planned(spec: bytes) -> Mapping[str, Any]:
         "merge": epic.merge or pb.MERGE_POLICY_AUTO,
         "on_conflict": epic.on_conflict or pb.ON_CONFLICT_WAIT,
         "labels": frozenset(epic.place.items()),
+        "resources": frozenset(epic.resources.items()),
     }
 
 

@@ -73,7 +73,7 @@ def last_spec(
 
 
 def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
-    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
+    """Returns the kinds of the agents that work, review or choose in an epic, each without its argument."""
     chosen = sa.select(tasks.c.spec).where(
         *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
     )

@@ -87,6 +87,8 @@ export interface Run {
   unpushed: { branch: string; error: string }[];
   budget: number | null;
   held_by: string;
+  // What of its plan has no effect, and why; empty: nothing.
+  remark: string;
   // Whether its agent drafts a plan.
   draft: boolean;
   // The run whose plan its draft changes; empty if it is no such draft.
