@@ -186,8 +186,7 @@ tasks = sa.Table(
     sa.Column("compares", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of the chosen candidate. 0: none is.
     sa.Column("chosen", sa.Integer, nullable=False, server_default="0"),
-    # Its number if it is a candidate of the task whose key is before the "@" in its own. 0: it is a task of the plan.
-    # Candidates have the position of their task.
+    # Its number if it is a candidate TASK@N, which has the position of its task. 0: it is a task of the plan.
     sa.Column("candidate", sa.Integer, nullable=False, server_default="0"),
     # Null: it has none.
     sa.Column("score", sa.Float),
