@@ -256,19 +256,16 @@ TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state":
 TASK_TRY: Final = Move(
     "starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": "", **_UNCHOSEN, **_DECIDED}
 )
-# Its next attempt takes over the work of the chosen candidate. The choice was already made if the last such attempt
-# failed.
+# Its next attempt takes over the work of the chosen candidate.
 TASK_CHOOSE: Final = Move(
     "the choice of a candidate", _LIVE, {"state": _PENDING}, {"reason": "", **_PACE, **_DECIDED}
 )
-# No agent has begun to compare its candidates.
+# The comparison has not started.
 TASK_CHOOSE_UNCOMPARED: Final = Move(
     "the choice of a candidate", _tasks(_PENDING), {"state": _PENDING}, {"reason": "", **_PACE, **_DECIDED}
 )
-# The agent that compared its candidates chose none: its score or a person decides.
-TASK_UNCOMPARED: Final = Move(
-    "a comparison without a result", _LIVE, {"state": _RUNNING}, {"reason": "", **_PACE}
-)
+# The agent chose none: its score or a person decides.
+TASK_UNCOMPARED: Final = Move("an undecided comparison", _LIVE, {"state": _RUNNING}, {"reason": "", **_PACE})
 TASK_CHOOSE_AGAIN: Final = Move(
     "the choice of a candidate",
     _tasks(_FAILED),

@@ -176,19 +176,16 @@ tasks = sa.Table(
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
-    # pb.Review: the review or comparison that its next attempt does; with the verdict REJECTED, the one whose findings
-    # its next attempt fixes. While the task waits for a choice: the comparison that made none. Null: its work is not
-    # under review.
+    # pb.Review that its next attempt does; if REJECTED, the one whose findings that fixes. While it waits for a choice:
+    # the comparison that made none. Null: it is not under review.
     sa.Column("review", sa.LargeBinary),
-    # How many candidates its plan has, and how often these have started together.
+    # How many candidates its plan has, how often these have started together, and whether an agent compares them.
     sa.Column("candidates", sa.Integer, nullable=False, server_default="0"),
     sa.Column("rounds", sa.Integer, nullable=False, server_default="0"),
-    # True: an agent compares its candidates.
     sa.Column("compares", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of the chosen candidate. 0: none is.
     sa.Column("chosen", sa.Integer, nullable=False, server_default="0"),
-    # Its number if it is a candidate of the task whose key is before the "@" in its own. 0: it is a task of the plan.
-    # Candidates have the position of their task.
+    # Its number if it is a candidate TASK@N, which has the position of its task. 0: it is a task of the plan.
     sa.Column("candidate", sa.Integer, nullable=False, server_default="0"),
     # Null: it has none.
     sa.Column("score", sa.Float),
