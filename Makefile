@@ -122,6 +122,14 @@ kubernetes: $(TEST_STAMP) ## Run the tests of the pool on Kubernetes against the
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
 
+.PHONY: fleet-chaos
+fleet-chaos: $(TEST_STAMP) ## The same to three workers and three schedulers: make fleet-chaos SEED=1 MINUTES=10
+	$(BIN)/python -m tests.chaos.fleet_soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2)
+
+.PHONY: wide-fleet
+wide-fleet: $(TEST_STAMP) ## Simulate 20,000 epics on 2,000 places that fail: make wide-fleet SEED=1 PODS=1
+	$(BIN)/python -m tests.chaos.wide_fleet $(if $(SEED),--seed $(SEED)) $(if $(PODS),--pods)
+
 .PHONY: screenshots
 screenshots: $(TEST_STAMP) ## Take screenshots of every view in its states: make screenshots ONLY="board costs"
 	$(BIN)/python -m tests.browser_setup

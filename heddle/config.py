@@ -211,6 +211,8 @@ class Settings(BaseSettings):
     """Days to keep the logs of runs and sessions after their run."""
     keep_audit: _Seconds = 365
     """Days to keep entries of the audit log."""
+    screenshot_copies: _Count = 256 << 20
+    """Bytes of screenshots that the database keeps of each run whose epics can move to other workers; 0: none."""
     project_budget_usd: _Seconds = 0
     """The maximum total cost of all runs on one repository; 0: no limit."""
     park_after: _Seconds = 20

@@ -22,6 +22,7 @@ COMMITS: Final = (
     "act_on",
     "append",
     "record_worktree",
+    "keep_artifact",
     "ingest",
     "accept",
     "submit",

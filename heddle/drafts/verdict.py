@@ -159,6 +159,8 @@ def _named_agents(plan: pb.Plan) -> Iterator[tuple[str, str]]:
             for number, candidate in enumerate(task.candidates):
                 if candidate.agent:
                     yield f"{path}.candidates[{number}].agent", candidate.agent
+            if task.HasField("choose"):
+                yield f"{path}.choose.agent", task.choose.agent
 
 
 def _reviewers(path: str, reviews: Sequence[pb.PlanReview]) -> Iterator[tuple[str, str]]:

@@ -112,6 +112,11 @@ def _candidate_passed(e: pb.CandidatePassed) -> str:
     return f"candidate passed, {_diff(e.diff_stat)}{score}"
 
 
+def _candidate_chosen(e: pb.CandidateChosen) -> str:
+    by = f" by {e.agent}" if e.agent else ""
+    return f"candidate {e.candidate} chosen{by}{': ' if e.reason else ''}{e.reason}"
+
+
 def _task_accepted(event: pb.TaskAccepted) -> str:
     if not event.commit:
         # A draft, which makes no commit.
@@ -297,7 +302,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "review_finished": _review_finished,
     "candidates_started": lambda e: f"{e.count} candidates start",
     "candidate_passed": _candidate_passed,
-    "candidate_chosen": lambda e: f"candidate {e.candidate} chosen{': ' if e.reason else ''}{e.reason}",
+    "candidate_chosen": _candidate_chosen,
     "task_accepted": _task_accepted,
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "task_added": lambda e: f"added: {e.title}",

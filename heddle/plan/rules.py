@@ -12,6 +12,7 @@ from heddle.plan.validation import (
     budget_rules,
     candidate_rules,
     permission_rules,
+    resource_rules,
     review_rules,
     script_rules,
 )
@@ -89,6 +90,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     if plan.merge_style not in pb.MergeStyle.values():
         yield Violation("merge_style", f"{plan.merge_style} is unknown; use merge or squash")
     yield from _sync("sync", plan.sync)
+    yield from _place("", plan)
     yield from _keys("epics", [epic.key for epic in plan.epics])
     for index, epic in enumerate(plan.epics):
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
@@ -109,7 +111,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from text_rules.title(f"{path}.title", epic.title)
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
-    yield from (Violation(f"{path}.place", problem) for problem in labels.problems(epic.place))
+    yield from _place(f"{path}.", epic)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
     yield from _merge(path, epic)
     yield from _sync(f"{path}.sync", epic.sync)
@@ -121,8 +123,6 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
     for index, task in enumerate(epic.tasks):
         yield from _task(f"{path}.tasks[{index}]", task, defaults)
-        if task.candidates and epic.reviews and not task.reviews:
-            yield candidate_rules.together(f"{path}.tasks[{index}].candidates", "its epic")
 
 
 def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
@@ -160,10 +160,11 @@ def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Viol
             yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=holds)
         elif budget and not (task.HasField("timeout") or plan.defaults.HasField("timeout")):
             # Only the time limit of the task also applies to its reviewers.
-            for review in task.reviews or epic.reviews:
-                reviewer = agents.find(review.agent)
+            choosing = [task.choose.agent] if task.HasField("choose") else []
+            for name in [*(review.agent for review in task.reviews or epic.reviews), *choosing]:
+                reviewer = agents.find(name)
                 if reviewer is not None and not reviewer.reports_usage_live:
-                    yield budget_rules.needs_limit(where, review.agent, budget)
+                    yield budget_rules.needs_limit(where, name, budget)
                     break
 
 
@@ -253,6 +254,13 @@ def _merge(path: str, part: pb.TaskDefaults | pb.PlanEpic) -> Iterator[Violation
         yield Violation(f"{path}.merge", f"{part.merge} is unknown; use auto, manual or off")
     if part.on_conflict not in pb.OnConflict.values():
         yield Violation(f"{path}.on_conflict", f"{part.on_conflict} is unknown; use wait or agent")
+
+
+def _place(prefix: str, part: pb.Plan | pb.PlanEpic) -> Iterator[Violation]:
+    for problem in labels.problems(part.place):
+        yield Violation(f"{prefix}place", problem)
+    for name, problem in resource_rules.problems(part.resources):
+        yield Violation(f"{prefix}resources{f'.{name}' if name else ''}", problem)
 
 
 def _sync(path: str, policy: int) -> Iterator[Violation]:

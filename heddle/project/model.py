@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from heddle.plan.models.agent_model import Part
-from heddle.plan.models.field_types import Duration, ShortPart
+from heddle.plan.models.field_types import Duration, Label, ShortPart
 from heddle.plan.models.plan_model import Check
 
 Source = Annotated[
@@ -74,6 +74,11 @@ class ProjectFile(Part):
     link: list[Link] | None = Field(default=None, description="Folders shared by all worktrees.")
     ports: int | None = Field(
         default=None, ge=0, le=100, description="Number of free ports reserved for each epic. Absent: 0."
+    )
+    place: dict[str, Label] | None = Field(
+        default=None,
+        description="Labels of the workers of all epics, unless the plan has others with the same keys. Only for runs on a"
+        " URL.",
     )
     env: dict[str, str] | None = Field(
         default=None, description="Environment variables for setup, agents, checks and teardown."

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
 
-from heddle import pb
+from heddle import labels, pb
 from heddle.errors import Violation
 from heddle.plan.rules import MAX_VIOLATIONS, checks, limited_globs
 from heddle.plan.values import text_rules
@@ -49,6 +49,7 @@ def _file(file: pb.ProjectFile) -> Iterator[Violation]:
     yield from _links(file)
     if not 0 <= file.ports <= MAX_PORTS:
         yield Violation("ports", f"must be from 0 to {MAX_PORTS}")
+    yield from (Violation("place", problem) for problem in labels.problems(file.place))
     yield from _variables(file)
     yield from checks("checks", file.checks)
     yield from _commands("teardown", file.teardown)

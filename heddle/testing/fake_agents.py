@@ -144,8 +144,10 @@ class FakeAgents(AgentServiceServicer):
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
-        self._session(request.attempt)
-        yield pb.FetchArtifactResponse(data=b"bytes of " + request.artifact.encode())
+        self._worker.before("FetchArtifact", request)
+        artifacts = self._session(request.attempt).artifacts
+        data = artifacts.get(request.artifact, b"bytes of " + request.artifact.encode())
+        yield pb.FetchArtifactResponse(data=data)
 
     async def ReleaseSession(
         self, request: pb.ReleaseSessionRequest, context: Context

@@ -24,6 +24,8 @@ class FakeSession:
         # The operator's messages, by message_id.
         self.heard: dict[str, str] = {}
         self.parked = False
+        # What FetchArtifact returns, by artifact.
+        self.artifacts: dict[str, bytes] = {}
         self._news = asyncio.Event()
 
     def emit(self, **payload: Any) -> None:

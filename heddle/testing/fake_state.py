@@ -47,7 +47,7 @@ class FakeState:
     foreseen: list[pb.ConflictingPair] = field(default_factory=list)
     # By epic key: the changed paths that PredictConflicts reports.
     written: dict[str, list[str]] = field(default_factory=dict)
-    # Called with (method, request) before each call that changes something; may raise.
+    # Called with (method, request) before each call that changes something, or fetches an artifact; may raise.
     before: Callable[[str, Any], None] = lambda _method, _request: None
     sessions: dict[str, FakeSession] = field(default_factory=dict)
     # Every request that was served, in order: (method, request).

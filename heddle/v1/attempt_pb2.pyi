@@ -298,6 +298,7 @@ class Review(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
     """The number of the attempt that did the work."""
     commit: _builtins.str
@@ -320,6 +321,12 @@ class Review(_message.Message):
     """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewFinding]: ...
+    @_builtins.property
+    def comparison(self) -> Global___Comparison:
+        """It compares the candidates of its task instead, and fields 1 to 8 are absent. Absent:
+        it reviews the work of one attempt.
+        """
+
     def __init__(
         self,
         *,
@@ -333,14 +340,73 @@ class Review(_message.Message):
         findings: _abc.Iterable[Global___ReviewFinding] | None = ...,
         summary: _builtins.str = ...,
         problem: _builtins.str = ...,
+        comparison: Global___Comparison | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "blocking", b"blocking", "commit", b"commit", "findings", b"findings", "position", b"position", "problem", b"problem", "round", b"round", "rounds", b"rounds", "summary", b"summary", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "blocking", b"blocking", "commit", b"commit", "comparison", b"comparison", "findings", b"findings", "position", b"position", "problem", b"problem", "round", b"round", "rounds", b"rounds", "summary", b"summary", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class Comparison(_message.Message):
+    """A comparison of the candidates of a task by an agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    best: _builtins.int
+    """The number of the candidate that the agent chose. Absent until its answer was read."""
+    reason: _builtins.str
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedCandidate]: ...
+    def __init__(
+        self,
+        *,
+        candidates: _abc.Iterable[Global___ComparedCandidate] | None = ...,
+        best: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candidates", b"candidates", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
+
+@_typing.final
+class ComparedCandidate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    candidate: _builtins.int
+    """From 1."""
+    commit: _builtins.str
+    score: _builtins.float
+    """Absent: its task has no score command."""
+    def __init__(
+        self,
+        *,
+        candidate: _builtins.int = ...,
+        commit: _builtins.str = ...,
+        score: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "candidate", b"candidate", "commit", b"commit", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___ComparedCandidate: _TypeAlias = ComparedCandidate  # noqa: Y015
 
 @_typing.final
 class ReviewFinding(_message.Message):

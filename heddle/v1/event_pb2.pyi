@@ -1400,25 +1400,31 @@ Global___CandidatePassed: _TypeAlias = CandidatePassed  # noqa: Y015
 
 @_typing.final
 class CandidateChosen(_message.Message):
-    """The work of one candidate will be accepted. The event names the task."""
+    """The work of one candidate will be accepted. The event names the task, or the attempt
+    in which an agent compared its candidates.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CANDIDATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
     candidate: _builtins.int
     """From 1."""
     reason: _builtins.str
     """Why, if no person has chosen it."""
+    agent: _builtins.str
+    """The agent that compared the candidates. Absent: none did, or its answer was not usable."""
     def __init__(
         self,
         *,
         candidate: _builtins.int = ...,
         reason: _builtins.str = ...,
+        agent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "candidate", b"candidate", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -221,6 +221,46 @@ class Plan(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PlaceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ResourcesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
     EPICS_FIELD_NUMBER: _builtins.int
@@ -229,6 +269,8 @@ class Plan(_message.Message):
     MERGE_STYLE_FIELD_NUMBER: _builtins.int
     MERGE_CHECKS_FIELD_NUMBER: _builtins.int
     SYNC_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A title for people, also used to make the run's id. Required."""
     budget_usd_micros: _builtins.int
@@ -260,6 +302,18 @@ class Plan(_message.Message):
         the defaults. Present but empty: no checks.
         """
 
+    @_builtins.property
+    def place(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that the workers of all epics must have; those of an epic are added, and
+        replace those with the same key.
+        """
+
+    @_builtins.property
+    def resources(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the place of each epic has; that of an epic is added, and replaces that of the
+        same name.
+        """
+
     def __init__(
         self,
         *,
@@ -271,10 +325,12 @@ class Plan(_message.Message):
         merge_style: Global___MergeStyle.ValueType = ...,
         merge_checks: Global___MergeChecks | None = ...,
         sync: Global___SyncPolicy.ValueType = ...,
+        place: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        resources: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "merge_checks", b"merge_checks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_checks", b"merge_checks", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name", "sync", b"sync"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_checks", b"merge_checks", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name", "place", b"place", "resources", b"resources", "sync", b"sync"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -593,6 +649,26 @@ class PlanEpic(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ResourcesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KEY_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
@@ -606,6 +682,7 @@ class PlanEpic(_message.Message):
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
     SYNC_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, ignoring case. Letters, digits, "-" and "_"; at most 63
@@ -650,6 +727,14 @@ class PlanEpic(_message.Message):
         Absent: any.
         """
 
+    @_builtins.property
+    def resources(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the pod of the epic requests and is limited to, where the scheduler makes
+        pods: "cpu", "memory", "ephemeral-storage" and devices such as "nvidia.com/gpu",
+        in quantities of Kubernetes ("2", "500m", "8Gi"). Elsewhere it is ignored, and
+        Run.remark says so. Absent: what the template of pods has.
+        """
+
     def __init__(
         self,
         *,
@@ -666,11 +751,12 @@ class PlanEpic(_message.Message):
         on_conflict: Global___OnConflict.ValueType = ...,
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
         place: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        resources: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         sync: Global___SyncPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "place", b"place", "priority", b"priority", "reviews", b"reviews", "sync", b"sync", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "place", b"place", "priority", b"priority", "resources", b"resources", "reviews", b"reviews", "sync", b"sync", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -716,6 +802,7 @@ class PlanTask(_message.Message):
     REVIEWS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    CHOOSE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -814,6 +901,12 @@ class PlanTask(_message.Message):
         empty: one attempt at a time.
         """
 
+    @_builtins.property
+    def choose(self) -> Global___PlanChoice:
+        """The agent that compares the candidates and chooses one, if several pass. Without a
+        usable answer, the score decides, or a person. Absent: no agent compares them.
+        """
+
     def __init__(
         self,
         *,
@@ -844,10 +937,11 @@ class PlanTask(_message.Message):
         reviews: _abc.Iterable[Global___PlanReview] | None = ...,
         candidates: _abc.Iterable[Global___PlanCandidate] | None = ...,
         score: _builtins.str = ...,
+        choose: Global___PlanChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "choose", b"choose", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "candidates", b"candidates", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "score", b"score", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "candidates", b"candidates", "checks", b"checks", "choose", b"choose", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "needs", b"needs", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "reviews", b"reviews", "score", b"score", "script", b"script", "silence", b"silence", "source", b"source", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -867,6 +961,40 @@ class PlanTask(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___PlanTask: _TypeAlias = PlanTask  # noqa: Y015
+
+@_typing.final
+class PlanChoice(_message.Message):
+    """An agent that compares the candidates of a task. It gets the task's prompt and the
+    change of each candidate that passed, and changes nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Every agent except scripted. Required."""
+    prompt: _builtins.str
+    """What matters in the comparison, in addition to whether the work does its task.
+    Absent: nothing else.
+    """
+    model: _builtins.str
+    """Absent: the agent's default."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "model", b"model", "prompt", b"prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanChoice: _TypeAlias = PlanChoice  # noqa: Y015
 
 @_typing.final
 class PlanCandidate(_message.Message):

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from heddle.v1 import plan_pb2 as heddle_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17heddle/v1/project.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14heddle/v1/plan.proto\"\xb5\x02\n\x0bProjectFile\x12\r\n\x05setup\x18\x01 \x03(\t\x12\x30\n\rsetup_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x63opy\x18\x03 \x03(\t\x12%\n\x04link\x18\x04 \x03(\x0b\x32\x17.heddle.v1.LinkedFolder\x12\r\n\x05ports\x18\x05 \x01(\x05\x12,\n\x03\x65nv\x18\x06 \x03(\x0b\x32\x1f.heddle.v1.ProjectFile.EnvEntry\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12\x10\n\x08teardown\x18\x08 \x03(\t\x12\x13\n\x0b\x61llow_files\x18\t \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x0cLinkedFolder\x12\x0c\n\x04path\x18\x01 \x01(\t\x12%\n\x06source\x18\x02 \x01(\x0e\x32\x15.heddle.v1.LinkSource*Z\n\nLinkSource\x12\x1b\n\x17LINK_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14LINK_SOURCE_CHECKOUT\x10\x01\x12\x15\n\x11LINK_SOURCE_CACHE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17heddle/v1/project.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14heddle/v1/plan.proto\"\x95\x03\n\x0bProjectFile\x12\r\n\x05setup\x18\x01 \x03(\t\x12\x30\n\rsetup_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x63opy\x18\x03 \x03(\t\x12%\n\x04link\x18\x04 \x03(\x0b\x32\x17.heddle.v1.LinkedFolder\x12\r\n\x05ports\x18\x05 \x01(\x05\x12,\n\x03\x65nv\x18\x06 \x03(\x0b\x32\x1f.heddle.v1.ProjectFile.EnvEntry\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12\x10\n\x08teardown\x18\x08 \x03(\t\x12\x13\n\x0b\x61llow_files\x18\t \x03(\t\x12\x30\n\x05place\x18\n \x03(\x0b\x32!.heddle.v1.ProjectFile.PlaceEntry\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nPlaceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x0cLinkedFolder\x12\x0c\n\x04path\x18\x01 \x01(\t\x12%\n\x06source\x18\x02 \x01(\x0e\x32\x15.heddle.v1.LinkSource*Z\n\nLinkSource\x12\x1b\n\x17LINK_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14LINK_SOURCE_CHECKOUT\x10\x01\x12\x15\n\x11LINK_SOURCE_CACHE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROJECTFILE_ENVENTRY']._loaded_options = None
   _globals['_PROJECTFILE_ENVENTRY']._serialized_options = b'8\001'
-  _globals['_LINKSOURCE']._serialized_start=473
-  _globals['_LINKSOURCE']._serialized_end=563
+  _globals['_PROJECTFILE_PLACEENTRY']._loaded_options = None
+  _globals['_PROJECTFILE_PLACEENTRY']._serialized_options = b'8\001'
+  _globals['_LINKSOURCE']._serialized_start=569
+  _globals['_LINKSOURCE']._serialized_end=659
   _globals['_PROJECTFILE']._serialized_start=93
-  _globals['_PROJECTFILE']._serialized_end=402
-  _globals['_PROJECTFILE_ENVENTRY']._serialized_start=360
-  _globals['_PROJECTFILE_ENVENTRY']._serialized_end=402
-  _globals['_LINKEDFOLDER']._serialized_start=404
-  _globals['_LINKEDFOLDER']._serialized_end=471
+  _globals['_PROJECTFILE']._serialized_end=498
+  _globals['_PROJECTFILE_ENVENTRY']._serialized_start=410
+  _globals['_PROJECTFILE_ENVENTRY']._serialized_end=452
+  _globals['_PROJECTFILE_PLACEENTRY']._serialized_start=454
+  _globals['_PROJECTFILE_PLACEENTRY']._serialized_end=498
+  _globals['_LINKEDFOLDER']._serialized_start=500
+  _globals['_LINKEDFOLDER']._serialized_end=567
 # @@protoc_insertion_point(module_scope)

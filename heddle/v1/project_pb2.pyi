@@ -85,6 +85,26 @@ class ProjectFile(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PlaceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SETUP_FIELD_NUMBER: _builtins.int
     SETUP_TIMEOUT_FIELD_NUMBER: _builtins.int
     COPY_FIELD_NUMBER: _builtins.int
@@ -94,6 +114,7 @@ class ProjectFile(_message.Message):
     CHECKS_FIELD_NUMBER: _builtins.int
     TEARDOWN_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     ports: _builtins.int
     """Number of free ports for each epic."""
     @_builtins.property
@@ -135,6 +156,12 @@ class ProjectFile(_message.Message):
         addition to the plan's.
         """
 
+    @_builtins.property
+    def place(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that the workers of all epics must have, unless the plan has others with the
+        same key. Only for runs on a URL; ignored for runs on a path.
+        """
+
     def __init__(
         self,
         *,
@@ -147,10 +174,11 @@ class ProjectFile(_message.Message):
         checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
         teardown: _abc.Iterable[_builtins.str] | None = ...,
         allow_files: _abc.Iterable[_builtins.str] | None = ...,
+        place: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["setup_timeout", b"setup_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_files", b"allow_files", "checks", b"checks", "copy", b"copy", "env", b"env", "link", b"link", "ports", b"ports", "setup", b"setup", "setup_timeout", b"setup_timeout", "teardown", b"teardown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_files", b"allow_files", "checks", b"checks", "copy", b"copy", "env", b"env", "link", b"link", "place", b"place", "ports", b"ports", "setup", b"setup", "setup_timeout", b"setup_timeout", "teardown", b"teardown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,6 +94,7 @@ class Run(_message.Message):
     REVISES_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     BASE_STATE_FIELD_NUMBER: _builtins.int
+    REMARK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -142,6 +143,8 @@ class Run(_message.Message):
     reached or is no longer in the fleet, or a free slot of any worker while no session
     of the run works. Absent: it waits for none.
     """
+    remark: _builtins.str
+    """What of its plan has no effect in this installation, and why. Absent: nothing."""
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -205,10 +208,11 @@ class Run(_message.Message):
         revises: _builtins.str = ...,
         waits_for: _builtins.str = ...,
         base_state: Global___BaseState | None = ...,
+        remark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_state", b"base_state", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "base_state", b"base_state", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "base_state", b"base_state", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "remark", b"remark", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

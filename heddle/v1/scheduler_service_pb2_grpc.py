@@ -873,10 +873,11 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadArtifact(self, request, context):
-        """Returns the bytes of a screenshot.
+        """Returns the bytes of a screenshot. Those of a run on a project by URL are copied
+        and do not need their worker, up to HEDDLE_SCREENSHOT_COPIES.
 
         - NOT_FOUND: this session has no such artifact.
-        - UNAVAILABLE: its worker cannot be reached.
+        - UNAVAILABLE: its worker cannot be reached, and there is no copy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -408,10 +408,11 @@ class SchedulerServiceStub:
       names.
     """
     ReadArtifact: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.ReadArtifactRequest, _scheduler_service_pb2.ReadArtifactResponse]
-    """Returns the bytes of a screenshot.
+    """Returns the bytes of a screenshot. Those of a run on a project by URL are copied
+    and do not need their worker, up to HEDDLE_SCREENSHOT_COPIES.
 
     - NOT_FOUND: this session has no such artifact.
-    - UNAVAILABLE: its worker cannot be reached.
+    - UNAVAILABLE: its worker cannot be reached, and there is no copy.
     """
     GetDiff: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.GetDiffRequest, _scheduler_service_pb2.GetDiffResponse]
     """Returns the diff of an attempt, epic or whole run in the format of `git diff`.
@@ -925,10 +926,11 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       names.
     """
     ReadArtifact: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.ReadArtifactRequest, _scheduler_service_pb2.ReadArtifactResponse]  # type: ignore[assignment]
-    """Returns the bytes of a screenshot.
+    """Returns the bytes of a screenshot. Those of a run on a project by URL are copied
+    and do not need their worker, up to HEDDLE_SCREENSHOT_COPIES.
 
     - NOT_FOUND: this session has no such artifact.
-    - UNAVAILABLE: its worker cannot be reached.
+    - UNAVAILABLE: its worker cannot be reached, and there is no copy.
     """
     GetDiff: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.GetDiffRequest, _scheduler_service_pb2.GetDiffResponse]  # type: ignore[assignment]
     """Returns the diff of an attempt, epic or whole run in the format of `git diff`.
@@ -1673,10 +1675,11 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.ReadArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.ReadArtifactResponse], _abc.AsyncIterator[_scheduler_service_pb2.ReadArtifactResponse]]:
-        """Returns the bytes of a screenshot.
+        """Returns the bytes of a screenshot. Those of a run on a project by URL are copied
+        and do not need their worker, up to HEDDLE_SCREENSHOT_COPIES.
 
         - NOT_FOUND: this session has no such artifact.
-        - UNAVAILABLE: its worker cannot be reached.
+        - UNAVAILABLE: its worker cannot be reached, and there is no copy.
         """
 
     @_abc_1.abstractmethod

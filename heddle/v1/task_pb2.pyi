@@ -96,6 +96,7 @@ class Task(_message.Message):
     CHOSEN_CANDIDATE_FIELD_NUMBER: _builtins.int
     SCORE_COMMAND_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    CHOOSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
     key: _builtins.str
@@ -160,6 +161,10 @@ class Task(_message.Message):
     def reviews(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.PlanReview]:
         """Resolved."""
 
+    @_builtins.property
+    def choose(self) -> _plan_pb2.PlanChoice:
+        """The agent that compares its candidates. Absent: none does."""
+
     def __init__(
         self,
         *,
@@ -190,10 +195,11 @@ class Task(_message.Message):
         chosen_candidate: _builtins.int = ...,
         score_command: _builtins.str = ...,
         score: _builtins.float | None = ...,
+        choose: _plan_pb2.PlanChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "score", b"score", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "background_wait", b"background_wait", "choose", b"choose", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "score", b"score", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "candidate", b"candidate", "candidates", b"candidates", "checks", b"checks", "chosen_candidate", b"chosen_candidate", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "score", b"score", "score_command", b"score_command", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "candidate", b"candidate", "candidates", b"candidates", "checks", b"checks", "choose", b"choose", "chosen_candidate", b"chosen_candidate", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "needs", b"needs", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "reviews", b"reviews", "score", b"score", "score_command", b"score_command", "silence", b"silence", "source", b"source", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015

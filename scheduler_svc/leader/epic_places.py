@@ -128,11 +128,11 @@ class EpicPlaces:
 
     async def _spec(self, key: PlaceKey) -> PlaceSpec:
         name = EpicName(key.run, key.epic)
-        labels = dict(self._epics[name].labels)
+        labels, resources = dict(self._epics[name].labels), dict(self._epics[name].resources)
         known = self._specs.get(key)
-        if known is None or known.labels != labels:
+        if known is None or (known.labels, known.resources) != (labels, resources):
             agents = await self._term.read(partial(agent_kinds, name=name))
-            known = self._specs[key] = PlaceSpec(key, labels, agents)
+            known = self._specs[key] = PlaceSpec(key, labels, resources, agents)
         return known
 
 

@@ -118,11 +118,16 @@ async def _prune(term: Term, run: RunName) -> None:
 
 
 async def forget_old(term: Term, *, at_once: bool) -> None:
-    """Removes old audit entries and results of requests, and whole days of expired logs; `at_once` as above."""
+    """Removes old audit entries, results of requests and copies of screenshots, and whole days of expired logs.
+
+    `at_once` as above.
+    """
     now = term.now()
     while await term.maintain(partial(log_retention.forget_results, before=now - RESULTS_KEPT)):
         pass
     await term.write("forget_requests", partial(leader_requests.forget_requests, before=now - ANSWERS_KEPT))
+    while await term.maintain(log_retention.prune_artifacts):
+        pass
     prune_audit = partial(audit.prune, before=now - term.retention.audit)
     if not term.divides_logs:
         while await term.write("prune_audit", prune_audit):

@@ -198,6 +198,14 @@ class AskForChoice(_Action):
 
 
 @dataclass(frozen=True)
+class CompareCandidates(_Action):
+    """Have an agent compare these candidates, in the next attempt of the task."""
+
+    task: TaskName
+    candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ChooseCandidate(_Action):
     """Take over the work of this candidate; all others have ended."""
 
@@ -280,6 +288,7 @@ Action: TypeAlias = (
     | StartCandidates
     | AskForChoice
     | ChooseCandidate
+    | CompareCandidates
     | FailCandidates
     | MergeEpic
     | AwaitMerge

@@ -9,6 +9,7 @@ from scheduler_svc.policy.actions import (
     Action,
     AskForChoice,
     ChooseCandidate,
+    CompareCandidates,
     FailCandidates,
     SkipTask,
     StartTask,
@@ -87,6 +88,8 @@ def _choice(task: TaskView, passed: list[TaskView]) -> Iterator[Action]:
         yield FailCandidates(task.name)
     elif len(passed) == 1:
         yield ChooseCandidate(task.name, _number(passed[0]), "it is the only one whose checks passed")
+    elif task.compares and not task.in_review:
+        yield CompareCandidates(task.name, tuple(map(_number, passed)))
     elif scores := [lane.score for lane in passed if lane.score is not None]:
         # Of several with the highest score, the first.
         best = next(lane for lane in passed if lane.score == max(scores))

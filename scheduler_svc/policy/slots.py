@@ -153,7 +153,7 @@ class Queue:
         if not self._may_start or not self._gate.refuses:
             return None
         for _, task in reversed(self._best_last):
-            if not task.candidates and (refusal := self._gate.refusal(task)):
+            if not task.fans_out and (refusal := self._gate.refusal(task)):
                 again = f"then `heddle resume {self.run.name.run}`"
                 self._may_start = False
                 reason = f"{task.provider} is on hold: {refusal.rstrip('.')}; {again}"
@@ -176,7 +176,7 @@ class Queue:
         share = self._ledger.share(self.run, epic, task, at_once, min(at_once, of_task))
         if share == 0:
             return None
-        if task.candidates:
+        if task.fans_out:
             self.live += 1
             return StartCandidates(task.name)
         if share:
@@ -195,7 +195,7 @@ class Queue:
         if not self._gate.narrow:
             return self._best_last
         # Candidates can have other agents than their task.
-        return [each for each in self._best_last if each.task.candidates or self._gate.admits(each.task)]
+        return [each for each in self._best_last if each.task.fans_out or self._gate.admits(each.task)]
 
     # Computed on first use: sorting is expensive, and most snapshots have no free slot.
     @cached_property

@@ -32,7 +32,8 @@ class TaskView:
     # True: its question was answered, and its next attempt resumes a parked session; or its next attempt
     # reviews its work or fixes what a review found.
     resumes: bool = False
-    # True: its work is under review. No other task of its epic starts before that ends.
+    # True: its work is under review, or its candidates are compared; or they were, and it waits for a choice. No other
+    # task of its epic starts before that ends.
     in_review: bool = False
     # True: an agent resolves a conflict in it. If it fails, it counts as skipped, and the epic is complete
     # without it.
@@ -58,6 +59,8 @@ class TaskView:
     turn: int = 0
     # How many candidates its plan has. 0: it is tried by one attempt at a time.
     candidates: int = 0
+    # True: an agent compares its candidates.
+    compares: bool = False
     # Its candidates, once they have started; each is a task of its own.
     lanes: "tuple[TaskView, ...]" = ()
     # The number of the chosen candidate, whose work its next attempt takes over without a session. 0: none.
@@ -77,6 +80,11 @@ class TaskView:
         """True: its candidates have started, and its own next attempt must wait for the choice of one."""
         going_on = self.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
         return self.candidates > 0 and going_on and not self.live
+
+    @property
+    def fans_out(self) -> bool:
+        """True: it starts with its candidates, and not with an attempt of its own."""
+        return self.candidates > 0 and not self.in_review
 
     @property
     def takes_over(self) -> bool:
@@ -141,6 +149,8 @@ class EpicView:
     generation: int = 0
     # Labels that its place must have.
     labels: frozenset[tuple[str, str]] = frozenset()
+    # What its pod requests, as in the plan.
+    resources: frozenset[tuple[str, str]] = frozenset()
     # Why it has no place, as recorded. Empty: it lacks none.
     waits_for: str = ""
 

@@ -23,6 +23,8 @@ class PlaceSpec:
     key: PlaceKey
     # What the place must offer, as in `place:` of a plan.
     labels: Mapping[str, str] = field(default_factory=dict)
+    # What its pod requests, by name, in quantities of Kubernetes.
+    resources: Mapping[str, str] = field(default_factory=dict)
     # The kinds of agents of the epic's tasks.
     agents: frozenset[str] = frozenset()
     # True: the place was ready before, and work may have been done there. If it is missing now, it is gone, and

@@ -67,9 +67,13 @@ class Audit:
                 self._over -= {(event.epic, f"{event.task}{CANDIDATE}{number}") for number in tried}
                 self._chosen.discard((event.epic, event.task))
             case "candidate_chosen":
+                # In an attempt, an agent has compared them.
+                if event.attempt:
+                    self._ended(event)
                 self._chosen.add((event.epic, event.task))
             case "candidate_passed":
-                self._ended(event)
+                if event.attempt != self._submitted.get((event.epic, event.task)):
+                    self._ended(event)
                 self._over.add((event.epic, event.task))
             case "task_failed":
                 # Without an attempt, a task that it needs was not accepted; with one under review, its review has ended.

@@ -15,7 +15,6 @@ from heddle.names import EpicName, RunName
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.events import read_events
 from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
-from tests.chaos.audit import Audit
 from tests.chaos.store_watch import StoreWatch
 from tests.support.repositories import git
 
@@ -91,8 +90,12 @@ class Records:
             self.tasks = connection.execute(sa.select(tasks)).all()
         self._engine.dispose()
 
-    def violations(self, repository: Path) -> list[str]:
-        return [*self.watch.violations, *self._unexplained(), *self._compare_git(repository)]
+    def violations(self, repository: Path, *, remote: bool = False) -> list[str]:
+        """Returns what is wrong; `remote`: the repository is a remote, whose branches may have more than was accepted.
+
+        An acceptance may arrive there just before its place is lost, and is then not recorded.
+        """
+        return [*self.watch.violations, *self._unexplained(), *self._compare_git(repository, remote=remote)]
 
     def watched(self, run: str, events: list[pb.Event]) -> list[str]:
         """Compares what a watcher received with the log."""
@@ -104,6 +107,15 @@ class Records:
         ]:
             return [f"a watcher of {run} saw other events than were written"]
         return []
+
+    def accepted(self) -> Iterator[tuple[EpicName, list[str]]]:
+        """Yields each epic with the commits of its accepted tasks, in the order of acceptance."""
+        for row in self._epics:
+            commits = [commit for commit in self.watch.audits[row.run].commits[row.epic] if commit]
+            yield RunName(row.run).epic(row.epic), commits
+
+    def count_attempts(self, state: "pb.AttemptState.ValueType") -> int:
+        return sum(row.state == state for row in self._attempts)
 
     def not_in_spool(self, spool: Path) -> Iterator[str]:
         """Yields the sessions for which the scheduler has more events than the worker."""
@@ -130,16 +142,13 @@ class Records:
             if row.state not in {pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_PASSED} and not row.reason:
                 yield f"{row.run}/{row.epic}/{row.task} was not accepted and does not say why"
 
-    def _compare_git(self, repository: Path) -> Iterator[str]:
-        for epic in self._epics:
-            audit: Audit = self.watch.audits[epic.run]
+    def _compare_git(self, repository: Path, *, remote: bool) -> Iterator[str]:
+        for epic, (name, commits) in zip(self._epics, self.accepted(), strict=True):
             # A draft is accepted without a commit.
-            commits = [commit for commit in audit.commits[epic.epic] if commit]
             if not commits:
                 continue
-            name = RunName(epic.run).epic(epic.epic)
             made = _tasks_on(repository, name)
-            if epic.rewind_to:
+            if epic.rewind_to or remote:
                 # Its next attempt removes the commits that were set aside.
                 made = made[: len(commits)]
             if made != commits:

@@ -54,7 +54,7 @@ _UNJUDGED: Final = frozenset({"DeleteSessions", "mark_expired", "said"})
 _UNREACHED: Final = frozenset(
     {
         *("record_fault", "record_recovery", "clear_fault", "PushBranches", "advance_schedule"),
-        *("lose_place", "stay", "settle", "claim", "skip_place"),
+        *("lose_place", "stay", "settle", "claim", "skip_place", "keep_artifact"),
         *("ReadConflict", "MakeResolution", "GrantRepository"),
     }
 )

@@ -57,13 +57,15 @@ def plans(draw: st.DrawFn) -> pb.Plan:
         )
         for number in range(draw(st.integers(1, 3))):
             priority, given = draw(st.integers(1, 3)), draw(reviews())
-            tried = draw(st.sampled_from([0, 0, 2])) if not given and not epic.reviews else 0
+            tried = draw(st.sampled_from([0, 0, 2]))
+            compares = tried and draw(st.booleans())
             epic.tasks.add(
                 key=f"t{number}",
                 prompt=draw(prompts()),
                 priority=priority,
                 reviews=given,
                 candidates=[pb.PlanCandidate()] * tried,
+                choose=pb.PlanChoice(agent=_REVIEWER) if compares else None,
                 score="score" if tried and draw(st.booleans()) else "",
             )
     for _ in range(draw(st.integers(0, 3))):
@@ -119,6 +121,8 @@ def _edit(draw: st.DrawFn, plan: pb.Plan, kind: str, key: str) -> None:  # noqa:
         case "candidates":
             tried = [] if task.candidates else [pb.PlanCandidate()] * 2
             del task.candidates[:]
+            task.score = ""
+            task.ClearField("choose")
             task.candidates.extend(tried)
         case "sync":
             epic.sync = draw(st.sampled_from(pb.SyncPolicy.values()))

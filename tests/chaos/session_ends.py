@@ -67,17 +67,28 @@ class SessionEnds:
         if task.candidate or assignment.spec.reviews:
             self._bases[commit] = list(self._branches[task.parent])
             scored = score if assignment.spec.score else None
-            return partial(_submit, attempt=attempt, committed=committed, score=scored, now=now)
+            reviewed = bool(assignment.spec.reviews)
+            return partial(
+                _submit, attempt=attempt, committed=committed, score=scored, reviewed=reviewed, now=now
+            )
         self._branches[task.parent].append(commit)
         return partial(_accept, attempt=attempt, committed=committed, now=now)
 
     def _judged(
         self, attempt: AttemptName, assignment: Assignment, review: pb.Review, *, rejects: bool, now: int
     ) -> Write:
+        if review.HasField("comparison"):
+            compared = review.comparison.candidates
+            done = pb.Review()
+            done.CopyFrom(review)
+            done.comparison.best = compared[-1].candidate
+            return partial(_compare, attempt=attempt, done=None if rejects else done, now=now)
         done = reviews.judged(review, [_ERROR] if rejects else [], "")
         passed = done.verdict == pb.REVIEW_VERDICT_PASSED
         if not passed or reviews.after_pass(assignment.spec.reviews, done) is not None:
             return partial(_finish_review, attempt=attempt, done=done, now=now)
+        if attempt.parent.candidate:
+            return partial(_pass_candidate, attempt=attempt, done=done, now=now)
         commit = self._moved(attempt, review.commit)
         return partial(_accept_reviewed, attempt=attempt, done=done, commit=commit, now=now)
 
@@ -112,14 +123,16 @@ def _submit(
     connection: sa.Connection,
     attempt: AttemptName,
     committed: pb.CommitTaskResponse,
+    *,
     score: float | None,
+    reviewed: bool,
     now: int,
 ) -> None:
     _ingest(connection, attempt, pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED), now)
-    if attempt.parent.candidate:
-        candidate_outcomes.submit(connection, attempt, committed, score, now)
+    if reviewed:
+        review_outcomes.submit(connection, attempt, committed, "", now=now, score=score)
     else:
-        review_outcomes.submit(connection, attempt, committed, "", now)
+        candidate_outcomes.submit(connection, attempt, committed, score, now)
 
 
 def _take_over(
@@ -132,6 +145,22 @@ def _take_over(
 def _finish_review(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now: int) -> None:
     _ingest(connection, attempt, pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED), now)
     review_outcomes.finish(connection, attempt, done, now)
+
+
+def _compare(connection: sa.Connection, attempt: AttemptName, done: pb.Review | None, now: int) -> None:
+    """Ends a comparison with a choice, or with an answer that cannot be used."""
+    result = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+    _ingest(connection, attempt, result, now)
+    if done is None:
+        unusable = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="it names no candidate")
+        review_outcomes.not_answered(connection, attempt, unusable, now)
+    else:
+        candidate_outcomes.choose_compared(connection, attempt, done, now)
+
+
+def _pass_candidate(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now: int) -> None:
+    _ingest(connection, attempt, pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED), now)
+    review_outcomes.pass_candidate(connection, attempt, done, now)
 
 
 def _accept_reviewed(

@@ -188,9 +188,11 @@ class Day:
             task.estimate.FromSeconds(round(self._minutes() * 60))
         if chance.random() < REVIEWED:
             task.reviews.add(agent="command:review", blocking=chance.random() < 0.8)
-        elif chance.random() < TRIED:
+        if chance.random() < TRIED:
             task.candidates.extend([pb.PlanCandidate()] * chance.randint(2, 3))
             task.score = chance.choice(["", "score"])
+            if chance.random() < 0.5:
+                task.choose.agent = "command:review"
         if place and chance.random() < NEEDY:
             task.needs.append(f"e{chance.randrange(place)}/t{chance.randrange(TASKS)}")
 

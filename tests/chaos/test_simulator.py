@@ -1,4 +1,4 @@
-"""A day of a thousand agents, simulated."""
+"""A day of many agents, simulated."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from tests.support.seed import SEED
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_a_day_of_a_thousand_agents(tmp_path: Path) -> None:
-    """5,000 tasks on workers that join, leave and die: every run ends, and no invariant is violated.
+def test_a_day_of_600_agents(tmp_path: Path) -> None:
+    """3,000 tasks on workers that join, leave and die: every run ends, and no invariant is violated.
 
     Their work is reviewed, tried several times, kept current and planned again meanwhile.
     """
-    figures = simulate(tmp_path, SEED, agents=1000)
+    figures = simulate(tmp_path, SEED, agents=600)
     assert figures.violations == [], f"HEDDLE_SEED={SEED}"
     # Changed plans have more.
-    assert figures.tasks >= 5000
-    assert figures.peak > 500, "the day was too quiet to prove anything"
+    assert figures.tasks >= 3000
+    assert figures.peak > 300, "the day was too quiet to prove anything"
     new = ("rejections", "choices", "changes", "drafts", "holds", "needs")
     assert all(getattr(figures, name) for name in new), f"{figures} lacks one of {new}"
 

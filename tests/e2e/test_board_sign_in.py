@@ -15,6 +15,7 @@ from heddle import pb
 from heddle.client import HeddleClient
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
+from tests.e2e.test_accessibility import grave_violations
 from tests.e2e.waits import wait_until
 
 T = TypeVar("T")
@@ -110,6 +111,7 @@ def test_a_link_signs_in_once(servers: Servers, stranger: BrowserContext) -> Non
     page.goto("/")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.get_by_text("heddle open")).to_be_visible()
+    assert grave_violations(page) == []
     link = f"/sign-in?code={code(servers)}"
     page.goto(link)
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()

@@ -3,9 +3,10 @@
 import json
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.runs import Runs
+from tests.e2e.test_accessibility import grave_violations
 
 PLAN = json.dumps(
     {
@@ -30,6 +31,33 @@ PLAN = json.dumps(
 )
 
 
+def compare(page: Page) -> None:
+    """Their changes are next to each other, on a phone below each other; another candidate can be selected."""
+    expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))
+    file = page.locator('[data-file="prices.txt"]')
+    expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
+    expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
+    (left, top), (right, same) = places(file)
+    assert left < right
+    assert top == same
+    page.set_viewport_size({"width": 390, "height": 844})
+    (left, top), (same, below) = places(file)
+    assert left == same
+    assert top < below
+    page.set_viewport_size({"width": 1280, "height": 800})
+    # Without another candidate, the change is shown alone.
+    page.get_by_label("Compare with").select_option("")
+    expect(file.locator("section")).to_have_count(0)
+    expect(file).to_contain_text("rounded 2")
+    page.get_by_label("Compare with").select_option(label="Candidate 3 (failed)")
+
+
+def places(file: Locator) -> list[tuple[float, float]]:
+    """Returns the left and top of the two sections of a file."""
+    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
+    return [(box["x"], box["y"]) for box in boxes if box]
+
+
 def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     """The card lists the candidates, each opens its own session, and the chosen one is accepted."""
     run = runs.start(PLAN)
@@ -42,6 +70,9 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     group = page.get_by_role("group", name="Candidates of Round the prices")
     expect(group).to_contain_text("3 candidates")
     expect(group.locator(".candidate")).to_have_text(["1Passed Choose", "2Passed Choose", "3Failed"])
+    expect(page.locator(".card-now")).to_have_text("Choose a candidate")
+    expect(page.locator(".lane .row-title")).to_have_count(0)
+    assert grave_violations(page) == []
     # The inbox has the choice.
     page.keyboard.press("a")
     item = page.locator(".attention-item", has_text="Round the prices")
@@ -53,6 +84,10 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     modal.get_by_role("link", name="2 Passed").click()
     expect(modal.get_by_role("heading", level=2)).to_contain_text("candidate 2")
     expect(page).to_have_url(re.compile("prices(@|%40)2"))
+    assert grave_violations(page) == []
+    modal.get_by_role("link", name="Compare changes").click()
+    compare(page)
+    page.go_back()
     modal.get_by_role("button", name="Choose candidate 2").click()
     expect(modal.locator('[data-candidate="2"]')).to_contain_text("Chosen")
     runs.wait_for_run(run, "succeeded")

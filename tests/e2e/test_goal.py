@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
+from tests.e2e.test_accessibility import grave_violations
 from tests.support.repositories import make_repository
 
 PLAN = """\
@@ -50,6 +51,7 @@ def test_a_goal_becomes_a_started_run(form: Page) -> None:
     expect(form.get_by_label("The agent's reasons").locator("strong")).to_have_text("short")
     expect(form.get_by_text("1 epic, 1 task, no errors")).to_be_visible()
     expect(form.locator(".outlook-facts")).to_contain_text(re.compile("Estimated time\\s*1 min"))
+    assert grave_violations(form) == []
     form.reload()
     expect(form.get_by_text("The plan is drafted.")).to_be_visible()
     expect(form.get_by_label("Describe what you want")).to_have_value("Say hello to people")

@@ -5,12 +5,15 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.test_accessibility import grave_violations
+
 
 def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
     """The message is over the board; Esc leads to the board, and no request failed."""
     page.goto(f"/{busy}/epics/search/tasks/nothing/attempts/1")
     missing = page.get_by_role("dialog", name="Task not found")
     expect(missing).to_contain_text("epics/search/tasks/nothing/attempts/1")
+    assert grave_violations(page) == []
     page.keyboard.press("Escape")
     expect(missing).to_have_count(0)
     assert page.url.endswith(busy)
@@ -49,5 +52,7 @@ def test_an_address_that_leads_nowhere(page: Page) -> None:
     answer = page.goto("/nothing/at/all")
     assert answer is not None
     assert answer.status == 404
+    expect(page.get_by_role("link", name="See all runs")).to_be_visible()
+    assert grave_violations(page) == []
     page.get_by_role("link", name="See all runs").click()
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()

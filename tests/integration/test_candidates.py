@@ -180,3 +180,61 @@ async def test_a_person_chooses(tmp_path: Path) -> None:
     actors = {event.epic: event.actor for event in events if event.HasField("candidate_chosen")}
     assert set(actors) == {"asks", "slow"}
     assert all(actor.startswith("user") for actor in actors.values())
+
+
+# As a reviewer, it rejects the first candidate; as the one that compares, it answers as its epic says, and counts the
+# changes in its prompt.
+JUDGE = r"""
+count=$(grep -c "^+$HEDDLE_EPIC t [12] 1")
+case $HEDDLE_EPIC$HEDDLE_CANDIDATE in
+  reviewed1) echo '{"findings": [{"severity": "error", "text": "too short"}]}' ;;
+  reviewed2) echo '{"findings": []}' ;;
+  compared) echo "{\"best\": 2, \"reason\": \"I saw $count changes of $HEDDLE_CANDIDATES\"}" ;;
+  vague) echo '{"best": 7, "reason": "a hunch"}' ;;
+esac
+"""
+
+
+@pytest.mark.timeout(180)
+async def test_reviews_and_an_agent_decide(tmp_path: Path) -> None:
+    """Only candidates whose reviews pass can be chosen; an agent sees all of them, and without its answer the score decides."""
+    project = make_repository(tmp_path / "project", {".agent": AGENT, ".judge": JUDGE})
+    judge = "command:sh .judge"
+    plan = make_plan("reviewed", "compared", "vague")
+    reviewed, compared, vague = (epic.tasks[0] for epic in plan.epics)
+    reviewed.reviews.add(agent=judge, rounds=1)
+    compared.choose.agent = vague.choose.agent = judge
+    vague.score = "echo $HEDDLE_CANDIDATE"
+    async with running_fleet(tmp_path / "home") as fleet, fleet.client() as client:
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(project)))
+        events = [event async for response in client.watch_run(run.name) for event in response.events]
+        tasks = await tasks_of(client, run.name)
+        attempts = {
+            key: await client.list_attempts(tasks[key].name)
+            for key in ("reviewed/t@1", "compared/t", "vague/t")
+        }
+        run = await client.get_run(run.name)
+
+    assert run.state == pb.RUN_STATE_SUCCEEDED, run.reason
+    assert state(tasks["reviewed/t@1"]) == "failed"
+    assert "too short" in tasks["reviewed/t@1"].reason
+    assert [pb.AttemptState.Name(each.state)[14:] for each in attempts["reviewed/t@1"]] == [
+        "FAILED",
+        "REVIEWED",
+    ]
+    chosen = {event.epic: event for event in events if event.HasField("candidate_chosen")}
+    told = {key: event.candidate_chosen for key, event in chosen.items()}
+    assert told == {
+        "reviewed": pb.CandidateChosen(candidate=2, reason="it is the only one whose checks passed"),
+        "compared": pb.CandidateChosen(candidate=2, reason="I saw 2 changes of 1 2", agent=judge),
+        "vague": pb.CandidateChosen(candidate=2, reason="its score is the highest: 2"),
+    }
+    assert all(tasks[f"{key}/t"].commit == tasks[f"{key}/t@2"].commit for key in told)
+    # The comparison is an attempt with a session of its own; the next one takes over the work.
+    first, second = attempts["compared/t"]
+    assert (first.state, first.agent, first.review.comparison.best) == (pb.ATTEMPT_STATE_REVIEWED, judge, 2)
+    assert second.takes_over == tasks["compared/t@2"].latest_attempt.name
+    # It was asked once more.
+    assert [each.review.comparison.best for each in attempts["vague/t"]] == [0, 0, 0]
+    assert '"best" must be 1 or 2, not' in attempts["vague/t"][1].reason
+    assert attempts["vague/t"][2].takes_over

@@ -81,6 +81,8 @@ def main() -> int:
                 "part.py": "x = 1\n",
                 "drafted.txt": scenes.drafted(),
                 "again.txt": scenes.planned_again(),
+                "tries.sh": scenes.TRIES,
+                "choice.json": scenes.CHOICE,
             }
             repository = make_repository(Path(scratch) / "shop", files)
             _take(browser, servers, list(_scene(Runs(servers.url, servers.token, repository))), only)
@@ -99,14 +101,10 @@ def _scene(runs: Runs) -> Iterator[View]:
     finished = runs.start(scenes.finished())
     failing = runs.start(scenes.failing())
     conflicting = runs.start(scenes.conflicting())
-    candidates = runs.start(scenes.candidates())
     for key, *_ in scenes.EPICS[:4]:
         runs.wait_for(f"{finished}/epics/{key}/tasks/task-1/attempts/1", "accepted")
     runs.wait_for(f"{failing}/epics/invoices/tasks/task-1/attempts/1", "failed")
     runs.wait_for_run(conflicting, "failed", timeout=120)
-    task = f"{candidates}/epics/prices/tasks/task-1"
-    for number, state in ((1, "submitted"), (2, "submitted"), (3, "failed")):
-        runs.wait_for(f"{task}@{number}/attempts/1", state)
     waiting = runs.start(scenes.waiting())
     runs.wait_for(f"{waiting}/epics/schema/tasks/task-1/attempts/1", "waiting")
     busy = runs.start(scenes.busy())
@@ -134,18 +132,31 @@ def _scene(runs: Runs) -> Iterator[View]:
     yield View("resolver", f"/{conflicting}/conflicts?resolve={conflict}", ".region")
     yield View("terminal", f"/{busy}/epics/search/terminal", ".terminal-state.is-open")
     yield View("terminal-failing", f"/{finished}/epics/search/terminal", ".terminal-state.is-ended")
-    yield View("board-candidates", f"/{candidates}", ".candidate")
-    yield View("session-candidate", f"/{task}@2/attempts/1", "#tab-panel > *")
     draft = _drafted(runs, "drafts", "drafted.txt", goal="Bill without gaps", project=str(runs.repository))
     yield View("new-run-drafted", f"/new?draft={draft}", ".goal-reasons")
     yield View("plan", f"/{failing}/plan", ".proposal")
     again = _drafted(runs, f"{failing}/plan:revise", "again.txt", kind="rest", epic="invoices")
     yield View("plan-proposal", f"/{failing}/plan?draft={again}", ".plan-changes")
+    yield from _candidates(runs)
     yield View("costs", "/costs", "main")
     yield View("new-run", "/new", ".cm-content")
     for key in MANAGE:
         yield View(key, f"/{key}", "main .m-head ~ *")
     yield View("not-found", "/runs/none-such", "main")
+
+
+def _candidates(runs: Runs) -> Iterator[View]:
+    """Lets agents try tasks several times; the candidates of one wait for a choice, those of the other were compared."""
+    run = runs.start(scenes.tried())
+    asks, compared = (f"{run}/epics/{key}/tasks/task-1" for key in ("totals", "receipts"))
+    for number in (1, 2):
+        runs.wait_for(f"{asks}@{number}/attempts/1", "submitted")
+    runs.wait_for(f"{compared}/attempts/2", "accepted")
+    yield View("board-candidates", f"/{run}", ".candidate")
+    yield View("session-candidates", f"/{asks}@1/attempts/1?tab=quality", "#tab-panel > *")
+    yield View("session-comparison", f"/{compared}/attempts/1?tab=quality", "#tab-panel .review")
+    first, second = (f"{asks.removeprefix(f'{run}/')}@{number}/attempts/1" for number in (1, 2))
+    yield View("changes-candidates", f"/{run}/changes?of={first}&with={second}", ".compared-file")
 
 
 def _drafted(runs: Runs, path: str, answer: str, **asked: object) -> str:

@@ -19,8 +19,21 @@ EPICS = (
     ("docs", "Documentation", ("Getting started", "API reference", "Runbooks")),
 )
 
+# The epic whose agent asks while the others work, and its question.
+ASKS = ("pricing", "May prices for companies be shown without tax?")
+
 # What depends on what, by key.
 DEPENDS = {"mobile-api": ["accounts"], "storefront": ["catalogue", "reviews"]}
+
+_TESTS = (
+    "keeps_the_order",
+    "refuses_an_empty_name",
+    "rounds_half_up",
+    "survives_a_timeout",
+    "is_idempotent",
+    "reads_old_records",
+    "says_what_is_missing",
+)
 
 _LINES = (
     "Reading the module and its tests first.",
@@ -105,16 +118,33 @@ def conflicting() -> str:
     return _plan("Prices", epics)
 
 
-def candidates() -> str:
-    """Returns a plan with a task that several candidates try; the operator chooses."""
-    agent = (
-        "command:printf 'def rounded(price):\\n    return round(price, %s)\\n' \"$HEDDLE_CANDIDATE\" > prices.py;"
-        " echo Rounded to $HEDDLE_CANDIDATE digits"
-    )
-    task = _task(0, "Round the prices", [], checks=[{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}])
-    task |= {"agent": agent, "candidates": 3}
-    del task["script"]
-    return _plan("Rounding", [{"key": "prices", "title": "Prices", "tasks": [task]}])
+# What each candidate does, by its number.
+TRIES = """\
+printf '# Totals\\n\\nPrices are rounded once, at the end.\\n' > totals.md
+case $HEDDLE_CANDIDATE in
+  1) printf 'def total(items):\\n    result = 0\\n    for item in items:\\n        result += item.price\\n    return round(result, 2)\\n' > part.py ;;
+  2) printf 'from decimal import Decimal\\n\\n\\ndef total(items):\\n    return sum(Decimal(item.price) for item in items)\\n' > part.py
+     printf 'def test_total():\\n    assert total([]) == 0\\n' > test_part.py ;;
+  3) printf 'def total(items):\\n    return sum(items)\\n' > part.py ;;
+esac
+"""
+
+CHOICE = '{"best": 2, "reason": "It counts in decimals, so nothing is lost, and it has a test."}'
+
+
+def tried() -> str:
+    """Returns a plan with a task whose candidates wait for a choice, and one whose candidates an agent compares."""
+    checks = [{"name": "tests", "run": "test $HEDDLE_CANDIDATE != 3"}]
+    epics = [
+        _one("totals", "Totals", "Round the totals", [], checks=checks),
+        _one("receipts", "Receipts", "Round the receipts", [], checks=checks),
+    ]
+    for epic in epics:
+        task = epic["tasks"][0]
+        del task["script"]
+        task |= {"agent": "command:sh tries.sh", "candidates": 3}
+    epics[1]["tasks"][0]["choose"] = {"agent": "command:cat choice.json"}
+    return _plan("Rounding", epics)
 
 
 def drafted() -> str:
@@ -146,7 +176,8 @@ def _epic(place: int, key: str, title: str, tasks: tuple[str, ...]) -> dict[str,
     for number, task in enumerate(tasks):
         # A third of the epics has finished its first task.
         done = number == 0 and place % 3 == 0
-        script = _work(place + number) if done else [*_work(place + number), *_long(place)]
+        asks = [{"ask": ASKS[1]}] if key == ASKS[0] else []
+        script = _work(place + number) if done else [*_work(place + number), *asks, *_long(place, key)]
         made.append(_task(number, task, script, checks=[{"name": "tests", "run": "echo '12 passed'"}]))
     return {
         "key": key,
@@ -204,13 +235,13 @@ def _work(seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def _long(seed: int) -> list[dict[str, Any]]:
+def _long(seed: int, key: str) -> list[dict[str, Any]]:
     """Returns steps that take some minutes."""
     steps: list[dict[str, Any]] = []
     for number in range(120):
         steps += [
             {"say": _LINES[(seed + number) % len(_LINES)]},
-            {"run": f"echo 'test_{number:03} passed'"},
+            {"run": f"echo 'tests/test_{key}.py::test_{_TESTS[(seed + 3 * number) % len(_TESTS)]} PASSED'"},
             {"wait": f"{2 + seed % 4}s"},
         ]
     return steps

@@ -93,8 +93,10 @@ class Proxy:
                 back, forth = await _connect(self._target)
                 ends.append(forth)
                 doomed = asyncio.Event()
-                await asyncio.gather(self._send(reader, forth, doomed), self._answer(back, writer, doomed))
-        except OSError:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._send(reader, forth, doomed))
+                    both.create_task(self._answer(back, writer, doomed))
+        except* OSError:
             pass  # the target does not listen now, or one side is gone
         finally:
             for end in ends:
@@ -142,6 +144,7 @@ class Proxy:
                 on_the_way.put_nowait((clock() + self.delay, data))
         finally:
             delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
         raise ConnectionError
 
 

@@ -37,8 +37,12 @@ def serving(root: Path, tls: Tls) -> Iterator[str]:
                 self.end_headers()
                 return
             done = subprocess.run(
-                ["git", "http-backend"], input=body, env=self._variables(), capture_output=True, check=True
+                ["git", "http-backend"], input=body, env=self._variables(), capture_output=True, check=False
             )
+            if done.returncode:
+                # Its client was gone in the middle of a request.
+                self.send_error(500)
+                return
             head, _, content = done.stdout.partition(b"\r\n\r\n")
             fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
             self.send_response(int(fields.pop("Status", "200").split()[0]))
@@ -69,10 +73,15 @@ def serving(root: Path, tls: Tls) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Logs nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Says nothing about a client that is gone."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(tls.certificate, tls.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # Not in the thread that accepts connections: a client that is cut off would hold up all others.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

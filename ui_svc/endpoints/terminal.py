@@ -69,6 +69,8 @@ async def _serve(socket: WebSocket, client: HeddleClient, epic: str, size: pb.Te
             async for output in shown:
                 await socket.send_bytes(output)
     except HeddleError as error:
+        if any(each.field == "name" for each in error.violations):
+            return "This epic has no worktree any more. If it was removed, restore it under Manage, Worktrees"
         return error.message
     except ServerUnreachable as error:
         return str(error)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from heddle import pb
+from heddle import labels, pb
 from heddle.plan import file
 from heddle.plan.graphs import analysis
 from heddle.plan.rules import SCRIPTED
+from heddle.plan.validation import resource_rules
 from heddle.plan.yaml.inputs import Input
 from heddle.plan.yaml.source import Problem
 from ui_svc.views import View
@@ -77,6 +78,9 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
                 "key": epic.key,
                 "title": titles[epic.key],
                 "depends_on": list(epic.depends_on),
+                # What its place must have, in words; empty: nothing.
+                "place": labels.text({**plan.place, **epic.place}),
+                "resources": resource_rules.text({**plan.resources, **epic.resources}),
                 "spans": [
                     {
                         "title": task.title or task.key,

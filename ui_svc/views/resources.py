@@ -35,6 +35,7 @@ def run(message: pb.Run) -> View:
         "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
+        "remark": message.remark,
         "draft": message.draft,
         "revises": message.revises,
     }
@@ -222,7 +223,14 @@ def review(message: pb.Review) -> View:
         "verdict": word(pb.ReviewVerdict.DESCRIPTOR, message.verdict) if message.verdict else "",
         "summary": message.summary,
         "findings": findings,
+        "comparison": _comparison(message.comparison) if message.HasField("comparison") else None,
     }
+
+
+def _comparison(message: pb.Comparison) -> View:
+    """Returns which candidates an agent compares, and its choice; 0: none yet."""
+    numbers = [each.candidate for each in message.candidates]
+    return {"candidates": numbers, "best": message.best, "reason": message.reason}
 
 
 def ignored(message: pb.IgnoredFilesLeft) -> View:

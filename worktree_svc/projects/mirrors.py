@@ -4,7 +4,8 @@ HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
 
 The remote's branches are refs/remotes/origin/…; refs/heads contains Heddle's own
 branches and the branches that runs merge into. The remote refuses a push that is not a
-fast-forward, and the commits stay in the mirror. Only the branch of a rewound epic is
+fast-forward: what it has of a run's branch, or of one that a run merges into, is merged first; all
+other commits stay in the mirror. Only the branch of a rewound epic is
 force-pushed. The service's own git provides the credentials; they are not stored. A project on another worker is
 cloned whole: agents could not fetch what is missing, because only the calls that carry a token reach it.
 """
@@ -23,7 +24,7 @@ from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.process.command import decode
-from worktree_svc.projects import known_branches, repository
+from worktree_svc.projects import branch_records, known_branches, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -169,9 +170,10 @@ class Mirrors:
         if any(push_refusals.is_behind(said) for said in refused.values()):
             with self._fetching(project.top):
                 _fetch(project, _url(project))
-                for ref in wanted:
-                    if not ref.startswith(refs.branch_ref(_OWN)):
-                        _follow(project, ref.removeprefix(refs.branch_ref("")))
+                for branch in (ref.removeprefix(refs.branch_ref("")) for ref in wanted):
+                    # A run's branch has other commits there if a worker was lost after it had pushed a merge.
+                    if branch_records.epic_of(branch) is None:
+                        _follow(project, branch)
         return refused
 
     def _fetching(self, folder: Path) -> AbstractContextManager[None]:

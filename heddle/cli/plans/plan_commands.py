@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from google.protobuf.json_format import MessageToDict
 
-from heddle import pb
+from heddle import labels, pb
 from heddle.cli.console import output, words
 from heddle.cli.console.arguments import PlanInputs
 from heddle.cli.console.exit_codes import BAD_INPUT
@@ -18,6 +18,7 @@ from heddle.cli.plans import plan_file, plan_simulation, project_file
 from heddle.config import Settings
 from heddle.plan.graphs.analysis import Analysis, analyse, planned_order
 from heddle.plan.rules import resolved_agent
+from heddle.plan.validation import resource_rules
 
 # The sessions of a worker with usual settings.
 USUAL_PARALLEL: Final = Settings.read({}).slots
@@ -105,12 +106,20 @@ def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:
     yield ""
     yield "Tasks in planned order:"
     for epic in found.epics:
-        yield f"  {epic.key}{f': {epic.title}' if epic.title else ''}"
+        yield f"  {epic.key}{f': {epic.title}' if epic.title else ''}{_place(found, epic)}"
         for place, task in enumerate(planned_order(epic), 1):
             yield f"    {place}. {_task(task, found.defaults)}"
     yield ""
     yield from _lengths(analysis)
     yield from _overlaps(analysis)
+
+
+def _place(found: pb.Plan, epic: pb.PlanEpic) -> str:
+    place = labels.text({**found.place, **epic.place})
+    needs = resource_rules.text({**found.resources, **epic.resources})
+    about = [f"on workers with {place}" if place else "", f"needs {needs}" if needs else ""]
+    said = ", ".join(filter(None, about))
+    return f" ({said})" if said else ""
 
 
 def _task(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:

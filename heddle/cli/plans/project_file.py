@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from heddle import pb
+from heddle import labels, pb
 from heddle.cli.console import words
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
@@ -64,6 +64,9 @@ def _effects(file: pb.ProjectFile) -> Iterator[str]:
         yield f"linked: {link.path} from {where}, shared by all worktrees"
     if file.ports:
         yield f"{words.count(file.ports, 'port')} for each epic, in HEDDLE_PORTS"
+    if file.place:
+        where = labels.text(file.place)
+        yield f"epics of runs on a URL work on workers with {where}, unless the plan has other values"
     if file.env:
         yield f"variables: {', '.join(sorted(file.env))}"
     yield from (f"setup, once in each worktree: {_line(command)}" for command in file.setup)

@@ -33,6 +33,9 @@ def list_reviews(run: RunArgument, as_json: Json = False) -> None:
 def lines_of(attempt: pb.Attempt) -> Iterator[str]:
     """Yields the lines about one review: what it decided, and its findings."""
     review = attempt.review
+    if review.HasField("comparison"):
+        yield from _comparison_lines(attempt, review.comparison)
+        return
     verdict = _VERDICTS.get(review.verdict) or words.state(attempt)
     number = f"round {review.round} of {review.rounds}" if review.blocking else "not blocking"
     yield f"{tables.short_name(attempt.name)}: {words.plain(attempt.agent)} {verdict} attempt {review.attempt} ({number})"
@@ -46,3 +49,12 @@ def lines_of(attempt: pb.Attempt) -> Iterator[str]:
         first, *rest = words.plain(finding.text).splitlines()
         yield f"  {severity} {words.plain(where)}{': ' if where else ''}{first}"
         yield from (f"    {line}" for line in rest)
+
+
+def _comparison_lines(attempt: pb.Attempt, comparison: pb.Comparison) -> Iterator[str]:
+    numbers = [str(each.candidate) for each in comparison.candidates]
+    of = f"candidates {', '.join(numbers[:-1])} and {numbers[-1]}"
+    chose = f"chose candidate {comparison.best}" if comparison.best else words.state(attempt)
+    yield f"{tables.short_name(attempt.name)}: {words.plain(attempt.agent)} compared {of}: {chose}"
+    if text := comparison.reason or attempt.reason:
+        yield f"  {words.plain(text)}"

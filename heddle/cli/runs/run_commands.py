@@ -77,6 +77,8 @@ def run(
     short = created.name.removeprefix("runs/")
     if created.HasField("base_behind") and not as_json:
         output.print_message(f"note: {words.behind(created.base_behind)}")
+    if created.remark and not as_json:
+        output.print_message(f"note: {words.plain(created.remark)}")
     if not wait:
         if as_json:
             output.print_json(created)
@@ -376,5 +378,7 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"reason: {run.reason}"
     if run.waits_for:
         yield words.waits(words.plain(run.waits_for))
+    if run.remark:
+        yield f"note: {words.plain(run.remark)}"
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

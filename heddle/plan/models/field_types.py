@@ -61,6 +61,17 @@ Label = Annotated[
     WithJsonSchema({"type": ["string", "boolean", "integer"]}),
 ]
 
+# A quantity of a resource, which is text: 2 and 0.5 need no quotes.
+Quantity = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: (
+            f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+        )
+    ),
+    WithJsonSchema({"type": ["string", "number"]}),
+]
+
 
 def _candidates(value: object) -> object:
     """Returns the list for a number of candidates, and any other value as it is."""

@@ -26,6 +26,7 @@ from heddle.plan.models.field_types import (
     Key,
     Label,
     Priority,
+    Quantity,
     Rounds,
     ShortPart,
     Turns,
@@ -181,6 +182,16 @@ class Review(Part):
     model: str | None = Field(default=None, description="The reviewer's name for the model.")
 
 
+class Choice(Part):
+    """An agent that compares the candidates of a task, and chooses one of them."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["agent"]})
+
+    agent: str = Field(default="", description=f"Compares the candidates: {AGENTS}")
+    prompt: str | None = Field(default=None, description="What matters, besides the task itself.")
+    model: str | None = Field(default=None, description="Its name for the model.")
+
+
 class Task(AgentOptions):
     """One unit of work in an epic."""
 
@@ -216,6 +227,10 @@ class Task(AgentOptions):
     score: str | None = Field(
         default=None,
         description="Prints a number for each candidate; the highest one wins. Absent: a person chooses.",
+    )
+    choose: Choice | None = Field(
+        default=None,
+        description="An agent that compares the candidates that passed. Absent: the score, or a person, decides.",
     )
     timeout: Duration | None = Field(default=None, description="Time limit of a session, checks included.")
     silence: Duration | None = Field(
@@ -257,6 +272,10 @@ class Epic(Part):
     )
     place: dict[str, Label] | None = Field(
         default=None, description="Labels of the worker on which it runs. Only for projects by URL."
+    )
+    resources: dict[str, Quantity] | None = Field(
+        default=None,
+        description="What its pod requests: cpu, memory, … in quantities of Kubernetes. Ignored without pods.",
     )
     on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(
@@ -318,6 +337,12 @@ class PlanFile(Part):
         default=None,
         description="between_tasks: epics take in new commits of the project's branch. Absent: off.",
     )
+    place: dict[str, Label] | None = Field(
+        default=None, description="Labels of the workers of all epics. Only for projects by URL."
+    )
+    resources: dict[str, Quantity] | None = Field(
+        default=None, description="For each epic, in addition to its own: cpu, memory, …"
+    )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
 
@@ -333,6 +358,7 @@ PARTS: Final[dict[str, type[Part]]] = {
     "merge_checks": Check,
     "reviews": Review,
     "candidates": Candidate,
+    "choose": Choice,
     "script": Step,
     "write": WriteFile,
     "edit": EditFile,

@@ -5,6 +5,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import Violation
+from heddle.plan.validation import review_rules
 from heddle.plan.values import text_rules
 from heddle.plan.values.text_rules import shown
 
@@ -26,24 +27,21 @@ def violations(
         yield from text_rules.command(f"{path}.score", task.score)
     if task.score and not task.candidates:
         yield Violation(f"{path}.score", "is for choosing among candidates; set candidates too")
+    if task.HasField("choose") and not task.candidates:
+        yield Violation(f"{path}.choose", "is for choosing among candidates; set candidates too")
     if not task.candidates:
         return
     if not 2 <= len(task.candidates) <= MOST:
         problem = f"there must be from 2 to {MOST}; leave candidates out for one attempt at a time"
         yield Violation(f"{path}.candidates", problem)
-    if task.reviews:
-        yield together(f"{path}.candidates", "the task")
+    if task.HasField("choose"):
+        yield from review_rules.reviewer(f"{path}.choose", task.choose, agent_problem)
     if task.score and any(check.name == SCORE for check in task.checks):
         yield Violation(
             f"{path}.score", f"a check of the task is named {shown(SCORE)} too; rename that check"
         )
     for index, candidate in enumerate(task.candidates[:MOST]):
         yield from _candidate(f"{path}.candidates[{index}]", task, candidate, agent, agent_problem)
-
-
-def together(path: str, whose: str) -> Violation:
-    """Returns the violation of a task with candidates and reviews; `whose` reviews these are."""
-    return Violation(path, f"cannot be combined with reviews, which {whose} has; leave out one of them")
 
 
 def _candidate(

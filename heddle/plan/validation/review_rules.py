@@ -32,6 +32,15 @@ def violations(
 def _review(
     path: str, review: pb.PlanReview, agent_problem: Callable[[str], str | None]
 ) -> Iterator[Violation]:
+    yield from reviewer(path, review, agent_problem)
+    if review.HasField("rounds") and not 1 <= review.rounds <= MAX_ROUNDS:
+        yield Violation(f"{path}.rounds", f"is {review.rounds:,}; it must be from 1 to {MAX_ROUNDS}")
+
+
+def reviewer(
+    path: str, review: pb.PlanReview | pb.PlanChoice, agent_problem: Callable[[str], str | None]
+) -> Iterator[Violation]:
+    """Yields every error in the agent, the prompt and the model of a review, or of a choice among candidates."""
     if not review.agent:
         yield Violation(f"{path}.agent", "is missing; name the agent that reviews")
     elif review.agent == _NO_REVIEWER:
@@ -43,5 +52,3 @@ def _review(
         yield Violation(f"{path}.prompt", f"is {size:,} bytes; {at_most(MAX_PROMPT_BYTES)}")
     yield from text_rules.no_nul(f"{path}.prompt", review.prompt)
     yield from text_rules.title(f"{path}.model", review.model)
-    if review.HasField("rounds") and not 1 <= review.rounds <= MAX_ROUNDS:
-        yield Violation(f"{path}.rounds", f"is {review.rounds:,}; it must be from 1 to {MAX_ROUNDS}")

@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "finite_number": "must be a number",
     "list_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
     "literal_error": "must be {expected}",
     "greater_than": "must be greater than {gt:g}",

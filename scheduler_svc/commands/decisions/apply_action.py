@@ -20,6 +20,7 @@ from scheduler_svc.policy.actions import (
     AskPlace,
     AwaitMerge,
     ChooseCandidate,
+    CompareCandidates,
     DenyOverdue,
     FailCandidates,
     FailTask,
@@ -225,6 +226,11 @@ def _start_candidates(connection: Connection, action: StartCandidates, now: int)
 @_effect_of(AskForChoice)
 def _ask_for_choice(connection: Connection, action: AskForChoice, now: int) -> bool:
     return candidates.ask(connection, action.task, action.candidates, now)
+
+
+@_effect_of(CompareCandidates)
+def _compare_candidates(connection: Connection, action: CompareCandidates, _now: int) -> bool:
+    return candidates.compare(connection, action.task, action.candidates)
 
 
 @_effect_of(ChooseCandidate)

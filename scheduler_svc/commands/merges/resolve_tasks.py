@@ -69,8 +69,10 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
     """Returns the task: a copy of the epic's last task with its own key, title and prompt."""
     spec = pb.PlanTask()
     spec.CopyFrom(last)
-    for field in ("script", "estimate", "budget_usd_micros", "needs", "reviews", "candidates", "score"):
+    for field in ("script", "estimate", "budget_usd_micros", "needs", "reviews"):
         spec.ClearField(field)
+    for choice in ("candidates", "score", "choose"):
+        spec.ClearField(choice)
     if agent:
         replace_agent(spec, agent)
     # The correct resolution may leave the epic unchanged.

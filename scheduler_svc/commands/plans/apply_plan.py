@@ -12,13 +12,13 @@ from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.plans.plan_changes import Comparison, apply, compare, past_difference
 from scheduler_svc.commands.plans.skip_failed import skip_failed
 from scheduler_svc.commands.runs.create_run import CHECKER, refuse_if
-from scheduler_svc.commands.workers.fleet_offers import programs_for, unplaceable
+from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
 from scheduler_svc.model.home import Home
 from scheduler_svc.model.sessions.agent_availability import check_all_available, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
-from scheduler_svc.store.rows import plans
+from scheduler_svc.store.rows import plans, runs
 from scheduler_svc.store.rows.callers import requests
 
 
@@ -55,6 +55,8 @@ async def apply_plan(
         # The run may have continued since.
         current = compare(connection, name, request.plan, request.revision)
         revision = apply(connection, current, request, call.principal.name, now)
+        ignored = remark(request.plan, _home(current), has_pods=workers.pool is not None)
+        runs.change(connection, name, remark=ignored)
         return f"{name}/plans/{revision}" if current.changes else name
 
     write = partial(requests.once, request=request, work=work, call=call, now=now)
@@ -81,9 +83,13 @@ def _answer(connection: Connection, name: RunName, made: str) -> pb.ApplyPlanRes
     )
 
 
+def _home(found: Comparison) -> Home:
+    return Home(found.run.project, found.run.worker, found.run.served)
+
+
 def _check_agents(found: Comparison, workers: Workers, project_budget: str) -> None:
     """Raises if the run's worker cannot start an agent of a changed task, or no limit could stop it."""
-    home = Home(found.run.project, found.run.worker, found.run.served)
+    home = _home(found)
     refuse_if(list(unplaceable(found.after, home)))
     new = found.new_tasks()
     if not new:

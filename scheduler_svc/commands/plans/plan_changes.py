@@ -10,7 +10,13 @@ from scheduler_svc.commands.runs.create_run import budget_of, epic_row, estimate
 from scheduler_svc.commands.runs.reopen import check_not_cancelling, is_closed, reopen_run, reopen_task
 from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.model.plans.draft_words import not_for_drafts
-from scheduler_svc.model.plans.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.model.plans.plan_defaults import (
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+    with_place,
+)
 from scheduler_svc.model.plans.plan_difference import (
     ORDER,
     Progress,
@@ -94,7 +100,9 @@ def compare(
         raise _changed(connection, name, newest, revision)
     granted = _granted(pb.Plan.FromString(run.plan), newest.plan)
     file = pb.ProjectFile.FromString(run.project_file) if run.project_file else None
-    before, after = (_effective(each, granted, file) for each in (newest.plan, plan))
+    before, after = (
+        _effective(with_place(each, file, run.project), granted, file) for each in (newest.plan, plan)
+    )
     progress = read_progress(connection, name, run.agent, skips)
     changes = difference(before, after, progress)
     return Comparison(name, run, newest.revision, after, progress, changes)
@@ -199,7 +207,7 @@ class _Writer:
         if change.kind == _REMOVED:
             self._remove_epic(name)
             return
-        spec = resolved_epic(self._epics[change.epic], self._found.after.defaults, self._found.after.sync)
+        spec = resolved_epic(self._epics[change.epic], self._found.after)
         if change.kind == _ADDED:
             self._add_epic(name, spec)
             return
@@ -267,6 +275,7 @@ class _Writer:
         values |= {
             "needs": " ".join(now.needs),
             "candidates": len(now.candidates),
+            "compares": now.HasField("choose"),
             "agents": agents_of(now),
         }
         if "budget_usd" in fields:

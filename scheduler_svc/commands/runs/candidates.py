@@ -14,11 +14,16 @@ from scheduler_svc.policy.decision import should_retry
 from scheduler_svc.store.db.database import Connection, Row
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.outcomes.candidate_outcomes import candidate_rows, give_up
+from scheduler_svc.store.queries.assignments import submitted_attempt
+from scheduler_svc.store.queries.records import is_tried
 from scheduler_svc.store.queries.records import task_row as read_task
-from scheduler_svc.store.queries.resources import get_attempt, get_task
+from scheduler_svc.store.queries.resources import get_task
 from scheduler_svc.store.rows import tasks
 
 _ACTOR = "scheduler"
+
+# How the newest attempt of a candidate ends that failed on its own. Its work can have been rejected by a review.
+_NOT_STOPPED = {pb.ATTEMPT_STATE_FAILED, pb.ATTEMPT_STATE_REVIEWED}
 
 _NOT_PASSED = {
     pb.TASK_STATE_PENDING: "it has not started",
@@ -73,6 +78,19 @@ def ask(connection: Connection, name: TaskName, numbers: Sequence[int], now: int
     return True
 
 
+def compare(connection: Connection, name: TaskName, numbers: Sequence[int]) -> bool:
+    """Has the next attempt compare these candidates; returns False if the task no longer waits for them."""
+    row = read_task(connection, name)
+    if row is None or row.chosen or row.review is not None or not is_tried(connection, name):
+        return False
+    lanes = {each.candidate: each for each in candidate_rows(connection, name)}
+    review = pb.Review()
+    for number in numbers:
+        lane = lanes[number]
+        review.comparison.candidates.add(candidate=number, commit=lane.commit_id, score=lane.score)
+    return tasks.try_to(connection, name, transitions.TASK_REVIEW, review=review.SerializeToString())
+
+
 def choose(connection: Connection, name: TaskName, number: int, reason: str, now: int) -> bool:
     """Has the work of a candidate taken over; all have ended. Returns False if another choice was made meanwhile.
 
@@ -98,7 +116,7 @@ def fail(connection: Connection, name: TaskName, now: int) -> bool:
     failed = [name.of_candidate(each.candidate) for each in rows if each.state == pb.TASK_STATE_FAILED]
     # What the operator stopped is not tried again by itself.
     states = {get_task(connection, each).latest_attempt.state for each in failed}
-    outcome = pb.OUTCOME_FAILED if pb.ATTEMPT_STATE_FAILED in states else pb.OUTCOME_STOPPED
+    outcome = pb.OUTCOME_FAILED if _NOT_STOPPED & states else pb.OUTCOME_STOPPED
     again = should_retry(outcome, row.rounds, pb.PlanTask.FromString(row.spec).retries, 0)
     why = next((each.reason for each in rows if each.reason), "")
     reason = f"none of its {len(rows)} candidates passed" + (f"; the first: {why}" if why else "")
@@ -129,24 +147,40 @@ def choose_candidate(connection: Connection, name: TaskName, actor: str, number:
     if lane.state != pb.TASK_STATE_PASSED:
         raise wrong_state(name.of_candidate(number), pb.TaskState.Name(lane.state), _NOT_PASSED[lane.state])
     _check_passed(connection, name, lane)
-    if row.state == pb.TASK_STATE_FAILED:
+    _move_to_choice(connection, name, row, number, actor=actor, now=now)
+    append(connection, [event(name, actor, candidate_chosen=pb.CandidateChosen(candidate=number))], now)
+
+
+def _move_to_choice(
+    connection: Connection, name: TaskName, row: Row, number: int, *, actor: str, now: int
+) -> None:
+    """Has the work of a candidate taken over that has passed; raises WRONG_STATE."""
+    state, compares = pb.TaskState.ValueType(row.state), row.review is not None
+    if state == pb.TASK_STATE_FAILED:
         check_reopenable(connection, name.parent)
-        tasks.move_from(connection, name, row.state, transitions.TASK_CHOOSE_AGAIN, chosen=number)
+        tasks.move_from(connection, name, state, transitions.TASK_CHOOSE_AGAIN, chosen=number)
         reopen_task(connection, name, actor, now)
-    elif row.chosen or row.state not in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
-        advice = f"candidate {row.chosen} was chosen" if row.chosen else "its candidates do not run"
-        raise wrong_state(name, state, advice)
-    elif row.state == pb.TASK_STATE_WAITING:
-        tasks.move_from(connection, name, row.state, transitions.TASK_CHOOSE, chosen=number)
+    elif row.chosen:
+        raise wrong_state(name, pb.TaskState.Name(state), f"candidate {row.chosen} was chosen")
+    elif state == pb.TASK_STATE_PENDING and compares:
+        # The comparison has not started.
+        tasks.move_from(connection, name, state, transitions.TASK_CHOOSE_UNCOMPARED, chosen=number)
+    elif state == pb.TASK_STATE_WAITING:
+        tasks.move_from(connection, name, state, transitions.TASK_CHOOSE, chosen=number)
+    elif state != pb.TASK_STATE_RUNNING:
+        raise wrong_state(name, pb.TaskState.Name(state), "its candidates do not run")
+    elif not is_tried(connection, name):
+        attempt = name.attempt(row.attempt_count)
+        advice = f"an agent compares its candidates; stop {attempt} first, or wait for its choice"
+        raise wrong_state(name, pb.TaskState.Name(state), advice)
     else:
         # The others are stopped first.
         tasks.change(connection, name, chosen=number)
-    append(connection, [event(name, actor, candidate_chosen=pb.CandidateChosen(candidate=number))], now)
 
 
 def _check_passed(connection: Connection, name: TaskName, lane: Row) -> None:
     """Raises WRONG_STATE if the candidate's work was given up, as when its task was skipped."""
-    attempt = get_attempt(connection, name.of_candidate(lane.candidate).attempt(lane.attempt_count))
-    if attempt.state != pb.ATTEMPT_STATE_SUBMITTED:
+    candidate = name.of_candidate(lane.candidate)
+    if submitted_attempt(connection, candidate) is None:
         advice = "its work is no longer up for a choice; retry the task"
-        raise wrong_state(attempt.name, pb.AttemptState.Name(attempt.state), advice)
+        raise wrong_state(candidate, pb.TaskState.Name(lane.state), advice)

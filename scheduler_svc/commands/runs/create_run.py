@@ -14,9 +14,15 @@ from heddle.names import EpicName, RunName
 from heddle.plan import rules
 from heddle.plan.validation import budget_rules
 from scheduler_svc.commands.runs.run_again import filled
-from scheduler_svc.commands.workers.fleet_offers import programs_for, unplaceable
+from scheduler_svc.commands.workers.fleet_offers import programs_for, remark, unplaceable
 from scheduler_svc.model.home import Home
-from scheduler_svc.model.plans.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.model.plans.plan_defaults import (
+    merge_checks,
+    resolved_epic,
+    resolved_tasks,
+    with_checks,
+    with_place,
+)
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.model.sessions.agent_availability import (
     agents_of,
@@ -61,6 +67,8 @@ class _Base:
     # True: the worker serves the project to others. If not: why, if that is known.
     served: bool = False
     not_served: str = ""
+    # What of the plan has no effect. Empty: nothing.
+    remark: str = ""
 
     @property
     def home(self) -> Home:
@@ -115,6 +123,7 @@ async def create_run(
     refuse_if(list(unplaceable(asked.plan, base.home, base.not_served)))
     programs = tuple(programs_for(workers, base.home))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
+    base = replace(base, remark=remark(asked.plan, base.home, has_pods=workers.pool is not None))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -218,6 +227,7 @@ def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
         base_behind=base.behind,
+        remark=base.remark,
     )
 
 
@@ -257,7 +267,7 @@ def _write(
     )
     events = [
         _created(name, plan, base, actor),
-        *_write_tasks(connection, name, plan, defaults, request.agent),
+        *_write_tasks(connection, name, with_place(plan, base.file, base.project), defaults, request.agent),
     ]
     if full:
         # Existing runs received this event when the worker became full.
@@ -286,7 +296,7 @@ def _write_tasks(
     task_rows = []
     events = []
     for place, epic in enumerate(plan.epics):
-        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults, plan.sync)))
+        epic_rows.append(epic_row(name.epic(epic.key), place, resolved_epic(epic, plan)))
         for position, task in enumerate(resolved_tasks(epic, defaults, agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if not epic.depends_on:
@@ -336,6 +346,7 @@ def _run_row(
         "budget_micros": budget_of(plan),
         "agent": request.agent,
         "creator": actor,
+        "remark": base.remark,
         "created_at": now,
     }
 
@@ -365,6 +376,7 @@ def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obje
         "estimate": estimate_of(spec),
         "needs": " ".join(spec.needs),
         "candidates": len(spec.candidates),
+        "compares": spec.HasField("choose"),
         "agents": agents_of(spec),
         "budget_micros": budget_of(spec),
         "spec": spec.SerializeToString(),

@@ -75,6 +75,11 @@ def _check_free(connection: Connection, name: EpicName, rows: Sequence[Row]) -> 
             raise wrong_state(name, state, f"stop {attempt} first, or wait for its end")
         if row.attempt_state == pb.ATTEMPT_STATE_PARKED and row.state not in _OVER:
             raise wrong_state(name, state, f"{attempt} is parked: stop it first, or let it finish")
+    pending = (row for row in rows if row.state == pb.TASK_STATE_PENDING)
+    # Submitted work is accepted only on top of what it was based on.
+    if judged := next((row.task for row in pending if row.review is not None or row.chosen), None):
+        advice = f"the work of {name.task(judged)} is being decided about: let that end, or skip the task"
+        raise wrong_state(name, state, advice)
     if tried := next((row.task for row in rows if row.state in _TRIED), None):
         raise wrong_state(name, state, f"stop the candidates of {name.task(tried)} first, or let them finish")
 

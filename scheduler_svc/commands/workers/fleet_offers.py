@@ -41,9 +41,23 @@ def unplaceable(plan: pb.Plan, home: Home, why: str = "") -> Iterator[Violation]
     if home.placed:
         return
     why = why or "its worker does not serve it to others (HEDDLE_GIT_LISTEN)"
-    for index, epic in enumerate(plan.epics):
-        if epic.place:
+    parts: dict[str, pb.Plan | pb.PlanEpic] = {
+        "": plan,
+        **{f"epics[{index}].": epic for index, epic in enumerate(plan.epics)},
+    }
+    for prefix, part in parts.items():
+        if part.place:
             yield Violation(
-                f"epics[{index}].place",
+                f"{prefix}place",
                 f"needs a project whose epics can be on any worker: {home.project} is a path, and {why}",
             )
+
+
+def remark(plan: pb.Plan, home: Home, *, has_pods: bool) -> str:
+    """Returns what of a plan has no effect, and why; empty if all of it has."""
+    asking = [epic.key for epic in plan.epics if epic.resources or plan.resources]
+    if not asking or (has_pods and home.placed):
+        return ""
+    why = "its epics stay on the worker of their run" if has_pods else "this installation makes no pods"
+    named = ", ".join(asking[:5]) + (", …" if len(asking) > 5 else "")
+    return f"the `resources` of {named} are ignored: {why}, so sessions have what their worker has"

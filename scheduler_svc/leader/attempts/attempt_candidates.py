@@ -13,7 +13,7 @@ from scheduler_svc.leader.context import metrics
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.model.plans import candidates
 from scheduler_svc.store.db.doorbell import attempt_topics
-from scheduler_svc.store.outcomes import candidate_outcomes
+from scheduler_svc.store.outcomes import candidate_outcomes, review_outcomes
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.resources import get_attempt
 
@@ -21,7 +21,7 @@ from scheduler_svc.store.queries.resources import get_attempt
 async def submit(
     term: Term, attempt: AttemptName, spec: pb.PlanTask, request: pb.CommitTaskRequest, commit: Commit
 ) -> None:
-    """Keeps the work of a candidate whose checks passed. Raises CHANGE_REFUSED if it has no score."""
+    """Keeps the work of a candidate whose checks passed, and has it reviewed if its task has reviews. Raises CHANGE_REFUSED if it has no score."""
     found = await term.read(partial(get_attempt, name=attempt))
     try:
         score = candidates.score_of(spec, found.checks)
@@ -29,9 +29,19 @@ async def submit(
         raise HeddleError(pb.ERROR_REASON_CHANGE_REFUSED, str(error)) from error
     request.submit = True
     committed = await commit(request)
-    end = partial(
-        candidate_outcomes.submit, attempt=attempt, committed=committed, score=score, now=term.now()
-    )
+    if spec.reviews and not committed.no_changes:
+        end: partial[None] = partial(
+            review_outcomes.submit,
+            attempt=attempt,
+            committed=committed,
+            kept_ref=committed.kept_ref,
+            now=term.now(),
+            score=score,
+        )
+    else:
+        end = partial(
+            candidate_outcomes.submit, attempt=attempt, committed=committed, score=score, now=term.now()
+        )
     await term.write("submit", end, *attempt_topics(attempt))
     metrics.attempt_ended(spec.agent, pb.OUTCOME_SUCCEEDED)
 

@@ -17,7 +17,13 @@ from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.timing.backoff import Backoff
-from scheduler_svc.leader.attempts import attempt_candidates, attempt_reviews, attempt_waits
+from scheduler_svc.leader.attempts import (
+    attempt_candidates,
+    attempt_comparisons,
+    attempt_reviews,
+    attempt_waits,
+)
+from scheduler_svc.leader.attempts.artifact_copies import copy_artifacts
 from scheduler_svc.leader.attempts.attempt_calls import AttemptCalls, PlaceLostError, StoppedError
 from scheduler_svc.leader.attempts.attempt_prompt import prompt_of
 from scheduler_svc.leader.attempts.draft_handover import hand_over
@@ -234,6 +240,8 @@ class AttemptDriver:
                 async with aclosing(joined(answers)) as stream:
                     async for answer in stream:
                         failpoint("WatchSession.after_call")
+                        if assignment.generation:
+                            await copy_artifacts(self._term, self._attempt, worker.name, answer.events)
                         result = await self._ingest(answer, assignment)
                         after = answer.events[-1].sequence
                         if result is not None:
@@ -277,6 +285,8 @@ class AttemptDriver:
             await hand_over(self._term, self._attempt, assignment, await self._discard(assignment))
         elif assignment.takes_over:
             await attempt_candidates.accept(self._term, self._attempt, assignment, commit)
+        elif assignment.review is not None and assignment.review.HasField("comparison"):
+            await attempt_comparisons.judge(self._term, self._attempt, assignment, assignment.review)
         elif assignment.review is not None:
             await attempt_reviews.judge(self._term, self._attempt, assignment, assignment.review, commit)
         else:

@@ -19,7 +19,7 @@ from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.queries.session_log import final_text
 
 # The end of a reviewer's output that is searched for its answer.
-_ANSWER_BYTES: Final = 2 << 20
+ANSWER_BYTES: Final = 2 << 20
 
 
 async def submit(
@@ -52,6 +52,11 @@ def environment(review: pb.Review | None) -> dict[str, str]:
     """Returns the variables of a reviewer's session; none for other sessions."""
     if review is None:
         return {}
+    if review.HasField("comparison"):
+        compared = review.comparison.candidates
+        numbers = " ".join(str(each.candidate) for each in compared)
+        commits = {f"HEDDLE_CANDIDATE_{each.candidate}_COMMIT": each.commit for each in compared}
+        return {"HEDDLE_CANDIDATES": numbers} | commits
     return {"HEDDLE_REVIEW_BASE": f"{review.commit}^", "HEDDLE_REVIEW_COMMIT": review.commit}
 
 
@@ -60,7 +65,7 @@ async def judge(
 ) -> None:
     """Records what a reviewer answered. If that was the last review, accepts the task with the reviewed work."""
     metrics.attempt_ended(assignment.spec.agent, pb.OUTCOME_SUCCEEDED)
-    text = await term.read(partial(final_text, name=attempt, most=_ANSWER_BYTES))
+    text = await term.read(partial(final_text, name=attempt, most=ANSWER_BYTES))
     try:
         answer = review_answer.read(text)
     except review_answer.UnreadableError as error:
@@ -74,6 +79,11 @@ async def judge(
         await term.write("finish_review", end, *attempt_topics(attempt))
         return
     worked = attempt.parent.attempt(review.attempt)
+    if attempt.parent.candidate:
+        # Its task takes over the work once it is chosen.
+        passed = partial(review_outcomes.pass_candidate, attempt=attempt, done=done, now=term.now())
+        await term.write("pass_candidate", passed, *attempt_topics(attempt))
+        return
     committed = await commit(acceptance(term, attempt, assignment, worked, review.commit))
     accept = partial(review_outcomes.accept, attempt=attempt, done=done, committed=committed, now=term.now())
     await term.write("accept_reviewed", accept, *attempt_topics(attempt))

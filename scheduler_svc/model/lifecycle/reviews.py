@@ -90,7 +90,15 @@ def reviewer_spec(spec: pb.PlanTask, review: pb.Review) -> pb.PlanTask:
 
     Its prompt is still that of the task.
     """
-    of_plan = spec.reviews[review.position - 1]
+    return _reading_spec(spec, spec.reviews[review.position - 1])
+
+
+def comparing_spec(spec: pb.PlanTask) -> pb.PlanTask:
+    """Returns the task as the agent gets it that compares its candidates; see `reviewer_spec`."""
+    return _reading_spec(spec, spec.choose)
+
+
+def _reading_spec(spec: pb.PlanTask, of_plan: pb.PlanReview | pb.PlanChoice) -> pb.PlanTask:
     reviewer = pb.PlanTask(
         key=spec.key,
         title=spec.title,
@@ -98,6 +106,7 @@ def reviewer_spec(spec: pb.PlanTask, review: pb.Review) -> pb.PlanTask:
         agent=of_plan.agent,
         model=of_plan.model,
         reviews=spec.reviews,
+        choose=spec.choose if spec.HasField("choose") else None,
         permissions=pb.Permissions(
             default=pb.PERMISSION_DECISION_DENY,
             allow=_READS,

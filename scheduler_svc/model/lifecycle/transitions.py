@@ -253,10 +253,22 @@ TASK_STOP_PARKED: Final = Move("stopping", _tasks(_PENDING, _WAITING), {"state":
 TASK_SKIP: Final = Move("skipping", _tasks(_PENDING), {"state": _SKIPPED}, _DECIDED)
 TASK_SKIP_PARKED: Final = Move("skipping", _tasks(_PENDING, _WAITING), {"state": _SKIPPED}, _DECIDED)
 # Its candidates start. It stays RUNNING without an attempt until one of them is chosen or none is left.
-TASK_TRY: Final = Move("starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": "", **_UNCHOSEN})
+TASK_TRY: Final = Move(
+    "starting", _tasks(_PENDING), {"state": _RUNNING}, {"reason": "", **_UNCHOSEN, **_DECIDED}
+)
 # Its next attempt takes over the work of the chosen candidate. The choice was already made if the last such attempt
 # failed.
-TASK_CHOOSE: Final = Move("the choice of a candidate", _LIVE, {"state": _PENDING}, {"reason": "", **_PACE})
+TASK_CHOOSE: Final = Move(
+    "the choice of a candidate", _LIVE, {"state": _PENDING}, {"reason": "", **_PACE, **_DECIDED}
+)
+# No agent has begun to compare its candidates.
+TASK_CHOOSE_UNCOMPARED: Final = Move(
+    "the choice of a candidate", _tasks(_PENDING), {"state": _PENDING}, {"reason": "", **_PACE, **_DECIDED}
+)
+# The agent that compared its candidates chose none: its score or a person decides.
+TASK_UNCOMPARED: Final = Move(
+    "a comparison without a result", _LIVE, {"state": _RUNNING}, {"reason": "", **_PACE}
+)
 TASK_CHOOSE_AGAIN: Final = Move(
     "the choice of a candidate",
     _tasks(_FAILED),
@@ -265,17 +277,19 @@ TASK_CHOOSE_AGAIN: Final = Move(
 )
 TASK_SKIP_TRIED: Final = Move("skipping", _LIVE, {"state": _SKIPPED}, {**_PACE, **_DECIDED})
 # A candidate.
-TASK_PASS: Final = Move("passing", _LIVE, {"state": _PASSED}, {"reason": "", **_PACE})
+TASK_PASS: Final = Move("passing", _LIVE, {"state": _PASSED}, {"reason": "", **_PACE, **_DECIDED})
 TASK_WIN: Final = Move("accepting", _tasks(_PASSED), {"state": _ACCEPTED})
 TASK_TRY_AGAIN: Final = Move(
     "starting again",
     _tasks(_PENDING, _ACCEPTED, _FAILED, _SKIPPED, _PASSED),
     {"state": _PENDING},
-    {"reason": "", "skipped_by": "", "score": None, **_RESULT, **_PACE},
+    {"reason": "", "skipped_by": "", "score": None, **_RESULT, **_PACE, **_DECIDED},
 )
 # The operator may also skip a failed task.
 TASK_TAKE_OUT: Final = Move("skipping", _tasks(_PENDING, _WAITING, _FAILED), {"state": _SKIPPED}, _DECIDED)
-TASK_PUT_BACK: Final = Move("putting back", _tasks(_SKIPPED), {"state": _PENDING}, {"reason": ""})
+TASK_PUT_BACK: Final = Move(
+    "putting back", _tasks(_SKIPPED), {"state": _PENDING}, {"reason": "", **_UNCHOSEN}
+)
 TASK_RETRY: Final = Move(
     "retrying",
     _tasks(_FAILED, _SKIPPED),
@@ -310,6 +324,8 @@ TASK_MOVES: Final[tuple[Move[TaskStatus], ...]] = (
     TASK_SKIP_PARKED,
     TASK_TRY,
     TASK_CHOOSE,
+    TASK_CHOOSE_UNCOMPARED,
+    TASK_UNCOMPARED,
     TASK_CHOOSE_AGAIN,
     TASK_SKIP_TRIED,
     TASK_PASS,

@@ -40,7 +40,7 @@ def score_of(task: pb.PlanTask, checks: Sequence[pb.CheckFinished]) -> float | N
 def _spec(task: pb.PlanTask, candidate: pb.PlanCandidate) -> pb.PlanTask:
     spec = pb.PlanTask()
     spec.CopyFrom(task)
-    for field in ("key", "candidates", "budget_usd_micros", "retries"):
+    for field in ("key", "candidates", "choose", "budget_usd_micros", "retries"):
         spec.ClearField(field)
     if candidate.agent:
         replace_agent(spec, candidate.agent)

@@ -4,7 +4,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.plan.rules import SCRIPTED, resolved_merge
 from heddle.plan.validation import permission_rules
 
@@ -15,15 +15,9 @@ DEFAULT_PRIORITY: Final = 999
 BACKGROUND_WAIT: Final = 300
 
 
-def resolved_epic(
-    epic: pb.PlanEpic,
-    defaults: pb.TaskDefaults,
-    sync: "pb.SyncPolicy.ValueType" = pb.SYNC_POLICY_UNSPECIFIED,
-) -> pb.PlanEpic:
-    """Returns the epic without its tasks, with title, priority, on_failure, merge, on_conflict and sync.
-
-    `sync` is that of the plan.
-    """
+def resolved_epic(epic: pb.PlanEpic, plan: pb.Plan) -> pb.PlanEpic:
+    """Returns an epic of a plan without its tasks, with all that the plan has for it."""
+    defaults = plan.defaults
     resolved = pb.PlanEpic()
     resolved.CopyFrom(epic)
     resolved.ClearField("tasks")
@@ -33,7 +27,9 @@ def resolved_epic(
     resolved.on_failure = epic.on_failure or defaults.on_failure or pb.ON_FAILURE_CONTINUE
     resolved.merge = resolved_merge(epic, defaults)
     resolved.on_conflict = epic.on_conflict or defaults.on_conflict or pb.ON_CONFLICT_WAIT
-    resolved.sync = epic.sync or sync or pb.SYNC_POLICY_OFF
+    resolved.sync = epic.sync or plan.sync or pb.SYNC_POLICY_OFF
+    for name in ("place", "resources"):
+        getattr(resolved, name).update({**getattr(plan, name), **getattr(epic, name)})
     return resolved
 
 
@@ -61,6 +57,15 @@ def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
     limits = said if said.HasField("timeout") else defaults
     if limits.HasField("timeout"):
         resolved.timeout.CopyFrom(limits.timeout)
+    return resolved
+
+
+def with_place(plan: pb.Plan, file: pb.ProjectFile | None, project: str) -> pb.Plan:
+    """Returns a plan with the labels of the project file, if the project is a URL; those of the plan win."""
+    resolved = pb.Plan()
+    resolved.CopyFrom(plan)
+    if file and urls.is_url(project):
+        resolved.place.update({**file.place, **plan.place})
     return resolved
 
 

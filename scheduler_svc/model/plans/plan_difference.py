@@ -130,6 +130,8 @@ def _raw(message: Any, each: Any) -> object:
     if each.has_presence and not message.HasField(each.name):
         return None
     value = getattr(message, each.name)
+    if each.message_type and each.message_type.GetOptions().map_entry:
+        return dict(value)
     return list(value) if each.is_repeated else value
 
 
@@ -175,8 +177,7 @@ def _epic(
     order: tuple[int, int] | None,
 ) -> Iterator[pb.PlanChange]:
     stand = progress.epics[before.key]
-    old = resolved_epic(before, old_plan.defaults, old_plan.sync)
-    new = resolved_epic(after, new_plan.defaults, new_plan.sync)
+    old, new = resolved_epic(before, old_plan), resolved_epic(after, new_plan)
     written = set(changed_fields(before, after))
     locked = (_AT_START if stand.started else frozenset()) | (_AT_MERGE if stand.merged else frozenset())
     names = [name for name in changed_fields(old, new) if name not in locked or name in written]

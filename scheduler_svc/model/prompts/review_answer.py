@@ -32,7 +32,12 @@ class Answer(NamedTuple):
 
 
 def read(text: str) -> Answer:
-    """Returns the findings of a reviewer's final message or of a command's output; raises UnreadableError.
+    """Returns the findings of a reviewer's final message or of a command's output; raises UnreadableError."""
+    return _answer(object_of(text))
+
+
+def object_of(text: str) -> object:
+    """Returns the JSON value in a final message or in a command's output; raises UnreadableError.
 
     It is the last block fenced as json; without such a block, the whole text or its last line must be JSON.
     """
@@ -41,14 +46,14 @@ def read(text: str) -> Answer:
     if blocks:
         if not blocks[-1].closed:
             raise UnreadableError("its last ```json block is not closed")
-        return _answer(_parsed(blocks[-1].content, "the last ```json block"))
+        return _parsed(blocks[-1].content, "the last ```json block")
     lines = text.strip().splitlines()
     if not lines:
         raise UnreadableError("it is empty")
     for candidate in (text.strip(), lines[-1].strip()):
         if candidate.startswith(("{", "[")):
             try:
-                return _answer(json.loads(candidate))
+                return json.loads(candidate)
             except (ValueError, RecursionError):
                 continue
     raise UnreadableError("it has no ```json block and is not JSON")
@@ -74,7 +79,7 @@ def _answer(value: object) -> Answer:
     summary = said.get("summary")
     return Answer(
         [_finding(f"findings[{index}]", each) for index, each in enumerate(found)],
-        _short(summary) if isinstance(summary, str) else "",
+        short(summary) if isinstance(summary, str) else "",
     )
 
 
@@ -93,17 +98,18 @@ def _finding(path: str, value: Any) -> pb.ReviewFinding:
     if line is not None and (isinstance(line, bool) or not isinstance(line, int) or line > _MAX_LINE):
         raise UnreadableError(f"{path}.line must be a whole number, not {_shown(line)}")
     return pb.ReviewFinding(
-        file=_short(file or ""),
+        file=short(file or ""),
         line=max(0, line or 0),
         severity=_SEVERITIES[severity.strip().lower()],
-        text=_short(text),
+        text=short(text),
     )
 
 
 _SEVERITY_WORDS: Final = "error, warning or note"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Returns a text of an answer as it is stored: at most MAX_TEXT characters, all of which a message can have."""
     # JSON can have halves of surrogate pairs, which no message can have.
     whole = text.strip().encode(errors="replace").decode().replace("\0", "\ufffd")
     return whole if len(whole) <= MAX_TEXT else f"{whole[: MAX_TEXT - 1]}…"

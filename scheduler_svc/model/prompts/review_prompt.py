@@ -40,8 +40,7 @@ def _for_reviewer(
     yield "\nThe task of the agent was:\n"
     yield from (f"    {line}" for line in task.splitlines())
     yield "\nIts change:\n"
-    fence = "`" * max(3, *(len(each) + 1 for each in re.findall(r"`+", diff))) if "`" in diff else "```"
-    yield f"{fence}diff\n{diff.rstrip()}\n{fence}"
+    yield fenced(diff)
     if not whole:
         yield f"The change continues: {shows} shows all of it."
     yield "\nDecide whether the work does its task, and whether it is correct.\n"
@@ -50,6 +49,12 @@ def _for_reviewer(
     yield _FORM
     if review.problem:
         yield f"\nYou were asked before, but your answer could not be used: {review.problem}"
+
+
+def fenced(diff: str) -> str:
+    """Returns a change as a block of Markdown."""
+    fence = "`" * max(3, *(len(each) + 1 for each in re.findall(r"`+", diff))) if "`" in diff else "```"
+    return f"{fence}diff\n{diff.rstrip()}\n{fence}"
 
 
 def for_worker(prompt: str, agent: str, rejected: pb.Review, *, files_kept: bool) -> str:

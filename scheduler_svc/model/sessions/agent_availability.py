@@ -14,8 +14,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:-]+")
 
 
 def agents_of(task: pb.PlanTask) -> str:
-    """Returns the agents of a task, its candidates and its reviews, one a line, as `is_offered` compares them with a worker's."""
-    names = dict.fromkeys([task.agent, *_of_candidates(task), *(review.agent for review in task.reviews)])
+    """Returns all agents of a task, also those that review, one a line, as `is_offered` compares them with a worker's."""
+    reviewers = (agent for _, agent in reviewers_of(task))
+    names = dict.fromkeys([task.agent, *_of_candidates(task), *reviewers])
     return "\n".join(name if _NAME.fullmatch(name) else _kind(name) for name in names)
 
 
@@ -49,8 +50,8 @@ def check_all_available(task: pb.PlanTask, needed_by: str, programs: Sequence[pb
     check_available(task.agent, needed_by, programs)
     for agent in _of_candidates(task):
         check_available(agent, f"a candidate of {needed_by}", programs)
-    for review in task.reviews:
-        check_available(review.agent, f"a review of {needed_by}", programs)
+    for what, agent in reviewers_of(task):
+        check_available(agent, f"{what} {needed_by}", programs)
 
 
 def without_limit(
@@ -67,10 +68,16 @@ def without_limit(
         limited = program.holds_max_turns and task.HasField("max_turns")
         if program.usage_reports == pb.USAGE_REPORTS_LATE and not limited:
             return [budget_rules.needs_limit(path, agent, budget, holds_max_turns=program.holds_max_turns)]
-    for review in task.reviews:
-        if _program(review.agent, programs).usage_reports == pb.USAGE_REPORTS_LATE:
-            return [budget_rules.needs_limit(path, review.agent, budget)]
+    for _, agent in reviewers_of(task):
+        if _program(agent, programs).usage_reports == pb.USAGE_REPORTS_LATE:
+            return [budget_rules.needs_limit(path, agent, budget)]
     return []
+
+
+def reviewers_of(task: pb.PlanTask) -> list[tuple[str, str]]:
+    """Returns what agents judge about the task's work, as "a review of", each with its agent."""
+    found = [("a review of", review.agent) for review in task.reviews]
+    return [*found, ("the choice of a candidate of", task.choose.agent)] if task.HasField("choose") else found
 
 
 def _of_candidates(task: pb.PlanTask) -> list[str]:

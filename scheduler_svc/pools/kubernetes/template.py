@@ -118,6 +118,8 @@ class Template:
             merge(pod, self.labels[wanted])
         if image := self._image(spec.agents):
             merge(pod, {"spec": {"containers": [{"name": _AGENT, "image": image}]}})
+        if spec.resources:
+            _request(pod, spec.resources)
         metadata = pod["metadata"]
         metadata["name"] = names.pod_name(spec.key)
         metadata["labels"] = {
@@ -140,6 +142,19 @@ class Template:
             f"no image has {' and '.join(sorted(needed))}, which the tasks of one epic need; add one to `images` of"
             " the pod template"
         )
+
+
+def _request(pod: Manifest, resources: Mapping[str, str]) -> None:
+    """Makes the container of agents request resources, and limits it to them.
+
+    Its CPU is only limited if the template limits it: an idle CPU of the node would be wasted.
+    """
+    agent = next(each for each in pod["spec"]["containers"] if each.get("name") == _AGENT)
+    limited = ((agent.get("resources") or {}).get("limits") or {}).keys()
+    limits = {name: value for name, value in resources.items() if name != "cpu" or name in limited}
+    agent["resources"] = agent.get("resources") or {}
+    for key, values in (("requests", dict(resources)), ("limits", limits)):
+        agent["resources"][key] = {**(agent["resources"].get(key) or {}), **values}
 
 
 def merge(target: Manifest, change: Manifest) -> None:

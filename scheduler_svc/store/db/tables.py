@@ -77,6 +77,7 @@ runs = sa.Table(
     sa.Column("project_file", sa.LargeBinary),
     # True: its agent drafts a plan. `revises` is the run whose plan that changes. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("remark", sa.Text, nullable=False, server_default=""),
     sa.Column("revises", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
@@ -150,9 +151,7 @@ epics = sa.Table(
 tasks = sa.Table(
     "tasks",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     # In the order of execution within the epic, from 1.
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("state", sa.Integer, nullable=False),
@@ -180,12 +179,15 @@ tasks = sa.Table(
     sa.Column("budget_micros", sa.BigInteger),
     # The accepted attempt, which reviews can follow. Null: none, or an earlier version accepted the newest one.
     sa.Column("accepted_attempt", sa.Integer),
-    # pb.Review: the review that its next attempt does; with the verdict REJECTED, the one whose findings its next
-    # attempt fixes. Null: its work is not under review.
+    # pb.Review: the review or comparison that its next attempt does; with the verdict REJECTED, the one whose findings
+    # its next attempt fixes. While the task waits for a choice: the comparison that made none. Null: its work is not
+    # under review.
     sa.Column("review", sa.LargeBinary),
     # How many candidates its plan has, and how often these have started together.
     sa.Column("candidates", sa.Integer, nullable=False, server_default="0"),
     sa.Column("rounds", sa.Integer, nullable=False, server_default="0"),
+    # True: an agent compares its candidates.
+    sa.Column("compares", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of the chosen candidate. 0: none is.
     sa.Column("chosen", sa.Integer, nullable=False, server_default="0"),
     # Its number if it is a candidate of the task whose key is before the "@" in its own. 0: it is a task of the plan.
@@ -212,9 +214,7 @@ tasks = sa.Table(
 attempts = sa.Table(
     "attempts",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("state", sa.Integer, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -267,14 +267,25 @@ run_events = sa.Table(
 session_chunks = sa.Table(
     "session_chunks",
     metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("epic", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("first_sequence", sa.BigInteger, primary_key=True),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
     # pb.WatchSessionResponse with these events: chunks can be joined as bytes.
     sa.Column("events", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", "number", parent="attempts"),
+)
+
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "epic", "task")),
+    sa.Column("number", sa.Integer, primary_key=True),
+    # As in the event of the screenshot.
+    sa.Column("artifact", sa.Text, primary_key=True),
+    # Bytes. Before the data, so that it is read without them.
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", "number", parent="attempts"),
 )
 

@@ -88,6 +88,21 @@ def accept(
     give_up(connection, attempt.parent, f"candidate {candidate.parent.candidate} was chosen")
 
 
+def choose_compared(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now: int) -> None:
+    """Ends a live comparison with the choice of a candidate; does nothing if it has ended."""
+    row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
+    if row is None:
+        return
+    best, reason = done.comparison.best, done.comparison.reason
+    record = pb.Attempt.FromString(row.record)
+    record.review.CopyFrom(done)
+    end(connection, attempt, pb.ATTEMPT_STATE_REVIEWED, record=record, counts=False, now=now)
+    usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
+    tasks.move(connection, attempt.parent, transitions.TASK_CHOOSE, chosen=best)
+    chosen = pb.CandidateChosen(candidate=best, reason=reason, agent=row.agent)
+    append(connection, [event(attempt, "scheduler", candidate_chosen=chosen)], now)
+
+
 def give_up(connection: sa.Connection, task: TaskName, reason: str) -> None:
     """Ends the wait of a task's candidates for a choice, except of the accepted one."""
     for attempt in _submitted(connection, task):

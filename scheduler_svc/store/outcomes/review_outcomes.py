@@ -34,11 +34,17 @@ def review_of(connection: sa.Connection, name: TaskName) -> pb.Review | None:
 
 
 def submit(
-    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, kept_ref: str, now: int
+    connection: sa.Connection,
+    attempt: AttemptName,
+    committed: pb.CommitTaskResponse,
+    kept_ref: str,
+    *,
+    now: int,
+    score: float | None = None,
 ) -> None:
     """Ends a live attempt whose checks passed, and has its work reviewed. Does nothing if it has ended.
 
-    If it was asked to stop, its task fails instead, and its work stays under `kept_ref`.
+    `score` is that of a candidate whose task has a score command. If the attempt was asked to stop, its task fails instead, and its work stays under `kept_ref`.
     """
     row = _live(connection, attempt)
     if row is None:
@@ -56,7 +62,8 @@ def submit(
         _tell_failure(connection, attempt, row.stop_reason, now)
         return
     end(connection, attempt, pb.ATTEMPT_STATE_SUBMITTED, record=record, counts=False, now=now)
-    tasks.move(connection, task, transitions.TASK_REVIEW, review=review.SerializeToString())
+    scored = {} if score is None else {"score": score}
+    tasks.move(connection, task, transitions.TASK_REVIEW, review=review.SerializeToString(), **scored)
     agent = planned[review.position - 1].agent
     asked = pb.ReviewRequested(
         agent=agent, round=review.round, commit=committed.commit, diff_stat=committed.diff_stat
@@ -113,12 +120,39 @@ def accept(
     accept_task(connection, worked, committed, now, row)
 
 
+def pass_candidate(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now: int) -> None:
+    """Ends the last review of a candidate's work, which passed and waits for a choice; nothing if it has ended.
+
+    If the candidate was asked to stop, it fails instead, and its work is kept.
+    """
+    row = _live(connection, attempt)
+    if row is None:
+        return
+    _end_review(connection, attempt, row, done, now)
+    task = attempt.parent
+    if row.stop_reason is not None:
+        withdraw(connection, task, row.stop_reason)
+        tasks.move(connection, task, transitions.TASK_FAIL, reason=row.stop_reason)
+        _tell_failure(connection, task.attempt(done.attempt), row.stop_reason, now)
+        return
+    worked = task.attempt(done.attempt)
+    record = pb.Attempt.FromString(connection.execute(ANY_ATTEMPT, of(worked)).one().record)
+    record.commit = done.commit
+    attempts.change(connection, worked, record=record.SerializeToString())
+    tasks.move(connection, task, transitions.TASK_PASS, commit_id=done.commit)
+    stored = sa.select(tasks_table.c.score).where(*is_task(task))
+    score = connection.execute(stored).scalar_one()
+    passed = pb.CandidatePassed(commit=done.commit, diff_stat=record.diff_stat, score=score)
+    append(connection, [event(worked, "scheduler", candidate_passed=passed)], now)
+
+
 def not_answered(
     connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, now: int
 ) -> None:
     """Ends a live review without an answer that can be used; does nothing if it has ended.
 
-    It is asked once more. If it was already, its task fails, as after a stop of the operator.
+    It is asked once more. If it was already, its task fails, as after a stop of the operator; after a comparison, the
+    choice is made without it.
     """
     row = _live(connection, attempt)
     if row is None:
@@ -133,6 +167,11 @@ def not_answered(
     review = None if stopped else _again(connection, attempt, record.review, outcome, reason)
     if review is not None and not is_cancelling(connection, RunName(attempt.run)):
         tasks.move(connection, task, transitions.TASK_REVIEW, review=review.SerializeToString())
+        _tell_failure(connection, attempt, reason, now, will_retry=True)
+        return
+    if record.review.HasField("comparison"):
+        # Its score or a person decides.
+        tasks.move(connection, task, transitions.TASK_UNCOMPARED, review=record.review.SerializeToString())
         _tell_failure(connection, attempt, reason, now, will_retry=True)
         return
     why = reason if stopped else f"its review by {row.agent} gave no usable answer: {reason}"

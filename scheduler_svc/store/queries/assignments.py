@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import AttemptName, RunName
+from heddle.names import AttemptName, RunName, TaskName
 from scheduler_svc.model import base_sync
 from scheduler_svc.model.home import Home
 from scheduler_svc.model.lifecycle import reviews
@@ -68,7 +68,7 @@ class Assignment:
     base: pb.BaseBranch | None = None
     # True: its agent resolves a conflict with one of them.
     resolves_taken_in: bool = False
-    # The review that it does; `spec` is then that of its reviewer. None: it works on its task.
+    # The review or comparison that it does; `spec` is then that of its reviewer. None: it works on its task.
     review: pb.Review | None = None
     # The review whose findings it fixes. None: none has rejected the task's work.
     rejected: pb.Review | None = None
@@ -202,6 +202,8 @@ def _reviewed(row: Any) -> tuple[pb.PlanTask, dict[str, Any]]:
     review = pb.Review.FromString(row.review)
     if review.verdict == pb.REVIEW_VERDICT_REJECTED:
         return spec, {"rejected": review}
+    if review.HasField("comparison"):
+        return reviews.comparing_spec(spec), {"review": review}
     return reviews.reviewer_spec(spec, review), {"review": review}
 
 
@@ -306,12 +308,15 @@ def _continued_review(
     connection: sa.Connection, attempt: AttemptName, agent: str, review: pb.Review, worker: str
 ) -> dict[str, Any]:
     """Returns these fields for a review: it has the files under review, and can resume an earlier try of itself."""
-    found = {"continue_attempt": str(attempt.parent.attempt(review.attempt))}
+    compares = review.HasField("comparison")
+    # A comparison needs no files.
+    found = {} if compares else {"continue_attempt": str(attempt.parent.attempt(review.attempt))}
     earlier = attempt.parent.attempt(attempt.number - 1)
-    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
+    row = connection.execute(ANY_ATTEMPT, of(earlier)).one_or_none()
+    if row is None or (row.agent, row.worker) != (agent, worker):
+        return found
     done = pb.Attempt.FromString(row.record).review
-    same = (row.agent, row.worker) == (agent, worker)
-    if same and (done.attempt, done.position) == (review.attempt, review.position):
+    if (done.attempt, done.position, done.comparison) == (review.attempt, review.position, review.comparison):
         found["resume_attempt"] = str(earlier)
     return found
 
@@ -321,13 +326,25 @@ def _taken_over(
 ) -> dict[str, Any]:
     """Returns these fields for an attempt that takes over a candidate's work; gives `spec` the candidate's agent."""
     name = attempt.parent.of_candidate(chosen)
-    asked = sa.select(tasks.c.attempt_count, tasks.c.commit_id, tasks.c.spec).where(
+    asked = sa.select(tasks.c.commit_id, tasks.c.spec).where(
         tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task
     )
     row = connection.execute(asked).one()
     spec.agent = pb.PlanTask.FromString(row.spec).agent
-    candidate = str(name.attempt(row.attempt_count))
+    candidate = str(submitted_attempt(connection, name))
     return {"takes_over": candidate, "continue_attempt": candidate, "submitted_commit": row.commit_id}
+
+
+def submitted_attempt(connection: sa.Connection, name: TaskName) -> AttemptName | None:
+    """Returns the attempt whose submitted work is up for a decision; None if there is none. Reviews can follow it."""
+    chosen = sa.select(attempts.c.number).where(
+        attempts.c.run == name.run,
+        attempts.c.epic == name.epic,
+        attempts.c.task == name.task,
+        attempts.c.state == pb.ATTEMPT_STATE_SUBMITTED,
+    )
+    number = connection.execute(chosen).scalar_one_or_none()
+    return None if number is None else name.attempt(number)
 
 
 def _newest_worker(connection: sa.Connection, attempt: AttemptName) -> Any | None:

@@ -89,6 +89,8 @@ def tasks_by_end(connection: sa.Connection, name: EpicName) -> Sequence[Any]:
             tasks.c.commit_id,
             tasks.c.resolves,
             tasks.c.skipped_by,
+            tasks.c.review,
+            tasks.c.chosen,
             attempts.c.number,
             attempts.c.state.label("attempt_state"),
             attempts.c.ended_at,

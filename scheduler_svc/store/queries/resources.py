@@ -197,6 +197,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         merge_hold=row.merge_hold,
         draft=row.draft,
         revises=str(RunName(row.revises)) if row.revises else "",
+        remark=row.remark,
     )
 
 
@@ -315,6 +316,7 @@ def task_of(row: Any, latest: pb.Attempt | None) -> pb.Task:
         chosen_candidate=row.chosen,
         score_command=spec.score,
         score=row.score,
+        choose=spec.choose if spec.HasField("choose") else None,
     )
 
 

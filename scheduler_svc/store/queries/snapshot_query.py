@@ -98,6 +98,7 @@ _TASKS = (
         tasks.c.needs,
         tasks.c.review.is_not(None).label("in_review"),
         tasks.c.candidates,
+        tasks.c.compares,
         tasks.c.chosen,
         tasks.c.score,
         tasks.c.candidate,
@@ -331,6 +332,7 @@ def _planned(spec: bytes) -> Mapping[str, Any]:
         "merge": epic.merge or pb.MERGE_POLICY_AUTO,
         "on_conflict": epic.on_conflict or pb.ON_CONFLICT_WAIT,
         "labels": frozenset(epic.place.items()),
+        "resources": frozenset(epic.resources.items()),
     }
 
 
@@ -353,6 +355,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         needs,
         in_review,
         candidates,
+        compares,
         chosen,
         score,
         candidate,
@@ -390,6 +393,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         reserved=max(0, share - cost) if live and share is not None else 0,
         turn=turn if live else 0,
         candidates=candidates,
+        compares=compares,
         chosen=chosen,
         whole=name.whole if candidate else None,
         score=score,

@@ -68,10 +68,14 @@ def last_spec(
 
 
 def agent_kinds(connection: sa.Connection, name: EpicName) -> frozenset[str]:
-    """Returns the kinds of the agents that work or review in an epic, each without its argument."""
+    """Returns the kinds of the agents that work, review or choose in an epic, each without its argument."""
     chosen = sa.select(tasks.c.spec).where(
         *is_epic(name), tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic
     )
     specs = [pb.PlanTask.FromString(spec) for spec in connection.execute(chosen).scalars()]
-    agents = [agent for each in specs for agent in (each.agent, *(review.agent for review in each.reviews))]
+    agents = [
+        agent
+        for each in specs
+        for agent in (each.agent, each.choose.agent, *(review.agent for review in each.reviews))
+    ]
     return frozenset(agent.partition(":")[0] for agent in agents if agent)

@@ -171,6 +171,8 @@ def provider_of_next(spec: bytes, review: bytes | None) -> str:
     next_review = pb.Review.FromString(review or b"")
     if not review or next_review.verdict == pb.REVIEW_VERDICT_REJECTED:
         return provider_of_spec(spec)
+    if next_review.HasField("comparison"):
+        return provider_of(pb.PlanTask.FromString(spec).choose.agent)
     return provider_of(pb.PlanTask.FromString(spec).reviews[next_review.position - 1].agent)
 
 

@@ -53,7 +53,7 @@ def test_other_processes_of_the_user_cannot_read_a_service(tmp_path: Path, prote
 def test_programs_of_a_service_do_not_get_its_secrets(tmp_path: Path, shared: str, left: list[str]) -> None:
     """The environment of git and the like, which others can read, has no secrets but those meant for agents."""
     program = (
-        "import os, subprocess; from heddle import service_process; from heddle.config import Settings;"
+        "import os, subprocess; from heddle.rpc import service_process; from heddle.config import Settings;"
         " service_process.protect(Settings.read()); subprocess.run(['env'], check=True)"
     )
     environment = {

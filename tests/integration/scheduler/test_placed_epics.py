@@ -142,15 +142,29 @@ async def test_a_plan_says_where_its_epics_run(worker: FakeWorker, scheduler: Sc
     assert error is not None
     assert error.reason == pb.ERROR_REASON_INVALID_PLAN
     assert "epics[0].place" in str(error.violations)
-    run = (await scheduler.api.CreateRun(pb.CreateRunRequest(plan=plan, project=URL))).run.name
+    # The project's labels count too, the plan's win, and what no pool can give is said.
+    worker.project_file = pb.ProjectFile(place={"zone": "eu", "gpu": "false"})
+    plan.epics[0].resources["cpu"] = "4"
+    created = (await scheduler.api.CreateRun(pb.CreateRunRequest(plan=plan, project=URL))).run
+    assert created.remark == (
+        "the `resources` of a are ignored: this installation makes no pods, so sessions have what their worker has"
+    )
+    run = created.name
     told = await scheduler.until(run, lambda event: event.HasField("run_waits"))
-    reason = "waiting for a place: no worker offers the labels gpu=true"
+    reason = "waiting for a place: no worker offers the labels gpu=true, zone=eu"
     assert told[-1].run_waits.reason == reason
     (event,) = [each for each in await scheduler.until(run, _waits) if _waits(each)]
     assert (event.epic, event.epic_waits.reason) == ("a", reason)
     (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
     assert epic.waits_for == reason
     assert worker.called("EnsureWorktree") == []
+    # A change of the plan keeps the project's labels.
+    del plan.epics[0].resources["cpu"]
+    plan.epics[0].place["gpu"] = "2"
+    await scheduler.api.ApplyPlan(pb.ApplyPlanRequest(name=run, plan=plan))
+    reason = "waiting for a place: no worker offers the labels gpu=2, zone=eu"
+    await scheduler.until(run, lambda event: event.epic_waits.reason == reason)
+    assert not (await scheduler.run(run)).remark
     await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
     (epic,) = (await scheduler.api.ListEpics(pb.ListEpicsRequest(parent=run))).epics
     assert epic.waits_for == ""

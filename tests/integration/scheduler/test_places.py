@@ -1,12 +1,14 @@
 """Runs whose epics work on several workers, which fail in all the ways that workers and remotes do."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from pathlib import Path
 
+from agent_svc.agents.scripted.picture import draw
 from heddle import pb
-from tests.support.places import events_of, places
+from tests.support.places import AGENT, events_of, places
 from tests.support.repositories import git
 from tests.support.scheduler import eventually
 
@@ -34,13 +36,19 @@ async def test_one_run_uses_all_workers(tmp_path: Path) -> None:
 async def test_an_epic_whose_worker_is_lost_continues_on_another_one(tmp_path: Path) -> None:
     """When the lease of a dead worker has expired, its epic continues from its last accepted commit, and no retry is used.
 
-    When the worker is back, with what the lost attempt left there, that is archived and removed.
+    When the worker is back, with what the lost attempt left there, that is archived and removed. Screenshots of
+    accepted work are shown meanwhile.
     """
     async with (
         places(tmp_path, count=2, lease=8) as fleet,
         fleet.scheduler.client(patience=60) as client,
     ):
-        run = (await client.create_run(fleet.request({"a": ["one", "two", "three"]}))).name
+        request = fleet.request({"a": ["one", "two", "three"]})
+        shows = "mkdir -p .heddle/screenshots; cp $STAGE/page.png .heddle/screenshots/; "
+        request.plan.epics[0].tasks[0].agent = AGENT.replace("command:", f"command:{shows}")
+        page = draw("The page")
+        (fleet.stage / "page.png").write_bytes(page)
+        run = (await client.create_run(request)).name
         first = (await fleet.until_at_work("a-one-1"))["a-one-1"]
         other = "w2" if first == "w1" else "w1"
         fleet.let_go("a-one")
@@ -51,7 +59,13 @@ async def test_an_epic_whose_worker_is_lost_continues_on_another_one(tmp_path: P
         # Its agent lives on, as on a machine that only the scheduler cannot reach.
         lost.kill("worktree_svc")
         lost.kill("agent_svc")
+        # What the session showed there has been copied.
+        shown = await client.read_artifact(
+            f"{run}/epics/a/tasks/one/attempts/1", f"sha256:{hashlib.sha256(page).hexdigest()}"
+        )
+        assert shown == page
         assert (await fleet.until_at_work("a-two-2"))["a-two-2"] == other
+        assert (await client.list_epics(run))[0].last_move.reason == f"{first} was lost (no retry used)"
         await lost.start("worktree_svc", "agent_svc")
         await eventually(lambda: not path.exists())
         (mirror,) = lost.home.glob("mirrors/*.git")

@@ -161,6 +161,7 @@ async def test_what_a_pod_waits_for_is_shown(tmp_path: Path) -> None:
         # What the operator can add to the template is waited for, and a changed template is used at once.
         plan = waiting_plan("c")
         plan.epics[0].place["gpu"] = "true"
+        plan.resources["memory"] = "64Mi"
         run = (await client.create_run(pb.CreateRunRequest(plan=plan, project=fleet.url))).name
 
         async def asks_for_label() -> bool:
@@ -172,6 +173,11 @@ async def test_what_a_pod_waits_for_is_shown(tmp_path: Path) -> None:
         fleet.template.write_text(yaml.safe_dump(template))
         await eventually(lambda: len(fleet.kubernetes.names()) == 1)
         (pod,) = fleet.kubernetes.names()
-        assert fleet.kubernetes.pod(pod)["spec"]["nodeSelector"] == {"accelerator": "nvidia"}
+        made = fleet.kubernetes.pod(pod)["spec"]
+        assert made["nodeSelector"] == {"accelerator": "nvidia"}
+        asked = {each["name"]: each.get("resources", {}).get("requests", {}) for each in made["containers"]}
+        assert asked["agent"]["memory"] == "64Mi"
+        assert "memory" not in asked["worktree"]
+        assert not (await client.get_run(run)).remark
         await events_of(client, run)
         assert (await client.get_run(run)).state == pb.RUN_STATE_SUCCEEDED

@@ -264,9 +264,9 @@ async def test_a_connection_in_use_while_the_writer_loses_its_own_is_replaced_an
         may_end.set()
         before = await reading
         after = await scheduler.app.database.read(read)
-        assert before.closed
-        assert not after.closed
+        assert after is not before
 
+    assert before.closed
     assert after.closed
 
 

@@ -72,6 +72,29 @@ async def test_an_epic_moves_between_workers(workers: tuple[Worker, Worker], rem
     assert names == ["1.txt", "2.txt", "3.txt", "README.md", "a.txt"]
 
 
+async def test_a_merge_that_a_lost_worker_pushed_does_not_keep_the_next_one_from_pushing(
+    workers: tuple[Worker, Worker], remote: Path
+) -> None:
+    """If the scheduler never learned of a run's first merge, another worker repeats it, and both are at the remote."""
+    one, two = workers
+    base, target = git(remote, "rev-parse", "trunk"), "heddle/r1/merged"
+    done = await work(replace(one, generation=1), 1, "", base)
+    of_epic = known(done.commit, elsewhere=True)
+    made = []
+    for number, home in enumerate((one, two)):
+        # Otherwise, both commits would be the same.
+        subject = f"runs/r{number}"
+        made.append((await home.merge(BRANCH, target, base, subject, known=of_epic)).merged.commit)
+        assert git(remote, "merge-base", target, made[0]) == made[0]
+    assert made[0] != made[1]
+    assert set(made) <= set(git(remote, "rev-list", target).split())
+    assert git(remote, "ls-tree", "--name-only", target).split() == ["1.txt", "README.md", "a.txt"]
+    # The run continues there.
+    later = await work(replace(one, generation=1), 2, done.commit, base)
+    last = await two.merge(BRANCH, target, known=known(later.commit, elsewhere=True))
+    assert git(remote, "rev-parse", target) == last.merged.commit
+
+
 async def test_acceptance_waits_for_the_remote(workers: tuple[Worker, Worker], remote: Path) -> None:
     """While the remote is away, nothing is accepted, here neither; the same call accepts the same commit later."""
     one = replace(workers[0], generation=1)

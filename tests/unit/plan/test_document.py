@@ -29,7 +29,7 @@ def test_the_example_is_a_good_plan() -> None:
 def test_the_parts_of_plans_are_good() -> None:
     """Each partial example is valid in a task."""
     parts = [block for block in BLOCKS[1:] if yaml.safe_load(block)]
-    assert len(parts) == 7
+    assert len(parts) == 8
     for part in parts:
         indented = part.replace("\n", "\n        ")
         task = (

@@ -363,3 +363,24 @@ def test_size_limit_is_above_every_good_plan() -> None:
     from heddle.plan import rules  # noqa: PLC0415 (only this test needs it)
 
     assert reading.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES
+
+
+def test_resources_are_quantities_and_errors_name_their_key() -> None:
+    """Numbers need no quotes; what is no quantity is reported at its line, with its key."""
+    text = "name: P\nresources: {cpu: 0.5}\nplace: {zone: eu}\nepics:\n- key: a\n  resources: {cpu: 2, memory: 8Gi}\n  tasks: [{key: t, prompt: x}]\n"
+    loaded = parse(text, "p")
+    assert loaded.problems == ()
+    assert dict(loaded.plan.resources) == {"cpu": "0.5"}
+    assert dict(loaded.plan.place) == {"zone": "eu"}
+    assert dict(loaded.plan.epics[0].resources) == {"cpu": "2", "memory": "8Gi"}
+    bad = text.replace("8Gi", "8GB").replace("0.5", "[1]")
+    first, second = parse(bad, "p").problems
+    assert (first.line, first.field) == (2, "resources.cpu")
+    assert second.describe("p") == (
+        "p:6:23: epics[0].resources.memory: '8GB' is not a quantity; write it as Kubernetes does:"
+        " 2, 0.5, 500m, 8Gi, 512Mi, 1e9"
+    )
+    unknown = text.replace("memory", "ram")
+    (problem,) = parse(unknown, "p").problems
+    assert (problem.line, problem.field) == (6, "epics[0].resources.ram")
+    assert "'ram' is not a resource" in problem.message

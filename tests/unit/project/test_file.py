@@ -19,6 +19,7 @@ setup_timeout: 5m
 copy: [.env, certs/*.pem]
 link: [node_modules, {path: .cache/pip, source: cache}]
 ports: 2
+place: {gpu: true, zone: eu-1}
 env: {PORT: "${HEDDLE_PORT}", API: "http://localhost:${HEDDLE_PORT_2}/"}
 checks: [make test]
 teardown: docker compose down
@@ -42,6 +43,7 @@ def test_every_key() -> None:
             pb.LinkedFolder(path=".cache/pip", source=pb.LINK_SOURCE_CACHE),
         ],
         ports=2,
+        place={"gpu": "true", "zone": "eu-1"},
         env={"PORT": "${HEDDLE_PORT}", "API": "http://localhost:${HEDDLE_PORT_2}/"},
         checks=[pb.Check(name="make test", run="make test")],
         teardown=["docker compose down"],
@@ -54,6 +56,26 @@ def test_a_file_may_say_nothing(text: str) -> None:
     """An empty file is valid and sets nothing."""
     assert parse(text).problems == ()
     assert parse(text).file == pb.ProjectFile()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("place: gpu\n", ".heddle.yaml:1:1: place: is 'gpu'; it must be a mapping of keys to values"),
+        ("place: [gpu]\n", ".heddle.yaml:1:1: place: must be a mapping of keys to values"),
+        ("place: {gpu: }\n", ".heddle.yaml:1:9: place.gpu: is empty; it must be text"),
+        ("place: {gpu: {count: 1}}\n", ".heddle.yaml:1:9: place.gpu: must be text"),
+        (
+            "place:\n  gpu: true\n  gpu: false\n",
+            ".heddle.yaml:3:3: place.gpu: duplicate key; it is already on line 2",
+        ),
+        ("place: {gpu!: x}\n", ".heddle.yaml:1:1: place: gpu!=x must be letters, digits and -_."),
+    ],
+)
+def test_labels_of_another_form_are_refused(text: str, says: str) -> None:
+    """The error has the place in the file and says what is expected."""
+    (line,) = told(text)
+    assert line.startswith(says), line
 
 
 def test_all_mistakes_at_once() -> None:

@@ -69,16 +69,18 @@ TASK_STOP_PARKED | pending waiting | failed | review
 TASK_SKIP | pending | skipped | review
 TASK_SKIP_PARKED | pending waiting | skipped | review
 TASK_TAKE_OUT | pending waiting failed | skipped | review
-TASK_PUT_BACK | skipped | pending | reason
+TASK_PUT_BACK | skipped | pending | reason chosen
 TASK_RETRY | failed skipped | pending | reason skipped_by chosen pace
 TASK_REOPEN | accepted failed skipped | pending | reason skipped_by commit_id unchanged accepted_attempt chosen pace
-TASK_TRY | pending | running | reason chosen
-TASK_CHOOSE | running waiting | pending | reason pace
+TASK_TRY | pending | running | reason chosen review
+TASK_CHOOSE | running waiting | pending | reason review pace
+TASK_CHOOSE_UNCOMPARED | pending | pending | reason review pace
+TASK_UNCOMPARED | running waiting | running | reason pace
 TASK_CHOOSE_AGAIN | failed | pending | reason skipped_by pace
 TASK_SKIP_TRIED | running waiting | skipped | review pace
-TASK_PASS | running waiting | passed | reason pace
+TASK_PASS | running waiting | passed | reason review pace
 TASK_WIN | passed | accepted
-TASK_TRY_AGAIN | pending accepted failed skipped passed | pending | reason skipped_by score commit_id unchanged accepted_attempt pace
+TASK_TRY_AGAIN | pending accepted failed skipped passed | pending | reason skipped_by score commit_id unchanged accepted_attempt review pace
 TASK_OBSOLETE | accepted skipped | skipped | commit_id unchanged accepted_attempt
 ATTEMPT_REPORT starting | starting | starting
 ATTEMPT_REPORT running | starting running waiting checking | running

@@ -13,6 +13,7 @@ from scheduler_svc.model.plans.plan_defaults import (
     resolved_epic,
     resolved_tasks,
     with_checks,
+    with_place,
 )
 from scheduler_svc.model.run_ids import random_suffix, run_id
 
@@ -73,11 +74,11 @@ def test_defaults_fill_only_what_is_absent() -> None:
 
 def test_epic_has_title_priority_and_on_failure() -> None:
     """Without values, an epic has its key, 999, and the default on_failure or CONTINUE."""
-    bare = resolved_epic(pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t")]), pb.TaskDefaults())
+    bare = resolved_epic(pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t")]), pb.Plan())
     assert (bare.title, bare.priority, bare.on_failure) == ("a", 999, pb.ON_FAILURE_CONTINUE)
     assert not bare.tasks
-    defaults = pb.TaskDefaults(on_failure=pb.ON_FAILURE_STOP_RUN)
-    assert resolved_epic(pb.PlanEpic(key="a"), defaults).on_failure == pb.ON_FAILURE_STOP_RUN
+    plan = pb.Plan(defaults=pb.TaskDefaults(on_failure=pb.ON_FAILURE_STOP_RUN))
+    assert resolved_epic(pb.PlanEpic(key="a"), plan).on_failure == pb.ON_FAILURE_STOP_RUN
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,23 @@ def test_how_an_epic_is_merged(
     """The epic's own value comes first, then the plan's default; its other fields are kept."""
     epic.key, epic.title, epic.priority = "e", "Epic", 7
     epic.depends_on.append("d")
-    resolved = resolved_epic(epic, defaults)
+    resolved = resolved_epic(epic, pb.Plan(defaults=defaults))
     assert (resolved.merge, resolved.on_conflict) == (merge, on_conflict)
     assert (resolved.key, resolved.title, resolved.priority) == ("e", "Epic", 7)
     assert list(resolved.depends_on) == ["d"]
+
+
+def test_where_an_epic_runs_comes_from_all_levels() -> None:
+    """Labels of the project, the plan and the epic count together, and so do resources; the closest value wins."""
+    plan = pb.Plan(place={"zone": "eu", "disk": "ssd"}, resources={"cpu": "2", "memory": "4Gi"})
+    epic = pb.PlanEpic(key="a", place={"zone": "us"}, resources={"memory": "8Gi"})
+    file = pb.ProjectFile(place={"gpu": "true", "disk": "hdd"})
+    resolved = resolved_epic(epic, with_place(plan, file, "https://example.com/app"))
+    assert dict(resolved.place) == {"gpu": "true", "disk": "ssd", "zone": "us"}
+    assert dict(resolved.resources) == {"cpu": "2", "memory": "8Gi"}
+    # A run on a path has no place to choose: the file's labels do not keep it from running.
+    assert with_place(pb.Plan(), file, "/repository") == pb.Plan()
+    assert not plan.place.get("gpu")
 
 
 def test_what_a_task_may_do_comes_from_it_or_from_the_defaults() -> None:

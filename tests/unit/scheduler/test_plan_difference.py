@@ -241,3 +241,16 @@ def test_an_allowed_difference_keeps_what_has_started(
         if [written[key] for key in started] != order[: len(started)]:
             late.append(epic.key)
     assert bool(refused(changes)) == bool(late)
+
+
+def test_a_changed_value_of_a_label_or_resource_is_a_change() -> None:
+    """Not only new keys count; an epic also changes with the values of its plan."""
+    before = a_plan(a=["one"], b=["one"])
+    before.epics[0].place["gpu"] = "true"
+    before.resources["cpu"] = "2"
+    after = copied(before)
+    after.epics[0].place["gpu"] = "false"
+    after.resources["cpu"] = "4"
+    changes = difference(before, after, progress(before, "a/one"))
+    assert told(changes) == ["changed plan: resources", "changed a: place, resources", "changed b: resources"]
+    assert [each.after for each in changes[1].fields] == ["gpu: 'false'", "cpu: '4'"]

@@ -132,6 +132,23 @@ def test_what_an_epic_asks_for(tmp_path: Path) -> None:
     assert found.pod == TEMPLATE["pod"]
 
 
+def test_resources_of_an_epic_replace_those_of_the_template(tmp_path: Path) -> None:
+    """Agents are limited to what they request, except for the CPU unless the template limits it."""
+    found = template(tmp_path)
+    wanted = {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "2"}
+    pod = found.manifest(spec(resources=wanted, labels={"gpu": "true"}))
+    assert agent(pod)["resources"] == {
+        "requests": wanted,
+        "limits": {"memory": "16Gi", "nvidia.com/gpu": "2"},
+    }
+    assert "resources" not in pod["spec"]["containers"][0]
+    limited = copy.deepcopy(TEMPLATE)
+    limited["pod"]["spec"]["containers"][1]["resources"] = {"limits": {"cpu": "2"}}
+    pod = template(tmp_path, limited).manifest(spec(resources={"cpu": "4"}))
+    assert agent(pod)["resources"] == {"requests": {"cpu": "4"}, "limits": {"cpu": "4"}}
+    assert found.pod == TEMPLATE["pod"]
+
+
 def test_what_no_pod_offers(tmp_path: Path) -> None:
     """The error names what is missing, and where to add it."""
     found = template(tmp_path)

@@ -12,10 +12,13 @@ from heddle import pb
 from heddle.names import AttemptName, RunName
 from scheduler_svc.store.db.engine import is_sqlite
 from scheduler_svc.store.db.partitions import in_days_of_run
-from scheduler_svc.store.db.tables import attempts, requests, run_events, runs, session_chunks
+from scheduler_svc.store.db.tables import artifacts, attempts, requests, run_events, runs, session_chunks
 
 # Maximum number of rows per transaction on SQLite, because all writes share one writer.
 _AT_ONCE: Final = 500
+
+# The same for screenshots, which have up to 16 MiB each.
+_ARTIFACTS_AT_ONCE: Final = 20
 
 _LOGS: Final = (run_events, session_chunks)
 
@@ -49,6 +52,8 @@ def weigh(connection: sa.Connection, run: RunName) -> pb.ExpiredLogs:
     for column in (run_events.c.event, session_chunks.c.events):
         total = sa.select(sa.func.sum(sa.func.length(column))).where(*_of(connection, column.table, run))
         size += connection.execute(total).scalar_one() or 0
+    copies = sa.select(sa.func.sum(artifacts.c.size)).where(artifacts.c.run == run.run)
+    size += int(connection.execute(copies).scalar_one() or 0)
     return pb.ExpiredLogs(
         run=str(run), database_bytes=size, sessions=sum(map(len, sessions_of(connection, run).values()))
     )
@@ -92,12 +97,23 @@ def _prune(connection: sa.Connection, table: sa.Table, run: RunName) -> bool:
     return _delete_some(connection, table, table.c.run == run.run)
 
 
-def _delete_some(connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> bool:
+def _delete_some(
+    connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool], most: int = _AT_ONCE
+) -> bool:
     """Removes the first rows by key that meet a condition; returns whether there were any."""
     key = list(table.primary_key.columns)
-    some = sa.select(*key).where(*where).order_by(*key).limit(_AT_ONCE)
+    some = sa.select(*key).where(*where).order_by(*key).limit(most)
     chosen = sa.tuple_(*key).in_(some) if len(key) > 1 else key[0].in_(some)
     return bool(connection.execute(sa.delete(table).where(chosen)).rowcount)
+
+
+def prune_artifacts(connection: sa.Connection) -> bool:
+    """Removes copies of screenshots of runs whose logs have expired; returns whether more may be left.
+
+    They are not divided by day, so all databases remove them row by row.
+    """
+    expired_runs = sa.select(runs.c.run).where(runs.c.ended_at.is_not(None), ~_IS_KEPT)
+    return _delete_some(connection, artifacts, artifacts.c.run.in_(expired_runs), most=_ARTIFACTS_AT_ONCE)
 
 
 def forget_results(connection: sa.Connection, before: int) -> bool:

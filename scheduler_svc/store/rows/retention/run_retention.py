@@ -25,16 +25,17 @@ class Retention:
     worktrees: int
     logs: int
     audit: int = 365 * _DAY
+    # Bytes of screenshots that are copied of each run, and stay as long as its logs.
+    screenshots: int = 256 << 20
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Returns the retention of the settings."""
-        return cls(
-            *(
-                round(min(days, _LONGEST_DAYS) * _DAY)
-                for days in (settings.keep_worktrees, settings.keep_logs, settings.keep_audit)
-            )
+        worktrees, logs, audit = (
+            round(min(days, _LONGEST_DAYS) * _DAY)
+            for days in (settings.keep_worktrees, settings.keep_logs, settings.keep_audit)
         )
+        return cls(worktrees, logs, audit, settings.screenshot_copies)
 
     def is_due(self, now: int) -> sa.ColumnElement[bool]:
         """Returns the condition that an existing worktree can be removed, if its run has ended or ends now."""

@@ -3,7 +3,7 @@ import { computed, watch } from "vue";
 import { useInSight } from "../browser/inSight";
 import { href } from "../browser/paths";
 import { costOf } from "../model/format";
-import { ATTEMPT_LIVE, attemptLook } from "../model/status";
+import { ATTEMPT_LIVE, attemptLook, CHOICE } from "../model/status";
 import { plain, waitingFor } from "../model/text";
 import type { Attempt, Summary, Task } from "../model/types";
 import { TOOL_ICONS } from "../parts/toolIcons";
@@ -98,12 +98,11 @@ export function useCard(
     // A state that began with the attempt is as old as the attempt.
     since: computed(() => Math.max(props.task.since ?? 0, attempt.value.started ?? 0) || null),
     // The summary is newer than the attempt, but only while that lives.
-    state: computed(() =>
-      attemptLook(
-        props.task,
-        live.value ? (summary.value?.state ?? attempt.value.state) : attempt.value.state,
-      ),
-    ),
+    state: computed(() => {
+      if (props.task.candidate && props.store.wholeOf(props.task).state === "waiting") return CHOICE;
+      const now = live.value ? summary.value?.state : undefined;
+      return attemptLook(props.task, now ?? attempt.value.state);
+    }),
     stop: () => props.store.stop(attempt.value.name),
     tool: computed(() => (live.value ? summary.value?.tool : null)),
     toolIcon: computed(() => TOOL_ICONS[summary.value?.tool?.kind ?? ""] ?? "bolt"),

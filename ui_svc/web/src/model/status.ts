@@ -99,6 +99,8 @@ export const idle = (epic: Pick<Epic, "state">, tasks: Pick<Task, "state">[]): b
   epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
 
 // New commits of the project's branch conflict with the epic, and no task of it starts.
+export const CHOICE = of("Choose a candidate", "hand", "wait");
+
 export const OUT_OF_SYNC = of("Needs your answer", "hand", "wait");
 
 type Grouped = Pick<Epic, "state"> & Partial<Pick<Epic, "sync">>;

@@ -87,6 +87,8 @@ export interface Run {
   unpushed: { branch: string; error: string }[];
   budget: number | null;
   held_by: string;
+  // What of its plan has no effect, and why; empty: nothing.
+  remark: string;
   // Whether its agent drafts a plan.
   draft: boolean;
   // The run whose plan its draft changes; empty if it is no such draft.
@@ -177,6 +179,8 @@ export interface Review {
   verdict: "" | "passed" | "rejected";
   summary: string;
   findings: { file: string; line: number; severity: "error" | "warning" | "note"; text: string }[];
+  // It compares the candidates of its task instead; `best` is the chosen one, 0: none yet.
+  comparison?: { candidates: number[]; best: number; reason: string } | null;
 }
 
 export interface Attempt {
