@@ -43,6 +43,7 @@ class Epic:
     worker: str = ""
     generation: int = 0
     conflict: str = ""
+    waits_for: str = ""
     # Of its accepted tasks, in order.
     commits: list[int] = field(default_factory=list)
     # The worker of each generation.
@@ -120,6 +121,9 @@ class Rows:
     def note_wait(self, name: RunName, reason: str) -> None:
         self._change(name).waits_for = reason
 
+    def note_epic_wait(self, name: EpicName, reason: str) -> None:
+        self._change_epic(name).waits_for = reason
+
     def move_home(self, name: RunName, worker: str) -> None:
         self._change(name).worker = worker
 
@@ -141,7 +145,7 @@ class Rows:
         if run.status.state == pb.RUN_STATE_PENDING:
             self.move_run(run.name, moves.RUN_START)
         if worker != epic.worker:
-            epic.worker = worker
+            epic.worker, epic.waits_for = worker, ""
             epic.generation += 0 if self._defects.reused_generation and epic.generation else 1
         if epic.places.setdefault(epic.generation, worker) != worker:
             self.violations.append(f"{epic.name} has two places of generation {epic.generation}")
@@ -228,6 +232,7 @@ class Rows:
                 worker=epic.worker,
                 generation=epic.generation,
                 labels=epic.labels,
+                waits_for=epic.waits_for,
             )
         return view
 

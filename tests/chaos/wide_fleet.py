@@ -30,6 +30,7 @@ from scheduler_svc.policy.actions import (
     FinishRun,
     MergeEpic,
     MoveRun,
+    NoteEpicWait,
     NoteWait,
     ReadyEpic,
     SkipTask,
@@ -309,6 +310,8 @@ class Day:
                 rows.ask_to_stop(attempt)
             case NoteWait(run, reason):
                 rows.note_wait(run, reason)
+            case NoteEpicWait(epic, reason):
+                rows.note_epic_wait(epic, reason)
             case MoveRun(run, worker):
                 rows.move_home(run, worker)
             case SkipTask(task):
