@@ -29,6 +29,8 @@ COMMITS: Final = (
     "finish_review",
     "accept_reviewed",
     "accept_candidate",
+    "pass_candidate",
+    "finish_comparison",
     "review_not_answered",
     "fail",
     "hand_over",

@@ -111,6 +111,8 @@ class MatrixRuns:
                 return partial(self._play, plan=self._reviewed())
             case "start_candidate" | "accept_candidate":
                 return partial(self._play, plan=self._compared())
+            case "pass_candidate" | "finish_comparison":
+                return partial(self._play, plan=self._judged())
             case "hold_epic":
                 return self._leave_behind
             case "rewind":
@@ -142,6 +144,15 @@ class MatrixRuns:
         for task in plan.epics[0].tasks:
             task.candidates.extend([pb.PlanCandidate(), pb.PlanCandidate()])
             task.score = "echo 1"
+        return plan
+
+    def _judged(self) -> pb.Plan:
+        """Returns a plan whose candidates pass a review each before an agent compares them."""
+        plan = self._compared()
+        plan.epics[0].reviews.add(agent="command:echo '{\"findings\": []}'")
+        for task in plan.epics[0].tasks:
+            task.score = ""
+            task.choose.agent = """command:echo '{"best": 2, "reason": "shorter"}'"""
         return plan
 
     def _tested_merge(self, command: str) -> pb.Plan:
