@@ -13,9 +13,10 @@ from scheduler_svc.commands.runs.reopen import check_reopenable, reopen_task
 from scheduler_svc.commands.runs.runs_and_tasks import AgentChoice, choose_agent
 from scheduler_svc.model.lifecycle import transitions
 from scheduler_svc.model.lifecycle.status import wrong_state
+from scheduler_svc.model.plans.draft_words import not_for_drafts
 from scheduler_svc.store.db.database import Connection, Row
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.queries.records import epic_row, tasks_by_end
+from scheduler_svc.store.queries.records import epic_row, run_row, tasks_by_end
 from scheduler_svc.store.queries.resources import get_task
 from scheduler_svc.store.rows import epics, tasks
 
@@ -38,9 +39,11 @@ def retry_from_here(
     """Makes a task and the later ones of its epic pending again; reopens epic and run.
 
     The task is accepted or failed; the later ones are those that ended after it. `choice` is for this one
-    task.
+    task. Raises WRONG_STATE for a draft, which has no commit to go back to.
     """
     check_whole(name)
+    if run_row(connection, name.parent.parent).draft:
+        raise not_for_drafts(name, "retry it without from_here if it failed, or draft again with the same goal")
     task = get_task(connection, name)
     if task.state not in _OVER:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NOT_OVER[task.state])

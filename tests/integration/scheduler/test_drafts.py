@@ -169,7 +169,9 @@ async def test_what_a_draft_does_not_allow(worker: FakeWorker, scheduler: Schedu
     added = scheduler.api.AddTask(
         pb.AddTaskRequest(parent=f"{run}/epics/draft", task=pb.PlanTask(prompt="More"))
     )
-    for call in (applied, again, added):
+    task = f"{run}/epics/draft/tasks/plan"
+    rewound = scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, from_here=True))
+    for call in (applied, again, added, rewound):
         assert "is a draft of a plan" in (await refusal(call)).message
     await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
     assert (await scheduler.run(run)).state == pb.RUN_STATE_CANCELLED
