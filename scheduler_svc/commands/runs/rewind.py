@@ -43,7 +43,9 @@ def retry_from_here(
     """
     check_whole(name)
     if run_row(connection, name.parent.parent).draft:
-        raise not_for_drafts(name, "retry it without from_here if it failed, or draft again with the same goal")
+        raise not_for_drafts(
+            name, "retry it without from_here if it failed, or draft again with the same goal"
+        )
     task = get_task(connection, name)
     if task.state not in _OVER:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NOT_OVER[task.state])
