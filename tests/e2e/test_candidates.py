@@ -3,10 +3,11 @@
 import json
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
 from tests.e2e.test_accessibility import grave_violations
+from tests.e2e.waits import wait_until
 
 PLAN = json.dumps(
     {
@@ -31,31 +32,29 @@ PLAN = json.dumps(
 )
 
 
+# Whether the second side of a file follows the first along one axis, at the same place on the other one.
+FOLLOWS = """([along, across]) => {
+  const sides = document.querySelectorAll('[data-file="prices.txt"] section');
+  const [one, other] = [...sides].map((side) => side.getBoundingClientRect());
+  return Boolean(other) && one[along] < other[along] && one[across] === other[across];
+}"""
+
+
 def compare(page: Page) -> None:
     """Their changes are next to each other, on a phone below each other; another candidate can be selected."""
     expect(page).to_have_url(re.compile(r"/changes\?of=.+prices@2/attempts/1&with=.+prices@1/attempts/1"))
     file = page.locator('[data-file="prices.txt"]')
     expect(file.get_by_role("group", name="candidate 2", exact=False)).to_contain_text("rounded 2")
     expect(file.get_by_role("group", name="candidate 1", exact=False)).to_contain_text("rounded 1")
-    (left, top), (right, same) = places(file)
-    assert left < right
-    assert top == same
+    wait_until(page, FOLLOWS, ["x", "y"])
     page.set_viewport_size({"width": 390, "height": 844})
-    (left, top), (same, below) = places(file)
-    assert left == same
-    assert top < below
+    wait_until(page, FOLLOWS, ["y", "x"])
     page.set_viewport_size({"width": 1280, "height": 800})
     # Without another candidate, the change is shown alone.
     page.get_by_label("Compare with").select_option("")
     expect(file.locator("section")).to_have_count(0)
     expect(file).to_contain_text("rounded 2")
     page.get_by_label("Compare with").select_option(label="Candidate 3 (failed)")
-
-
-def places(file: Locator) -> list[tuple[float, float]]:
-    """Returns the left and top of the two sections of a file."""
-    boxes = [file.locator("section").nth(place).bounding_box() for place in (0, 1)]
-    return [(box["x"], box["y"]) for box in boxes if box]
 
 
 def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:

@@ -127,8 +127,9 @@ async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> Non
     ]
     mine = [used for used in sums if used.parent_tool_call_id]
     assert {used.parent_tool_call_id for used in mine} == {delegated.tool_call_id}
-    # The adapter does not pass on a sub-agent's last message.
-    assert sum(used.input_tokens for used in mine) == (90_000 if kind == "claude" else 50_000)
+    # The adapter does not pass on a sub-agent's last message. A report that covers calls of two agents names none,
+    # and the last call of the sub-agent can end together with the main agent's next.
+    assert sum(used.input_tokens for used in mine) in ({50_000, 90_000} if kind == "claude" else {50_000})
     assert {used.sub_agent for used in mine} == ({"count"} if kind == "claude" else {""})
     # All estimates were settled.
     estimates = sum(used.cost_usd_micros for used in sums if used.estimated)
