@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,9 +23,8 @@ from typing import Final
 from heddle import pb
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
-from tests.chaos import claims_evidence, evidence
+from tests.chaos import claims_evidence, evidence, soak_runs
 from tests.chaos.fleet_faults import Worker, cut, end_all_below, freeze, start_again
-from tests.chaos.plans import task_defaults
 from tests.support import certificates, smart_http
 from tests.support.fleet import Fleet
 from tests.support.postgres import Postgres, running_postgres
@@ -288,36 +287,14 @@ class FleetSoak:
                 await asyncio.sleep(1)
                 continue
             events = self._watched[run] = []
-            watching = asyncio.create_task(_watch(client, run, events))
-            try:
+            async with soak_runs.watched(client, run, events):
                 if chance.random() < 0.15:
                     await asyncio.sleep(chance.uniform(0, 20))  # a random moment
-                    await self._cancel(client, run)
-                await watching
-            finally:
-                watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
-
-    async def _cancel(self, client: HeddleClient, run: str) -> None:
-        try:
-            await client.cancel_run(run)
-        except HeddleError as refused:
-            # It had already ended.
-            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
-                raise
-            return
-        self.figures.cancelled += 1
+                    self.figures.cancelled += await soak_runs.cancel(client, run)
 
     def _plan(self, chance: random.Random) -> pb.Plan:
         agent = f"command:{sys.executable} {_AGENT} {self._journal} {MAX_PARALLEL} {self._seed}"
-        plan = pb.Plan(name="Soak", defaults=task_defaults(agent, retries=2))
-        for place in range(chance.randint(2, 4)):
-            depends_on = [f"e{place - 1}"] if place and chance.random() < 0.2 else []
-            epic = plan.epics.add(key=f"e{place}", depends_on=depends_on)
-            for number in range(chance.randint(1, 3)):
-                epic.tasks.add(key=f"t{number}", prompt="Go")
-        return plan
+        return soak_runs.soak_plan(chance, agent, most_epics=4, depends=0.2)
 
     # The end.
 
@@ -354,11 +331,6 @@ _AWAY: Final = frozenset(
         pb.ERROR_REASON_NOT_A_REPOSITORY,
     }
 )
-
-
-async def _watch(client: HeddleClient, run: str, events: list[pb.Event]) -> None:
-    async for answer in client.watch_run(run):
-        events.extend(answer.events)
 
 
 async def soak(seed: int, seconds: float) -> Figures:

@@ -17,17 +17,15 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from heddle import pb
 from heddle.client import HeddleClient
-from heddle.errors import HeddleError
 from heddle.names import RunName
-from tests.chaos import evidence
-from tests.chaos.plans import task_defaults
+from tests.chaos import evidence, soak_runs
 from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.postgres import Postgres, at, running_postgres
 from tests.support.proxy import Proxy
@@ -209,41 +207,19 @@ class Soak:
             request = pb.CreateRunRequest(plan=plan, project=str(self._repository), max_parallel=MAX_PARALLEL)
             run = (await client.create_run(request)).name
             events = self._watched[run] = []
-            watching = asyncio.create_task(self._watch(client, run, events))
-            try:
+            async with soak_runs.watched(client, run, events):
                 if chance.random() < 0.3:
                     await asyncio.sleep(chance.uniform(0, 3))  # a random moment
                     await self._cancel(client, run)
-                await watching
-            finally:
-                watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
-
-    async def _watch(self, client: HeddleClient, run: str, events: list[pb.Event]) -> None:
-        async for answer in client.watch_run(run):
-            events.extend(answer.events)
 
     async def _cancel(self, client: HeddleClient, run: str) -> None:
-        try:
-            await client.cancel_run(run)
-        except HeddleError as refused:
-            # The process had already ended.
-            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
-                raise
-            return
-        self._figures.cancelled += 1
-        self._figures.violations += evidence.agents_of(self._journal, RunName.parse(run))
+        if await soak_runs.cancel(client, run):
+            self._figures.cancelled += 1
+            self._figures.violations += evidence.agents_of(self._journal, RunName.parse(run))
 
     def _plan(self, chance: random.Random) -> pb.Plan:
         agent = f"command:{sys.executable} {_AGENT} {self._journal} {MAX_PARALLEL} {self._seed}"
-        plan = pb.Plan(name="Soak", defaults=task_defaults(agent, retries=2))
-        for place in range(chance.randint(2, 3)):
-            depends_on = [f"e{place - 1}"] if place and chance.random() < 0.3 else []
-            epic = plan.epics.add(key=f"e{place}", depends_on=depends_on)
-            for number in range(chance.randint(1, 3)):
-                epic.tasks.add(key=f"t{number}", prompt="Go")
-        return plan
+        return soak_runs.soak_plan(chance, agent, most_epics=3, depends=0.3)
 
     def _judge(self) -> None:
         figures = self._figures
