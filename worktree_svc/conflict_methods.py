@@ -1,38 +1,19 @@
 """The RPCs with which a person resolves a conflict."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
 from heddle import pb
 from heddle.names import EpicName
-from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceServicer
 from worktree_svc.git import refs
 from worktree_svc.merges import conflict_files, resolutions
+from worktree_svc.project_jobs import ProjectJobs
 from worktree_svc.projects import claims, repository
-from worktree_svc.worktrees.lifecycle import Worktrees
-
-T = TypeVar("T")
 
 
-class ConflictMethods(WorktreeServiceServicer):
+class ConflictMethods(ProjectJobs):
     """Part of WorktreeServicer, which sets the attributes."""
-
-    _worktrees: Worktrees
-
-    @abstractmethod
-    async def _on(
-        self,
-        project: str,
-        job: Callable[[], T],
-        *,
-        key: str | None,
-        restored: Iterable[pb.KnownBranch] = (),
-        access: pb.RepositoryAccess | None = None,
-    ) -> T:
-        """Runs a job on an inspected project."""
 
     async def ReadConflict(
         self, request: pb.ReadConflictRequest, context: "grpc.aio.ServicerContext[Any, Any]"

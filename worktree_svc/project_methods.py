@@ -1,42 +1,20 @@
 """The RPCs about a project as a whole: what a run starts from, and how other workers reach it."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
 from heddle import pb, urls
 from heddle.names import EpicName
-from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceServicer
+from worktree_svc.project_jobs import ProjectJobs
 from worktree_svc.projects import inspection, project_file
-from worktree_svc.projects.locks import KeyedExecutor
-from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.served.repositories import ServedRepositories
-from worktree_svc.worktrees.lifecycle import Worktrees
-
-T = TypeVar("T")
 
 
-class ProjectMethods(WorktreeServiceServicer):
+class ProjectMethods(ProjectJobs):
     """Part of WorktreeServicer, which sets the attributes."""
 
-    _executor: KeyedExecutor
-    _worktrees: Worktrees
-    _mirrors: Mirrors
     _served: ServedRepositories
-
-    @abstractmethod
-    async def _on(
-        self,
-        project: str,
-        job: Callable[[], T],
-        *,
-        key: str | None,
-        restored: Iterable[pb.KnownBranch] = (),
-        access: pb.RepositoryAccess | None = None,
-    ) -> T:
-        """Runs a job on an inspected project."""
 
     async def InspectProject(
         self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"

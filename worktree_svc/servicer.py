@@ -1,7 +1,7 @@
 """Implements the WorktreeService RPCs: converts requests, calls the domain, converts results."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -24,7 +24,7 @@ from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeReques
 from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
 from worktree_svc.merges.open_merges import KnownResults, OpenMerges
 from worktree_svc.project_methods import ProjectMethods
-from worktree_svc.projects import environment_faults, repository
+from worktree_svc.projects import repository
 from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.served.repositories import ServedRepositories
@@ -361,27 +361,6 @@ class WorktreeServicer(ConflictMethods, ProjectMethods):
         if commit:
             message.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
         return message
-
-    async def _on(
-        self,
-        project: str,
-        job: Callable[[], T],
-        *,
-        key: str | None,
-        restored: Iterable[pb.KnownBranch] = (),
-        access: pb.RepositoryAccess | None = None,
-    ) -> T:
-        """Runs a job on an inspected project. A lost mirror is restored; another missing repository is a fault."""
-
-        def checked() -> T:
-            with (
-                environment_faults.as_project_unavailable(self._worktrees.folders, project),
-                remote_access.opened(project, access, self._tls),
-            ):
-                self._mirrors.restore(project, restored)
-                return job()
-
-        return await self._executor.run(checked, key=key, ends_with_caller=True)
 
     def _look(self, state: WorktreeState, *, into: bool) -> pb.Worktree:
         worktree = self._shown(state)
