@@ -13,8 +13,7 @@ TOKENS: Final = {
     "cache_write_tokens": "cacheCreationInputTokens",
 }
 
-
-# Calls of sub-agents whose usage Claude has not reported; older ones are forgotten.
+# Maximum number of sub-agents' calls that wait for their usage; further ones are not told apart.
 _MOST_OPEN: Final = 100
 
 
