@@ -1,5 +1,13 @@
-"""Property tests: the same examples in every run, and no limit of time, on which a busy machine would fail."""
+"""What all tests share: how property tests choose their examples, and what a failed test leaves to read.
 
+Property tests: the same examples in every run, and no limit of time, on which a busy machine would fail.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.seed import IS_GIVEN
@@ -15,3 +23,18 @@ settings.register_profile(
 # The judge of mutants has a profile of its own.
 if settings.get_current_profile_name() != "mutants":
     settings.load_profile("heddle")
+
+# The most bytes of each log that a failed test shows.
+_SHOWN: Final = 8_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the end of each log below `tmp_path` to the report of a failed test: its processes wrote them."""
+    report = yield
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.failed and isinstance(folder, Path):
+        for log in sorted(folder.rglob("*.log")):
+            if log.is_file() and (end := log.read_bytes()[-_SHOWN:].decode(errors="replace")):
+                report.sections.append((f"end of {log.relative_to(folder)}", end))
+    return report
