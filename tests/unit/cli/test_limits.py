@@ -8,6 +8,7 @@ import pytest
 from heddle import pb
 from heddle.cli.admin.service_log import ServiceLog
 from heddle.cli.plans import plan_file
+from heddle.plan import file
 from heddle.plan.file import LoadedPlan
 
 
@@ -31,5 +32,5 @@ def test_the_text_of_a_plan_is_sent_if_it_fits(
     plan = pb.Plan(name="ä" * 40)
     text = "ä" * ((3_900_000 - plan.ByteSize()) // 2) + "x" * (plan.ByteSize() % 2 + beyond)
     assert len(text.encode()) + plan.ByteSize() == 3_900_000 + beyond
-    monkeypatch.setattr(plan_file.file, "load", lambda *_: LoadedPlan("plan.yaml", plan, text=text))
+    monkeypatch.setattr(file, "load", lambda *_: LoadedPlan("plan.yaml", plan, text=text))
     assert plan_file.read_with_text(Path("plan.yaml")).text == (text if sent else "")
