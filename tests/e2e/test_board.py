@@ -169,6 +169,12 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
         ).first
     ).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    if path.endswith("report"):
+        # The names of the views scroll, and the chosen one is in sight.
+        page.keyboard.press("6")
+        chosen = page.get_by_role("navigation", name="Views of this run").locator("[aria-current]")
+        expect(chosen).to_have_text("Plan")
+        expect(chosen).to_be_in_viewport(ratio=0.9)
     if "attempts" in path:
         expect(page.locator(".log-row").first).to_be_visible()
         for tab in ("Current", "History", "Screenshots", "Quality", "Costs"):

@@ -65,11 +65,15 @@ def test_a_person_compares_and_chooses(page: Page, runs: Runs) -> None:
     runs.wait_for(f"{task}@2/attempts/1", "submitted")
     runs.wait_for(f"{task}@3/attempts/1", "failed")
 
+    page.goto("/")
+    mini = page.locator(".mini", has=page.locator(f'a[href="/{run}"]'))
+    expect(mini.locator(".mini-row", has_text="Shop")).to_contain_text("Shop, Waiting for you")
     page.goto(f"/{run}")
     group = page.get_by_role("group", name="Candidates of Round the prices")
     expect(group).to_contain_text("3 candidates")
     expect(group.locator(".candidate")).to_have_text(["1Passed Choose", "2Passed Choose", "3Failed"])
     expect(page.locator(".card-now")).to_have_text("Choose a candidate")
+    expect(page.locator(".card-lines")).to_have_count(0)
     expect(page.locator(".lane .row-title")).to_have_count(0)
     assert grave_violations(page) == []
     # The inbox has the choice.

@@ -43,6 +43,7 @@ def test_the_plan_and_the_edited_file_are_next_to_the_messages(page: Page, deep:
     expect(steps).to_have_text(["Read the index (done)", "Add the decay (in progress)", "Compare (left)"])
     expect(panel.get_by_text("1 of 3")).to_be_visible()
     expect(panel.locator("code")).to_have_text("rank.py")
+    expect(panel.locator(".side-panel-word")).to_have_text("Edited last")
     expect(panel.locator(".diff-add")).to_have_count(3)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 INDEX = "epics/search/tasks/index/attempts"
 RANKING = "epics/search/tasks/ranking/attempts/1"
@@ -60,13 +60,30 @@ def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str)
     expect(rows.nth(1)).to_contain_text("\u2013")
 
 
+def told_apart(route: Route) -> None:
+    """Answers with the reports of the run, of which one is a sub-agent's."""
+    answer = route.fetch()
+    found = answer.json()
+    for turn in found["turns"]:
+        if turn["model"] == "house-model":
+            turn |= {"parent_tool_call_id": "call", "sub_agent": "Look for <b>callers</b>"}
+    route.fulfill(response=answer, json=found)
+
+
 def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
     """The scope selects chart and models; with a budget, unpriced models are estimated and totals projected."""
+    page.route("**/turns?kinds=usage*", told_apart)
     page.goto(f"/{deep}/{RANKING}?tab=costs")
     scopes = page.get_by_role("group", name="Scope of the chart and the models")
     expect(scopes.get_by_role("button", name="This session")).to_contain_text("~$0.046")
     expect(page.get_by_role("img", name=re.compile(r"Cost over time: \$0\.046"))).to_be_visible()
     expect(page.locator(".outlook")).to_contain_text(re.compile(r"Projected total\s*~\$0\.\d+"))
+    agents = page.locator(".sub-agents")
+    expect(agents.locator("thead th")).to_have_text(
+        ["Agent", "Input", "Output", "Cache read", "Cache write", "Cost"]
+    )
+    expect(agents.locator("tbody th")).to_have_text(["The session's own agent", "Look for <b>callers</b>"])
+    expect(agents.locator("tbody tr").last).to_contain_text(re.compile(r"10\s*5\s*0\s*0"))
     run = scopes.get_by_role("button", name="Run")
     run.click()
     expect(run).to_have_attribute("aria-pressed", "true")

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.servers import Servers
+from tests.e2e.test_accessibility import grave_violations
 from tests.support import claude
 from tests.support.commands import HEDDLE
 from tests.support.models.anthropic import AnthropicModel, anthropic_model
@@ -154,6 +155,7 @@ def test_in_the_browser_alone(page: Page, own_servers: Servers, project: Path, m
     expect(page.get_by_text("Failed tasks of epic german are skipped first")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Difference")).to_contain_text("Task german/again")
+    assert grave_violations(page) == []
     page.get_by_role("button", name="Apply the changes").click()
     expect(page.get_by_text("Revision 2")).to_be_visible()
     assert "draft=" not in page.url

@@ -24,6 +24,8 @@ export default ts.config(
       "object-shorthand": "error",
       "prefer-const": "error",
       "prefer-template": "error",
+      // The style of one component must not change another.
+      "vue/enforce-style-attribute": ["error", { allow: ["scoped"] }],
       "vue/multi-word-component-names": "off",
       "vue/no-mutating-props": ["error", { shallowOnly: true }],
     },

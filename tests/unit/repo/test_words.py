@@ -15,7 +15,9 @@ def test_only_documents_that_are_here() -> None:
     """No comment or docstring refers to a page that the repository does not have."""
     found = [
         f"{relative(path)}:{number}: {line.strip()}"
-        for path in committed("*.py", "*.js", "*.proto", "*.md", "*.mk", "*.yaml", "Makefile")
+        for path in committed(
+            "*.py", "*.js", "*.ts", "*.vue", "*.proto", "*.md", "*.mk", "*.yaml", "Makefile"
+        )
         if path.name != "test_words.py"
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         if MISSING.search(line)
@@ -28,7 +30,17 @@ def test_documents_use_the_usual_words() -> None:
     found = [
         f"{relative(path)}:{number}: {line.strip()}"
         for path in committed(
-            "*.md", "*.proto", "deploy/*", "Makefile", "pyproject.toml", "*.yml", "*.py", "*.js", ":!tests"
+            "*.md",
+            "*.proto",
+            "deploy/*",
+            "Makefile",
+            "pyproject.toml",
+            "*.yml",
+            "*.py",
+            "*.js",
+            "*.ts",
+            "*.vue",
+            ":!tests",
         )
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         # The name of a database table is allowed.

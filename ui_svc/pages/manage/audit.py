@@ -81,9 +81,9 @@ class _Log:
             table = Table("Audit log", ("Time (UTC)", "User", "Call", "Resource", "Outcome"))
             for each in chosen:
                 table.row(
-                    exact(each.time),
+                    partial(text, "span", exact(each.time), "m-whole"),
                     person_of(each.user) or "unknown",
-                    each.method.rpartition(".")[2],
+                    partial(text, "span", each.method.rpartition(".")[2], "m-whole"),
                     partial(text, "span", each.resource, "mono"),
                     partial(_outcome, each),
                 )

@@ -78,10 +78,11 @@ def _share(cost: pb.Cost) -> None:
 
 
 def _run(run: pb.Run) -> None:
+    tasks = "1 task" if run.tasks.total == 1 else f"{run.tasks.total} tasks"
     with ui.element("div").classes("m-title"):
         link(f"/{run.name}", run.title, "m-inline")
         badge(
             pb.RunState.Name(run.state).removeprefix("RUN_STATE_").capitalize(),
             _TONES.get(run.state, "quiet"),
         )
-        text("span", f"{run.tasks.accepted} of {run.tasks.total} tasks, {when(run.create_time)}", "quiet num")
+        text("span", f"{run.tasks.accepted} of {tasks}, {when(run.create_time)}", "quiet num")

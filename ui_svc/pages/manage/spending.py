@@ -83,7 +83,8 @@ def _bars(found: Sequence[pb.DailyCost], days: int) -> None:
     ]
     options: dict[str, Any] = {
         "tooltip": {"trigger": "axis", ":valueFormatter": "value => '$' + value.toFixed(2)"},
-        "legend": {"bottom": 0, "textStyle": {"color": "#7b7f8a"}},
+        # In one line, however many agents and however narrow the screen.
+        "legend": {"type": "scroll", "bottom": 0, "textStyle": {"color": "#7b7f8a"}},
         "grid": {"left": 48, "right": 8, "top": 12, "bottom": 52},
         "xAxis": {
             "type": "category",

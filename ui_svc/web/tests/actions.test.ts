@@ -1,6 +1,7 @@
 import { assert, test } from "vitest";
 
 import { actionsOf } from "../src/board/actions";
+import { KINDS } from "../src/frame/attentionKinds";
 
 const EPIC = "runs/r/epics/e";
 const task = (key: string, state: string): any => ({ name: `${EPIC}/tasks/${key}`, title: key, state });
@@ -90,3 +91,35 @@ for (const [about, sync, state, wanted] of SYNCS) {
     );
   });
 }
+
+test("a merge that was only requested is not said to have been done", () => {
+  const held: any = { state: "held", branch: "main", files: ["a"] };
+  const merges = ["awaiting_merge", "dropped", "conflicted", "running"].flatMap((state) =>
+    actionsOf(
+      {
+        name: EPIC,
+        key: "e",
+        title: "Shop",
+        state: state as any,
+        sync: state === "running" ? held : null,
+        conflict_files: [],
+      },
+      [task("a", "accepted")],
+    ).filter((each) => /^Merge/.test(each.word)),
+  );
+  const ofList = Object.values(KINDS).flatMap(({ again }) =>
+    again && ["merge", "push"].includes(again.action) ? [again.said("Shop")] : [],
+  );
+  assert.deepEqual(
+    [...merges.map((each) => each.said), ...ofList],
+    [
+      "Merge of Shop requested",
+      "Merge of Shop requested",
+      "Merge of Shop requested",
+      "Merge of main into Shop requested",
+      "Merge of Shop requested",
+      "Merge of Shop requested",
+      "Push of Shop requested",
+    ],
+  );
+});

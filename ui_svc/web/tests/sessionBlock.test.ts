@@ -2,6 +2,7 @@ import { assert, test } from "vitest";
 import { createSSRApp } from "vue";
 import { renderToString } from "vue/server-renderer";
 
+import Approval from "../src/parts/Approval.vue";
 import SessionBlock from "../src/session/SessionBlock.vue";
 import Words from "../src/parts/Words.vue";
 
@@ -30,4 +31,12 @@ test("a server's sentence shows code, and no command that the page has a button 
     shown.replace(/<!--.*?-->| data-v-\w+/g, ""),
     "<span>claude is on hold: log in with <code>claude</code> on the worker</span>",
   );
+});
+
+test("only a call of a tool can be allowed for the session or the run", async () => {
+  const asked = (waiting: object) => renderToString(createSSRApp(Approval, { waiting } as any));
+  const call = await asked({ question: "May I?", tool: "Bash", target: "make" });
+  assert.include(call, 'data-answer="session"');
+  assert.include(call, 'data-answer="run"');
+  assert.notInclude(await asked({ question: "May I?" }), 'data-answer="run"');
 });

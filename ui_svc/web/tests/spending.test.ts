@@ -1,6 +1,6 @@
 import { assert, test } from "vitest";
 
-import { bySubAgent, report } from "../src/model/spending";
+import { bySubAgent, raised, report } from "../src/model/spending";
 
 const used = (cost: number, more = {}) =>
   report({ time: 1, cost_usd_micros: cost, input_tokens: 10, ...more } as any);
@@ -23,4 +23,12 @@ test("what sub-agents used is told apart from what the session's own agent used"
   );
   // Without sub-agents, there is nothing to tell apart.
   assert.deepEqual(bySubAgent([used(5)]), []);
+});
+
+test("a raised budget is that of the run, the epic or the task, and never that of the run for a part", () => {
+  const say = (of?: string) => raised({ run: "runs/r", run_title: "Shop", of } as any, 3_000_000);
+  assert.equal(say(), "The budget of Shop is now $3.00");
+  assert.equal(say("runs/r"), "The budget of Shop is now $3.00");
+  assert.equal(say("runs/r/epics/search"), "The budget of search is now $3.00");
+  assert.equal(say("runs/r/epics/search/tasks/index"), "The budget of search/index is now $3.00");
 });

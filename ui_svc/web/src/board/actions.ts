@@ -47,7 +47,7 @@ function syncs(epic: About, tasks: Task[], base: Run["base"]): Action[] {
         word: "Merge again",
         short: "Merge again",
         icon: "merge",
-        said: `${epic.title} merges ${epic.sync.branch} again`,
+        said: `Merge of ${epic.sync.branch} into ${epic.title} requested`,
         primary: false,
       },
       {

@@ -48,6 +48,10 @@ export function useCard(
       before?.background?.length === now?.background?.length;
     return before && same && !inSight.value ? before : now;
   });
+  // The task waits for the choice of a candidate, so how its last one ended is not the point.
+  const choosing = computed(
+    () => !!props.task.candidate && props.store.wholeOf(props.task).state === "waiting",
+  );
   // Whether it is in a state of a running attempt; in a replay, it may have been.
   const under = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
   const live = computed(() => under.value && !props.store.past);
@@ -62,6 +66,7 @@ export function useCard(
   }
   return {
     attempt,
+    choosing,
     // What a session waits for after its agent's turn.
     background: computed(() =>
       live.value && summary.value?.background?.length ? waitingFor(summary.value.background) : "",
@@ -99,7 +104,7 @@ export function useCard(
     since: computed(() => Math.max(props.task.since ?? 0, attempt.value.started ?? 0) || null),
     // The summary is newer than the attempt, but only while that lives.
     state: computed(() => {
-      if (props.task.candidate && props.store.wholeOf(props.task).state === "waiting") return CHOICE;
+      if (choosing.value) return CHOICE;
       const now = live.value ? summary.value?.state : undefined;
       return attemptLook(props.task, now ?? attempt.value.state);
     }),

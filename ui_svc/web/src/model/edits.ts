@@ -19,6 +19,23 @@ export function readPlan(text: string): Step[] | null {
     : null;
 }
 
+// What a call does and to what, as summaries and logs have it.
+interface Call {
+  type?: string;
+  kind?: string;
+  target?: string;
+  name?: string;
+}
+
+// Returns the agent's open call. Checks begin after its last one, so a call whose end is not known is not open then.
+export const openCall = (
+  summary: { state: string; tool: Call | null } | null,
+  ofLog: Call | undefined,
+): Call | null => (summary?.state === "checking" ? null : (summary?.tool ?? ofLog ?? null));
+
+// Returns the file that the call changes; empty for a command or any other call.
+export const editedBy = (call: Call | null): string => (call?.kind === "edit" && call.target) || "";
+
 // Returns the lines of a change as a diff's: from a unified diff, from "- OLD" and
 // "+ NEW", or else from a text that is new as a whole.
 export function editLines(call: { name: string; input?: string }): Line[] {

@@ -55,7 +55,8 @@ export function joinRows(earlier: Row[], later: Row[]): Row[] {
 
 function addText(rows: Row[], event: LogEvent, [level, who, text, open]: Spoken, nested: boolean): void {
   const stream = `${who} ${event.tool_call_id ?? ""} ${event.parent_tool_call_id ?? ""}`;
-  const lines = text.split("\n");
+  // The line end of a result ends its last line; it does not begin another.
+  const lines = (open ? text : text.replace(/\n+$/, "")).split("\n");
   const whole = open && lines[lines.length - 1] === "";
   if (whole) lines.pop();
   lines.forEach((line, place) => {
@@ -102,7 +103,7 @@ function* spoken(event: LogEvent, calls: Calls): Generator<Spoken> {
     case "check_finished":
       yield [level, who, words, false];
       if (event.command) yield [level, who, `$ ${event.command}`, false];
-      if (event.output) yield [event.ok ? "info" : "error", who, event.output.replace(/\n$/, ""), false];
+      if (event.output) yield [event.ok ? "info" : "error", who, event.output, false];
       break;
     default:
       if (words) yield [level, who, words, false];

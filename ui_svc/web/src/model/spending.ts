@@ -1,6 +1,6 @@
 // Usage from the reports of a run: sums, sums by model, and a projection.
-import { costOf } from "./format";
-import type { Turn, Usage } from "./types";
+import { costOf, dollars } from "./format";
+import type { AttentionItem, Turn, Usage } from "./types";
 
 type Tokens = Pick<Usage, "input" | "output" | "cache_read" | "cache_write">;
 
@@ -93,6 +93,15 @@ export function bySubAgent(reports: Report[]): (Total & { title: string })[] {
     { title: "The session's own agent", ...own },
     ...subs.sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a)),
   ];
+}
+
+// Says whose budget is now which: that of the run, or of its part, EPIC or EPIC/TASK.
+export function raised(item: Pick<AttentionItem, "run" | "run_title" | "of">, micros: number): string {
+  const part = (item.of ?? "")
+    .slice(item.run.length)
+    .replace(/\/(epics|tasks)\//g, "/")
+    .slice(1);
+  return `The budget of ${part || item.run_title} is now ${dollars(micros)}`;
 }
 
 // Running sums over time: a list of {time, values}, at most `most` of them.
