@@ -156,9 +156,14 @@ class EpicView:
 
     @property
     def next_task(self) -> TaskView | None:
-        """The task of its next attempt: the first that can start. None: no task can."""
-        reviewed = next((task for task in self.tasks if task.startable and task.in_review), None)
-        return reviewed or next((task for task in self.tasks if task.startable), None)
+        """The task of its next attempt: the first that can start. None: no task can.
+
+        Before it come tasks with submitted work, which builds on the branch as it is: an operator may have reset an
+        earlier task meanwhile.
+        """
+        startable = [task for task in self.tasks if task.startable]
+        submitted = (task for task in startable if task.in_review or task.takes_over)
+        return next(submitted, startable[0] if startable else None)
 
     @property
     def busy(self) -> bool:
