@@ -249,6 +249,8 @@ class WorktreeServiceServicer:
         restored.
         - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
         merge with conflict markers.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+        reached. The target is moved here; the same call pushes it later.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -276,6 +278,7 @@ class WorktreeServiceServicer:
         that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -127,6 +127,8 @@ class WorktreeServiceStub:
       restored.
     - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
       merge with conflict markers.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+      reached. The target is moved here; the same call pushes it later.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
@@ -146,6 +148,7 @@ class WorktreeServiceStub:
     that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
     """
     PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
     """Merges each pair of branches, and each branch with its base and an upstream, in
@@ -323,6 +326,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
       restored.
     - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
       merge with conflict markers.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+      reached. The target is moved here; the same call pushes it later.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
@@ -342,6 +347,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
     """
     PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
     """Merges each pair of branches, and each branch with its base and an upstream, in
@@ -546,6 +552,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
           restored.
         - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
           merge with conflict markers.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+          reached. The target is moved here; the same call pushes it later.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
 
@@ -577,6 +585,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
         """
 
     @_abc_1.abstractmethod

@@ -133,10 +133,11 @@ class Mirrors:
             project = repository.find(self._folders, url)
             known_branches.bring(project, [run], partial(self._fetching, project.top))
 
-    def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
+    def push(self, url: str, branches: Sequence[str], needed: str = "") -> dict[str, str]:
         """Pushes branches to the project's remote; returns the reason for each refused branch.
 
-        The run's next push of the branch includes commits that could not be pushed.
+        The run's next push of the branch includes commits that could not be pushed. Raises PROJECT_UNAVAILABLE while the
+        remote cannot be reached and `needed` is one of the branches.
         """
         if not urls.is_url(url) or not branches:
             return {}
@@ -156,6 +157,9 @@ class Mirrors:
         log.info(
             "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
         )
+        why = refused.get(refs.branch_ref(needed))
+        if why and push_refusals.is_unreachable(why):
+            raise repository.remote_unavailable(project, why)
         return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
 
     def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:
