@@ -57,6 +57,9 @@ class TaskView:
     # in micros.
     reserved: int = 0
     turn: int = 0
+    # The share that was too small for its last session, or what that spent if it is more, in micros: it ended at its
+    # share, and another session of the task needs more. 0: it did not.
+    outgrown: int = 0
     # How many candidates its plan has. 0: it is tried by one attempt at a time.
     candidates: int = 0
     # True: an agent compares its candidates.
