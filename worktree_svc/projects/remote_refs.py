@@ -141,16 +141,20 @@ def _branch(epic: EpicName) -> str:
 
 def _push(project: Project, gone: Mapping[str, str]) -> dict[str, str]:
     """Removes refs that still have the given commits; returns why others were not removed."""
-    leases = (f"--force-with-lease={ref}:{commit}" for ref, commit in gone.items())
-    done = _remote(project, "push", *_OPTIONS, *leases, "origin", *(f":{ref}" for ref in gone))
-    if done.code == 0:
-        return {}
-    said = urls.redacted(done.stderr)
-    refused = push_refusals.read(decode(done.stdout), said, list(gone))
+    # git writes its list of packed refs for each transaction, not for each ref.
+    refused = _pushed(project, gone, "--atomic") and _pushed(project, gone)
     for why in refused.values():
         if not (push_refusals.is_collision(why) or push_refusals.is_forbidden(why)):
             raise _unavailable(project, why)
     return refused
+
+
+def _pushed(project: Project, gone: Mapping[str, str], *options: str) -> dict[str, str]:
+    leases = (f"--force-with-lease={ref}:{commit}" for ref, commit in gone.items())
+    done = _remote(project, "push", *_OPTIONS, *options, *leases, "origin", *(f":{ref}" for ref in gone))
+    if done.code == 0:
+        return {}
+    return push_refusals.read(decode(done.stdout), urls.redacted(done.stderr), list(gone))
 
 
 def _remote(project: Project, *arguments: str) -> Output:
