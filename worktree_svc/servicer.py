@@ -248,6 +248,18 @@ class WorktreeServicer(ConflictMethods, ProjectMethods):
 
         return await self._on(request.project, job, key=f"{request.project}\0push")
 
+    async def RemoveRemoteRefs(
+        self, request: pb.RemoveRemoteRefsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.RemoveRemoteRefsResponse:
+        runs = [RunName.parse(each) for each in request.runs]
+
+        def job() -> pb.RemoveRemoteRefsResponse:
+            self._worktrees.check_epoch(request.epoch)
+            done = self._mirrors.remove_old_refs(request.project, runs)
+            return pb.RemoveRemoteRefsResponse(removed=done.removed, kept=done.kept)
+
+        return await self._on(request.project, job, key=f"{request.project}\0old refs")
+
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:

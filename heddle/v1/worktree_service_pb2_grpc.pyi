@@ -212,6 +212,18 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
     """
+    RemoveRemoteRefs: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveRemoteRefsRequest, _worktree_service_pb2.RemoveRemoteRefsResponse]
+    """Removes the refs that placed epics of ended runs have left at the remote of a
+    project by URL, because the remote lists all of its refs at each push. An epic's
+    branch is removed once another branch of the remote contains it; the claim and the
+    accepted commit once a branch that stays contains that commit. Everything else
+    stays, such as what a failed epic can continue from. A ref that moves meanwhile
+    stays too. Does nothing for other projects.
+
+    - FAILED_PRECONDITION / STALE_EPOCH.
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+      reached. The same call removes the rest later.
+    """
     GrantRepository: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]
     """Lets another worker use a repository of this worker's disk for one epic of a
     project by path, over git's HTTP. That worker passes on what it gets here with its
@@ -410,6 +422,18 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     branch; does nothing for other projects.
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+    """
+    RemoveRemoteRefs: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveRemoteRefsRequest, _worktree_service_pb2.RemoveRemoteRefsResponse]  # type: ignore[assignment]
+    """Removes the refs that placed epics of ended runs have left at the remote of a
+    project by URL, because the remote lists all of its refs at each push. An epic's
+    branch is removed once another branch of the remote contains it; the claim and the
+    accepted commit once a branch that stays contains that commit. Everything else
+    stays, such as what a failed epic can continue from. A ref that moves meanwhile
+    stays too. Does nothing for other projects.
+
+    - FAILED_PRECONDITION / STALE_EPOCH.
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+      reached. The same call removes the rest later.
     """
     GrantRepository: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]  # type: ignore[assignment]
     """Lets another worker use a repository of this worker's disk for one epic of a
@@ -702,6 +726,24 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         branch; does nothing for other projects.
 
         - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveRemoteRefs(
+        self,
+        request: _worktree_service_pb2.RemoveRemoteRefsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.RemoveRemoteRefsResponse, _abc.Awaitable[_worktree_service_pb2.RemoveRemoteRefsResponse]]:
+        """Removes the refs that placed epics of ended runs have left at the remote of a
+        project by URL, because the remote lists all of its refs at each push. An epic's
+        branch is removed once another branch of the remote contains it; the claim and the
+        accepted commit once a branch that stays contains that commit. Everything else
+        stays, such as what a failed epic can continue from. A ref that moves meanwhile
+        stays too. Does nothing for other projects.
+
+        - FAILED_PRECONDITION / STALE_EPOCH.
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+          reached. The same call removes the rest later.
         """
 
     @_abc_1.abstractmethod

@@ -24,7 +24,7 @@ from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.process.command import decode
-from worktree_svc.projects import branch_records, known_branches, repository
+from worktree_svc.projects import branch_records, known_branches, remote_refs, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -132,6 +132,19 @@ class Mirrors:
         if urls.is_url(url):
             project = repository.find(self._folders, url)
             known_branches.bring(project, [run], partial(self._fetching, project.top))
+
+    def remove_old_refs(self, url: str, runs: Sequence[RunName]) -> remote_refs.Removal:
+        """Removes the refs of ended runs that nothing needs from the remote; does nothing for a project by path.
+
+        Raises NOT_A_REPOSITORY and PROJECT_UNAVAILABLE.
+        """
+        if not urls.is_url(url):
+            return remote_refs.Removal(0, {})
+        project = repository.find(self._folders, url)
+        with self._fetching(project.top):
+            _fetch(project, url)
+        known_branches.bring(project, runs, partial(self._fetching, project.top))
+        return remote_refs.remove(project, runs)
 
     def push(self, url: str, branches: Sequence[str], needed: str = "") -> dict[str, str]:
         """Pushes branches to the project's remote; returns the reason for each refused branch.
