@@ -154,7 +154,9 @@ async def test_permissions_granted_for_the_run_stay(worker: FakeWorker, schedule
     await scheduler.until(run, started)
     name = AttemptName.parse(f"{run}/epics/a/tasks/one/attempts/1")
     rule = pb.ApprovalResolved(approved=True, scope=pb.APPROVAL_SCOPE_RUN, rule="Bash(make *)")
-    await scheduler.app.database.submit(lambda connection: allowed_rules.take(connection, name, rule))
+    # An answer that comes twice counts once.
+    for _ in range(2):
+        await scheduler.app.database.submit(lambda connection: allowed_rules.take(connection, name, rule))
     same = make_plan({"a": ["one", "two"]})
     assert not (await scheduler.api.ApplyPlan(applied(run, same))).difference.changes
     await scheduler.api.ApplyPlan(applied(run, make_plan({"a": ["one", "three"]})))

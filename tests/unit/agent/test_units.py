@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from acp.schema import Cost
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from agent_svc.agents.acp.usage import Spending
 from agent_svc.agents.base import images
@@ -16,7 +17,7 @@ from agent_svc.agents.claude.messages.usage import Spending as ClaudeSpending
 from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from agent_svc.reports.screenshots import FOLDER
-from agent_svc.sessions.outcome import half_silent, silent, timed_out, used_up
+from agent_svc.sessions.outcome import Ending, half_silent, silent, timed_out, used_up
 from heddle import pb
 from tests.unit.agent.test_host import Connection
 
@@ -65,6 +66,17 @@ async def test_a_host_tells_when_to_start_again() -> None:
     [told] = connection.told()
     assert told.session_finished.retry_after == Duration(seconds=1, nanos=250_000_000)
     assert told.session_finished.retry_time.ToMilliseconds() == 1_735_689_600_002
+
+
+def test_the_end_of_a_session_has_its_times_in_milliseconds() -> None:
+    """Seconds become durations, rounded to the millisecond; absent ones stay absent."""
+    ending = Ending(pb.OUTCOME_RATE_LIMITED, "slow down", retry_after=90.25, retry_at=1_800_000_000_500)
+    told = ending.message(1.2346)
+    assert told.duration == Duration(seconds=1, nanos=235_000_000)
+    assert told.retry_after == Duration(seconds=90, nanos=250_000_000)
+    assert told.retry_time == Timestamp(seconds=1_800_000_000, nanos=500_000_000)
+    bare = Ending(pb.OUTCOME_FAILED, "no").message(None)
+    assert not any(bare.HasField(field) for field in ("duration", "retry_after", "retry_time"))
 
 
 async def test_a_host_waits_for_background_work_in_seconds() -> None:

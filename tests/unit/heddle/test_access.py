@@ -82,3 +82,12 @@ def test_a_refusal_says_what_is_missing() -> None:
     assert error is not None
     assert error.reason == pb.ERROR_REASON_PERMISSION_DENIED
     assert error.message == "CreateRun needs the role operator; user:ada has the role viewer"
+
+
+def test_a_browser_that_only_reads_is_told_to_sign_in_again() -> None:
+    """Its person may have a higher role, so the error does not name that of the browser."""
+    browser = Principal("user:ada", pb.ROLE_VIEWER, reading=True)
+    error = refusal(browser, "/heddle.v1.SchedulerService/CreateRun")
+    assert error is not None
+    assert error.message.startswith("CreateRun changes something, and this browser can only read")
+    assert refusal(browser, "/heddle.v1.SchedulerService/GetRun") is None

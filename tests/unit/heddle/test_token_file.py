@@ -11,7 +11,7 @@ from heddle.identity import token_file
 
 def test_a_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     """The first call writes a secret of 256 bits to a private file in a private folder; later ones read it."""
-    path = token_file.operator_file(tmp_path / "home")
+    path = token_file.operator_file(tmp_path / "new" / "home")
     token = token_file.ensure(path)
     assert token.startswith("heddle_")
     assert len(token) == len("heddle_") + 43
@@ -60,3 +60,12 @@ def test_a_client_uses_its_setting_or_the_file_of_the_data_folder(tmp_path: Path
     assert token_file.of_client(Settings.read(home)) == "mine"
     assert token_file.of_client(Settings.read({**home, "HEDDLE_TOKEN": "given"})) == "given"
     assert token_file.operator_file(tmp_path) != token_file.web_file(tmp_path)
+
+
+def test_the_reading_part_of_a_token_does_not_contain_it() -> None:
+    """It is a token of its own, the same each time, and another one for each session."""
+    one, other = token_file.reading_part("heddle_one"), token_file.reading_part("heddle_other")
+    assert one == token_file.reading_part("heddle_one") != other
+    assert one.startswith("heddle_")
+    assert "one" not in one
+    assert len(one) == len("heddle_") + 64

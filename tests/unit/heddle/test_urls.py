@@ -98,3 +98,20 @@ def test_a_repository_of_another_worker_has_a_url_of_its_own() -> None:
         assert urls.worker_and_path(url) == ("w1", path)
         assert urls.identity(url) == url
     assert not urls.is_of_worker("https://example.com/app")
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("unix:/home/ada/.heddle/run/agent.sock", True),
+        ("127.0.0.1:7400", True),
+        ("localhost:7400", True),
+        ("[::1]:7400", True),
+        ("10.0.0.1:7400", False),
+        ("[2001:db8::1]:7400", False),
+        ("heddle.example.com:7400", False),
+    ],
+)
+def test_addresses_of_this_machine(address: str, local: bool) -> None:
+    """Sockets and loopback addresses, also of IPv6, are reached by no other machine."""
+    assert urls.is_local(address) == local
