@@ -14,7 +14,7 @@ from tests.support.seed import IS_GIVEN, SEED
 
 if IS_GIVEN:
     # As `--hypothesis-seed`: the same seed makes the same choices.
-    core.global_force_seed = SEED
+    core.global_force_seed = SEED  # type: ignore[assignment]  # it is annotated as None only
 
 settings.register_profile(
     "heddle",

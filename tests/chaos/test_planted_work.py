@@ -12,6 +12,7 @@ from heddle.names import AttemptName, RunName
 from scheduler_svc.commands.runs import candidates, runs_and_tasks
 from scheduler_svc.model.lifecycle import reviews
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import Action
 from scheduler_svc.policy.needs import Needs
 from scheduler_svc.policy.snapshot import EpicView, Snapshot, TaskView
 from scheduler_svc.store.outcomes import candidate_outcomes
@@ -153,7 +154,7 @@ def starting_before_chosen_work(patch: Patch) -> None:
 
 
 def starting_in_held_epics(patch: Patch) -> None:
-    def decide(snapshot: Snapshot) -> list[decision.Action]:
+    def decide(snapshot: Snapshot) -> list[Action]:
         runs = [
             replace(run, epics=tuple(replace(epic, out_of_sync=False) for epic in run.epics))
             for run in snapshot.runs
@@ -165,7 +166,7 @@ def starting_in_held_epics(patch: Patch) -> None:
 
 
 def ignoring_max_parallel(patch: Patch) -> None:
-    def decide(snapshot: Snapshot) -> list[decision.Action]:
+    def decide(snapshot: Snapshot) -> list[Action]:
         return decided(replace(snapshot, runs=tuple(replace(run, max_parallel=99) for run in snapshot.runs)))
 
     decided = decision.decide
