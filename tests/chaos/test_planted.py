@@ -65,15 +65,6 @@ def ignoring_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decision, "decide", decide)
 
 
-def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
-    def decide(snapshot: Snapshot) -> list[Action]:
-        runs = tuple(replace(run, max_parallel=99) for run in snapshot.runs)
-        return decided(replace(snapshot, runs=runs))
-
-    decided = decision.decide
-    patch.setattr(decision, "decide", decide)
-
-
 def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
     started = apply_action.EFFECTS[StartTask]
 
@@ -100,7 +91,6 @@ def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
         # A draft that ends twice gets another round, which never ends.
         (accepting_twice, "accepted twice|ends without being live|_going_on", 2),
         (ignoring_order, "starts before", 1),
-        (ignoring_max_parallel, "processes and may have", 13),
         (ignoring_pause, "in a run that is paused", 2),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -1,4 +1,4 @@
-"""The checks of reviews, candidates, needs and held epics work: each planted bug is reported, at a moment that shows it."""
+"""The checks of reviews, candidates, needs, held epics and limits work: each planted bug is reported, at a moment that shows it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -98,6 +98,18 @@ def the_base_conflicts(scene: Scene) -> None:
     scene.go()
 
 
+def two_epics_may_use_one_slot(scene: Scene) -> None:
+    plan = pb.Plan(name="Narrow", defaults=pb.TaskDefaults(agent="command:work"))
+    for key in ("e0", "e1"):
+        plan.epics.add(key=key).tasks.add(key="t0", prompt="Go")
+    # It would take one of the two slots.
+    scene.core.write(partial(runs_and_tasks.cancel_run, name=RUN, actor="ada"))
+    scene.go()
+    scene.core.create(RunName("run1"), plan, "one", 1)
+    scene.names.append(RunName("run1"))
+    scene.go()
+
+
 Patch = pytest.MonkeyPatch
 
 
@@ -153,6 +165,14 @@ def starting_in_held_epics(patch: Patch) -> None:
     patch.setattr(decision, "decide", decide)
 
 
+def ignoring_max_parallel(patch: Patch) -> None:
+    def decide(snapshot: Snapshot) -> list[Action]:
+        return decided(replace(snapshot, runs=tuple(replace(run, max_parallel=99) for run in snapshot.runs)))
+
+    decided = decision.decide
+    patch.setattr(decision, "decide", decide)
+
+
 def play(moment: Callable[[Scene], None]) -> None:
     scene = Scene()
     try:
@@ -174,6 +194,7 @@ def play(moment: Callable[[Scene], None]) -> None:
         (taking_the_loser, two_candidates_pass, "although its task has not accepted its work"),
         (starting_before_chosen_work, two_candidates_pass, "which does not build on"),
         (starting_in_held_epics, the_base_conflicts, "although its epic is held"),
+        (ignoring_max_parallel, two_epics_may_use_one_slot, "has 2 processes and may have 1"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -171,6 +171,43 @@ async def test_a_choice_can_be_skipped(worker: FakeWorker, scheduler: Scheduler)
     assert tasks["a/one@1"].latest_attempt.state == pb.ATTEMPT_STATE_NOT_CHOSEN
 
 
+async def test_the_costs_of_a_comparison_add_up(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Candidates have their own costs, and their task those of a useless answer and of the choice: all count for its epic, run and project."""
+    compared = 0
+
+    async def compare(session: FakeSession) -> pb.SessionFinished:
+        nonlocal compared
+        if session.request.agent != "command:choose":
+            return await play(session)
+        compared += 1
+        session.emit(usage=pb.Usage(model="m", output_tokens=1, cost_usd_micros=3_000))
+        said = "I like both" if compared == 1 else '{"best": 1, "reason": "shorter"}'
+        session.emit(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=said))
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = compare
+    plan = tried_plan()
+    plan.epics[0].tasks[0].agent = "command:work"
+    plan.epics[0].tasks[0].choose.agent = "command:choose"
+    run = await scheduler.create(plan)
+    events = await scheduler.finished(run)
+    [chosen] = [each.candidate_chosen for each in events if each.HasField("candidate_chosen")]
+    assert (chosen.candidate, chosen.agent, chosen.reason) == (1, "command:choose", "shorter")
+
+    async def costs(parent: str) -> dict[str, int]:
+        listed = await scheduler.api.ListCosts(pb.ListCostsRequest(parent=parent))
+        found = {each.name.rpartition("/")[2]: each.usage.cost_usd_micros for each in listed.costs}
+        assert listed.total.usage.cost_usd_micros == sum(found.values())
+        return found
+
+    whole = 2 * 10_000 + 2 * 3_000
+    tasks = {"one": 6_000, "one@1": 10_000, "one@2": 10_000, "two": 10_000}
+    assert await costs(f"{run}/epics/a") == tasks
+    assert await costs(run) == {"a": whole + 10_000}
+    assert (await costs("/repository"))[run.partition("/")[2]] == whole + 10_000
+    assert (await scheduler.run(run)).usage.cost_usd_micros == whole + 10_000
+
+
 async def test_candidates_share_the_budget_of_their_task(worker: FakeWorker, scheduler: Scheduler) -> None:
     """Each reserves its part before it starts; together they have no more than the budget."""
     worker.play = hold
