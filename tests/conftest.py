@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, core, settings
 
-from tests.support.seed import IS_GIVEN
+from tests.support.seed import IS_GIVEN, SEED
+
+if IS_GIVEN:
+    # As `--hypothesis-seed`: the same seed makes the same choices.
+    core.global_force_seed = SEED
 
 settings.register_profile(
     "heddle",

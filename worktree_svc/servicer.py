@@ -181,7 +181,7 @@ class WorktreeServicer(ConflictMethods, ProjectMethods):
             if isinstance(result, Conflict):
                 return pb.MergeBranchResponse(conflict=replies.conflict(result))
             branches = [] if asked.preview else [asked.source, asked.target]
-            refused = self._mirrors.push(request.project, branches)
+            refused = self._mirrors.push(request.project, branches, needed=asked.target)
             merged = pb.MergeBranchResponse.Merged(**result._asdict())
             merged.push_error = refused.get(asked.target, "")
             merged.source_push_error = refused.get(asked.source, "")
@@ -234,7 +234,8 @@ class WorktreeServicer(ConflictMethods, ProjectMethods):
             moved = self._open_merges.close(
                 request.project, request.epoch, run, move if request.apply else None
             )
-            refused = self._mirrors.push(request.project, [request.target_branch] if moved else [])
+            pushed = [request.target_branch] if moved else []
+            refused = self._mirrors.push(request.project, pushed, needed=request.target_branch)
             return pb.CloseMergeResponse(moved=moved, push_error=refused.get(request.target_branch, ""))
 
         return await self._on(request.project, job, key=f"{run}\0merge")
@@ -246,6 +247,18 @@ class WorktreeServicer(ConflictMethods, ProjectMethods):
             return pb.PushBranchesResponse(errors=self._mirrors.push(request.project, request.branches))
 
         return await self._on(request.project, job, key=f"{request.project}\0push")
+
+    async def RemoveRemoteRefs(
+        self, request: pb.RemoveRemoteRefsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.RemoveRemoteRefsResponse:
+        runs = [RunName.parse(each) for each in request.runs]
+
+        def job() -> pb.RemoveRemoteRefsResponse:
+            self._worktrees.check_epoch(request.epoch)
+            done = self._mirrors.remove_old_refs(request.project, runs)
+            return pb.RemoveRemoteRefsResponse(removed=done.removed, kept=done.kept)
+
+        return await self._on(request.project, job, key=f"{request.project}\0old refs")
 
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.drafts.prompt import draft_prompt
 from heddle.drafts.revision_prompt import Revised, revision_prompt
 from heddle.errors import HeddleError, invalid_field
-from heddle.plan.rules import MAX_PROMPT_BYTES
+from heddle.plan.rules import MAX_PROMPT_BYTES, SCRIPTED, agent_problem
 
 MAX_GOAL_BYTES: Final = 32_000
 MAX_SOURCES: Final = 50
@@ -57,6 +57,12 @@ def _problems(request: pb.DraftPlanRequest) -> Iterator[HeddleError]:
     yield from _of_sources(request.sources)
     if not request.agent.strip():
         yield invalid_field("agent", "is missing: name the agent that drafts")
+    elif request.agent == SCRIPTED:
+        yield invalid_field(
+            "agent", f"{SCRIPTED!r} only repeats its prompt and cannot draft a plan; name another one"
+        )
+    elif problem := agent_problem(request.agent):
+        yield invalid_field("agent", problem)
     if not 0 <= request.rounds <= MAX_ROUNDS:
         yield invalid_field("rounds", f"must be from 0 to {MAX_ROUNDS}")
 

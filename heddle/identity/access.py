@@ -33,8 +33,8 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
     "WorktreeService": {
         Kind.SCHEDULER: """
             InspectProject EnsureWorktree CommitTask DiscardAttempt MergeBranch OpenMerge CloseMerge PredictConflicts CountNewCommits
-            RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches GrantRepository DiffRevisions
-            ReadConflict MakeResolution
+            RemoveWorktree RestoreWorktree ReleaseLease ListWorktrees PushBranches RemoveRemoteRefs GrantRepository
+            DiffRevisions ReadConflict MakeResolution
         """,
     },
     "AgentService": {

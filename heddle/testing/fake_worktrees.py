@@ -103,6 +103,12 @@ class FakeWorktrees(WorktreeServiceServicer):
         }
         return pb.PushBranchesResponse(errors=refused)
 
+    async def RemoveRemoteRefs(
+        self, request: pb.RemoveRemoteRefsRequest, context: Context
+    ) -> pb.RemoveRemoteRefsResponse:
+        self._worker.changing("RemoveRemoteRefs", request)
+        return pb.RemoveRemoteRefsResponse()
+
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: Context
     ) -> pb.DiscardAttemptResponse:

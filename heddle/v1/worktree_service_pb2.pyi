@@ -94,6 +94,82 @@ class PushBranchesResponse(_message.Message):
 Global___PushBranchesResponse: _TypeAlias = PushBranchesResponse  # noqa: Y015
 
 @_typing.final
+class RemoveRemoteRefsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epoch: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """runs/RUN. They have ended."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        runs: _abc.Iterable[_builtins.str] | None = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "project", b"project", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRemoteRefsRequest: _TypeAlias = RemoveRemoteRefsRequest  # noqa: Y015
+
+@_typing.final
+class RemoveRemoteRefsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class KeptEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    removed: _builtins.int
+    """How many refs were removed."""
+    @_builtins.property
+    def kept(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Why a ref could not be removed, by ref: a rule of the remote refuses it, or it has
+        moved.
+        """
+
+    def __init__(
+        self,
+        *,
+        removed: _builtins.int = ...,
+        kept: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRemoteRefsResponse: _TypeAlias = RemoveRemoteRefsResponse  # noqa: Y015
+
+@_typing.final
 class GrantRepositoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -124,6 +124,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
                 _registered_method=True)
+        self.RemoveRemoteRefs = channel.unary_unary(
+                '/heddle.v1.WorktreeService/RemoveRemoteRefs',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsResponse.FromString,
+                _registered_method=True)
         self.GrantRepository = channel.unary_unary(
                 '/heddle.v1.WorktreeService/GrantRepository',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.GrantRepositoryRequest.SerializeToString,
@@ -249,6 +254,8 @@ class WorktreeServiceServicer:
         restored.
         - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
         merge with conflict markers.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+        reached. The target is moved here; the same call pushes it later.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -276,6 +283,7 @@ class WorktreeServiceServicer:
         that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -375,6 +383,22 @@ class WorktreeServiceServicer:
         branch; does nothing for other projects.
 
         - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveRemoteRefs(self, request, context):
+        """Removes the refs that placed epics of ended runs have left at the remote of a
+        project by URL, because the remote lists all of its refs at each push. An epic's
+        branch is removed once another branch of the remote contains it; the claim and the
+        accepted commit once a branch that stays contains that commit. Everything else
+        stays, such as what a failed epic can continue from. A ref that moves meanwhile
+        stays too. Does nothing for other projects.
+
+        - FAILED_PRECONDITION / STALE_EPOCH.
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+        reached. The same call removes the rest later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -484,6 +508,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.PushBranches,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.SerializeToString,
+            ),
+            'RemoveRemoteRefs': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveRemoteRefs,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsResponse.SerializeToString,
             ),
             'GrantRepository': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantRepository,
@@ -938,6 +967,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/PushBranches',
             heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveRemoteRefs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/RemoveRemoteRefs',
+            heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.RemoveRemoteRefsResponse.FromString,
             options,
             channel_credentials,
             insecure,

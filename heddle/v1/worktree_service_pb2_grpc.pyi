@@ -127,6 +127,8 @@ class WorktreeServiceStub:
       restored.
     - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
       merge with conflict markers.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+      reached. The target is moved here; the same call pushes it later.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
@@ -146,6 +148,7 @@ class WorktreeServiceStub:
     that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
     """
     PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
     """Merges each pair of branches, and each branch with its base and an upstream, in
@@ -208,6 +211,18 @@ class WorktreeServiceStub:
     branch; does nothing for other projects.
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+    """
+    RemoveRemoteRefs: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveRemoteRefsRequest, _worktree_service_pb2.RemoveRemoteRefsResponse]
+    """Removes the refs that placed epics of ended runs have left at the remote of a
+    project by URL, because the remote lists all of its refs at each push. An epic's
+    branch is removed once another branch of the remote contains it; the claim and the
+    accepted commit once a branch that stays contains that commit. Everything else
+    stays, such as what a failed epic can continue from. A ref that moves meanwhile
+    stays too. Does nothing for other projects.
+
+    - FAILED_PRECONDITION / STALE_EPOCH.
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+      reached. The same call removes the rest later.
     """
     GrantRepository: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]
     """Lets another worker use a repository of this worker's disk for one epic of a
@@ -323,6 +338,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
       restored.
     - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
       merge with conflict markers.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+      reached. The target is moved here; the same call pushes it later.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
@@ -342,6 +359,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
     """
     PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
     """Merges each pair of branches, and each branch with its base and an upstream, in
@@ -404,6 +422,18 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     branch; does nothing for other projects.
 
     - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+    """
+    RemoveRemoteRefs: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveRemoteRefsRequest, _worktree_service_pb2.RemoveRemoteRefsResponse]  # type: ignore[assignment]
+    """Removes the refs that placed epics of ended runs have left at the remote of a
+    project by URL, because the remote lists all of its refs at each push. An epic's
+    branch is removed once another branch of the remote contains it; the claim and the
+    accepted commit once a branch that stays contains that commit. Everything else
+    stays, such as what a failed epic can continue from. A ref that moves meanwhile
+    stays too. Does nothing for other projects.
+
+    - FAILED_PRECONDITION / STALE_EPOCH.
+    - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+      reached. The same call removes the rest later.
     """
     GrantRepository: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.GrantRepositoryRequest, _worktree_service_pb2.GrantRepositoryResponse]  # type: ignore[assignment]
     """Lets another worker use a repository of this worker's disk for one epic of a
@@ -546,6 +576,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
           restored.
         - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
           merge with conflict markers.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the remote of a project by URL cannot be
+          reached. The target is moved here; the same call pushes it later.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
 
@@ -577,6 +609,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: as for MergeBranch.
         """
 
     @_abc_1.abstractmethod
@@ -693,6 +726,24 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         branch; does nothing for other projects.
 
         - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveRemoteRefs(
+        self,
+        request: _worktree_service_pb2.RemoveRemoteRefsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.RemoveRemoteRefsResponse, _abc.Awaitable[_worktree_service_pb2.RemoveRemoteRefsResponse]]:
+        """Removes the refs that placed epics of ended runs have left at the remote of a
+        project by URL, because the remote lists all of its refs at each push. An epic's
+        branch is removed once another branch of the remote contains it; the claim and the
+        accepted commit once a branch that stays contains that commit. Everything else
+        stays, such as what a failed epic can continue from. A ref that moves meanwhile
+        stays too. Does nothing for other projects.
+
+        - FAILED_PRECONDITION / STALE_EPOCH.
+        - FAILED_PRECONDITION / NOT_A_REPOSITORY, PROJECT_UNAVAILABLE: the remote cannot be
+          reached. The same call removes the rest later.
         """
 
     @_abc_1.abstractmethod

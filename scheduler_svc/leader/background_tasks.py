@@ -13,7 +13,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName, WorktreeName
 from scheduler_svc.commands.runs.create_run import StartRun
 from scheduler_svc.commands.workers import garbage, worktree_list
-from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, scheduled_runs
+from scheduler_svc.leader import cleanup, housekeeping, orphaned_worktrees, remote_refs, scheduled_runs
 from scheduler_svc.leader.attempts import attempt_driver, orphaned_sessions, session_stop
 from scheduler_svc.leader.context.term import Term
 from scheduler_svc.leader.epic_places import EpicPlaces
@@ -28,6 +28,7 @@ from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.rows.callers import leader_requests
 from scheduler_svc.store.rows.callers.leader_requests import LeaderRequest
 from scheduler_svc.store.rows.retention import log_retention
+from scheduler_svc.store.rows.retention.remote_refs import old_runs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -122,11 +123,25 @@ class BackgroundTasks:
             for worker in self._term.workers.views():
                 if worker.connected:
                     self.remove_orphans(worker.name)
+            self.remove_old_refs()
             for problem in (await self._expire(at_once=False))[1]:
                 log.warning("logs_not_removed", problem=problem)
             await housekeeping.forget_old(self._term, at_once=False)
 
         self._begin("keep_house", "", begin)
+
+    def remove_old_refs(self) -> None:
+        """Removes refs of ended runs from the remotes of their projects. What fails is tried again in an hour."""
+
+        async def begin() -> None:
+            term = self._term
+            unavailable: set[str] = set()
+            for run in await term.read(partial(old_runs, before=term.now() - term.retention.worktrees)):
+                if run.project not in unavailable:
+                    problem = await self._alone(run.name, partial(remote_refs.remove, term, run))
+                    unavailable |= {run.project} if problem else set()
+
+        self._begin("remote_refs", "", begin)
 
     def stop_orphans(self, worker: str) -> None:
         """Stops sessions on a worker that is back although their attempts have ended, and removes worktrees of epics that left."""
@@ -200,6 +215,8 @@ class BackgroundTasks:
                 done.worktrees.append(worktree)
         removed, problems = await self._expire(at_once=True)
         await housekeeping.forget_old(self._term, at_once=True)
+        # Not awaited: a remote may not answer for minutes.
+        self.remove_old_refs()
         done.logs.extend(logs for logs in found.logs if logs.run in removed)
         done.problems.extend(problems)
         return done

@@ -1,10 +1,11 @@
 """The places that the pool makes for epics: asks for them, reports why they are not there, and releases them."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import Histogram
@@ -22,11 +23,34 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _ASKED: Final = "the place has been asked for"
 
+# Seconds before another reason is shown for an epic that waits, and before the same one with other numbers, such as
+# of a cluster with many nodes or a pause that grows. Each change is an event of the run.
+_OTHER_AFTER: Final = 5.0
+_NUMBERS_AFTER: Final = 60.0
+
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+
 _PLACE: Final = Histogram(
     "heddle_place_seconds",
     "Time from when an epic could run and asked for a place until its task was started there.",
     buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
 )
+
+
+class PlaceWait(NamedTuple):
+    """Why a place is not there yet, and since when that is shown, in seconds of any clock."""
+
+    reason: str
+    since: float
+
+    def shown(self, reason: str, now: float) -> "PlaceWait":
+        """Returns what is shown once the pool gives a reason: a change that comes too soon is left for a later call."""
+        if reason == self.reason:
+            return self
+        same_kind = _NUMBER.sub("", reason) == _NUMBER.sub("", self.reason)
+        pause = _NUMBERS_AFTER if same_kind else _OTHER_AFTER
+        is_first = self.reason == _ASKED
+        return PlaceWait(reason, now) if is_first or now - self.since >= pause else self
 
 
 class EpicPlaces:
@@ -39,7 +63,7 @@ class EpicPlaces:
         self._keep = keep
         self._on_change = on_change
         # The epics that have asked for a place, and why it is not there yet.
-        self._waits: dict[EpicName, str] = {}
+        self._waits: dict[EpicName, PlaceWait] = {}
         self._failures: dict[EpicName, str] = {}
         # When it asked.
         self._asked: dict[EpicName, float] = {}
@@ -51,12 +75,13 @@ class EpicPlaces:
     def view(self) -> PodsView:
         """Returns the input of the next decision. A failure is reported once: it ends the task that waited."""
         failures, self._failures = self._failures, {}
-        return PodsView(dict(self._waits), failures)
+        return PodsView({name: wait.reason for name, wait in self._waits.items()}, failures)
 
     def ask(self, epic: EpicName) -> None:
         """Asks for the next place of an epic, until it starts there or cannot continue."""
-        self._waits.setdefault(epic, _ASKED)
-        self._asked.setdefault(epic, time.monotonic())
+        now = time.monotonic()
+        self._waits.setdefault(epic, PlaceWait(_ASKED, now))
+        self._asked.setdefault(epic, now)
 
     def observe(self, snapshot: Snapshot) -> None:
         """Takes note of the epics; one that no longer waits for a place has it, or has ended."""
@@ -102,9 +127,11 @@ class EpicPlaces:
         if isinstance(answer, Gone):
             await self._give_up(name, key, answer)
             return True
-        reason = answer.reason if isinstance(answer, Waiting) else _ASKED
-        before, self._waits[name] = self._waits.get(name), reason
-        return before != reason
+        now = time.monotonic()
+        before = self._waits.get(name, PlaceWait(_ASKED, now))
+        wait = before.shown(answer.reason, now) if isinstance(answer, Waiting) else PlaceWait(_ASKED, now)
+        self._waits[name] = wait
+        return before.reason != wait.reason
 
     async def _give_up(self, name: EpicName, key: PlaceKey, gone: Gone) -> None:
         """Has the next try use another generation; nothing was done in this one."""

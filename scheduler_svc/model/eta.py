@@ -20,6 +20,16 @@ _GOING_ON: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
 
 
 @dataclass(frozen=True)
+class LaneStand:
+    """A candidate of a task, as part of the input of a forecast."""
+
+    number: int
+    state: "pb.TaskState.ValueType"
+    # Like that of a task.
+    took: float | None = None
+
+
+@dataclass(frozen=True)
 class TaskStand:
     """A task as the input of a forecast. Durations are in seconds."""
 
@@ -34,6 +44,19 @@ class TaskStand:
     needs: tuple[str, ...] = ()
     # Its key, if the plan has needs.
     task: str = ""
+    # True: its work is complete and under review, or a review has rejected it, or its candidates are compared.
+    in_review: bool = False
+    # Its candidates, once they have started.
+    lanes: tuple[LaneStand, ...] = ()
+    # The number of the chosen candidate. 0: none.
+    chosen: int = 0
+
+    @property
+    def duration(self) -> float | None:
+        """How long its accepted work took: that of a chosen candidate, which it only takes over."""
+        if not self.lanes:
+            return self.took
+        return next((lane.took for lane in self.lanes if lane.number == self.chosen), None)
 
 
 def forecast(
@@ -43,7 +66,7 @@ def forecast(
 
     `waiting` has the keys of epics that wait for the operator, besides those with a waiting task.
     """
-    measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
+    measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.duration is not None]
     found = pb.Forecast(measured_tasks=len(measured))
     left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
     still: dict[str, list[tuple[str, tuple[str, ...]]]] = {epic.key: [] for epic in plan.epics}
@@ -52,9 +75,7 @@ def forecast(
         expected = _expected(task, tasks, measured)
         if expected is None:
             return found
-        if task.state != pb.TASK_STATE_PENDING and task.took is not None:
-            expected = max(expected - task.took, task.took * _OVERDUE)
-        left[task.epic].append(expected)
+        left[task.epic].append(_left(task, expected))
         still[task.epic].append((task.task, task.needs))
     epics = [EpicTasks(epic.key, still[epic.key], tuple(epic.depends_on)) for epic in plan.epics]
     path, length = critical_path(epics, left)
@@ -71,7 +92,30 @@ def forecast(
     return found
 
 
-def _is_open(task: TaskStand) -> bool:
+def _left(task: TaskStand, expected: float) -> float:
+    """Returns the rest of a task of which a session takes `expected` seconds."""
+    if task.chosen or (task.in_review and task.lanes):
+        # Its work is only compared or taken over.
+        return 0.0
+    if task.in_review:
+        return expected * _OVERDUE
+    if task.state == pb.TASK_STATE_PENDING:
+        return expected
+    if not task.lanes:
+        return _rest(expected, task.took)
+    # Without candidates that have not ended, only the choice of one is missing.
+    return max((_lane_left(lane, expected) for lane in task.lanes if _is_open(lane)), default=0.0)
+
+
+def _lane_left(lane: LaneStand, expected: float) -> float:
+    return expected if lane.state == pb.TASK_STATE_PENDING else _rest(expected, lane.took)
+
+
+def _rest(expected: float, took: float | None) -> float:
+    return expected if took is None else max(expected - took, took * _OVERDUE)
+
+
+def _is_open(task: TaskStand | LaneStand) -> bool:
     return task.state == pb.TASK_STATE_PENDING or task.state in _GOING_ON
 
 
@@ -82,9 +126,16 @@ def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[Ta
     if measured:
         # Running tasks count too: if they take long, the average of ended ones is too short.
         going_on = [each for each in tasks if each.state in _GOING_ON]
-        return sum(each.took or 0.0 for each in [*measured, *going_on]) / len(measured)
+        return sum(_spent(each) for each in [*measured, *going_on]) / len(measured)
     given = [each.estimate for each in tasks if each.estimate is not None]
     return sum(given) / len(given) if given else None
+
+
+def _spent(task: TaskStand) -> float:
+    """Returns how long a task took or has run so far; of candidates at work, the longest counts."""
+    if task.state == pb.TASK_STATE_ACCEPTED:
+        return task.duration or 0.0
+    return max((lane.took or 0.0 for lane in task.lanes), default=task.took or 0.0)
 
 
 def _correction(estimate: float, measured: Sequence[TaskStand]) -> float:
@@ -97,6 +148,6 @@ def _correction(estimate: float, measured: Sequence[TaskStand]) -> float:
     estimated = sum(each.estimate or 0.0 for each in judged)
     if not estimated:
         return 1.0
-    ratio = sum(each.took or 0.0 for each in judged) / estimated
+    ratio = sum(map(_spent, judged)) / estimated
     ratio = min(max(ratio, 1 / _FURTHEST), _FURTHEST)
     return (ratio * estimated + estimate) / (estimated + estimate)

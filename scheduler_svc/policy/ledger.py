@@ -6,12 +6,17 @@ its share by one turn. While other sessions share the budget, a session is stopp
 next turn could overrun the budget itself. The last session alone may run until the budget is
 used up. The total overrun of a budget is therefore at most one turn, as long as no turn costs
 more than the most expensive earlier turn of its session.
+
+A session that is ended at its share would meet the same end with as small a share, and what its attempts
+cost is lost. Its task therefore starts next to others only with twice as much. Until that is free, it
+waits for the others to end: the first task that starts alone has all that is left.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
+from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.policy.actions import StopAttempt
 from scheduler_svc.policy.snapshot import EpicView, RunView, TaskView
@@ -19,8 +24,24 @@ from scheduler_svc.policy.snapshot import EpicView, RunView, TaskView
 # Key of a budget: a resource name, or the path of a project.
 _Key: TypeAlias = str | RunName | EpicName | TaskName
 
-# The minimum share of a task, as a multiple of the typical cost of a task, because some cost more than most.
+# The minimum share of a task, as a multiple of the typical cost of a task, because some cost more than most, and of
+# the share that was too small for its last session.
 _ROOM: Final = 2
+
+_USED_UP: Final = "its part of a budget that other sessions share is used up; it runs again with a larger part once that is free"
+
+# In these states ends an attempt whose session was stopped, or ended to be resumed.
+_ENDED_EARLY: Final = frozenset({pb.ATTEMPT_STATE_STOPPED, pb.ATTEMPT_STATE_PARKED})
+
+
+def outgrown(state: int | None, share: int | None, cost: int, turn: int) -> int:
+    """Returns the share that was too small for the last attempt of a task, or its cost if that is more; 0: it was not.
+
+    `state` is that of the attempt, None: there is none; `turn` is the cost of its most expensive turn. All in micros.
+    """
+    if state not in _ENDED_EARLY or share is None or cost + turn <= share:
+        return 0
+    return max(share, cost)
 
 
 class Ledger:
@@ -69,13 +90,15 @@ class Ledger:
         same task among them. If no session runs below a budget, even a small rest of it may be spent, so that
         the work always progresses.
         """
+        least = max(1, run.typical_cost, _ROOM * task.outgrown)
+        room = _ROOM * max(run.typical_cost, task.outgrown)
         shares = []
         for key in self._above(run, epic, task):
             free = self._free[key]
-            if self._live[key] and free < max(1, run.typical_cost):
+            if self._live[key] and free < least:
                 return 0
             parts = at_once if key in {run.project, run.name} else of_task
-            shares.append(max(free // parts, min(free, _ROOM * run.typical_cost)))
+            shares.append(max(free // parts, min(free, room)))
         return max(0, min(shares)) if shares else None
 
     def reserve(self, run: RunView, epic: EpicView, task: TaskView, share: int) -> None:
@@ -96,8 +119,7 @@ class Ledger:
                     uncovered = task.turn - task.reserved
                     if len(staying) > 1 and uncovered > 0 and self._free[key] < uncovered:
                         self._end(task, above)
-                        reason = "its part of a budget that other sessions share is used up"
-                        yield StopAttempt(task.live_attempt, reason, counts=False)
+                        yield StopAttempt(task.live_attempt, _USED_UP, counts=False)
                         break
 
     def _end(self, task: TaskView, above: Sequence[_Key]) -> None:

@@ -57,6 +57,9 @@ class TaskView:
     # in micros.
     reserved: int = 0
     turn: int = 0
+    # The share that was too small for its last session, or what that spent if it is more, in micros: it ended at its
+    # share, and another session of the task needs more. 0: it did not.
+    outgrown: int = 0
     # How many candidates its plan has. 0: it is tried by one attempt at a time.
     candidates: int = 0
     # True: an agent compares its candidates.
@@ -156,9 +159,14 @@ class EpicView:
 
     @property
     def next_task(self) -> TaskView | None:
-        """The task of its next attempt: the first that can start. None: no task can."""
-        reviewed = next((task for task in self.tasks if task.startable and task.in_review), None)
-        return reviewed or next((task for task in self.tasks if task.startable), None)
+        """The task of its next attempt: the first that can start. None: no task can.
+
+        Before it come tasks with submitted work, which builds on the branch as it is: an operator may have reset an
+        earlier task meanwhile.
+        """
+        startable = [task for task in self.tasks if task.startable]
+        submitted = (task for task in startable if task.in_review or task.takes_over)
+        return next(submitted, startable[0] if startable else None)
 
     @property
     def busy(self) -> bool:

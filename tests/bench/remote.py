@@ -16,18 +16,29 @@ from pathlib import Path
 from typing import Final
 from unittest import mock
 
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from tests.bench.table import Table, milliseconds
 from tests.support import certificates, smart_http
 from tests.support.repositories import fast_import, git
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.process.waiting_processes import WaitingProcesses
-from worktree_svc.projects import claims, mirrors, repository
+from worktree_svc.projects import claims, repository
 from worktree_svc.projects.locks import RepositoryLocks
+from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.projects.repository import Project
 
-# Places that push at once, and epics of earlier runs that the remote knows, with three refs each.
-SIZES: Final = ((1, 0), (4, 0), (16, 0), (4, 1_000), (4, 10_000))
+# Places that push at once, epics of earlier runs that the remote knows, with three refs each, and whether these have
+# been removed.
+SIZES: Final = (
+    (1, 0, False),
+    (4, 0, False),
+    (16, 0, False),
+    (4, 1_000, False),
+    (4, 10_000, False),
+    (4, 10_000, True),
+)
+
+EPICS_OF_A_RUN: Final = 20
 
 # Acceptances of each place.
 PUSHES: Final = 6
@@ -42,11 +53,11 @@ def measure() -> Table:
     """Returns seconds and processor time of an acceptance."""
     rows = []
     for way in ("a path", "https"):
-        for places, epics in SIZES:
-            took, rate, processor = _measure(way, places, epics)
+        for places, epics, removed in SIZES:
+            took, rate, processor = _measure(way, places, epics, removed=removed)
             rows.append(
                 [
-                    f"{way}, {places} at once, {epics:,} epics",
+                    f"{way}, {places} at once, {epics:,} epics{', removed' if removed else ''}",
                     milliseconds(took),
                     f"{rate:.1f}",
                     milliseconds(processor),
@@ -56,7 +67,7 @@ def measure() -> Table:
     return Table("Remote", f"{PUSHES} acceptances of each place.", head, rows)
 
 
-def _measure(way: str, places: int, epics: int) -> tuple[float, float, float]:
+def _measure(way: str, places: int, epics: int, *, removed: bool) -> tuple[float, float, float]:
     """Returns the median time of an acceptance, acceptances a second, and the processor time of each."""
     with tempfile.TemporaryDirectory(prefix="heddle-remote-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -67,6 +78,8 @@ def _measure(way: str, places: int, epics: int) -> tuple[float, float, float]:
         _fill(remote, epics)
         url = stack.enter_context(_served(way, remote, folder))
         projects = [_mirror(folder / f"place{number}", url) for number in range(places)]
+        if removed:
+            _remove(folder / "place0", url, epics)
         base = git(remote, "rev-parse", "trunk")
         for number, project in enumerate(projects):
             epic = _epic(number)
@@ -94,6 +107,12 @@ def _accept(project: Project, epic: EpicName, head: str, took: list[float]) -> N
         took.append(time.perf_counter() - began)
 
 
+def _remove(folder: Path, url: str, epics: int) -> None:
+    """Removes the refs of the earlier runs, as the leader has it done some time after each of them."""
+    runs = [RunName(f"old{number}") for number in range(-(-epics // EPICS_OF_A_RUN))]
+    Mirrors(PrivateFolders(folder, WaitingProcesses()), RepositoryLocks()).remove_old_refs(url, runs)
+
+
 def _epic(number: int) -> EpicName:
     return EpicName("now", f"e{number}")
 
@@ -107,7 +126,7 @@ def _processor() -> float:
 def _fill(remote: Path, epics: int) -> None:
     """Adds the refs that epics of earlier runs have left: branch, accepted commit and claim."""
     base = git(remote, "rev-parse", "trunk")
-    names = (f"old{number // 20}/e{number % 20}" for number in range(epics))
+    names = (f"old{number // EPICS_OF_A_RUN}/e{number % EPICS_OF_A_RUN}" for number in range(epics))
     found = {"refs/heads/trunk"} | {
         ref
         for run, _, epic in (name.partition("/") for name in names)
@@ -124,7 +143,7 @@ def _fill(remote: Path, epics: int) -> None:
 
 def _mirror(folder: Path, url: str) -> Project:
     folders = PrivateFolders(folder, WaitingProcesses())
-    mirrors.Mirrors(folders, RepositoryLocks()).update(url, "")
+    Mirrors(folders, RepositoryLocks()).update(url, "")
     return repository.find(folders, url)
 
 

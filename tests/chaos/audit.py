@@ -34,6 +34,8 @@ class Audit:
         self._paused = False
         # Tasks whose next attempts take over the work of a candidate.
         self._chosen: set[tuple[str, str]] = set()
+        # Tasks that are tried, or whose work is under review: they continue before a task that was put back.
+        self._underway: set[tuple[str, str]] = set()
         # The attempt whose work is, or was last, under review.
         self._submitted: dict[tuple[str, str], int] = {}
 
@@ -47,7 +49,7 @@ class Audit:
             self.commits.setdefault(epic, [])
             self.accepted.setdefault(epic, [])
 
-    def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912 (one branch for each kind of event)
+    def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912, PLR0915 (one branch for each kind of event)
         """Checks the next event."""
         if event.sequence != self.last + 1:
             self._broken(f"event {event.sequence} follows event {self.last}")
@@ -60,12 +62,14 @@ class Audit:
             case "review_requested":
                 self._ended(event)
                 self._submitted[event.epic, event.task] = event.attempt
+                self._underway.add((event.epic, _whole(event.task)))
             case "review_finished":
                 self._ended(event)
             case "candidates_started":
                 tried = range(1, event.candidates_started.count + 1)
                 self._over -= {(event.epic, f"{event.task}{CANDIDATE}{number}") for number in tried}
                 self._chosen.discard((event.epic, event.task))
+                self._underway.add((event.epic, event.task))
             case "candidate_chosen":
                 # In an attempt, an agent has compared them.
                 if event.attempt:
@@ -88,6 +92,7 @@ class Audit:
                 self._over.add((event.epic, event.task))
             case "epic_ready" if event.task:
                 self._over.discard((event.epic, event.task))
+                self._underway.discard((event.epic, event.task))
                 self._put_back.add(event.epic)
             case "task_reopened":
                 self._reopened(event)
@@ -115,9 +120,9 @@ class Audit:
             self._broken(f"{what} starts although its task is over")
         # Candidates are no tasks of the plan, and start in the place of theirs.
         order = [each for each in self._plan[epic] if CANDIDATE not in each]
-        before = order[: order.index(task.partition(CANDIDATE)[0])]
+        before = order[: order.index(_whole(task))]
         waiting = [each for each in before if (epic, each) not in self._over]
-        if waiting:
+        if waiting and (epic, _whole(task)) not in self._underway:
             self._broken(f"{what} starts before {waiting[0]}")
         self._attempts[epic, task] = event.attempt
         self.rewinding.discard(epic)
@@ -146,6 +151,7 @@ class Audit:
         if epic in self._live:
             self._broken(f"{epic}/{task} is reopened beside attempt {self._live[epic]}")
         self._over.discard((epic, task))
+        self._underway.discard((epic, task))
         if not event.task_reopened.commit:
             return
         if event.task_reopened.commit not in self.commits[epic]:
@@ -163,6 +169,11 @@ class Audit:
 
     def _broken(self, what: str) -> None:
         self.violations.append(f"{self._run}: {what}")
+
+
+def _whole(task: str) -> str:
+    """Returns the task of the plan that a candidate tries; any other is that itself."""
+    return task.partition(CANDIDATE)[0]
 
 
 def _worktree_of(epic: str, task: str) -> str:

@@ -46,8 +46,9 @@ AT_ONCE: Final = 3
 _UNJUDGED: Final = frozenset({"DeleteSessions", "mark_expired", "said"})
 
 # Points that need a missing repository, which all runs of a fleet share, or a remote, of
-# which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits, and
-# test_places.py there and in tests/integration/worktree kills the services of places. A pool is in
+# which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits,
+# test_places.py there and in tests/integration/worktree kills the services of places, and test_old_refs.py there a
+# leader that removes old refs. A pool is in
 # test_pods.py there only, and a second worker that is granted a repository in test_served_places.py there.
 # Schedules start runs once a minute at most: test_schedules.py there repeats such a start. A person's resolution
 # is no step of a run: its two calls change no branch, and a repeated one makes another commit that nothing refers to.
@@ -56,6 +57,7 @@ _UNREACHED: Final = frozenset(
         *("record_fault", "record_recovery", "clear_fault", "PushBranches", "advance_schedule"),
         *("lose_place", "stay", "settle", "claim", "skip_place", "keep_artifact"),
         *("ReadConflict", "MakeResolution", "GrantRepository"),
+        *("leave_claims", "RemoveRemoteRefs", "remote_refs_removed"),
     }
 )
 

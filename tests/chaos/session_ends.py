@@ -36,6 +36,8 @@ class SessionEnds:
         self._broken = broken
         # What the branch had when the work was submitted, by commit.
         self._bases: dict[str, list[str]] = {}
+        # Work in which a blocking review found an error.
+        self._rejected: set[str] = set()
 
     def write(
         self,
@@ -85,6 +87,9 @@ class SessionEnds:
             return partial(_compare, attempt=attempt, done=None if rejects else done, now=now)
         done = reviews.judged(review, [_ERROR] if rejects else [], "")
         passed = done.verdict == pb.REVIEW_VERDICT_PASSED
+        planned = assignment.spec.reviews[review.position - 1]
+        if rejects and (planned.blocking or not planned.HasField("blocking")):
+            self._rejected.add(review.commit)
         if not passed or reviews.after_pass(assignment.spec.reviews, done) is not None:
             return partial(_finish_review, attempt=attempt, done=done, now=now)
         if attempt.parent.candidate:
@@ -95,6 +100,8 @@ class SessionEnds:
     def _moved(self, attempt: AttemptName, commit: str) -> str:
         """Moves the branch to submitted work, which must build on what the branch has."""
         branch = self._branches[attempt.parent.parent]
+        if commit in self._rejected:
+            self._broken.append(f"{attempt} accepts {commit}, which a review has rejected")
         if self._bases[commit] != branch:
             self._broken.append(f"{attempt} accepts {commit}, which does not build on {branch}")
         branch.append(commit)

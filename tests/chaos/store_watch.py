@@ -33,6 +33,28 @@ _TWO_WINNERS = (
     .group_by(tasks.c.run, tasks.c.epic, tasks.c.position)
     .having(sa.func.count() > 1)
 )
+_whole = tasks.alias("whole")
+_WRONG_WINNER = (
+    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task)
+    .join(
+        _whole,
+        sa.and_(
+            _whole.c.run == tasks.c.run,
+            _whole.c.epic == tasks.c.epic,
+            _whole.c.position == tasks.c.position,
+            _whole.c.candidate == 0,
+        ),
+    )
+    .where(
+        tasks.c.candidate > 0,
+        tasks.c.state == pb.TASK_STATE_ACCEPTED,
+        sa.or_(
+            _whole.c.state != pb.TASK_STATE_ACCEPTED,
+            _whole.c.chosen != tasks.c.candidate,
+            _whole.c.commit_id != tasks.c.commit_id,
+        ),
+    )
+)
 _ACCEPTED_AGAIN = (
     sa.select(*_TASK, sa.func.count() - 1)
     .where(attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED)
@@ -55,6 +77,7 @@ _LIVE_OF_IDLE_TASK = (
 _WRONG_ROWS: Final = {
     "has two live attempts": _LIVE_TWICE,
     "has two chosen candidates": _TWO_WINNERS,
+    "is accepted although its task has not accepted its work": _WRONG_WINNER,
     "runs in a run that has ended": _LIVE_IN_ENDED_RUN,
     "has a live attempt although its task does not run": _LIVE_OF_IDLE_TASK,
 }

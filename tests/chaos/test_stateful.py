@@ -287,9 +287,9 @@ class SchedulerCore(RuleBasedStateMachine):
             changed = bool(self.core.tick(WORKERS))
             changed |= self._clear_up()
             for epic in [each for run in self.names for each in self._held(run)]:
-                self._release(epic)
+                changed |= self._release(epic)
             for candidate in self._tasks(pb.TASK_STATE_PASSED):
-                self._choose(candidate)
+                changed |= self._choose(candidate)
             ended = [self.core.end(each, pb.OUTCOME_SUCCEEDED) for each in sorted(self.core.processes)]
             ended += [self.core.end_merge(each, merged=True) for each in list(self.core.merges)]
             if ended:
@@ -306,20 +306,22 @@ class SchedulerCore(RuleBasedStateMachine):
             self.core.write(*ended)
         return bool(ended)
 
-    def _ask(self, work: Write) -> None:
-        """Runs an operator's command, which may be refused because of the state."""
+    def _ask(self, work: Write) -> bool:
+        """Runs an operator's command; returns False if it is refused because of the state."""
         try:
             self.core.write(work)
         except HeddleError as refused:
             if refused.reason not in _REFUSALS:
                 raise
+            return False
+        return True
 
     def _resume(self, run: RunName) -> None:
         self._ask(lambda connection: runs_and_tasks.resume_run(connection, run, "ada", self.core.now))
 
-    def _choose(self, candidate: TaskName) -> None:
+    def _choose(self, candidate: TaskName) -> bool:
         name, number = candidate.whole, candidate.candidate
-        self._ask(
+        return self._ask(
             lambda connection: candidates.choose_candidate(connection, name, "ada", number, self.core.now)
         )
 
@@ -331,9 +333,11 @@ class SchedulerCore(RuleBasedStateMachine):
             )
             return [run.epic(each) for each in connection.execute(chosen.order_by(epics.c.epic)).scalars()]
 
-    def _release(self, epic: EpicName) -> None:
+    def _release(self, epic: EpicName) -> bool:
         """Has an epic continue without the project's branch."""
-        self._ask(lambda connection: sync_base.sync(connection, epic, "ada", self.core.now, cancel=True))
+        return self._ask(
+            lambda connection: sync_base.sync(connection, epic, "ada", self.core.now, cancel=True)
+        )
 
     def _tasks(self, *states: "pb.TaskState.ValueType") -> list[TaskName]:
         """Returns the tasks and candidates in these states; without states, all."""

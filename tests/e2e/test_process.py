@@ -35,7 +35,7 @@ def free_address() -> str:
 
 
 def wait_until_served(address: str) -> None:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 90
     while True:
         try:
             with urllib.request.urlopen(f"http://{address}/healthz", timeout=5):

@@ -143,7 +143,7 @@ async def scheduling_after(
     async with serving_fake(worker) as address:
         async with scheduling(address, tmp_path) as first:
             run = await first.create(plan)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await arrived.wait()
         broken = False
         async with scheduling(address, tmp_path) as second:

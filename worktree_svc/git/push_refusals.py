@@ -68,6 +68,11 @@ def is_forbidden(said: str) -> bool:
     return _RULES.search(said) is not None
 
 
+def is_unreachable(said: str) -> bool:
+    """Returns whether the remote may accept the same push later: it refused it for no reason of its own."""
+    return not (is_collision(said) or is_forbidden(said))
+
+
 def _refused(printed: str) -> Iterator[tuple[str, str]]:
     # A flag, source:target and a summary, separated by tabs; a refused ref has the flag "!".
     for line in printed.splitlines():

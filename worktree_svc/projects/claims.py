@@ -108,9 +108,9 @@ def take(project: Project, epic: EpicName, generation: int, head: str) -> Claim:
                 project=str(project.top),
             )
         if not pushed.collided:
-            raise _unavailable(project, pushed.refused)
+            raise repository.remote_unavailable(project, pushed.refused)
         refused = pushed.refused
-    raise _unavailable(project, refused)
+    raise repository.remote_unavailable(project, refused)
 
 
 def keep(project: Project, epic: EpicName, claim: Claim) -> None:
@@ -162,10 +162,10 @@ def _accept_at_remote(project: Project, epic: EpicName, mine: Claim, commit: str
             keep(project, epic, found)
             return UNPLACED
         if found.commit == mine.commit and accepted == mine.accepted:
-            raise _unavailable(project, pushed.refused)
+            raise repository.remote_unavailable(project, pushed.refused)
         # An earlier push of this place arrived, but its attempt has ended before that was known; or the ref was moved.
         mine = found._replace(accepted=accepted)
-    raise _unavailable(project, "its refs keep changing")
+    raise repository.remote_unavailable(project, "its refs keep changing")
 
 
 def record(
@@ -187,7 +187,7 @@ def submit(project: Project, ref: str) -> None:
     done = _remote(project, "push", *_OPTIONS, "origin", f"+{ref}:{ref}")
     if done.code:
         said = push_refusals.read(decode(done.stdout), urls.redacted(done.stderr), [ref])
-        raise _unavailable(project, "; ".join(said.values()))
+        raise repository.remote_unavailable(project, "; ".join(said.values()))
 
 
 def _read(project: Project, epic: EpicName) -> tuple[Claim | None, str]:
@@ -198,7 +198,7 @@ def _read(project: Project, epic: EpicName) -> tuple[Claim | None, str]:
         return _parse(project.git, claim) if claim else None, last or ""
     listed = _remote(project, "ls-remote", "origin", *asked)
     if listed.code:
-        raise _unavailable(project, urls.redacted(listed.stderr.strip()))
+        raise repository.remote_unavailable(project, urls.redacted(listed.stderr.strip()))
     pairs = (line.partition("\t") for line in decode(listed.stdout).splitlines())
     at = {ref: commit for commit, _, ref in pairs}
     commit, accepted = (at.get(ref, "") for ref in asked)
@@ -208,7 +208,7 @@ def _read(project: Project, epic: EpicName) -> tuple[Claim | None, str]:
     options = ("--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no")
     fetched = _remote(project, "fetch", *options, "origin", commit, *branches)
     if fetched.code:
-        raise _unavailable(project, urls.redacted(fetched.stderr.strip()))
+        raise repository.remote_unavailable(project, urls.redacted(fetched.stderr.strip()))
     return _parse(project.git, commit), accepted
 
 
@@ -217,7 +217,7 @@ def _remote(project: Project, *arguments: str) -> Output:
     try:
         return project.git.run(*arguments, seconds=_PUSH_SECONDS)
     except errors.HeddleError as error:
-        raise _unavailable(project, error.message) from error
+        raise repository.remote_unavailable(project, error.message) from error
 
 
 def _parse(git: Git, commit: str) -> Claim:
@@ -287,12 +287,4 @@ def _taken(epic: EpicName, generation: int) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_STALE_ATTEMPT,
         f"{epic} has moved to another worker (generation {generation}); what is done here is not accepted",
-    )
-
-
-def _unavailable(project: Project, why: str) -> errors.HeddleError:
-    return errors.HeddleError(
-        pb.ERROR_REASON_PROJECT_UNAVAILABLE,
-        f"the remote does not take accepted work now: {why.rstrip('.')}. Work continues by itself once it does.",
-        project=str(project.top),
     )

@@ -80,8 +80,11 @@ def _with_later_commits(project: Project, known: pb.KnownBranch, epic: EpicName 
     On an epic's branch, those of people count; on a run's, merges that were pushed by a worker that was then lost.
     """
     commit, tracked = known.commit, f"refs/remotes/origin/{known.branch}"
-    seen, branch = refs.read(project.git, _seen(epic) if epic else tracked, tracked)
-    counts = branch and (epic is None or seen == commit) and refs.is_ancestor(project.git, commit, branch)
+    seen, branch = refs.read(project.git, seen_ref(epic) if epic else tracked, tracked)
+    # The accepted commit is removed from the remote some time after the run has ended.
+    counts = (
+        branch and (epic is None or seen in {None, commit}) and refs.is_ancestor(project.git, commit, branch)
+    )
     return branch if branch and counts else commit
 
 
@@ -118,7 +121,8 @@ def bring_missing(project: Project, known: Iterable[pb.KnownBranch], fetching: F
         bring(project, missing, fetching)
 
 
-def _seen(epic: EpicName) -> str:
+def seen_ref(epic: EpicName) -> str:
+    """Returns the ref of the epic's accepted commit that was last fetched from the remote."""
     return f"{_SEEN}/{epic.run}/{epic.epic}"
 
 

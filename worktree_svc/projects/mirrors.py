@@ -24,7 +24,7 @@ from heddle.names import EpicName, RunName
 from worktree_svc.git import commit_messages, push_refusals, refs, trees
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.git.process.command import decode
-from worktree_svc.projects import branch_records, known_branches, repository
+from worktree_svc.projects import branch_records, known_branches, remote_refs, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
@@ -133,10 +133,24 @@ class Mirrors:
             project = repository.find(self._folders, url)
             known_branches.bring(project, [run], partial(self._fetching, project.top))
 
-    def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
+    def remove_old_refs(self, url: str, runs: Sequence[RunName]) -> remote_refs.Removal:
+        """Removes the refs of ended runs that nothing needs from the remote; does nothing for a project by path.
+
+        Raises NOT_A_REPOSITORY and PROJECT_UNAVAILABLE.
+        """
+        if not urls.is_url(url):
+            return remote_refs.Removal(0, {})
+        project = repository.find(self._folders, url)
+        with self._fetching(project.top):
+            _fetch(project, url)
+        known_branches.bring(project, runs, partial(self._fetching, project.top))
+        return remote_refs.remove(project, runs)
+
+    def push(self, url: str, branches: Sequence[str], needed: str = "") -> dict[str, str]:
         """Pushes branches to the project's remote; returns the reason for each refused branch.
 
-        The run's next push of the branch includes commits that could not be pushed.
+        The run's next push of the branch includes commits that could not be pushed. Raises PROJECT_UNAVAILABLE while the
+        remote cannot be reached and `needed` is one of the branches.
         """
         if not urls.is_url(url) or not branches:
             return {}
@@ -156,6 +170,9 @@ class Mirrors:
         log.info(
             "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
         )
+        why = refused.get(refs.branch_ref(needed))
+        if why and push_refusals.is_unreachable(why):
+            raise repository.remote_unavailable(project, why)
         return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
 
     def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:

@@ -306,6 +306,15 @@ def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
     )
 
 
+def remote_unavailable(project: Project, why: str) -> errors.HeddleError:
+    """Returns the error for work that must be at the project's remote before it counts, while that cannot be reached."""
+    return errors.HeddleError(
+        pb.ERROR_REASON_PROJECT_UNAVAILABLE,
+        f"the remote does not take accepted work now: {why.rstrip('.')}. Work continues by itself once it does.",
+        project=str(project.top),
+    )
+
+
 def is_mirror(project: Project) -> bool:
     """Returns whether the project is a clone that Heddle made of a project at a URL or on another worker."""
     mirrors = project.private.parent.with_name("mirrors")

@@ -167,6 +167,7 @@ def _request(grant: Grant, asked: _Asked, scope: Scope) -> dict[str, str]:
 
 def _settings(grant: Grant, asked: _Asked) -> list[tuple[str, str]]:
     hidden = [("transfer.hideRefs", each) for each in pushes.readable_refs(grant)]
+    hidden += [("receive.hideRefs", each) for each in pushes.hidden_from_push(grant)]
     return [*hidden, ("http.receivepack", "true" if asked.service == _PUSH else "false")]
 
 

@@ -124,6 +124,14 @@ def _refused(epic: EpicName, move: Command) -> str:
     return f"{move.ref} cannot be removed" if move.deletes else ""
 
 
+def hidden_from_push(grant: Grant) -> list[str]:
+    """Returns the values of git's setting receive.hideRefs: the branches of other runs, which may be thousands.
+
+    git lists all other refs at the start of each push. A place can read them all the same.
+    """
+    return ["refs/heads/heddle", f"!refs/heads/heddle/{grant.epic.run}"]
+
+
 def readable_refs(grant: Grant) -> list[str]:
     """Returns the values of git's setting transfer.hideRefs: all refs but branches, tags and those of the grant's run."""
     run = grant.epic.run

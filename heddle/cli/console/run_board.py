@@ -118,6 +118,16 @@ def _activity(summary: pb.SessionSummary) -> str:
     return summary.last_lines[-1] if summary.last_lines else ""
 
 
+def _draft_steps(run: pb.Run, short: str) -> Iterator[str]:
+    """Yields what to do with the plan of a draft, or with its last text."""
+    if run.state == pb.RUN_STATE_SUCCEEDED and run.revises:
+        yield f"`heddle apply --draft {short}` shows its change of {run.revises.removeprefix('runs/')} and applies it"
+    elif run.state == pb.RUN_STATE_SUCCEEDED:
+        yield f"`heddle show {short} --plan` prints its plan, which `heddle run FILE` starts"
+    else:
+        yield f"`heddle show {short} --plan` prints its last text, `heddle retry {short}/draft/plan` lets it try again"
+
+
 def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
     """Yields how a run ended, and the next step for whatever did not succeed."""
     tasks = run.tasks
@@ -139,10 +149,18 @@ def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
             yield f"  {epic.key}: conflicts in {', '.join(epic.conflict_files)}; its work is on {epic.branch}"
         elif epic.state in {pb.EPIC_STATE_FAILED, pb.EPIC_STATE_SKIPPED, pb.EPIC_STATE_CANCELLED}:
             yield f"  {epic.key}: {words.state(epic)}{f': {epic.reason}' if epic.reason else ''}"
+    short = run.name.removeprefix("runs/")
+    if run.draft:
+        yield from _draft_steps(run, short)
+        return
+    if run.state == pb.RUN_STATE_FAILED and tasks.failed:
+        yield (
+            f"`heddle retry {short}/EPIC/TASK` tries a failed task again, `heddle plan rest {short}` lets an agent plan"
+            " the rest again"
+        )
     if run.unpushed:
         yield f"  {operator_queue.lacks(run)}"
     if tasks.accepted and any(each.branch == run.branch for each in run.unpushed):
-        short = run.name.removeprefix("runs/")
         yield (
             f"The result is on branch {run.branch} of the worker's clone; {run.project} does not have it."
             f" Retry with `heddle push {short}`"

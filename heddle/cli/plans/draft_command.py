@@ -1,5 +1,6 @@
 """The command that lets an agent draft a plan, shows it, and starts it if wanted."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -91,6 +92,11 @@ def draft(
             draft=run.name,
         )
         _tell_start(output.run_async(with_client(lambda client: client.create_run(again))), as_json)
+    elif not as_json:
+        file = shlex.quote(str(out)) if out else "FILE"
+        output.print_message(
+            f"nothing was started; `heddle run {file} --repo {shlex.quote(repo)}` starts the plan"
+        )
 
 
 def check_new(out: Path | None) -> None:

@@ -367,7 +367,8 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
 
 
 def _details(run: pb.Run) -> Iterator[str]:
-    yield f"from {run.base_ref or 'HEAD'} ({run.base_commit[:10]}), merged on {run.branch}"
+    merged = "a draft of a plan" if run.draft else f"merged on {run.branch}"
+    yield f"from {run.base_ref or 'HEAD'} ({run.base_commit[:10]}), {merged}"
     if run.HasField("base_behind"):
         yield words.behind(run.base_behind)
     if run.merge_into:

@@ -35,7 +35,7 @@ def violations(
         problem = f"there must be from 2 to {MOST}; leave candidates out for one attempt at a time"
         yield Violation(f"{path}.candidates", problem)
     if task.HasField("choose"):
-        yield from review_rules.reviewer(f"{path}.choose", task.choose, agent_problem)
+        yield from review_rules.reviewer(f"{path}.choose", task.choose, agent_problem, "compare candidates")
     if task.score and any(check.name == SCORE for check in task.checks):
         yield Violation(
             f"{path}.score", f"a check of the task is named {shown(SCORE)} too; rename that check"

@@ -1,7 +1,7 @@
 """Validates the reviews of tasks: who reviews, how often, and what the reviewer is told. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from heddle import pb
 from heddle.errors import Violation
@@ -32,19 +32,25 @@ def violations(
 def _review(
     path: str, review: pb.PlanReview, agent_problem: Callable[[str], str | None]
 ) -> Iterator[Violation]:
-    yield from reviewer(path, review, agent_problem)
+    yield from reviewer(path, review, agent_problem, "review")
     if review.HasField("rounds") and not 1 <= review.rounds <= MAX_ROUNDS:
         yield Violation(f"{path}.rounds", f"is {review.rounds:,}; it must be from 1 to {MAX_ROUNDS}")
 
 
 def reviewer(
-    path: str, review: pb.PlanReview | pb.PlanChoice, agent_problem: Callable[[str], str | None]
+    path: str,
+    review: pb.PlanReview | pb.PlanChoice,
+    agent_problem: Callable[[str], str | None],
+    work: Literal["review", "compare candidates"],
 ) -> Iterator[Violation]:
-    """Yields every error in the agent, the prompt and the model of a review, or of a choice among candidates."""
+    """Yields every error in the agent, the prompt and the model of a review, or of a choice among candidates.
+
+    `work` is what the agent is asked to do.
+    """
     if not review.agent:
-        yield Violation(f"{path}.agent", "is missing; name the agent that reviews")
+        yield Violation(f"{path}.agent", f"is missing; name an agent that can {work}")
     elif review.agent == _NO_REVIEWER:
-        yield Violation(f"{path}.agent", f"the agent {shown(review.agent)} cannot review; name another one")
+        yield Violation(f"{path}.agent", f"the agent {shown(review.agent)} cannot {work}; name another one")
     elif problem := agent_problem(review.agent):
         yield Violation(f"{path}.agent", problem)
     size = len(review.prompt.encode())

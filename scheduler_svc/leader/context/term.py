@@ -8,7 +8,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.timing.backoff import Backoff
 from heddle.timing.clock import Clock
-from scheduler_svc.leader.context.environment_waits import Faults
+from scheduler_svc.leader.context.faults import Faults
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.engine import is_sqlite

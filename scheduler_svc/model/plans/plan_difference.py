@@ -61,7 +61,7 @@ def difference(before: pb.Plan, after: pb.Plan, progress: Progress) -> list[pb.P
     new = {epic.key: epic for epic in after.epics}
     common = [key for key in new if key in old]
     places = {key: place for place, key in enumerate(old)}
-    moved = set(common) - set(_longest_rising(common, places))
+    moved = set(common) - _longest_rising(common, places)
     changes = list(_plan(before, after, progress))
     for place, (key, epic) in enumerate(new.items()):
         if key in old:
@@ -215,7 +215,7 @@ def _tasks(before: _Tasks, after: _Tasks, stand: EpicProgress) -> Iterator[pb.Pl
     order = list(new)
     current = {task: place for place, task in enumerate(stand.tasks)}
     common = [task for task in order if task in old]
-    moved = set(common) - set(_longest_rising(common, current))
+    moved = set(common) - _longest_rising(common, current)
     too_early = dict(_too_early(order, old.keys(), stand))
     for place, task in enumerate(order):
         if task not in old:
@@ -259,7 +259,7 @@ def _removed_epic(key: str, stand: EpicProgress) -> pb.PlanChange:
     return pb.PlanChange(kind=_REMOVED, epic=key, refusal=stand.started or stand.merged or task)
 
 
-def _longest_rising(keys: Sequence[str], places: Mapping[str, int]) -> list[str]:
+def _longest_rising(keys: Sequence[str], places: Mapping[str, int]) -> set[str]:
     """Returns the most keys whose places rise in this order: those that need not move."""
     tops: list[int] = []
     ends: list[str] = []
@@ -269,9 +269,9 @@ def _longest_rising(keys: Sequence[str], places: Mapping[str, int]) -> list[str]
         before[key] = ends[length - 1] if length else None
         tops[length:] = [places[key]] if length == len(tops) else [places[key], *tops[length + 1 :]]
         ends[length:] = [key] if length == len(ends) else [key, *ends[length + 1 :]]
-    found: list[str] = []
+    found: set[str] = set()
     last = ends[-1] if ends else None
     while last is not None:
-        found.append(last)
+        found.add(last)
         last = before[last]
-    return found[::-1]
+    return found

@@ -67,8 +67,9 @@ runs = sa.Table(
     sa.Column("waits_for", sa.Text, nullable=False, server_default=""),
     # pb.Run with the branches that its remote refused. Null: none.
     sa.Column("unpushed", sa.LargeBinary),
-    # When its logs had been kept for long enough. Null: they are kept; also if it has been reopened since.
+    # When its logs had been kept for long enough, and its old refs were removed from the remote. Null or before its end: not yet.
     sa.Column("logs_expired_at", sa.BigInteger),
+    sa.Column("remote_refs_removed_at", sa.BigInteger),
     # pb.UsageTotals of its attempts that have ended. Null: they have used nothing.
     sa.Column("usage", sa.LargeBinary),
     # Sequence of the newest event, assigned in the transaction that writes the event.

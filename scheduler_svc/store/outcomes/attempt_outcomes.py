@@ -258,7 +258,7 @@ def may_retry(connection: sa.Connection, attempt: AttemptName, should_retry: Sho
     row = _live(connection, attempt)
     if row is None:
         return None
-    stopped = row.stop_reason is not None
+    stopped = ends_for_good(row) is not None
     return not stopped and _again(connection, attempt, pb.OUTCOME_FAILED, should_retry, counts=row.counts)
 
 
@@ -293,6 +293,14 @@ def end(
         record=record.SerializeToString(),
         counts=counts,
     )
+
+
+def ends_for_good(row: Any) -> str | None:
+    """Returns why a live attempt was stopped for good; None if it was not, or only because a budget is used up.
+
+    A budget says nothing about work that is complete.
+    """
+    return row.stop_reason if row.counts else None
 
 
 def ending(row: Any, result: pb.SessionFinished) -> tuple["pb.Outcome.ValueType", str]:

@@ -17,7 +17,7 @@ from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ACCEPTING, ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
-from scheduler_svc.store.outcomes.attempt_outcomes import accept_task, end, note_commit
+from scheduler_svc.store.outcomes.attempt_outcomes import accept_task, end, ends_for_good, note_commit
 from scheduler_svc.store.queries.resources import attempts_at
 from scheduler_svc.store.rows import attempts, tasks, usage_totals
 from scheduler_svc.store.rows.usage_totals import Used
@@ -41,7 +41,7 @@ def submit(
 ) -> None:
     """Ends a candidate's live attempt whose checks passed. Does nothing if it has ended.
 
-    If it was asked to stop, the candidate fails instead, and its work is kept as well.
+    If it was stopped for good, the candidate fails instead, and its work is kept as well.
     """
     row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
@@ -50,7 +50,7 @@ def submit(
     record.kept_ref = committed.kept_ref
     note_commit(record, committed)
     usage_totals.add(connection, [Used(attempt, row.usage, row.cost_micros, accepted=False)])
-    if (reason := row.stop_reason) is not None:
+    if (reason := ends_for_good(row)) is not None:
         end(connection, attempt, pb.ATTEMPT_STATE_STOPPED, reason=reason, record=record, now=now)
         tasks.move(connection, attempt.parent, transitions.TASK_FAIL, reason=reason)
         failed = pb.TaskFailed(reason=reason, kept_ref=committed.kept_ref)

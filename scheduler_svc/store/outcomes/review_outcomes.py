@@ -17,7 +17,14 @@ from scheduler_svc.store.db.pipeline import fetch
 from scheduler_svc.store.db.statements import ACCEPTING, ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
 from scheduler_svc.store.db.tables import tasks as tasks_table
-from scheduler_svc.store.outcomes.attempt_outcomes import ENDED_AS, accept_task, end, ending, note_commit
+from scheduler_svc.store.outcomes.attempt_outcomes import (
+    ENDED_AS,
+    accept_task,
+    end,
+    ending,
+    ends_for_good,
+    note_commit,
+)
 from scheduler_svc.store.outcomes.environment_faults import is_cancelling
 from scheduler_svc.store.queries.resources import attempts_at, get_spec, is_task
 from scheduler_svc.store.rows import attempts, tasks, usage_totals
@@ -44,7 +51,8 @@ def submit(
 ) -> None:
     """Ends a live attempt whose checks passed, and has its work reviewed. Does nothing if it has ended.
 
-    `score` is that of a candidate whose task has a score command. If the attempt was asked to stop, its task fails instead, and its work stays under `kept_ref`.
+    `score` is that of a candidate whose task has a score command. If the attempt was stopped for good, its task fails
+    instead, and its work stays under `kept_ref`.
     """
     row = _live(connection, attempt)
     if row is None:
@@ -56,10 +64,10 @@ def submit(
     record.kept_ref = kept_ref
     note_commit(record, committed)
     _use(connection, attempt, row)
-    if row.stop_reason is not None:
-        end(connection, attempt, pb.ATTEMPT_STATE_STOPPED, reason=row.stop_reason, record=record, now=now)
-        tasks.move(connection, task, transitions.TASK_FAIL, reason=row.stop_reason)
-        _tell_failure(connection, attempt, row.stop_reason, now)
+    if (why := ends_for_good(row)) is not None:
+        end(connection, attempt, pb.ATTEMPT_STATE_STOPPED, reason=why, record=record, now=now)
+        tasks.move(connection, task, transitions.TASK_FAIL, reason=why)
+        _tell_failure(connection, attempt, why, now)
         return
     end(connection, attempt, pb.ATTEMPT_STATE_SUBMITTED, record=record, counts=False, now=now)
     scored = {} if score is None else {"score": score}
@@ -88,7 +96,7 @@ def finish(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now
         tasks.move(connection, task, transitions.TASK_REVIEW, review=following.SerializeToString())
         return
     reason = reviews.rejection(row.agent, done)
-    stays = done.round < done.rounds and row.stop_reason is None
+    stays = done.round < done.rounds and ends_for_good(row) is None
     # Only the last rejection is a failure of the task, which the prompt of a retry explains.
     _decide(connection, task, pb.ATTEMPT_STATE_FAILED, reason, counts=not stays)
     if stays and not is_cancelling(connection, RunName(attempt.run)):
@@ -123,17 +131,17 @@ def accept(
 def pass_candidate(connection: sa.Connection, attempt: AttemptName, done: pb.Review, now: int) -> None:
     """Ends the last review of a candidate's work, which passed and waits for a choice; nothing if it has ended.
 
-    If the candidate was asked to stop, it fails instead, and its work is kept.
+    If the candidate was stopped for good, it fails instead, and its work is kept.
     """
     row = _live(connection, attempt)
     if row is None:
         return
     _end_review(connection, attempt, row, done, now)
     task = attempt.parent
-    if row.stop_reason is not None:
-        withdraw(connection, task, row.stop_reason)
-        tasks.move(connection, task, transitions.TASK_FAIL, reason=row.stop_reason)
-        _tell_failure(connection, task.attempt(done.attempt), row.stop_reason, now)
+    if (why := ends_for_good(row)) is not None:
+        withdraw(connection, task, why)
+        tasks.move(connection, task, transitions.TASK_FAIL, reason=why)
+        _tell_failure(connection, task.attempt(done.attempt), why, now)
         return
     worked = task.attempt(done.attempt)
     record = pb.Attempt.FromString(connection.execute(ANY_ATTEMPT, of(worked)).one().record)
@@ -151,20 +159,23 @@ def not_answered(
 ) -> None:
     """Ends a live review without an answer that can be used; does nothing if it has ended.
 
-    It is asked once more. If it was already, its task fails, as after a stop of the operator; after a comparison, the
-    choice is made without it.
+    It is asked once more, and again after a stop for a budget. If it was already, its task fails, as after a stop of
+    the operator; after a comparison, the choice is made without it.
     """
     row = _live(connection, attempt)
     if row is None:
         return
-    stopped = row.stop_reason is not None
+    stopped = ends_for_good(row) is not None
     outcome, reason = ending(row, result)
     record = pb.Attempt.FromString(row.record)
     ended_as = ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     end(connection, attempt, ended_as, reason=reason, record=record, counts=False, now=now)
     _use(connection, attempt, row)
     task = attempt.parent
-    review = None if stopped else _again(connection, attempt, record.review, outcome, reason)
+    if row.stop_reason is not None:
+        review = None if stopped else record.review
+    else:
+        review = _again(connection, attempt, record.review, outcome, reason)
     if review is not None and not is_cancelling(connection, RunName(attempt.run)):
         tasks.move(connection, task, transitions.TASK_REVIEW, review=review.SerializeToString())
         _tell_failure(connection, attempt, reason, now, will_retry=True)

@@ -13,6 +13,7 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model.home import is_placed
 from scheduler_svc.model.lifecycle.states import MergeState
 from scheduler_svc.policy.candidates import with_lanes
+from scheduler_svc.policy.ledger import outgrown
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.pipeline import Parameters, fetch
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
@@ -214,10 +215,7 @@ def _tasks_by_epic(
         paced = now is not None and row[-1] > now
         spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
         task = _task((*row[:-1], spent, paced, provider, of_task.waits.get(key, open_questions.NO_WAIT)))
-        if task.whole is None:
-            of_epic[key[:2]].append(task)
-        else:
-            lanes.append(task)
+        (of_epic[key[:2]] if task.whole is None else lanes).append(task)
     for key, of_lanes in groupby(lanes, lambda lane: (lane.name.run, lane.name.epic)):
         of_epic[key] = with_lanes(of_epic[key], list(of_lanes))
     return of_epic
@@ -392,6 +390,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         spent=spent,
         reserved=max(0, share - cost) if live and share is not None else 0,
         turn=turn if live else 0,
+        outgrown=outgrown(attempt_state, share, cost, turn) if state == pb.TASK_STATE_PENDING else 0,
         candidates=candidates,
         compares=compares,
         chosen=chosen,

@@ -60,6 +60,10 @@ async def test_from_a_goal_to_a_started_plan(server: Server) -> None:
     tips = git(project, "for-each-ref", "--format=%(objectname)", f"refs/heads/heddle/{draft}").split()
     assert set(tips) <= {git(project, "rev-parse", "main")}, "a draft commits nothing"
 
+    code, printed, err = await server.heddle(*asked)
+    assert (code, printed) == (0, PLAN), err
+    later = f"nothing was started; `heddle run FILE --repo {project}` starts the plan"
+    assert err.splitlines()[-1] == later
     code, _, err = await server.heddle(*asked, "--out", str(out))
     assert (code, "exists; name another file" in err) == (2, True)
     code, _, err = await server.heddle("run", "--again", draft)

@@ -288,3 +288,52 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
             await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run, budget_usd_micros=5))
         assert f"{run}/epics/a/tasks/one has no timeout" in (caught.value.details() or "")
         await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
+
+
+async def test_a_session_stopped_at_its_part_waits_for_a_larger_one(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """Its task is not tried again with as small a part next to others, and uses no retry; the same holds for a review."""
+    told, go_on = asyncio.Event(), asyncio.Event()
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if session.name.epic == "b":
+            await told.wait()
+            # A report has the scheduler decide again while this session shares the budget.
+            session.emit(usage=pb.Usage(model="small", cost_usd_micros=1_000))
+            await go_on.wait()
+        elif session.request.agent == "command:review":
+            # The first review exceeds its part, and the second one passes the work.
+            first = session.name.number == 2
+            session.emit(usage=pb.Usage(model="small", cost_usd_micros=40_000 if first else 1_000))
+            await (asyncio.Event().wait() if first else asyncio.sleep(0))
+            session.emit(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text='{"findings": []}'))
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+    plan.budget_usd_micros = 100_000
+    task = plan.epics[0].tasks[0]
+    task.retries = 0
+    task.timeout.FromSeconds(300)
+    task.reviews.add(agent="command:review")
+    run = await scheduler.create(plan, max_parallel=2)
+    events = await scheduler.until(run, lambda event: event.HasField("task_failed"))
+    assert "runs again with a larger part" in events[-1].task_failed.reason
+    assert events[-1].task_failed.will_retry
+    told.set()
+
+    async def reported() -> bool:
+        return (await scheduler.run(run)).usage.cost_usd_micros == 41_000
+
+    await eventually(reported)
+    go_on.set()
+    events = await scheduler.finished(run)
+
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    again = next(place for place, event in enumerate(events) if (event.epic, event.attempt) == ("a", 3))
+    accepted = [
+        place for place, event in enumerate(events) if event.epic == "b" and event.HasField("task_accepted")
+    ]
+    assert accepted[0] < again
+    assert (await scheduler.tasks(run))["a/one"].attempt_count == 3

@@ -135,11 +135,16 @@ async def test_a_failed_task_is_tried_again_on_request(worker: FakeWorker, sched
 
 
 async def test_a_choice_waits_while_its_run_is_paused(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A paused run accepts the chosen work and starts nothing; a skipped task can be tried again."""
+    """A paused run accepts the chosen work and starts nothing. Only the next task takes time after the choice."""
     worker.play = play
-    run = await scheduler.create(tried_plan(score=""))
+    plan = tried_plan(score="")
+    for planned, seconds in zip(plan.epics[0].tasks, (480, 30), strict=True):
+        planned.estimate.FromSeconds(seconds)
+    run = await scheduler.create(plan)
     await scheduler.until(run, lambda event: event.HasField("task_waiting"))
     assert (await scheduler.run(run)).tasks.waiting == 1
+    forecast = (await scheduler.api.ForecastRun(pb.ForecastRunRequest(name=run))).forecast
+    assert (forecast.remaining.ToSeconds(), forecast.after_operator.ToSeconds()) == (30, 30)
     await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
     task = f"{run}/{TRIED}"
     answer = await scheduler.api.ChooseCandidate(pb.ChooseCandidateRequest(name=task, candidate=1))

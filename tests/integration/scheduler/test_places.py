@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from agent_svc.agents.scripted.picture import draw
 from heddle import pb
 from tests.support.places import AGENT, events_of, places
@@ -202,8 +204,9 @@ async def test_acceptance_waits_for_the_remote_and_a_leader_is_replaced_meanwhil
         assert fleet.merged() == {"a-one": f"1@{first}", "a-two": f"1@{first}"}
 
 
-async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) -> None:
-    """The worker of a run dies for good after a merge: all that was accepted and merged is at the remote, and the rest follows."""
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path, arrives: bool) -> None:
+    """The worker of a run dies for good after a merge, which reached the remote or is made again; the rest follows."""
     async with (
         places(tmp_path, count=2, lease=8) as fleet,
         fleet.scheduler.client(patience=60) as client,
@@ -214,14 +217,20 @@ async def test_another_worker_merges_if_that_of_the_run_is_lost(tmp_path: Path) 
         at_work = await fleet.until_at_work("a-one-1", "b-one-1")
         # The epic that is at home is accepted and merged there; then its worker is gone.
         first, second = ("a", "b") if at_work["a-one-1"] == home else ("b", "a")
+        hook = fleet.remote / "hooks" / "update"
+        if not arrives:
+            hook.write_text('#!/bin/sh\ncase $1 in */merged) kill -9 "$PPID";; esac\n')
+            hook.chmod(0o755)
         fleet.let_go(f"{first}-one")
         told: list[pb.Event] = []
         async for answer in client.watch_run(run):
             told += answer.events
-            if any(event.HasField("merge_finished") for event in told):
+            if any(event.HasField("merge_finished" if arrives else "environment_fault") for event in told):
                 break
+        assert any(event.HasField("merge_finished") for event in told) == arrives
         for service in ("agent_svc", "worktree_svc"):
             fleet.workers[home].kill(service)
+        hook.unlink(missing_ok=True)
         fleet.let_go()
         told = await events_of(client, run)
         ended = await client.get_run(run)

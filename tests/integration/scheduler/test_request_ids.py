@@ -19,7 +19,7 @@ ATTEMPT = f"{TASK}/attempts/1"
 REQUESTS: dict[str, Any] = {
     "CreateRun": pb.CreateRunRequest(plan=make_plan({"a": ["one"]}), project="/repository"),
     "ApplyPlan": pb.ApplyPlanRequest(name="RUN", plan=make_plan({"a": ["one"], "b": ["one"]})),
-    "DraftPlan": pb.DraftPlanRequest(goal="Go", project="/repository", agent="scripted"),
+    "DraftPlan": pb.DraftPlanRequest(goal="Go", project="/repository", agent="command:draft"),
     "UpdateRun": pb.UpdateRunRequest(name="RUN", max_parallel=2),
     "PauseRun": pb.PauseRunRequest(name="RUN"),
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),

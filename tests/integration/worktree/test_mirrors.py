@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.worktrees import Worker, attempt, refused
 from worktree_svc.projects import mirrors
 
 EPIC = "heddle/r1/epics/api"
+MERGED = "heddle/r1/merged"
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ async def test_a_run_on_a_url(worker: Worker, remote: Path, served: str) -> None
     merged = (await worker.merge("heddle/r1/merged", "trunk")).merged
     assert (merged.push_error, git(remote, "rev-parse", "trunk")) == ("", merged.commit)
     names = git(remote, "for-each-ref", "--format=%(refname:short)").splitlines()
-    assert sorted(names) == [EPIC, "heddle/r1/merged", "trunk"]
+    assert sorted(names) == [EPIC, MERGED, "trunk"]
     await worker.remove("runs/r1/epics/api")
 
 
@@ -94,6 +96,38 @@ async def test_a_push_that_fails_loses_nothing(worker: Worker, remote: Path) -> 
     second = await worker.commit(attempt(task="two"))
     assert not second.push_error
     assert git(remote, "log", "--format=%H", f"{base}..{EPIC}").splitlines() == [second.commit, first.commit]
+
+
+@pytest.mark.parametrize("tested", [False, True])
+async def test_a_merge_counts_once_it_is_at_the_remote(worker: Worker, remote: Path, tested: bool) -> None:
+    """While the remote is unreachable, a merge is not reported as done: this disk could be lost. The same call then pushes it."""
+    base = (await worker.inspect(worker.url)).base_commit
+    path = await worker.ready(attempt(), base=base)
+    (path / "b.txt").write_text("b\n")
+    await worker.commit(attempt())
+    opened = pb.OpenMergeResponse()
+    if tested:
+        source = pb.MergeSource(branch=EPIC, resource="runs/r1/epics/api")
+        asked = pb.OpenMergeRequest(sources=[source], create_target_at=base, **_merged_run(worker))
+        opened = await worker.stub.OpenMerge(asked)
+
+    async def merge() -> str:
+        if not tested:
+            return (await worker.merge(EPIC, MERGED, create_at=base)).merged.commit
+        closing = pb.CloseMergeRequest(commit=opened.commit, apply=True, **_merged_run(worker))
+        assert (await worker.stub.CloseMerge(closing)).moved
+        return opened.commit
+
+    away = remote.rename(remote.with_name("away"))
+    error = await refused(merge())
+    assert error.reason == pb.ERROR_REASON_PROJECT_UNAVAILABLE
+    assert "does not appear to be a git repository" in error.message
+    away.rename(remote)
+    assert await merge() == git(remote, "rev-parse", MERGED)
+
+
+def _merged_run(worker: Worker) -> dict[str, Any]:
+    return {"project": worker.name, "epoch": 1, "run": "runs/r1", "target_branch": MERGED}
 
 
 async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -> None:

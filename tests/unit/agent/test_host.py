@@ -80,6 +80,7 @@ async def test_no_answer_is_a_no() -> None:
     assert not permission.allowed
     assert "no answer within 0.01 s" in permission.reason
     asked, resolved = connection.told()
+    assert asked.approval_requested.wait == seconds(0.01)
     assert resolved.approval_resolved.approval_id == asked.approval_requested.approval_id
     assert not resolved.approval_resolved.approved
 

@@ -13,6 +13,8 @@ from agent_svc.agents.base import images
 from agent_svc.agents.base.host import ProviderError, _drive
 from agent_svc.agents.base.tool_vocabulary import ToolCall
 from agent_svc.agents.claude.messages.usage import Spending as ClaudeSpending
+from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
+from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from agent_svc.reports.screenshots import FOLDER
 from agent_svc.sessions.outcome import half_silent, silent, timed_out, used_up
 from heddle import pb
@@ -63,6 +65,22 @@ async def test_a_host_tells_when_to_start_again() -> None:
     [told] = connection.told()
     assert told.session_finished.retry_after == Duration(seconds=1, nanos=250_000_000)
     assert told.session_finished.retry_time.ToMilliseconds() == 1_735_689_600_002
+
+
+async def test_a_host_waits_for_background_work_in_seconds() -> None:
+    """The plan's wait has seconds and nanoseconds."""
+    session = pb.StartSessionRequest(background_wait=Duration(seconds=1, nanos=250_000_000))
+    assert Connection(session).host.background_wait == 1.25
+
+
+def test_the_end_of_a_login() -> None:
+    """Claude's login expires at a time in milliseconds, that of Codex eight days and ten minutes after its last renewal."""
+    [claude], [codex] = CLAUDE_FOLDER.credentials, CODEX_FOLDER.credentials
+    assert claude.expires({"claudeAiOauth": {"expiresAt": 1_800_000_000_250}}) == 1_800_000_000.25
+    assert claude.expires({"claudeAiOauth": {}}) is None
+    renewed = {"tokens": {}, "last_refresh": "2026-01-01T00:00:00Z"}
+    assert codex.expires(renewed) == 1_767_225_600 + 8 * 86_400 + 600
+    assert codex.expires(renewed | {"last_refresh": None}) is None
 
 
 def test_cost_of_acp_agents() -> None:

@@ -1,9 +1,11 @@
+import pytest
 from rich.console import Console
 
 from heddle import pb
 from heddle.cli.console.run_board import RunBoard, result_lines
 
 EPIC = "runs/shop-1/epics/api"
+RETRY = "`heddle retry shop-1/EPIC/TASK` tries a failed task again"
 
 
 def response() -> pb.WatchRunResponse:
@@ -112,8 +114,37 @@ def test_result_says_what_is_left_to_do() -> None:
         "shop-1 failed: 2 epics did not succeed (1/3 tasks accepted, 2 failed)",
         "  api: conflicts in a.py; its work is on heddle/shop-1/epics/api",
         "  ui: failed: 2 tasks failed",
+        f"{RETRY}, `heddle plan rest shop-1` lets an agent plan the rest again",
         "The result is on branch heddle/shop-1/merged of /repo",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "revises", "step"),
+    [
+        (
+            pb.RUN_STATE_SUCCEEDED,
+            "",
+            "`heddle show d --plan` prints its plan, which `heddle run FILE` starts",
+        ),
+        (
+            pb.RUN_STATE_SUCCEEDED,
+            "runs/shop-1",
+            "`heddle apply --draft d` shows its change of shop-1 and applies it",
+        ),
+        (
+            pb.RUN_STATE_FAILED,
+            "",
+            "`heddle show d --plan` prints its last text, `heddle retry d/draft/plan` lets it try again",
+        ),
+    ],
+)
+def test_the_result_of_a_draft_is_a_plan(state: "pb.RunState.ValueType", revises: str, step: str) -> None:
+    """A draft has no result branch: its last line says how to read or apply its plan."""
+    accepted = int(state == pb.RUN_STATE_SUCCEEDED)
+    counts = pb.TaskCounts(total=1, accepted=accepted, failed=1 - accepted)
+    run = pb.Run(name="runs/d", state=state, draft=True, revises=revises, branch="b", tasks=counts)
+    assert list(result_lines(run, []))[1:] == [step]
 
 
 def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:

@@ -46,11 +46,15 @@ def test_a_kind_without_a_price_makes_the_cost_unknown() -> None:
 
 def test_users_own_prices_win(tmp_path: Path) -> None:
     """HEDDLE_HOME/prices.yaml adds models and replaces shipped prices; the others stay."""
-    (tmp_path / "prices.yaml").write_text("gpt-5: {output: 1}\nhouse/model: {output: 0.5}\n")
+    (tmp_path / "prices.yaml").write_text(
+        "gpt-5: {output: 1}\nhouse/model: {output: 0.5}\nhouse/cheap: {output: 0.01}\n"
+    )
     prices = Prices.read(tmp_path)
 
     assert prices.cost(pb.Usage(model="gpt-5", output_tokens=MILLION)) == MILLION
-    assert prices.cost(pb.Usage(model="house/model", output_tokens=3)) == 2  # rounded up
+    # Rounded up, also if the next lower number is nearer.
+    assert prices.cost(pb.Usage(model="house/model", output_tokens=3)) == 2
+    assert prices.cost(pb.Usage(model="house/cheap", output_tokens=1)) == 1
     assert prices.cost(pb.Usage(model="o3", output_tokens=MILLION)) == 8 * MILLION
 
 

@@ -77,6 +77,8 @@ TASK = "epics[0].tasks[0]"
         (f"{TASK}.script[0].flood.lines", 10_000_000, lambda n: step(flood=pb.ScriptStep.Flood(lines=n))),
         (f"{TASK}.script[0].flood.width", 1 << 20, lambda n: step(flood=pb.ScriptStep.Flood(lines=1, width=n))),
         (f"{TASK}.script[0].plan.done", 2, lambda n: step(plan=pb.ScriptStep.Plan(steps=["a", "b"], done=n))),
+        (f"{TASK}.reviews", 5, lambda n: of_task(agent="claude", reviews=[pb.PlanReview(agent="codex")] * n)),
+        (f"{TASK}.candidates", 9, lambda n: of_task(agent="claude", candidates=[pb.PlanCandidate()] * n)),
         (f"{TASK}.timeout", 365 * 86_400, lambda n: of_task(timeout=Duration(seconds=n))),
     ],
 )  # fmt: skip

@@ -47,9 +47,8 @@ def test_what_is_no_quantity_is_refused_with_its_name(name: str, quantity: str, 
     assert says in problem
 
 
-def test_too_many_resources_are_refused() -> None:
+@pytest.mark.parametrize(("count", "problems"), [(16, []), (17, [("", "has 17 resources; 16 are possible")])])
+def test_number_of_resources(count: int, problems: list[tuple[str, str]]) -> None:
     """A plan cannot fill the manifest of its pods."""
-    many = {f"example.com/device-{number}": "1" for number in range(resource_rules.MOST + 1)}
-    assert list(resource_rules.problems(many)) == [
-        ("", f"has {len(many)} resources; {resource_rules.MOST} are possible")
-    ]
+    many = {f"example.com/device-{number}": "1" for number in range(count)}
+    assert list(resource_rules.problems(many)) == problems

@@ -32,7 +32,7 @@ def test_good_reviews() -> None:
 @pytest.mark.parametrize(
     ("review", "field", "problem"),
     [
-        (pb.PlanReview(), "agent", "is missing; name the agent that reviews"),
+        (pb.PlanReview(), "agent", "is missing; name an agent that can review"),
         (pb.PlanReview(agent="scripted"), "agent", "the agent 'scripted' cannot review"),
         (pb.PlanReview(agent="cluade"), "agent", "is not a known agent, did you mean claude?"),
         (pb.PlanReview(agent="command:"), "agent", "needs a shell command"),

@@ -11,7 +11,7 @@ import pytest
 from heddle import pb
 from heddle.names import EpicName
 from scheduler_svc.leader.context.term import Term
-from scheduler_svc.leader.epic_places import EpicPlaces
+from scheduler_svc.leader.epic_places import EpicPlaces, PlaceWait
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 from scheduler_svc.pools.pool import Answer, Gone, PlaceKey, PlaceSpec, Pool, Waiting
 from tests.support.scheduling import a_run, a_snapshot, an_epic
@@ -141,11 +141,31 @@ async def test_one_epic_of_several_changes_the_next_decision(places: Places) -> 
     other = replace(an_epic("b", PENDING), moves=True)
     places.see(waiting(), other)
     places.of.ask(other.name)
-    places.of._waits[A] = "no node"
+    places.of._waits[A] = PlaceWait("no node", 0.0)
     places.pool.answer = Waiting("no node")
     await places.keep_up()
     assert places.changes == 1
     assert {spec.key for spec in places.pool.asked} == {PlaceKey("r", "a", 4), PlaceKey("r", "b", 1)}
+
+
+def test_a_reason_that_keeps_changing_is_shown_now_and_then() -> None:
+    """The first reason is shown at once, another kind after 5 seconds, and other numbers after a minute: each is an event."""
+    asked = PlaceWait(ASKED, 100.0)
+    full = asked.shown("0/3 nodes are available", 100.0)
+    assert full == ("0/3 nodes are available", 100.0)
+    # A cluster whose nodes change each second, and a pod that flaps, for two minutes.
+    shown, pods = [full], [full]
+    for second in range(1, 121):
+        shown.append(shown[-1].shown(f"0/{second + 3} nodes are available", 100.0 + second))
+        pods.append(pods[-1].shown(("it starts", "it waits")[second % 2], 100.0 + second))
+    assert list(dict.fromkeys(shown)) == [
+        full,
+        ("0/63 nodes are available", 160.0),
+        ("0/123 nodes are available", 220.0),
+    ]
+    assert len(set(pods)) <= 1 + 120 // 5
+    # The last reason is not lost: the pool is asked again each second.
+    assert pods[-1].shown("it runs", pods[-1].since + 5).reason == "it runs"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """The remaining time of a run, from its estimates and the duration of its tasks."""
 
+from typing import Any
+
+import pytest
+
 from heddle import pb
-from scheduler_svc.model.eta import TaskStand, forecast
+from scheduler_svc.model.eta import LaneStand, TaskStand, forecast
 
 PLAN = pb.Plan(
     name="Shop",
@@ -150,3 +154,64 @@ def test_an_epic_that_waits_for_its_merge_blocks_those_after_it() -> None:
 def test_nothing_waits_where_nobody_is_asked() -> None:
     """Without a wait, no part of the rest depends on the operator."""
     assert not forecast(PLAN, [running("a", 60, 10)], 4).HasField("after_operator")
+
+
+RUNNING, WAITING, PENDING = pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING
+PASSED, FAILED, ACCEPTED = pb.TASK_STATE_PASSED, pb.TASK_STATE_FAILED, pb.TASK_STATE_ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("state", "lanes", "fields", "left"),
+    [
+        # All have ended, and a person chooses: the choice takes no time of the task.
+        (WAITING, [(PASSED, 400), (PASSED, 470)], {}, 0),
+        (WAITING, [(PASSED, 400), (FAILED, 470)], {}, 0),
+        # The same after a comparison by an agent, and during it.
+        (WAITING, [(PASSED, 400), (PASSED, 470)], {"in_review": True, "took": 5}, 0),
+        (RUNNING, [(PASSED, 400), (PASSED, 470)], {"in_review": True, "took": 5}, 0),
+        (PENDING, [(PASSED, 400), (PASSED, 470)], {"in_review": True}, 0),
+        # One is chosen, and its work is taken over.
+        (PENDING, [(PASSED, 400), (PASSED, 470)], {"chosen": 2}, 0),
+        (RUNNING, [(PASSED, 400), (PASSED, 470)], {"chosen": 2, "took": 1}, 0),
+        # While candidates work, the one with the most left counts.
+        (RUNNING, [(RUNNING, 100), (RUNNING, 300)], {}, 380),
+        (RUNNING, [(PASSED, 400), (RUNNING, 300)], {}, 180),
+        (RUNNING, [(PASSED, 400), (PENDING, None)], {}, 480),
+        (RUNNING, [(PASSED, 400), (RUNNING, 600)], {}, 60),
+        (WAITING, [(PASSED, 400), (WAITING, 300)], {}, 180),
+        # All have failed before, and start again.
+        (PENDING, [(FAILED, 400), (FAILED, 470)], {}, 480),
+    ],
+)
+def test_candidates_that_have_ended_leave_only_the_choice(
+    state: "pb.TaskState.ValueType",
+    lanes: list[tuple["pb.TaskState.ValueType", float | None]],
+    fields: dict[str, Any],
+    left: int,
+) -> None:
+    """A task whose candidates have all ended needs no more time after the choice; others need that of a candidate."""
+    stands = tuple(LaneStand(number, *lane) for number, lane in enumerate(lanes, 1))
+    tried = TaskStand("a", state, 480, lanes=stands, **fields)
+    found = forecast(PLAN, [tried, pending("c", 30)], 4)
+    assert found.remaining.ToSeconds() == left + 30
+    if state == WAITING:
+        assert found.after_operator.ToSeconds() == left + 30
+
+
+def test_work_under_review_is_nearly_done() -> None:
+    """Only the review of the work is left, whose time counts as a tenth of the task's."""
+    for state in (PENDING, RUNNING):
+        reviewed = TaskStand("a", state, 480, 3, in_review=True)
+        assert forecast(PLAN, [reviewed], 4).remaining.ToSeconds() == 48
+
+
+def test_a_task_took_as_long_as_its_chosen_candidate() -> None:
+    """The time in which the work was taken over says nothing about other tasks."""
+    lanes = (LaneStand(1, pb.TASK_STATE_SKIPPED, 70), LaneStand(2, ACCEPTED, 60))
+    tried = TaskStand("a", ACCEPTED, None, 0.5, lanes=lanes, chosen=2)
+    found = forecast(PLAN, [tried, pending("b")], 4)
+    assert (found.remaining.ToSeconds(), found.measured_tasks) == (60, 1)
+    estimated = TaskStand("a", ACCEPTED, 120, 0.5, lanes=lanes, chosen=2)
+    assert forecast(PLAN, [estimated, pending("b", 120)], 4).remaining.ToSeconds() == 90
+    going = TaskStand("b", RUNNING, lanes=(LaneStand(1, RUNNING, 30), LaneStand(2, RUNNING, 40)))
+    assert forecast(PLAN, [tried, going], 4).remaining.ToSeconds() == 70

@@ -16,6 +16,7 @@ from scheduler_svc.model.plans.plan_difference import (
     difference,
     new_order,
     refused,
+    unstarted,
 )
 
 ACCEPTED = "it is accepted"
@@ -75,8 +76,64 @@ def test_parts_are_added_changed_moved_and_removed() -> None:
         "added d",
         "removed b",
     ]
-    (retries,) = changes[1].fields
-    assert (retries.before, retries.after) == ("0", "3")
+    values = {
+        f"{each.epic}/{each.task} {field.field}": (field.before, field.after)
+        for each in changes
+        for field in each.fields
+    }
+    assert values["a/one retries"] == ("0", "3")
+    # Places count from 1.
+    assert (values["c/ order"], values["a/three order"]) == (("3", "1"), ("3", "2"))
+
+
+@pytest.mark.parametrize(
+    ("order", "moved"),
+    [("bcdae", "a"), ("ebacd", "eb"), ("abced", "e"), ("bca", "a"), ("abcde", "")],
+)
+def test_as_few_parts_as_possible_are_moved(order: str, moved: str) -> None:
+    """Of epics and of tasks, only those are moved without which the rest is in its old order."""
+    keys = sorted(order)
+    before = a_plan(**{key: ["one"] for key in keys})
+    changes = difference(before, a_plan(**{key: ["one"] for key in order}), progress(before))
+    assert told(changes) == [f"moved {key}: order" for key in order if key in moved]
+    before = a_plan(a=keys)
+    changes = difference(before, a_plan(a=list(order)), progress(before))
+    assert told(changes) == [f"moved a/{key}: order" for key in order if key in moved]
+
+
+def test_nothing_of_a_new_run_has_started() -> None:
+    """Its tasks are in the order in which they run, and can all be changed."""
+    plan = a_plan(a=["one", "two"], b=["one"])
+    plan.epics[0].tasks[1].priority = 1
+    assert unstarted(plan, "codex") == Progress(
+        {"a": EpicProgress(tasks={"two": "", "one": ""}), "b": EpicProgress(tasks={"one": ""})}, "codex"
+    )
+    assert list(unstarted(plan).epics["a"].tasks) == ["two", "one"]
+
+
+def test_a_budget_is_told_as_in_plans() -> None:
+    """The field has the name and the unit of plan files: dollars, not their millionths."""
+    before = a_plan(a=["one"])
+    after = copied(before)
+    after.epics[0].budget_usd_micros = 1_500_000
+    (change,) = difference(before, after, progress(before))
+    assert [(each.field, each.before, each.after) for each in change.fields] == [("budget_usd", "", "1.5")]
+
+
+def test_the_first_started_task_that_another_would_precede_is_named() -> None:
+    """Of several started tasks after a new one, the refusal names the one that ran first."""
+    before = a_plan(a=["one", "two"])
+    reason = f"task a/zero: it would come before one, and {ACCEPTED}"
+    for order in (["zero", "one", "two"], ["zero", "two", "one"]):
+        changes = difference(before, a_plan(a=order), progress(before, "a/one", "a/two"))
+        assert reason in refused(changes)
+
+
+def test_a_merged_epic_cannot_be_removed() -> None:
+    """Also if none of its tasks has started, as all of them were skipped."""
+    before = a_plan(a=["one"], b=["one"])
+    changes = difference(before, a_plan(b=["one"]), progress(before, merged="a"))
+    assert refused(changes) == ["epic a: its merge has begun"]
 
 
 def test_a_default_counts_for_each_task_that_has_not_started() -> None:
@@ -183,13 +240,13 @@ def test_tasks_that_no_plan_has_follow_their_predecessor(
 
 def test_fields_are_copied_as_they_are() -> None:
     """Lists are replaced, and an absent field becomes absent, even if its value was the default."""
-    source = pb.PlanTask(key="k", prompt="new", checks=[pb.Check(name="c")])
+    source = pb.PlanTask(key="k", title="not copied", prompt="new", checks=[pb.Check(name="c")])
     target = pb.PlanTask(key="k", prompt="old", retries=0, model="kept", checks=[pb.Check(), pb.Check()])
     names = changed_fields(source, target)
-    assert names == ["prompt", "checks", "retries", "model"]
+    assert names == ["title", "prompt", "checks", "retries", "model"]
     copy_fields(source, target, ["prompt", "checks", "retries"])
-    assert changed_fields(source, target) == ["model"]
-    assert source.prompt == "new"
+    assert changed_fields(source, target) == ["title", "model"]
+    assert (source.prompt, target.title, target.model) == ("new", "", "kept")
 
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])

@@ -152,6 +152,14 @@ def test_work_is_taken_over_where_it_is() -> None:
         assert started(replace(taking(), tasks=tasks)) == []
 
 
+def test_work_is_taken_over_before_an_earlier_task_that_was_reset() -> None:
+    """The chosen work builds on the branch as it is; work of another task below it could not be accepted."""
+    chosen = replace(a_task("t"), candidates=2, chosen=1)
+    epic = replace(an_epic("a"), tasks=(a_task("reset"), chosen, a_task("later")))
+    assert epic.next_task == chosen
+    assert list(candidates.taken_over(a_run(epic), (), {WORKER}, ())) == [StartTask(TASK.attempt(1))]
+
+
 def test_other_epics_do_not_hold_up_a_takeover() -> None:
     """An epic that cannot take over now is passed over, not the epics after it."""
     ready = replace(taking(), name=EpicName(RUN.run, "b"))

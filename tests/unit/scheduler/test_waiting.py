@@ -49,9 +49,16 @@ def test_the_first_reason_that_applies_counts(
 def test_a_held_provider_is_a_reason_for_its_tasks_only() -> None:
     """An epic waits for the provider of its next task if that one is held; one that is tried again is not held."""
     of_held, of_tried = (an_epic(each, tasks=(a_task("t1", provider=each),)) for each in ("x", "y"))
-    snapshot = a_snapshot(a_run(of_held, of_tried))
+    snapshot = a_snapshot(a_run(of_held, of_held, of_tried))
     providers = (ProviderView("x", held=True), ProviderView("y", held=False, tried=True))
-    assert reasons(replace(snapshot, providers=providers)) == {"provider": 1, "slot": 1}
+    assert reasons(replace(snapshot, providers=providers)) == {"provider": 2, "slot": 1}
+
+
+def test_every_epic_is_looked_at() -> None:
+    """An epic that has ended hides none of those after it, and a question counts next to tasks that do not ask."""
+    ended = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_SUCCEEDED)
+    asks = an_epic("b", ACCEPTED, WAITING, PENDING)
+    assert reasons(a_snapshot(a_run(ended, asks, an_epic("c", PENDING)))) == {"question": 1, "slot": 1}
 
 
 def test_sessions_of_a_run_use_up_its_width() -> None:

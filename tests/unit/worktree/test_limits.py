@@ -1,16 +1,23 @@
 """Limits of the worktree service: what is exactly at it is kept, and one more is not."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from heddle.errors import HeddleError
 from worktree_svc import replies
-from worktree_svc.content import additions
+from worktree_svc.content import acceptance, additions
 from worktree_svc.content.acceptance import NewFile, unwanted
+from worktree_svc.content.ignored_files import IgnoredFiles
+from worktree_svc.git import refs
 from worktree_svc.git.commit_messages import with_own_words
+from worktree_svc.git.process.command import Git
 from worktree_svc.git.push_refusals import read
 from worktree_svc.merges.conflict_forecast import Branch, Changes
 from worktree_svc.merges.conflict_hunks import Hunk, _few
+from worktree_svc.served import pushes
 from worktree_svc.worktrees.diffs import PIECE_BYTES, Piece, _lines, pieces
 
 
@@ -136,3 +143,61 @@ def test_number_of_files_that_cannot_be_committed(count: int, rest: str) -> None
     named = "; ".join(f"f{number}: no" for number in range(5))
     assert f"files cannot be committed: {named}{rest}. " in error.message
     assert error.metadata["files"] == "f0, f1, f2, f3, f4"
+
+
+@pytest.mark.parametrize(("count", "refused"), [(5_000, False), (5_001, True)])
+def test_number_of_new_files(monkeypatch: pytest.MonkeyPatch, count: int, refused: bool) -> None:
+    """A task may add 5,000 files; the refusal of more has their number and the first of them."""
+    added = [new(1, f"f{number}") for number in range(count)]
+    changed = [acceptance._Change(file.path, file.object_id, "A") for file in added]
+    monkeypatch.setattr(acceptance, "_changes", lambda *_: changed)
+    monkeypatch.setattr(acceptance, "_new_files", lambda *_: added)
+
+    def check() -> None:
+        acceptance.check(cast("Git", None), "tree", ["parent"], acceptance.ChangeRules(), lambda: ignored)
+
+    ignored = cast("IgnoredFiles", None)
+    if refused:
+        with pytest.raises(HeddleError, match="it adds 5,001 files, more than 5,000, for example f0"):
+            check()
+    else:
+        check()
+
+
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (11, " and 1 more")])
+def test_number_of_files_that_a_refusal_names(count: int, more: str) -> None:
+    """The first ten files are named, and the rest is counted."""
+    paths = [f"f{number}" for number in range(count)]
+    named = ", ".join(paths[:10])
+    assert f"committed: {named}{more}. Remove them" in acceptance._advice(dict.fromkeys(paths, ""))
+    assert acceptance._named(paths, count) == f"{named}{more}"
+    assert acceptance._refused("no", paths).metadata["files"] == named
+
+
+@pytest.mark.parametrize("aliases", [4, 5, 6])
+def test_number_of_symbolic_refs_in_a_chain(tmp_path: Path, aliases: int) -> None:
+    """Git follows five symbolic refs from HEAD to a branch; of a longer chain, the fifth one's target is returned."""
+    (tmp_path / "refs/heads").mkdir(parents=True)
+    (tmp_path / "HEAD").write_text("ref: refs/heads/b0\n")
+    for number in range(aliases):
+        (tmp_path / f"refs/heads/b{number}").write_text(f"ref: refs/heads/b{number + 1}\n")
+    (tmp_path / f"refs/heads/b{aliases}").write_text("0" * 40 + "\n")
+    assert refs.checked_out_branch(tmp_path, tmp_path) == f"refs/heads/b{min(aliases, 5)}"
+
+
+def move(size: int) -> bytes:
+    """Returns git's packet of this size that moves a ref."""
+    line = f"{'1' * 40} {'2' * 40} refs/heads/"
+    return f"{size:04x}{line}{'x' * (size - 4 - len(line))}".encode()
+
+
+@pytest.mark.parametrize(("last", "valid"), [(8 << 10, True), ((8 << 10) + 1, False)])
+def test_size_of_the_commands_of_a_push(last: int, valid: bool) -> None:
+    """The commands have at most 16 KiB, whether they have arrived or not."""
+    for whole in (move(8 << 10) + move(last) + b"0000", move(8 << 10) + move(last)[:-1]):
+        if valid:
+            found = pushes.commands(whole)
+            assert (found is not None) == whole.endswith(b"0000")
+        else:
+            with pytest.raises(pushes.MalformedPushError, match="too many refs"):
+                pushes.commands(whole)

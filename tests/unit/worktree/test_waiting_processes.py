@@ -42,7 +42,7 @@ def running(project: Path) -> list[int]:
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
         threading.Event().wait(0.01)

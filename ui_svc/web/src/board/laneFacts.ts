@@ -1,7 +1,7 @@
 // The facts of an epic that its lane shows, as a card or as one row.
 import { computed } from "vue";
 import { plural } from "../model/format";
-import { EPIC, idle, OUT_OF_SYNC, RUN, status, TASK } from "../model/status";
+import { EPIC, epicLook, idle, OUT_OF_SYNC, RUN, status, TASK } from "../model/status";
 import type { Epic, Look, Task } from "../model/types";
 import type { RunData } from "../stores/runStore";
 
@@ -10,7 +10,7 @@ const isPaused = (store: RunData) => store.run.value?.state === "paused";
 // The state of an epic as shown: a started one is paused while its run is.
 export function stateOf(store: RunData, epic: Epic): Look {
   if (epic.sync?.state === "held") return OUT_OF_SYNC;
-  if (!idle(epic, store.tasksOf(epic.name))) return status(EPIC, epic.state);
+  if (!idle(epic, store.tasksOf(epic.name))) return epicLook(epic);
   return isPaused(store) ? status(RUN, "paused") : status(EPIC, "ready");
 }
 

@@ -1,6 +1,6 @@
 // The facts of a report, from a run's epics, tasks and the milestones of its log. Pure.
 import { plural } from "./format";
-import { EPIC, status, TASK } from "./status";
+import { EPIC, epicLook, status, TASK } from "./status";
 import type { Attempt, DiffStat, Epic, RunParts, Task, Turn } from "./types";
 
 type Store = RunParts & { tasksOf: (epic: string) => Task[] };
@@ -25,7 +25,7 @@ export function gather(store: Store, turns: Turn[]) {
       .map((epic) => ({
         key: epic.key,
         title: epic.title,
-        state: status(EPIC, epic.state),
+        state: epicLook(epic),
         merge: epic.merge_commit,
         tasks: accepted
           .filter((task) => task.epic === epic.name)

@@ -40,6 +40,8 @@ export const ATTEMPT: Record<string, Look> = {
 export const attemptLook = (task: Pick<Task, "candidate"> | undefined, state: string): Look =>
   task?.candidate && state === "submitted" ? TASK.passed : status(ATTEMPT, state);
 
+const DONE = of("Done", "check", "ok");
+
 export const EPIC: Record<string, Look> = {
   blocked: of("Blocked", "lock", "quiet"),
   ready: of("Queued", "circle", "quiet"),
@@ -53,6 +55,10 @@ export const EPIC: Record<string, Look> = {
   cancelled: of("Cancelled", "stop", "quiet"),
   dropped: of("Dropped", "stop", "quiet"),
 };
+
+// A branch that is left unmerged, as that of a draft, is done without a merge.
+export const epicLook = (epic: Pick<Epic, "state" | "merge_commit">): Look =>
+  epic.state === "succeeded" && !epic.merge_commit ? DONE : status(EPIC, epic.state);
 
 export const RUN: Record<string, Look> = {
   pending,
