@@ -19,10 +19,10 @@ from worktree_svc.projects.repository import Project
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds after which a call to an unresponsive remote is abandoned.
-_SECONDS: Final = 60.0
+_SECONDS: Final = 300.0
 
 # Refs that one push removes: each is an argument of git.
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 100
 
 _OPTIONS: Final = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
 

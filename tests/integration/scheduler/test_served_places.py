@@ -83,8 +83,7 @@ async def test_a_project_by_path_uses_all_workers(tmp_path: Path) -> None:
     project = checkout(tmp_path)
     before = fingerprint(project)
     # Two and a half seconds, and no time.
-    kept = {"HEDDLE_KEEP_WORKTREES": "0.00003", "HEDDLE_KEEP_LOGS": "0"}
-    async with places(tmp_path, count=2, **kept) as fleet:
+    async with places(tmp_path, count=2, HEDDLE_KEEP_WORKTREES="0.00003", HEDDLE_KEEP_LOGS="0") as fleet:
         fleet.scheduler.kill("scheduler_svc")
         process = fleet.scheduler.spawn("scheduler_svc", {"HEDDLE_FAILPOINT": "GrantRepository.after_call"})
         async with fleet.scheduler.client(patience=60) as client:
