@@ -26,6 +26,8 @@ class FakeState:
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     project_file: pb.ProjectFile | None = None
+    # Why the project is not served to other workers.
+    not_served: str = ""
     # Returned by EnsureWorktree. None: every submodule is filled.
     submodules_not_filled: pb.SubmodulesNotFilled | None = None
     # What the teardown of an epic reports.

@@ -29,6 +29,7 @@ class FakeWorktrees(WorktreeServiceServicer):
             base_branch=self._worker.base_branch,
             dirty_files=self._worker.dirty_files,
             project_file=self._worker.project_file,
+            not_served=self._worker.not_served,
         )
 
     async def GrantRepository(

@@ -144,7 +144,10 @@ class Run(_message.Message):
     of the run works. Absent: it waits for none.
     """
     remark: _builtins.str
-    """What of its plan has no effect in this installation, and why. Absent: nothing."""
+    """What of its plan has no effect in this installation, and why; and why the epics of a
+    project by path cannot use all workers, although its worker serves others. Absent:
+    nothing.
+    """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property

@@ -35,7 +35,7 @@ SIZES: Final = (
     (16, 0, False),
     (4, 1_000, False),
     (4, 10_000, False),
-    (4, 10_000, True),
+    (4, 1_000, True),
 )
 
 EPICS_OF_A_RUN: Final = 20

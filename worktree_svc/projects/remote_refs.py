@@ -4,7 +4,7 @@ A remote lists all of its refs at the start of each push, so old ones slow down 
 stay reachable at the remote are removed: from another branch or, for the claim and the accepted commit, from the epic's own.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -19,12 +19,15 @@ from worktree_svc.projects.repository import Project
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds after which a call to an unresponsive remote is abandoned.
-_SECONDS: Final = 60.0
+_SECONDS: Final = 300.0
 
 # Refs that one push removes: each is an argument of git.
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 100
 
 _OPTIONS: Final = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
+
+# What other places continue from, below an epic's key.
+_KEPT: Final = ("refs/heddle/attempts/", "refs/heddle/resolutions/")
 
 _HEADS: Final = "refs/heads/"
 
@@ -46,7 +49,7 @@ class Proof(NamedTuple):
 
 
 def removable(at: Mapping[str, str], epic: EpicName, proof: Proof) -> list[str]:
-    """Returns the refs of an ended epic that nothing needs, of those at the remote. Pure.
+    """Returns the refs of an ended epic that nothing needs, of those that it has at the remote. Pure.
 
     The accepted commit is last: if a removal is interrupted, it still shows that the epic was merged.
     """
@@ -58,8 +61,7 @@ def removable(at: Mapping[str, str], epic: EpicName, proof: Proof) -> list[str]:
     accepted, branch = at.get(accepted_ref), at.get(branch_ref)
     found: list[str] = []
     if (accepted or branch) in proof.merged:
-        below = tuple(f"refs/heddle/{kind}/{epic.run}/{epic.epic}/" for kind in ("attempts", "resolutions"))
-        found += sorted(ref for ref in at if ref.startswith(below))
+        found += sorted(ref for ref in at if ref.startswith(_KEPT))
         if branch in proof.merged:
             found.append(branch_ref)
         found += (claim, accepted_ref)
@@ -72,18 +74,17 @@ def removable(at: Mapping[str, str], epic: EpicName, proof: Proof) -> list[str]:
 def remove(project: Project, runs: Sequence[RunName]) -> Removal:
     """Removes what is not needed of ended runs, whose refs were fetched before. Idempotent. Raises PROJECT_UNAVAILABLE."""
     at = _listed(project)
-    found = _epics(at, {run.run for run in runs})
-    if not found:
+    epics = _by_epic(at, {run.run for run in runs})
+    if not epics:
         return Removal(0, {})
-    proof = _proof(project, at, found)
-    gone = [ref for epic in found for ref in removable(at, epic, proof)]
+    proof = _proof(project, at, epics)
+    gone = [ref for epic, own in epics.items() for ref in removable(own, epic, proof)]
     kept: dict[str, str] = {}
     for first in range(0, len(gone), _AT_ONCE):
         kept |= _push(project, {ref: at[ref] for ref in gone[first : first + _AT_ONCE]})
-    removed = [ref for ref in gone if ref not in kept]
-    seen = [known_branches.seen_ref(epic) for epic in found if refs.accepted_ref(epic) in removed]
-    for ref in seen:
-        project.git.text("update-ref", "-d", ref)
+    removed = {ref for ref in gone if ref not in kept}
+    seen = [known_branches.seen_ref(epic) for epic in epics if refs.accepted_ref(epic) in removed]
+    project.git.text("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in seen).encode())
     log.info("remote_refs_removed", project=str(project.top), removed=len(removed), kept=kept)
     return Removal(len(removed), kept)
 
@@ -97,42 +98,46 @@ def _listed(project: Project) -> dict[str, str]:
     return {ref: commit for commit, _, ref in pairs}
 
 
-def _epics(at: Iterable[str], runs: Collection[str]) -> list[EpicName]:
-    """Returns the epics of the runs that have refs at the remote."""
-    found = set()
-    for ref in at:
+def _by_epic(at: Mapping[str, str], runs: Collection[str]) -> dict[EpicName, dict[str, str]]:
+    """Returns the refs of each epic of the runs."""
+    found: dict[EpicName, dict[str, str]] = {}
+    for ref, commit in at.items():
         match ref.split("/"):
             case ["refs", "heddle", "claim" | "accepted" | "attempts" | "resolutions", run, epic, *_]:
-                found.add(EpicName(run, epic))
-            case ["refs", "heads", "heddle", run, "epics", epic]:
-                found.add(EpicName(run, epic))
-            case _:
                 pass
-    return sorted(epic for epic in found if epic.run in runs)
+            case ["refs", "heads", "heddle", run, "epics", epic]:
+                pass
+            case _:
+                continue
+        if run in runs:
+            found.setdefault(EpicName(run, epic), {})[ref] = commit
+    return dict(sorted(found.items()))
 
 
-def _proof(project: Project, at: Mapping[str, str], found: Iterable[EpicName]) -> Proof:
+def _proof(project: Project, at: Mapping[str, str], epics: Mapping[EpicName, Mapping[str, str]]) -> Proof:
     """Reads from the commits that were fetched; what was not counts as contained in nothing."""
     here = set(
         project.git.text("for-each-ref", "--format=%(objectname)", "refs/remotes", "refs/heddle").split()
     )
-    accepted, branches = (
-        {epic: at.get(name(epic), "") for epic in found} for name in (refs.accepted_ref, _branch)
-    )
-    asked = {commit for commits in (accepted, branches) for commit in commits.values()} & here
-    stay = {
+    pairs = [(own.get(refs.accepted_ref(epic)), own.get(_branch(epic))) for epic, own in epics.items()]
+    asked = here.intersection(commit for pair in pairs for commit in pair if commit)
+    stay = here.intersection(
         commit
         for ref, commit in at.items()
         if ref.startswith(_HEADS) and branch_records.epic_of(ref.removeprefix(_HEADS)) is None
-    } & here
+    )
     lines = "".join([*(f"{each}\n" for each in sorted(asked)), *(f"^{each}\n" for each in sorted(stay))])
-    left = project.git.text("rev-list", "--stdin", stdin=lines.encode()).split() if asked else []
+    left = set(project.git.text("rev-list", "--stdin", stdin=lines.encode()).split()) if asked else set()
     on_branch = {
-        accepted[epic]
-        for epic, branch in branches.items()
-        if {accepted[epic], branch} <= asked and refs.is_ancestor(project.git, accepted[epic], branch)
+        accepted
+        for accepted, branch in pairs
+        if accepted in left and branch in asked and _contains(project, branch, accepted)
     }
-    return Proof(asked.difference(left), on_branch)
+    return Proof(asked - left, on_branch)
+
+
+def _contains(project: Project, branch: str, commit: str) -> bool:
+    return branch == commit or refs.is_ancestor(project.git, commit, branch)
 
 
 def _branch(epic: EpicName) -> str:

@@ -55,8 +55,9 @@ async def apply_plan(
         # The run may have continued since.
         current = compare(connection, name, request.plan, request.revision)
         revision = apply(connection, current, request, call.principal.name, now)
-        ignored = remark(request.plan, _home(current), has_pods=workers.pool is not None)
-        runs.change(connection, name, remark=ignored)
+        why = current.run.not_served
+        said = remark(request.plan, _home(current), why, has_pods=workers.pool is not None)
+        runs.change(connection, name, remark=said)
         return f"{name}/plans/{revision}" if current.changes else name
 
     write = partial(requests.once, request=request, work=work, call=call, now=now)
@@ -90,7 +91,7 @@ def _home(found: Comparison) -> Home:
 def _check_agents(found: Comparison, workers: Workers, project_budget: str) -> None:
     """Raises if the run's worker cannot start an agent of a changed task, or no limit could stop it."""
     home = _home(found)
-    refuse_if(list(unplaceable(found.after, home)))
+    refuse_if(list(unplaceable(found.after, home, found.run.not_served)))
     new = found.new_tasks()
     if not new:
         return

@@ -123,7 +123,7 @@ async def create_run(
     refuse_if(list(unplaceable(asked.plan, base.home, base.not_served)))
     programs = tuple(programs_for(workers, base.home))
     await loop.run_in_executor(CHECKER, _check_agents, asked, programs, budget)
-    base = replace(base, remark=remark(asked.plan, base.home, has_pods=workers.pool is not None))
+    base = replace(base, remark=remark(asked.plan, base.home, base.not_served, has_pods=bool(workers.pool)))
     if asked.validate_only:
         return _planned(asked, base)
     name = RunName(run_id(asked.plan.name, suffix))
@@ -343,6 +343,7 @@ def _run_row(
         "max_parallel": base.max_parallel,
         "worker": base.worker,
         "served": base.served,
+        "not_served": base.not_served,
         "plan": plan.SerializeToString(),
         "project_file": base.file and base.file.SerializeToString(),
         "budget_micros": budget_of(plan),

@@ -53,8 +53,16 @@ def unplaceable(plan: pb.Plan, home: Home, why: str = "") -> Iterator[Violation]
             )
 
 
-def remark(plan: pb.Plan, home: Home, *, has_pods: bool) -> str:
-    """Returns what of a plan has no effect, and why; empty if all of it has."""
+def remark(plan: pb.Plan, home: Home, not_served: str, *, has_pods: bool) -> str:
+    """Returns what of a plan has no effect, and why its epics cannot use all workers; empty if there is nothing to say.
+
+    `not_served` is why the worker of a project by path does not serve it; empty: it does, or serves none.
+    """
+    stay = f"all epics stay on {home.worker}, which cannot serve the project to other workers: {not_served}"
+    return "; ".join(filter(None, (_ignored(plan, home, has_pods=has_pods), not_served and stay)))
+
+
+def _ignored(plan: pb.Plan, home: Home, *, has_pods: bool) -> str:
     asking = [epic.key for epic in plan.epics if epic.resources or plan.resources]
     if not asking or (has_pods and home.placed):
         return ""

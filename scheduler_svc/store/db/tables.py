@@ -37,8 +37,7 @@ runs = sa.Table(
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit, without the branch's own commits.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
-    # pb.MergeChecks
-    sa.Column("merge_checks", sa.LargeBinary),
+    sa.Column("merge_checks", sa.LargeBinary),  # pb.MergeChecks
     # The last tree on which the merge checks passed.
     sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
     # A MergeState.
@@ -53,8 +52,9 @@ runs = sa.Table(
     # Budget of the resource and everything below it, also in the next two tables. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
-    # True: the project is a path on the disk of that worker, which serves it to other workers.
+    # True: the project is a path on the disk of that worker, which serves it to other workers. If not: why, if that is known.
     sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("not_served", sa.Text, nullable=False, server_default=""),
     # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The agent that replaces the default agent of its plans. Empty: none.

@@ -132,6 +132,28 @@ async def test_an_epic_stays_with_its_run_if_the_remote_refuses_its_claim(
     assert "does not accept the claim" in first.attempt.reason
 
 
+async def test_a_run_says_why_its_epics_stay_at_home(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """It says so from the start, also after its plan has changed; so does the error for labels of a place."""
+    worker.not_served = "it has submodules"
+    plan = make_plan({"a": ["one"]})
+    created = await scheduler.api.CreateRun(
+        pb.CreateRunRequest(plan=plan, project="/repository", max_parallel=1)
+    )
+    run = created.run.name
+    assert created.run.remark == (
+        "all epics stay on local, which cannot serve the project to other workers: it has submodules"
+    )
+    plan.epics.add(key="b").tasks.add(key="one", prompt="Go")
+    plan.epics[1].resources["cpu"] = "4"
+    await scheduler.api.ApplyPlan(pb.ApplyPlanRequest(name=run, plan=plan))
+    ignored, _, why = (await scheduler.run(run)).remark.partition("; ")
+    assert ignored.startswith("the `resources` of b are ignored")
+    assert why == created.run.remark
+    plan.epics[1].place["gpu"] = "true"
+    with pytest.raises(grpc.RpcError, match="/repository is a path, and it has submodules"):
+        await scheduler.api.ApplyPlan(pb.ApplyPlanRequest(name=run, plan=plan))
+
+
 async def test_a_plan_says_where_its_epics_run(worker: FakeWorker, scheduler: Scheduler) -> None:
     """Labels of a place need a project by URL; a run that no worker fits waits and says so."""
     plan = make_plan({"a": ["one"]})

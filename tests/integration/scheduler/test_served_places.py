@@ -1,11 +1,13 @@
 """Runs on a project by path whose epics work on several workers: one has the repository and serves it to the others."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 
+from agent_svc.agents.scripted.picture import draw
 from heddle import pb
 from heddle.client import HeddleClient
-from tests.support.places import Places, events_of, places
+from tests.support.places import AGENT, Places, events_of, places
 from tests.support.repositories import git, make_repository
 from tests.support.scheduler import eventually
 from tests.support.worktrees import fingerprint
@@ -41,18 +43,56 @@ def written(project: Path) -> set[str]:
     return set(git(project, "ls-tree", "--name-only", "trunk").split()) - {"README.md", "a.txt"}
 
 
+async def leave_and_collect(client: HeddleClient, fleet: Places, project: Path) -> None:
+    """What a person leaves in a worktree at the other worker is archived and restored there, and collected as garbage later."""
+    fleet.stage.joinpath("go").unlink()
+    other = await create_at_home(client, request(fleet, project, {"c": ["one"], "d": ["one"]}))
+    await client.undrain_worker("workers/w2")
+    at_work = await fleet.until_at_work("c-one-1", "d-one-1")
+    epic = next(attempt[0] for attempt, worker in at_work.items() if attempt[0] in "cd" and worker == "w2")
+    (path,) = fleet.workers["w2"].home.glob(f"worktrees/*/{epic}")
+    await client.cancel_run(other)
+    await events_of(client, other)
+    (path / "left.txt").write_text("left\n")
+    worktree = f"{other}/epics/{epic}/worktree"
+    removed = await client.remove_epic_worktree(worktree)
+    assert removed.archive_commit
+    assert not path.exists()
+    restored = await client.restore_epic_worktree(worktree)
+    assert (restored.worker, restored.path) == ("w2", str(path))
+    assert (path / "left.txt").read_text() == "left\n"
+
+    # Once that has been kept for long enough, it is removed there, as the sessions' own records are.
+    async def is_collected() -> bool:
+        assert not (await client.collect_garbage()).problems
+        return not path.exists()
+
+    await eventually(is_collected)
+    found = {each.name: each for each in await client.list_epic_worktrees(other)}[worktree]
+    assert (found.worker, found.path, bool(found.archive_commit)) == ("w2", "", True)
+    assert not [*fleet.workers["w2"].home.glob("spool/*/*")]
+
+
 async def test_a_project_by_path_uses_all_workers(tmp_path: Path) -> None:
-    """Each worker has an epic; diffs, merges, archives and restores work for both; the user's own things stay as they are.
+    """Each worker has an epic; diffs, screenshots, merges, archives, restores and the collection of garbage work for both.
+
+    The user's own things stay as they are.
 
     A leader that dies while it asks for access repeats that.
     """
     project = checkout(tmp_path)
     before = fingerprint(project)
-    async with places(tmp_path, count=2) as fleet:
+    # Two and a half seconds, and no time.
+    async with places(tmp_path, count=2, HEDDLE_KEEP_WORKTREES="0.00003", HEDDLE_KEEP_LOGS="0") as fleet:
         fleet.scheduler.kill("scheduler_svc")
         process = fleet.scheduler.spawn("scheduler_svc", {"HEDDLE_FAILPOINT": "GrantRepository.after_call"})
         async with fleet.scheduler.client(patience=60) as client:
             asked = request(fleet, project, {"a": ["one", "two"], "b": ["one", "two"]})
+            page = draw("The page")
+            (fleet.stage / "page.png").write_bytes(page)
+            shows = "mkdir -p .heddle/screenshots; cp $STAGE/page.png .heddle/screenshots/; "
+            for each in asked.plan.epics:
+                each.tasks[0].agent = AGENT.replace("command:", f"command:{shows}")
             run = await create_at_home(client, asked)
             # The answer may be lost with the leader.
             undraining = asyncio.create_task(client.undrain_worker("workers/w2"))
@@ -67,32 +107,15 @@ async def test_a_project_by_path_uses_all_workers(tmp_path: Path) -> None:
             await fleet.until_at_work("a-two-1", "b-two-1")
             for name in (f"{run}/epics/{away}", f"{run}/epics/{away}/tasks/one/attempts/1"):
                 assert "+1@w2" in (await client.get_diff(name)).text.splitlines()
+            first = f"{run}/epics/{away}/tasks/one/attempts/1"
+            assert await client.read_artifact(first, f"sha256:{hashlib.sha256(page).hexdigest()}") == page
             fleet.let_go()
             told = await events_of(client, run)
             ended = await client.get_run(run)
             assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
             assert not any(event.HasField("epic_moved") or event.HasField("push_failed") for event in told)
             assert written(project) == {f"{epic}-{task}.txt" for epic in "ab" for task in ("one", "two")}
-
-            # What a person leaves in a worktree at the other worker is archived and restored there.
-            fleet.stage.joinpath("go").unlink()
-            other = await create_at_home(client, request(fleet, project, {"c": ["one"], "d": ["one"]}))
-            await client.undrain_worker("workers/w2")
-            at_work = await fleet.until_at_work("c-one-1", "d-one-1")
-            epic = next(
-                attempt[0] for attempt, worker in at_work.items() if attempt[0] in "cd" and worker == "w2"
-            )
-            (path,) = fleet.workers["w2"].home.glob(f"worktrees/*/{epic}")
-            await client.cancel_run(other)
-            await events_of(client, other)
-            (path / "left.txt").write_text("left\n")
-            worktree = f"{other}/epics/{epic}/worktree"
-            removed = await client.remove_epic_worktree(worktree)
-            assert removed.archive_commit
-            assert not path.exists()
-            restored = await client.restore_epic_worktree(worktree)
-            assert (restored.worker, restored.path) == ("w2", str(path))
-            assert (path / "left.txt").read_text() == "left\n"
+            await leave_and_collect(client, fleet, project)
             trunk = git(project, "rev-parse", "trunk")
         logs = [*tmp_path.glob("*/*.log")]
     after = fingerprint(project)

@@ -173,12 +173,17 @@ async def test_a_token_reaches_one_project_and_the_refs_of_one_epic(
 
     git(project, "update-ref", "refs/stash", "main")
     git(project, "update-ref", "refs/heddle/accepted/other/api", "main")
+    git(project, "branch", "heddle/old/epics/api", "main")
     before = git(project, "for-each-ref")
     assert attacker(access.token, "clone", "--quiet", "URL", str(clone)).returncode == 0
     shown = attacker(access.token, "ls-remote", "URL").stdout
     assert "refs/heads/main" in shown
     assert "stash" not in shown
     assert "other" not in shown
+    # The branches of other runs can be read, but are not listed for each push: they may be thousands.
+    assert "refs/heads/heddle/old/epics/api" in shown
+    unlisted = attacker(access.token, "push", "URL", ":heddle/old/epics/api")
+    assert "remote ref does not exist" in unlisted.stderr
     git(clone, "branch", "--force", "main", "origin/main")
     # So large that git first asks whether it may push.
     fast_import(clone, "evil", {"evil.txt": random.Random(1).randbytes(1 << 20).hex()}, "main")

@@ -13,7 +13,7 @@ CLAIM, ACCEPTED, BRANCH = (
     "refs/heads/heddle/r1/epics/api",
 )
 SUBMITTED, RESOLUTION = "refs/heddle/attempts/r1/api/one/1", "refs/heddle/resolutions/r1/api/abc"
-MORE = {SUBMITTED: "s", RESOLUTION: "r", "refs/heddle/attempts/r1/api2/one/1": "s", "refs/heads/main": "m"}
+MORE = {SUBMITTED: "s", RESOLUTION: "r"}
 
 
 @pytest.mark.parametrize(
