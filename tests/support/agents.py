@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -263,6 +264,11 @@ def ending(events: Sequence[pb.Event]) -> tuple[str, str]:
     assert events[-1].HasField("session_finished")
     finished = events[-1].session_finished
     return pb.Outcome.Name(finished.outcome).removeprefix("OUTCOME_"), finished.reason
+
+
+def own_sleep(seconds: int) -> str:
+    """Returns a command that no other process of this machine has. A process id inside a sandbox is not valid outside."""
+    return f"sleep {seconds}.{uuid.uuid4().int}"
 
 
 def living(marker: str) -> list[psutil.Process]:

@@ -18,6 +18,7 @@ from tests.support.agents import (
     kinds,
     living,
     output,
+    own_sleep,
     payloads,
     seconds,
 )
@@ -87,10 +88,11 @@ async def test_a_failed_setup_keeps_the_agent_from_starting(
 
 async def test_setup_can_be_stopped(worker: Agents) -> None:
     """A stop ends setup and all its processes, and counts as a stop, not as a setup failure."""
-    attempt = await worker.start("command:echo the agent", setup=setup("setsid sleep 613 & echo begun; wait"))
+    sleep = own_sleep(613)
+    attempt = await worker.start("command:echo the agent", setup=setup(f"setsid {sleep} & echo begun; wait"))
     await worker.until_says(attempt, "begun")
     await worker.stop(attempt, grace=0.2)
-    assert not living("sleep 613")
+    assert not living(sleep)
     events = await worker.events(attempt)
     assert ending(events) == ("STOPPED", "the test says so")
     assert not payloads(events, "setup_finished")
@@ -98,9 +100,9 @@ async def test_setup_can_be_stopped(worker: Agents) -> None:
 
 async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
     """If the service is killed during setup, setup's processes end and the session is reported as lost."""
-    process = AgentProcess(tmp_path)
+    process, sleep = AgentProcess(tmp_path), own_sleep(614)
     async with process.serving() as worker:
-        attempt = await worker.start("command:echo the agent", setup=setup("echo begun; sleep 614"))
+        attempt = await worker.start("command:echo the agent", setup=setup(f"echo begun; {sleep}"))
         await worker.until_says(attempt, "begun")
         assert process.process is not None
         process.process.kill()
@@ -108,7 +110,7 @@ async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
         events = await worker.events(attempt)
         assert ending(events)[0] == "LOST"
         assert not payloads(events, "setup_finished")
-    await all_gone("sleep 614")
+    await all_gone(sleep)
 
 
 async def test_setup_agent_and_checks_never_wait_for_a_person(worker: Agents) -> None:

@@ -1,7 +1,6 @@
 """Checks outside a session: streamed, limited, and ended when their caller disconnects."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from agent_svc.sessions import standalone_checks
 from heddle import pb
 from heddle.files.worktree_paths import record_file_of, worktree_of
 from heddle.names import RunName
-from tests.support.agents import EPIC, Agents, HeldTimer, agents, all_gone, living, seconds
+from tests.support.agents import EPIC, Agents, HeldTimer, agents, all_gone, living, own_sleep, seconds
 from tests.support.scheduler import eventually
 
 
@@ -62,8 +61,7 @@ async def test_a_limit_ends_them(worker: Agents, monkeypatch: pytest.MonkeyPatch
 
 async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
     """When the caller disconnects, or the next call starts, no process remains."""
-    # No other process sleeps for this time. A process id inside a sandbox is not valid outside.
-    sleep = f"sleep 60.{uuid.uuid4().int}"
+    sleep = own_sleep(60)
     for _ in range(2):
         call = worker.stub.RunChecks(request(worker, f"exec {sleep}"))
         reading = asyncio.create_task(call.read())

@@ -1,7 +1,6 @@
 """Terminals in worktrees: a real shell on a real pseudoterminal, bounded, and gone with its call."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ import pytest
 
 from agent_svc.terminals import terminals
 from heddle import errors, pb
-from tests.support.agents import EPIC, AgentProcess, Agents, agents, all_gone, living
+from tests.support.agents import EPIC, AgentProcess, Agents, agents, all_gone, living, own_sleep
 from tests.support.scheduler import eventually
 
 SIZE: Final = pb.TerminalSize(columns=91, rows=17)
@@ -82,7 +81,7 @@ async def test_a_shell_works_in_the_worktree(tmp_path: Path) -> None:
         typist.resize(80, 24)
         typist.type("stty size\n")
         await typist.sees("24 80")
-        sleep = f"sleep 60.{uuid.uuid4().int}"
+        sleep = own_sleep(60)
         typist.type(f"{sleep}\n")
         await eventually(lambda: bool(living(sleep)))
         typist.type("\x03")
@@ -99,7 +98,7 @@ async def test_a_terminal_takes_its_processes_with_it(tmp_path: Path) -> None:
     """However the call ends, nothing of the terminal is left: not even what ran in the background on its own."""
     async with agents(tmp_path, HEDDLE_TERMINAL="true", HEDDLE_STOP_GRACE="0.5") as worker:
         for end in (Typist.hang_up, lambda each: each.call.cancel()):
-            sleep = f"sleep 60.{uuid.uuid4().int}"
+            sleep = own_sleep(60)
             typist = Typist(worker)
             typist.type(f"setsid {sleep} & nohup {sleep} & {sleep}\n")
             await eventually(lambda sleep=sleep: len(living(sleep)) == 3)  # type: ignore[misc]  # bound in the loop
@@ -111,7 +110,7 @@ async def test_a_terminal_takes_its_processes_with_it(tmp_path: Path) -> None:
 async def test_a_killed_worker_leaves_no_terminal(tmp_path: Path) -> None:
     """If agent_svc is killed, what ran in its terminals ends too, and their folders are removed at its next start."""
     worker_process = AgentProcess(tmp_path, HEDDLE_TERMINAL="true", **SHELL)
-    sleep = f"sleep 60.{uuid.uuid4().int}"
+    sleep = own_sleep(60)
     async with worker_process.serving() as worker:
         typist = Typist(worker)
         typist.type(f"exec {sleep}\n")
@@ -186,7 +185,7 @@ async def test_an_idle_terminal_ends(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 async def test_a_worker_that_shuts_down_ends_its_terminals(tmp_path: Path) -> None:
     """The call ends, and the shell with it."""
-    sleep = f"sleep 60.{uuid.uuid4().int}"
+    sleep = own_sleep(60)
     worker_process = AgentProcess(tmp_path, HEDDLE_TERMINAL="true", **SHELL)
     async with worker_process.serving() as worker:
         typist = Typist(worker)

@@ -17,7 +17,7 @@ import pytest
 from agent_svc.agents.base import protocol
 from agent_svc.agents.base.host_driver import HostTranslator
 from heddle import pb
-from tests.support.agents import DEADLINE, all_gone, attempt_name, ending, output, payloads
+from tests.support.agents import DEADLINE, all_gone, attempt_name, ending, output, own_sleep, payloads
 from tests.support.codex import KEY, codex
 from tests.support.models.turns import Call, Failure, Turn
 from tests.support.ports import free_ports
@@ -152,12 +152,13 @@ async def test_long_and_broken_output(tmp_path: Path) -> None:
 
 async def test_stop_ends_the_tree(tmp_path: Path) -> None:
     """If it is stopped during a command, codex and all its processes end."""
+    sleep = own_sleep(7301)
     async with codex(tmp_path) as it:
-        it.model.play([Turn(calls=[bash("sleep 7301")])], "Do it")
+        it.model.play([Turn(calls=[bash(sleep)])], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
         await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
         session = await it.worker.stop(attempt, grace=5)
-        await all_gone("sleep 7301")
+        await all_gone(sleep)
         events = await it.worker.events(attempt)
     assert session.result.outcome == pb.OUTCOME_STOPPED
     assert ending(events) == ("STOPPED", "the test says so")
