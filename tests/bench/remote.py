@@ -80,6 +80,8 @@ def _measure(way: str, places: int, epics: int, *, removed: bool) -> tuple[float
         projects = [_mirror(folder / f"place{number}", url) for number in range(places)]
         if removed:
             _remove(folder / "place0", url, epics)
+            # As before each run.
+            projects = [_mirror(folder / f"place{number}", url) for number in range(places)]
         base = git(remote, "rev-parse", "trunk")
         for number, project in enumerate(projects):
             epic = _epic(number)

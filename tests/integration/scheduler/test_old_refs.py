@@ -47,17 +47,21 @@ async def test_old_refs_leave_the_remote_although_leaders_die_and_the_remote_is_
 
 
 async def die_at(point: str, fleet: Places, client: HeddleClient) -> None:
-    """Has a leader die at a point while it collects garbage."""
+    """Has a leader die at a point, when its term begins if the worker is connected by then, or else when it collects garbage."""
     fleet.scheduler.kill("scheduler_svc")
     process = fleet.scheduler.spawn("scheduler_svc", {"HEDDLE_FAILPOINT": point})
 
     async def is_connected() -> bool:
         return all(each.connected for each in await client.list_workers())
 
-    await eventually(is_connected)
-    collecting = asyncio.create_task(client.collect_garbage())
+    async def collect() -> None:
+        await eventually(is_connected)
+        await client.collect_garbage()
+
+    collecting = asyncio.create_task(collect())
     assert await asyncio.to_thread(process.wait, 120) == -signal.SIGKILL
     collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
 
 
 def of_heddle(remote: Path) -> set[str]:
