@@ -101,6 +101,11 @@ class HeddleClient(ConflictCalls, IdentityCalls, PlanCalls, WorkerCalls):
         request = pb.UpdateRunRequest(name=name, max_parallel=max_parallel)
         return (await self._caller.mutate(self._stub.UpdateRun, request)).run
 
+    async def revoke_permission(self, name: str, rule: str) -> pb.Run:
+        """Takes back what an answer to a question has allowed in the whole run; later sessions ask again."""
+        request = pb.RevokePermissionRequest(name=name, rule=rule)
+        return (await self._caller.mutate(self._stub.RevokePermission, request)).run
+
     async def pause_run(self, name: str) -> pb.Run:
         return (await self._caller.mutate(self._stub.PauseRun, pb.PauseRunRequest(name=name))).run
 

@@ -283,6 +283,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_finished": _run_finished,
     "run_updated": lambda e: f"limit changed: at most {count(e.max_parallel, 'session')} in parallel",
     "plan_applied": _plan_applied,
+    "permission_revoked": lambda e: f"no longer allowed in the run: {e.rule}",
     "epic_added": lambda e: f"epic added: {e.title} ({count(e.task_count, 'task')})",
     "epic_changed": lambda e: f"plan changed: {', '.join(e.fields)}",
     "epic_removed": lambda e: f"epic removed from the plan: {e.title}",

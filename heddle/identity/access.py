@@ -18,8 +18,8 @@ _BY_SERVICE: Final[Mapping[str, Mapping[Required, str]]] = {
         """,
         pb.ROLE_OPERATOR: """
             CreateRun DraftPlan ApplyPlan UpdateRun PauseRun ResumeRun CancelRun RetryMerge PushRun SyncBase ResolveConflict
-            SubmitResolution DropEpic AddTask RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval SendMessage
-            RestoreEpicWorktree RemoveEpicWorktree
+            SubmitResolution DropEpic AddTask RetryTask SkipTask ChooseCandidate StopAttempt ResolveApproval RevokePermission
+            SendMessage RestoreEpicWorktree RemoveEpicWorktree
             CollectGarbage LiftHold CreateSchedule UpdateSchedule DeleteSchedule DrainWorker UndrainWorker
         """,
         pb.ROLE_ADMIN: "OpenTerminal",

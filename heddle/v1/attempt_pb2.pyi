@@ -235,7 +235,9 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def allowed_rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Patterns that the operator allowed for the rest of its session."""
+        """Patterns that the operator allowed for the rest of its session, and not in the whole
+        run.
+        """
 
     @_builtins.property
     def submodules_not_filled(self) -> _event_pb2.SubmodulesNotFilled:

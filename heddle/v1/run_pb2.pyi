@@ -95,6 +95,7 @@ class Run(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     BASE_STATE_FIELD_NUMBER: _builtins.int
     REMARK_FIELD_NUMBER: _builtins.int
+    GRANTED_PERMISSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -180,6 +181,12 @@ class Run(_message.Message):
         run follows no branch.
         """
 
+    @_builtins.property
+    def granted_permissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantedPermission]:
+        """What operators have allowed in the whole run when they answered questions, the
+        oldest first. The plan itself does not allow it. RevokePermission takes it back.
+        """
+
     def __init__(
         self,
         *,
@@ -212,16 +219,51 @@ class Run(_message.Message):
         waits_for: _builtins.str = ...,
         base_state: Global___BaseState | None = ...,
         remark: _builtins.str = ...,
+        granted_permissions: _abc.Iterable[Global___GrantedPermission] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_state", b"base_state", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "base_state", b"base_state", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "remark", b"remark", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "base_state", b"base_state", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "draft", b"draft", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "granted_permissions", b"granted_permissions", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "remark", b"remark", "revises", b"revises", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class GrantedPermission(_message.Message):
+    """Calls of tools that the sessions of a run may make without a question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    GRANT_TIME_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """A pattern of `permissions.allow`, as "Bash(make test)"."""
+    actor: _builtins.str
+    """Who allowed it, as in the events' actor. Absent: unknown, because an earlier version
+    stored it.
+    """
+    @_builtins.property
+    def grant_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent with the actor."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        grant_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant_time", b"grant_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "grant_time", b"grant_time", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantedPermission: _TypeAlias = GrantedPermission  # noqa: Y015
 
 @_typing.final
 class BaseState(_message.Message):

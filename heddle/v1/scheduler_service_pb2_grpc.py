@@ -218,6 +218,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.FromString,
                 _registered_method=True)
+        self.RevokePermission = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RevokePermission',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionResponse.FromString,
+                _registered_method=True)
         self.SendMessage = channel.unary_unary(
                 '/heddle.v1.SchedulerService/SendMessage',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SendMessageRequest.SerializeToString,
@@ -807,6 +812,19 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokePermission(self, request, context):
+        """Takes back what an answer to a question has allowed in the whole run: sessions that
+        start later ask again. Sessions that are running keep it until they end. A task
+        for which the plan allows the same keeps that. Idempotent by request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_FIELD: no answer has allowed this rule in the run; the
+        message lists what was allowed. What the plan allows is changed by ApplyPlan.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SendMessage(self, request, context):
         """Sends the operator's message to the agent of a session: during its turn if the
         agent supports that, otherwise before its next turn. If the session is lost or
@@ -1255,6 +1273,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ResolveApproval,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.SerializeToString,
+            ),
+            'RevokePermission': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokePermission,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionResponse.SerializeToString,
             ),
             'SendMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.SendMessage,
@@ -2287,6 +2310,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ResolveApproval',
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokePermission(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RevokePermission',
+            heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RevokePermissionResponse.FromString,
             options,
             channel_credentials,
             insecure,

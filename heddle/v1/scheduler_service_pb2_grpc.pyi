@@ -362,6 +362,15 @@ class SchedulerServiceStub:
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
     """
+    RevokePermission: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RevokePermissionRequest, _scheduler_service_pb2.RevokePermissionResponse]
+    """Takes back what an answer to a question has allowed in the whole run: sessions that
+    start later ask again. Sessions that are running keep it until they end. A task
+    for which the plan allows the same keeps that. Idempotent by request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_FIELD: no answer has allowed this rule in the run; the
+      message lists what was allowed. What the plan allows is changed by ApplyPlan.
+    """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]
     """Sends the operator's message to the agent of a session: during its turn if the
     agent supports that, otherwise before its next turn. If the session is lost or
@@ -879,6 +888,15 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       question, a rule without a scope, or a rule that is not a pattern.
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+    """
+    RevokePermission: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RevokePermissionRequest, _scheduler_service_pb2.RevokePermissionResponse]  # type: ignore[assignment]
+    """Takes back what an answer to a question has allowed in the whole run: sessions that
+    start later ask again. Sessions that are running keep it until they end. A task
+    for which the plan allows the same keeps that. Idempotent by request_id.
+
+    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_FIELD: no answer has allowed this rule in the run; the
+      message lists what was allowed. What the plan allows is changed by ApplyPlan.
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]  # type: ignore[assignment]
     """Sends the operator's message to the agent of a session: during its turn if the
@@ -1592,6 +1610,21 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
           question, a rule without a scope, or a rule that is not a pattern.
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokePermission(
+        self,
+        request: _scheduler_service_pb2.RevokePermissionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RevokePermissionResponse, _abc.Awaitable[_scheduler_service_pb2.RevokePermissionResponse]]:
+        """Takes back what an answer to a question has allowed in the whole run: sessions that
+        start later ask again. Sessions that are running keep it until they end. A task
+        for which the plan allows the same keeps that. Idempotent by request_id.
+
+        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_FIELD: no answer has allowed this rule in the run; the
+          message lists what was allowed. What the plan allows is changed by ApplyPlan.
         """
 
     @_abc_1.abstractmethod

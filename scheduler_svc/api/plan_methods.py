@@ -1,4 +1,4 @@
-"""The methods of SchedulerService about plans, candidates, drafts and schedules."""
+"""The methods of SchedulerService about plans, permissions, candidates, drafts and schedules."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,10 +16,11 @@ from scheduler_svc.commands.plans.draft_plan import draft_plan
 from scheduler_svc.commands.runs.add_task import add_task
 from scheduler_svc.commands.runs.candidates import choose_candidate
 from scheduler_svc.commands.runs.create_run import StartRun
+from scheduler_svc.commands.runs.revoke_permission import revoke_permission
 from scheduler_svc.commands.runs.schedules import create_schedule, schedule_id, update_schedule
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
-from scheduler_svc.store.queries.resources import get_task
+from scheduler_svc.store.queries.resources import get_run, get_task
 from scheduler_svc.store.rows import drafts, plans, schedules
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -70,6 +71,15 @@ class PlanMethods(SchedulerServiceServicer):
         return await apply_plan(
             database, workers, request, current_call(), self._now(), project_budget=budget
         )
+
+    async def RevokePermission(
+        self, request: pb.RevokePermissionRequest, context: Context
+    ) -> pb.RevokePermissionResponse:
+        name, change = RunName.parse(request.name), self._store.change
+        run = await change(
+            request, name, get_run, revoke_permission, caller().name, request.rule, self._now()
+        )
+        return pb.RevokePermissionResponse(run=run)
 
     async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
         task = await add_task(

@@ -1,11 +1,13 @@
 """Many items that wait: grouped by run and kind, answered at once, and snoozed."""
 
 import re
+import sys
 
 from playwright.sync_api import Page, expect
 
 from tests.e2e.runs import Runs
 from tests.e2e.test_accessibility import grave_violations
+from tests.support import acp_agent
 
 MANY = """
 name: Many at once
@@ -18,9 +20,15 @@ epics:
   - {key: e, tasks: [{key: t, title: Fail two, prompt: p, script: [{fail: {message: Gone., attempts: 1}}, {wait: 30m}]}]}
 """
 
+TOOL = f"""
+name: Calls a tool
+epics:
+  - {{key: a, tasks: [{{key: t, prompt: ask npm test, agent: "acp:{sys.executable} {acp_agent.__file__}"}}]}}
+"""
+
 
 def test_many_items_are_answered_at_once(page: Page, runs: Runs) -> None:
-    """Items of one run and kind have a head that answers all of them; a single one has none."""
+    """Items of one run and kind have a head that answers all of them; a single one has none. What an answer allows in its run is revoked there."""
     name = runs.start(MANY)
     for epic in "abc":
         runs.wait_for(f"{name}/epics/{epic}/tasks/t/attempts/1", "waiting")
@@ -45,6 +53,19 @@ def test_many_items_are_answered_at_once(page: Page, runs: Runs) -> None:
     for epic in "de":
         runs.wait_for(f"{name}/epics/{epic}/tasks/t/attempts/2", "running")
     runs.cancel(name)
+
+    name = runs.start(TOOL)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"/{name}")
+    page.locator(".card").get_by_role("button", name="Always in run").click()
+    runs.wait_for(f"{name}/epics/a/tasks/t/attempts/1", "accepted")
+    allowed = page.get_by_role("list", name="Allowed in this run:")
+    expect(allowed).to_contain_text("Bash(npm test)")
+    assert grave_violations(page) == []
+    allowed.get_by_role("button", name="Revoke Bash(npm test)").press("Enter")
+    expect(page.locator(".toast")).to_contain_text("No answer allows Bash(npm test) in later sessions")
+    expect(allowed).to_have_count(0)
+    assert runs.get_run(name)["granted"] == []
 
 
 def test_a_question_is_snoozed_and_comes_back(page: Page, runs: Runs) -> None:

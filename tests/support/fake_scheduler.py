@@ -212,6 +212,12 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ResolveApprovalResponse()
 
+    async def RevokePermission(
+        self, request: pb.RevokePermissionRequest, context: Any
+    ) -> pb.RevokePermissionResponse:
+        self._note(request)
+        return pb.RevokePermissionResponse(run=self.run())
+
     async def SendMessage(self, request: pb.SendMessageRequest, context: Any) -> pb.SendMessageResponse:
         self._note(request)
         return pb.SendMessageResponse()

@@ -56,6 +56,7 @@ class RunCalls:
         router.get("/runs")(self.list_runs)
         router.post("/runs")(self.create_run)
         router.post(addresses.RUN + ":set")(self.update_run)
+        router.post(addresses.RUN + ":revoke")(self.revoke_permission)
         router.post(addresses.RUN + ":pause")(self.pause_run)
         router.post(addresses.RUN + ":resume")(self.resume_run)
         router.post(addresses.RUN + ":cancel")(self.cancel_run)
@@ -150,6 +151,9 @@ class RunCalls:
     async def update_run(self, name: addresses.Run, form: Form) -> View:
         limit = _whole(form, "max_parallel")
         return views.run(await self._client.update_run(str(name), max_parallel=limit))
+
+    async def revoke_permission(self, name: addresses.Run, form: Form) -> View:
+        return views.run(await self._client.revoke_permission(str(name), str(form.get("rule", ""))))
 
     async def pause_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.pause_run(str(name)))

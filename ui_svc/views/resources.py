@@ -36,6 +36,10 @@ def run(message: pb.Run) -> View:
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "held_by": message.held_by,
         "remark": message.remark,
+        "granted": [
+            {"rule": each.rule, "by": each.actor, "at": time(each, "grant_time")}
+            for each in message.granted_permissions
+        ],
         "draft": message.draft,
         "revises": message.revises,
     }

@@ -30,6 +30,7 @@ from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.drafts.prompt import remark_line
 from heddle.files.retained_log import from_oldest
+from heddle.identity.principals import person
 from heddle.plan.yaml import writing
 from heddle.timing.clock import utc_now
 
@@ -381,5 +382,8 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield words.waits(words.plain(run.waits_for))
     if run.remark:
         yield f"note: {words.plain(run.remark)}"
+    for each in run.granted_permissions:
+        by = f" (by {person(each.actor)})" if each.actor else ""
+        yield f"allowed in the whole run: {words.plain(each.rule)}{words.plain(by)}"
     if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

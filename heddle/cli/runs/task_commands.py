@@ -8,7 +8,7 @@ import typer
 
 from heddle import operator_queue, pb
 from heddle.cli.console import output, resource_names, tables, words
-from heddle.cli.console.arguments import AttemptArgument, TaskArgument
+from heddle.cli.console.arguments import AttemptArgument, RunArgument, TaskArgument
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
@@ -137,6 +137,23 @@ def deny(
 ) -> None:
     """Deny what an agent asks."""
     _answer(attempt, approval_id, _Answer(approved=False, message=message), as_json=as_json)
+
+
+@app.command()
+def revoke(
+    run: RunArgument,
+    rule: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="What was allowed, as listed by `heddle show`.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Take back what `approve --always run` allows in a run: later sessions ask again, running ones keep it."""
+    name = resource_names.run_name(run)
+    changed = output.run_async(with_client(lambda client: client.revoke_permission(name, rule)))
+    if as_json:
+        output.print_json(changed)
+    else:
+        output.line(f"{name.removeprefix('runs/')} no longer allows {words.plain(rule)} in later sessions")
 
 
 @app.command(name="say")

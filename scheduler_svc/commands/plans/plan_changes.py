@@ -35,7 +35,7 @@ from scheduler_svc.store.queries.plan_progress import read_progress
 from scheduler_svc.store.queries.records import epic_row as read_epic
 from scheduler_svc.store.queries.records import run_row, task_rows
 from scheduler_svc.store.queries.resources import get_spec
-from scheduler_svc.store.rows import epics, plans, runs, tasks
+from scheduler_svc.store.rows import allowed_rules, epics, plans, runs, tasks
 
 _ADDED = pb.PLAN_CHANGE_KIND_ADDED
 _REMOVED = pb.PLAN_CHANGE_KIND_REMOVED
@@ -99,7 +99,7 @@ def compare(
     newest = plans.read(connection, name)
     if revision and revision != newest.revision:
         raise _changed(connection, name, newest, revision)
-    granted = _granted(pb.Plan.FromString(run.plan), newest.plan)
+    granted = [each.rule for each in allowed_rules.granted(run.granted)]
     file = pb.ProjectFile.FromString(run.project_file) if run.project_file else None
     placed = is_placed(run.project, served=run.served)
     before, after = (
@@ -195,6 +195,7 @@ class _Writer:
         checks = merge_checks(after, after.defaults).SerializeToString()
         values: dict[str, object] = {
             "plan": effective.SerializeToString(),
+            "granted": allowed_rules.not_in(self._found.run.granted, plan),
             "title": after.name,
             "squash": after.merge_style == pb.MERGE_STYLE_SQUASH,
         }
@@ -318,12 +319,6 @@ class _Writer:
 def _columns(fields: Iterable[str]) -> list[str]:
     """Returns the fields of the message for those of a plan file."""
     return ["budget_usd_micros" if each == "budget_usd" else each for each in fields]
-
-
-def _granted(effective: pb.Plan, written: pb.Plan) -> list[str]:
-    """Returns the permissions that the operator has granted for the whole run."""
-    own = written.defaults.permissions.allow
-    return [rule for rule in effective.defaults.permissions.allow if rule not in own]
 
 
 def _effective(plan: pb.Plan, granted: Sequence[str], file: pb.ProjectFile | None) -> pb.Plan:

@@ -118,7 +118,7 @@ def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
     """Updates the list of open questions; an agent may ask several at the same time."""
     asked, resolved = event.approval_requested, event.approval_resolved.approval_id
-    if event.approval_resolved.rule:
+    if holds_for_session(event.approval_resolved):
         attempt.allowed_rules.append(event.approval_resolved.rule)
     known = [each for each in attempt.approvals if each.approval_id != resolved]
     if event.HasField("approval_requested") and asked.approval_id not in {each.approval_id for each in known}:
@@ -130,6 +130,11 @@ def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
         attempt.state = pb.ATTEMPT_STATE_WAITING
     elif attempt.state == pb.ATTEMPT_STATE_WAITING:
         attempt.state = pb.ATTEMPT_STATE_RUNNING
+
+
+def holds_for_session(said: pb.ApprovalResolved) -> bool:
+    """Returns whether an answer allows calls for the rest of its session alone; a rule of the run is in each task."""
+    return bool(said.rule) and said.scope != pb.APPROVAL_SCOPE_RUN
 
 
 def is_overdue(approval: pb.Approval, now: int) -> bool:

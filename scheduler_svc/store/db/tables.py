@@ -55,8 +55,9 @@ runs = sa.Table(
     # True: the project is a path on the disk of that worker, which serves it to other workers. If not: why, if that is known.
     sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("not_served", sa.Text, nullable=False, server_default=""),
-    # The newest pb.Plan of its row in plans, plus the permissions that the operator has granted for the whole run since.
+    # The newest pb.Plan of its row in plans, plus the permissions granted for the whole run since; pb.Run with these, null: none.
     sa.Column("plan", sa.LargeBinary, nullable=False),
+    sa.Column("granted", sa.LargeBinary),
     # The agent that replaces the default agent of its plans. Empty: none.
     sa.Column("agent", sa.Text, nullable=False, server_default=""),
     # The actor who asked for it.
@@ -78,8 +79,7 @@ runs = sa.Table(
     sa.Column("project_file", sa.LargeBinary),
     # True: its agent drafts a plan. `revises` is the run whose plan that changes; `remark`: what has no effect. Empty: none.
     sa.Column("draft", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("remark", sa.Text, nullable=False, server_default=""),
-    sa.Column("revises", sa.Text, nullable=False, server_default=""),
+    *(sa.Column(name, sa.Text, nullable=False, server_default="") for name in ("remark", "revises")),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     *(sa.Column(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     sa.Index("runs_by_age", "created_at", "run"),

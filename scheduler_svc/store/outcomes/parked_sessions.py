@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError, not_found
 from heddle.names import AttemptName, TaskName
 from scheduler_svc.model.lifecycle import transitions
-from scheduler_svc.model.sessions.session_summary import is_overdue, show_question
+from scheduler_svc.model.sessions.session_summary import holds_for_session, is_overdue, show_question
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT
@@ -65,9 +65,9 @@ def answer(
         raise not_found(f"approval {said.approval_id!r} of {attempt}")
     record.answers.add(approval=asked, approved=said.approved, message=said.message)
     record.approvals.remove(asked)
-    if said.rule:
+    if holds_for_session(said):
         record.allowed_rules.append(said.rule)
-    allowed_rules.take(connection, attempt, said)
+    allowed_rules.take(connection, attempt, said, actor, now)
     attempts.change(connection, attempt, **_columns(row, record))
     append(connection, [event(attempt, actor, approval_resolved=said)], now)
     if not record.approvals and row.ended_at is not None:

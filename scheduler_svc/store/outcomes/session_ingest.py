@@ -245,7 +245,7 @@ def _note(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Ev
             set_up = candidate_worktrees.change if attempt.parent.candidate else epics.change
             set_up(connection, attempt.workspace, set_up=each.setup_finished.incarnation)
         elif kind == "approval_resolved":
-            allowed_rules.take(connection, attempt, each.approval_resolved)
+            allowed_rules.take(connection, attempt, each.approval_resolved, each.actor, now)
         if kind not in PROMOTED:
             continue
         copy = pb.Event()

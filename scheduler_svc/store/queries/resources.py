@@ -198,6 +198,7 @@ def run_of(row: Any, counts: pb.TaskCounts | None, epic_count: int, usage: pb.Us
         draft=row.draft,
         revises=str(RunName(row.revises)) if row.revises else "",
         remark=row.remark,
+        granted_permissions=pb.Run.FromString(row.granted or b"").granted_permissions,
     )
 
 

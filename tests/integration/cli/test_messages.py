@@ -1,12 +1,14 @@
 """Messages and answers to agents from the command, with the real services."""
 
 import json
+import sys
 
 import pytest
 from google.protobuf.json_format import Parse
 
 from heddle import pb
 from tests.integration.cli.server import Server
+from tests.support import acp_agent
 from tests.support.commands import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -69,6 +71,24 @@ async def test_question_is_listed_and_approved(server: Server) -> None:
     assert resolved["actor"].startswith("user")
     _, out, _ = await server.heddle("approvals", "--json")
     assert name not in out
+
+
+async def test_what_a_run_allows_is_shown_and_revoked(server: Server) -> None:
+    """The command that was allowed in the whole run is in `show` until it is revoked; then a repeat is an error."""
+    agent = f"acp:{sys.executable} {acp_agent.__file__}"
+    name = await server.begin(
+        f"name: Tools\nepics: [{{key: api, tasks: [{{key: one, prompt: ask npm test, agent: '{agent}'}}]}}]"
+    )
+    await server.until(name, "waits for you")
+    assert (await server.heddle("approve", f"{name}/api/one", "--always", "run"))[0] == 0
+    assert (await server.heddle("watch", name))[0] == 0
+    assert "allowed in the whole run: Bash(npm test) (by " in (await server.heddle("show", name))[1]
+    code, out, err = await server.heddle("revoke", name, "Bash(npm test)")
+    assert (code, out) == (0, f"{name} no longer allows Bash(npm test) in later sessions\n"), err
+    assert "allowed in the whole run" not in (await server.heddle("show", name))[1]
+    code, _, err = await server.heddle("revoke", name, "Bash(npm test)")
+    assert code != 0
+    assert "no answer has allowed 'Bash(npm test)'" in err
 
 
 async def test_what_is_to_be_merged_by_hand_is_listed(server: Server) -> None:

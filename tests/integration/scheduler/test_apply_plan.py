@@ -156,12 +156,23 @@ async def test_permissions_granted_for_the_run_stay(worker: FakeWorker, schedule
     rule = pb.ApprovalResolved(approved=True, scope=pb.APPROVAL_SCOPE_RUN, rule="Bash(make *)")
     # An answer that comes twice counts once.
     for _ in range(2):
-        await scheduler.app.database.submit(lambda connection: allowed_rules.take(connection, name, rule))
+        await scheduler.app.database.submit(
+            lambda connection: allowed_rules.take(connection, name, rule, "user:ada", 1_000_000)
+        )
     same = make_plan({"a": ["one", "two"]})
     assert not (await scheduler.api.ApplyPlan(applied(run, same))).difference.changes
     await scheduler.api.ApplyPlan(applied(run, make_plan({"a": ["one", "three"]})))
     found = await scheduler.app.database.read(partial(get_spec, name=name.parent.parent.task("three")))
     assert found.permissions.allow == ["Bash(make *)"]
+    assert [each.rule for each in (await scheduler.run(run)).granted_permissions] == ["Bash(make *)"]
+
+    plan = make_plan({"a": ["one", "three", "four"]})
+    plan.defaults.permissions.allow.append("Bash(make *)")
+    await scheduler.api.ApplyPlan(applied(run, plan))
+    assert not (await scheduler.run(run)).granted_permissions, "now the plan allows it"
+    revoke = pb.RevokePermissionRequest(name=run, rule="Bash(make *)")
+    error = await error_of(scheduler.api.RevokePermission(revoke))
+    assert "change the plan with heddle apply" in error.message
 
 
 async def test_a_run_can_run_again(worker: FakeWorker, scheduler: Scheduler) -> None:

@@ -21,6 +21,7 @@ REQUESTS: dict[str, Any] = {
     "ApplyPlan": pb.ApplyPlanRequest(name="RUN", plan=make_plan({"a": ["one"], "b": ["one"]})),
     "DraftPlan": pb.DraftPlanRequest(goal="Go", project="/repository", agent="command:draft"),
     "UpdateRun": pb.UpdateRunRequest(name="RUN", max_parallel=2),
+    "RevokePermission": pb.RevokePermissionRequest(name="RUN", rule="Bash(make *)"),
     "PauseRun": pb.PauseRunRequest(name="RUN"),
     "ResumeRun": pb.ResumeRunRequest(name="RUN"),
     "CancelRun": pb.CancelRunRequest(name="RUN"),

@@ -13,7 +13,7 @@ from tests.unit.repo.files import committed, relative
 
 # Clients switch on these names, so a rename breaks them without an error.
 KINDS = """
-run_created run_started run_paused run_resumed run_finished run_updated plan_applied
+run_created run_started run_paused run_resumed run_finished run_updated plan_applied permission_revoked
 epic_ready epic_started epic_finished epic_added epic_changed epic_removed epic_moved run_moved epic_waits
 worktree_created worktree_removed teardown_finished worktree_restored
 task_started task_waiting task_accepted task_failed task_skipped task_added task_reopened task_changed task_removed review_requested review_finished candidates_started candidate_passed candidate_chosen changes_found ignored_files_left submodules_not_filled

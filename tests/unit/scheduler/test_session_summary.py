@@ -221,12 +221,15 @@ def test_an_ended_session_runs_no_tool(outcome: "pb.Outcome.ValueType") -> None:
 
 
 def test_rules_of_answers_are_kept() -> None:
-    """Only an answer that holds for later calls has a rule."""
+    """Only an answer that holds for later calls has a rule; what it allows in the whole run can be revoked, so it is not the session's."""
+    in_session = pb.ApprovalResolved(approval_id="2", scope=pb.APPROVAL_SCOPE_SESSION, rule="Bash(make:*)")
+    in_run = pb.ApprovalResolved(approval_id="3", scope=pb.APPROVAL_SCOPE_RUN, rule="Bash(npm:*)")
     folded = fold(
         pb.Attempt(),
         events(
             {"approval_resolved": pb.ApprovalResolved(approval_id="1")},
-            {"approval_resolved": pb.ApprovalResolved(approval_id="2", rule="Bash(make:*)")},
+            {"approval_resolved": in_session},
+            {"approval_resolved": in_run},
         ),
     )
     assert list(folded.allowed_rules) == ["Bash(make:*)"]

@@ -26,6 +26,7 @@ ENDPOINTS: Final = {
     "apply": [f"GET {RUN}/plan", f"POST {RUN}/plan:apply"],
     "approve": [f"POST {ATTEMPT}:resolve"],
     "deny": [f"POST {ATTEMPT}:resolve"],
+    "revoke": [f"POST {RUN}:revoke"],
     "say": [f"POST {ATTEMPT}:send"],
     "stop": [f"POST {ATTEMPT}:stop"],
     "retry": [f"POST {TASK}:retry", f"POST {TASK}:resume", f"POST {TASK}:retryFromHere"],

@@ -89,6 +89,8 @@ export interface Run {
   held_by: string;
   // What of its plan has no effect, and why; empty: nothing.
   remark: string;
+  // What answers to questions allow in all of its later sessions; who and when are empty and null if unknown.
+  granted: { rule: string; by: string; at: number | null }[];
   // Whether its agent drafts a plan.
   draft: boolean;
   // The run whose plan its draft changes; empty if it is no such draft.
