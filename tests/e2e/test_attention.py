@@ -83,8 +83,10 @@ def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Run
 
 def test_answers_follow_each_other_by_keyboard(page: Page, runs: Runs) -> None:
     """After an answer, by key or by its button, the next item has the focus and takes the next key."""
-    names = [runs.start(SMALL) for _ in range(3)]
-    for name in names:
+    names = []
+    for _ in range(3):
+        # One after the other: the oldest question is the first.
+        names.append(name := runs.start(SMALL))
         runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "waiting")
     page.goto("/")
     page.locator(".attention-button").click()

@@ -173,16 +173,17 @@ async def test_acceptance_waits_for_the_remote_and_a_leader_is_replaced_meanwhil
     """While the remote is away, nothing is accepted and the place is kept; leaders that die in a placement repeat it."""
     async with places(tmp_path, count=2) as fleet:
         fleet.scheduler.kill("scheduler_svc")
-        for point in ("act_on.after_commit", "EnsureWorktree.after_call"):
-            # Each of them dies after it has chosen the place, or after the worker has taken it.
-            process = fleet.scheduler.spawn("scheduler_svc", {"HEDDLE_FAILPOINT": point})
-            if point.startswith("act_on"):
-                async with fleet.scheduler.client(patience=60) as client:
-                    request = fleet.request({"a": ["one", "two"]}, request_id="once")
-                    run = (await client.create_run(request)).name
-            await asyncio.to_thread(process.wait)
-        await fleet.scheduler.start("scheduler_svc")
-        async with fleet.scheduler.client(patience=60) as client:
+        async with fleet.scheduler.client(patience=300) as client:
+            # Answered by any of the leaders: the first can die before it answers.
+            creating = asyncio.create_task(
+                client.create_run(fleet.request({"a": ["one", "two"]}, request_id="once"))
+            )
+            for point in ("act_on.after_commit", "EnsureWorktree.after_call"):
+                # Each of them dies after it has chosen the place, or after the worker has taken it.
+                process = fleet.scheduler.spawn("scheduler_svc", {"HEDDLE_FAILPOINT": point})
+                await asyncio.to_thread(process.wait)
+            await fleet.scheduler.start("scheduler_svc")
+            run = (await creating).name
             first = (await fleet.until_at_work("a-one-1"))["a-one-1"]
             away = fleet.remote.rename(tmp_path / "away.git")
             fleet.let_go("a-one")
