@@ -55,10 +55,13 @@ def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: R
     assert runs.get_run(name)["creator"] == f"user:{getpass.getuser()}"
 
 
-def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:
-    """The preview has waves, critical path, estimated and fastest time, and conflicts; options change it."""
+def test_what_a_plan_will_do_is_told_before_it_starts(form: Page, runs: Runs) -> None:
+    """The preview has waves, critical path, estimated time and cost, and conflicts; options change it."""
+    assert isinstance(runs.get("agent_costs")["costs"], dict)
+    form.route("**/api/agent_costs", lambda route: route.fulfill(json={"costs": {"scripted": 250_000}}))
     write(form, CHAIN)
     facts = form.locator(".outlook-facts")
+    expect(facts).to_contain_text(re.compile(r"Estimated cost\s*\$0\.75"))
     expect(facts).to_contain_text(re.compile("Estimated time\\s*15 min"))
     expect(facts).to_contain_text(re.compile("Fastest possible\\s*15 min"))
     expect(facts).to_contain_text(re.compile("Total work\\s*20 min"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from fastapi import APIRouter, Body
 
 from heddle import errors, pb
-from heddle.client import HeddleClient
+from heddle.client import HeddleClient, agent_averages
 from heddle.events.kinds import HISTORY, RUN, SPANS
 from heddle.files.retained_log import from_oldest
 from heddle.names import ANY, AttemptName, EpicName, RunName
@@ -17,7 +17,7 @@ from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.endpoints.plan_form import plan_inputs
 from ui_svc.views import View
-from ui_svc.views.plan_preview import agents_of, read_plan
+from ui_svc.views.plan_preview import read_plan, tasks_by_agent
 
 # A longer diff is truncated, and the page shows this.
 DIFF_BYTES: Final = 1 << 20
@@ -51,6 +51,7 @@ class RunCalls:
         router.post("/caller")(self.get_caller)
         router.post("/plan:check")(self.check_plan)
         router.get("/plan:example")(self.example_plan)
+        router.get("/agent_costs")(self.list_agent_costs)
         router.post("/project:check")(self.check_project)
         router.get("/preferences")(self.get_preferences)
         router.get("/runs")(self.list_runs)
@@ -90,7 +91,7 @@ class RunCalls:
         """Checks the plan; if the form names a project, also checks whether a run could start."""
         plan, found = await _read(form)
         if plan is not None:
-            found["agents"] = agents_of(plan, str(form.get("agent", "")))
+            found["tasks_by_agent"] = tasks_by_agent(plan, str(form.get("agent", "")))
         if plan is not None and form.get("project"):
             request = _create_request(form, plan)
             request.validate_only = True
@@ -105,6 +106,11 @@ class RunCalls:
         text = example.example_plan(ready, preferred)
         agent = file.parse(text, "plan").plan.defaults.agent
         return {"yaml": text, "agent": agent, "dry_run": not ready}
+
+    async def list_agent_costs(self) -> View:
+        """Returns what a task of each agent cost on average in the newest runs, in millionths of a dollar; null if unknown."""
+        learned = await agent_averages.learn(self._client)
+        return {"costs": {agent: each.cost for agent, each in learned.items()}}
 
     async def check_project(self, form: Form) -> View:
         """Returns why runs on `project` cannot start from `base_ref`, whatever their plan is; empty if they can.

@@ -1,5 +1,6 @@
 """The view of a plan file for the form: all errors with their lines, or the preview of the run."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from heddle import labels, pb
@@ -51,10 +52,15 @@ def _input(declared: Input) -> View:
     }
 
 
-def agents_of(plan: pb.Plan, chosen: str = "") -> list[str]:
-    """Returns the agents that a run of the plan would use, by name; `chosen` replaces the plan's default."""
+def tasks_by_agent(plan: pb.Plan, chosen: str = "") -> dict[str, int]:
+    """Returns the agents that a run of the plan would use, by name, each with its number of tasks and candidates.
+
+    `chosen` replaces the plan's default.
+    """
     default = chosen or plan.defaults.agent or SCRIPTED
-    return sorted({task.agent or default for epic in plan.epics for task in epic.tasks})
+    tasks = [task for epic in plan.epics for task in epic.tasks]
+    lanes = ((task, lane) for task in tasks for lane in task.candidates or [pb.PlanCandidate()])
+    return dict(sorted(Counter(lane.agent or task.agent or default for task, lane in lanes).items()))
 
 
 def outlook(plan: pb.Plan, parallel: int) -> View:

@@ -17,6 +17,7 @@ from heddle.cli.console.failure import Failure
 from heddle.cli.console.output import Json, with_client
 from heddle.cli.plans import plan_commands, plan_simulation
 from heddle.client import HeddleClient
+from heddle.client.agent_averages import Learned
 from heddle.drafts import sources
 from heddle.drafts.prompt import remark_line
 from heddle.drafts.request import MAX_ROUNDS, ROUNDS
@@ -168,7 +169,7 @@ def show(run: pb.Run, found: pb.Draft, out: Path | None, *, as_json: bool, print
         raise Failure(f"the draft was not successful: it is {words.state(run)}{why}; {where}", FAILED)
 
 
-def report(found: pb.Draft, learned: dict[str, plan_simulation.Learned]) -> Iterator[str]:
+def report(found: pb.Draft, learned: dict[str, Learned]) -> Iterator[str]:
     """Yields the lines about a draft: the agent's reasons, what the plan will do, and the remarks on it."""
     if found.reasons:
         yield ""

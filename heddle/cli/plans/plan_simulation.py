@@ -1,12 +1,10 @@
 """`heddle plan simulate`: duration and cost of a plan by number of parallel sessions."""
 
-import asyncio
 import json
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from rich.table import Table
 
@@ -14,19 +12,10 @@ from heddle import pb
 from heddle.cli.console import output, words
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
-from heddle.client import HeddleClient, ServerUnreachable
+from heddle.client import ServerUnreachable, agent_averages
+from heddle.client.agent_averages import Learned
 from heddle.errors import HeddleError
 from heddle.plan.rules import resolved_agent
-
-# How many of the newest runs are used to learn how long tasks take.
-RUNS: Final = 20
-
-
-class Learned(NamedTuple):
-    """Average duration and cost (in micros) of an agent's accepted tasks. Cost is None if any is unknown."""
-
-    seconds: float
-    cost: float | None
 
 
 def parse_parallel(text: str) -> list[int]:
@@ -44,28 +33,9 @@ async def learn() -> dict[str, Learned]:
     """Returns the averages of each agent in the newest runs; empty if no server answers."""
     try:
         async with output.connect(patience=0) as client:
-            attempts = await _accepted(client)
+            return await agent_averages.learn(client)
     except (ServerUnreachable, HeddleError):
         return {}
-    by_agent: defaultdict[str, list[pb.Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        by_agent[attempt.agent].append(attempt)
-    return {agent: _mean(each) for agent, each in by_agent.items()}
-
-
-async def _accepted(client: HeddleClient) -> list[pb.Attempt]:
-    runs = (await client.list_runs(page_size=RUNS)).runs
-    listed = await asyncio.gather(
-        *(client.list_attempts(f"{run.name}/epics/-/tasks/-") for run in runs if not run.draft)
-    )
-    return [each for found in listed for each in found if each.state == pb.ATTEMPT_STATE_ACCEPTED]
-
-
-def _mean(attempts: Sequence[pb.Attempt]) -> Learned:
-    seconds = [(each.end_time.ToNanoseconds() - each.start_time.ToNanoseconds()) / 1e9 for each in attempts]
-    known = not any(each.usage.cost_incomplete for each in attempts)
-    costs = [each.usage.cost_usd_micros for each in attempts]
-    return Learned(sum(seconds) / len(seconds), sum(costs) / len(costs) if known else None)
 
 
 def estimated(plan: pb.Plan, learned: Mapping[str, Learned]) -> pb.Plan:

@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.cli.plans import plan_simulation
-from heddle.cli.plans.plan_simulation import Learned
+from heddle.client.agent_averages import Learned
 
 LEARNED = {"claude": Learned(90.25, 1_000.4), "codex": Learned(60.0, None)}
 

@@ -2,7 +2,8 @@
 
 from itertools import pairwise
 
-from ui_svc.views.plan_preview import agents_of, read_plan
+from heddle import pb
+from ui_svc.views.plan_preview import read_plan, tasks_by_agent
 
 TWO_WAVES = """
 name: Shop
@@ -55,12 +56,17 @@ def test_every_mistake_has_its_line() -> None:
 
 
 def test_the_agents_of_a_run_are_known_before_it_starts() -> None:
-    """A chosen agent replaces the plan's default, not that of a task; without either, the scripted one works."""
+    """A chosen agent replaces the plan's default, not that of a task; without either, the scripted one works.
+
+    Each candidate of a task counts, with its own agent or that of the task.
+    """
     text = "name: n\ndefaults: {agent: claude}\nepics: [{key: a, tasks: [{key: x, prompt: p}, {key: y, prompt: p, agent: codex}]}]"
     plan, _ = read_plan(text, 1)
     assert plan is not None
-    assert agents_of(plan) == ["claude", "codex"]
-    assert agents_of(plan, "goose") == ["codex", "goose"]
+    assert tasks_by_agent(plan) == {"claude": 1, "codex": 1}
+    assert tasks_by_agent(plan, "goose") == {"codex": 1, "goose": 1}
     plan, _ = read_plan(text.replace("defaults: {agent: claude}\n", ""), 1)
     assert plan is not None
-    assert agents_of(plan) == ["codex", "scripted"]
+    assert tasks_by_agent(plan) == {"codex": 1, "scripted": 1}
+    plan.epics[0].tasks[1].candidates.extend([pb.PlanCandidate(), pb.PlanCandidate(agent="claude")])
+    assert tasks_by_agent(plan) == {"claude": 1, "codex": 1, "scripted": 1}
