@@ -27,6 +27,8 @@ async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) 
 async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
     """With core.sharedRepository=group, the group can use objects and refs that Heddle writes."""
     git(worker.project, "config", "core.sharedRepository", "group")
+    objects = worker.project / ".git" / "objects"
+    before = set(objects.iterdir())
     mask = os.umask(0o077)
     try:
         path = await worker.ready(attempt())
@@ -34,11 +36,13 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
         commit = (await worker.commit(attempt())).commit
     finally:
         os.umask(mask)
-    objects = worker.project / ".git" / "objects"
     written = objects / commit[:2] / commit[2:]
+    # Of a folder that git had made before, the mode stays. Those of the new file and tree are new.
+    made = set(objects.iterdir()) - before
+    assert made
     ref = worker.project / ".git" / "refs" / "heads" / "heddle" / "r1" / "epics" / "api"
     assert stat.S_IMODE(written.stat().st_mode) & 0o040
-    for each in (written.parent, ref, ref.parent):
+    for each in (*made, ref, ref.parent):
         assert stat.S_IMODE(each.stat().st_mode) & 0o060 == 0o060, each
 
 
