@@ -149,7 +149,7 @@ def _push(project: Project, gone: Mapping[str, str]) -> dict[str, str]:
     # git writes its list of packed refs for each transaction, not for each ref.
     refused = _pushed(project, gone, "--atomic") and _pushed(project, gone)
     for why in refused.values():
-        if not (push_refusals.is_collision(why) or push_refusals.is_forbidden(why)):
+        if push_refusals.is_unreachable(why):
             raise _unavailable(project, why)
     return refused
 

@@ -33,14 +33,11 @@ def take(
     if said.scope != pb.APPROVAL_SCOPE_RUN or not said.rule:
         return
     run = attempt.parent.parent.parent
-    row = connection.execute(
-        sa.select(runs_table.c.plan, runs_table.c.granted).where(runs_table.c.run == run.run)
-    ).one()
-    plan = pb.Plan.FromString(row.plan)
+    plan, before = _read(connection, run)
     if said.rule not in plan.defaults.permissions.allow:
         plan.defaults.permissions.allow.append(said.rule)
         made = pb.GrantedPermission(rule=said.rule, actor=actor, grant_time=timestamp(now))
-        column = _column([*granted(row.granted), made])
+        column = _column([*before, made])
         runs.change(connection, run, plan=plan.SerializeToString(), granted=column)
     # A task that started before the plan allowed it does not have it yet.
     for name, spec in _specs(connection, run):
@@ -51,17 +48,21 @@ def take(
 
 def take_back(connection: sa.Connection, run: RunName, rule: str, keeps: Callable[[TaskName], bool]) -> None:
     """Removes a granted rule from the run and from its tasks, except those that keep it."""
-    row = connection.execute(
-        sa.select(runs_table.c.plan, runs_table.c.granted).where(runs_table.c.run == run.run)
-    ).one()
-    plan = pb.Plan.FromString(row.plan)
+    plan, before = _read(connection, run)
     _remove(plan.defaults.permissions, rule)
-    column = _column(each for each in granted(row.granted) if each.rule != rule)
+    column = _column(each for each in before if each.rule != rule)
     runs.change(connection, run, plan=plan.SerializeToString(), granted=column)
     for name, spec in _specs(connection, run):
         if rule in spec.permissions.allow and not keeps(name):
             _remove(spec.permissions, rule)
             tasks.change(connection, name, spec=spec.SerializeToString())
+
+
+def _read(connection: sa.Connection, run: RunName) -> tuple[pb.Plan, Sequence[pb.GrantedPermission]]:
+    """Returns the plan of a run as its sessions have it, and what was granted in the run."""
+    chosen = sa.select(runs_table.c.plan, runs_table.c.granted).where(runs_table.c.run == run.run)
+    row = connection.execute(chosen).one()
+    return pb.Plan.FromString(row.plan), granted(row.granted)
 
 
 def _remove(permissions: pb.Permissions, rule: str) -> None:

@@ -21,10 +21,11 @@ export function useAgentCosts(): Ref<AgentCosts> {
 
 // What a plan would cost, by the number of tasks of each agent; null if that of one agent is not known.
 export function expectedCost(tasks: Record<string, number>, known: AgentCosts): number | null {
-  const each = Object.entries(tasks).map(([agent, count]) => {
+  let sum = 0;
+  for (const [agent, count] of Object.entries(tasks)) {
     const cost = known[agent] ?? null;
-    return cost === null ? null : count * cost;
-  });
-  if (!each.length || each.includes(null)) return null;
-  return Math.round(each.reduce<number>((sum, cost) => sum + (cost ?? 0), 0));
+    if (cost === null) return null;
+    sum += count * cost;
+  }
+  return Object.keys(tasks).length ? Math.round(sum) : null;
 }
